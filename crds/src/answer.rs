@@ -1,0 +1,156 @@
+//! Answer: an event that was looked at and makes no build.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Person, RepositoryRef, Trigger};
+
+/// An event that was looked at and makes no build, and what its author is told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
+#[kube(
+    group = "prbuild.dev",
+    version = "v1alpha1",
+    kind = "Answer",
+    namespaced,
+    status = "AnswerStatus",
+    shortname = "ans",
+    category = "prbuild",
+    derive = "PartialEq",
+    doc = "An event that was looked at and makes no build, and what its author is told. `kubectl get answers` is the audit.",
+    printcolumn(name = "PR", type_ = "integer", json_path = ".spec.number"),
+    printcolumn(name = "By", type_ = "string", json_path = ".spec.trigger.user.login"),
+    printcolumn(name = "Trigger", type_ = "string", json_path = ".spec.trigger.kind"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".spec.reason"),
+    printcolumn(name = "Given", type_ = "string", json_path = ".status.given"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Repo", type_ = "string", json_path = ".spec.repository.fullName", priority = 1),
+    printcolumn(name = "Sentence", type_ = "string", json_path = ".status.sentence", priority = 1)
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self == oldSelf").message("an Answer is immutable: it records what was decided"))]
+pub struct AnswerSpec {
+    /// The repository.
+    pub repository: RepositoryRef,
+    /// Number of the pull request.
+    #[schemars(range(min = 1))]
+    pub number: i64,
+    /// The event.
+    pub trigger: Trigger,
+    /// Why it makes no build.
+    pub reason: AnswerReason,
+    /// How it is answered.
+    #[serde(default)]
+    pub manner: Manner,
+    /// What was found, for the sentence and for the audit.
+    #[serde(default)]
+    pub facts: Facts,
+}
+
+/// Why an event makes no build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum AnswerReason {
+    /// The person may not start builds with this label or command.
+    Permission,
+    /// The person is on the list of denied ids.
+    Denied,
+    /// The person is not an active member of the required team.
+    Team,
+    /// Bots start no builds.
+    Bot,
+    /// Set through a GitHub App on behalf of a person.
+    ThroughApp,
+    /// The event of the timeline names another person than the delivery: the webhook secret may be known to others.
+    ActorMismatch,
+    /// The head moved in the quiet period before the event.
+    HeadMovedBefore,
+    /// The head moved after the event.
+    HeadMovedAfter,
+    /// It cannot be seen when the head last moved.
+    MovementUnknown,
+    /// The pull request is closed.
+    Closed,
+    /// The fork is gone.
+    ForkDeleted,
+    /// The base branch is not one that is built.
+    BaseBranch,
+    /// It does not merge with the base branch.
+    Conflict,
+    /// No builder is left.
+    NoBuilder,
+    /// The typed SHA is not the head of the pull request, or is not a full one.
+    WrongSha,
+    /// The words after the prefix are not a command.
+    UnknownCommand,
+    /// The event is more than a day old.
+    TooOld,
+    /// Written by a newer version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// How an event is answered on GitHub.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Manner {
+    /// One comment, which replaces the previous answer of that kind on that pull request.
+    #[default]
+    Comment,
+    /// A reaction on the comment that asked: strangers get no words.
+    Reaction,
+    /// Nothing but the audit.
+    Silent,
+}
+
+/// What the gate found. Never a SHA: an answer must not teach which commit to approve.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Facts {
+    /// The movement of the head that the answer is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub movement: Option<Movement>,
+    /// The least permission that was needed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 100))]
+    pub needed: Option<String>,
+    /// The App, branch, team, or words that the answer names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 300))]
+    pub subject: Option<String>,
+    /// What would help, where the reason alone does not tell: a suggestion, or reasons of builders left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1000))]
+    pub detail: Option<String>,
+}
+
+/// A movement of the head branch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Movement {
+    /// Who moved it, where GitHub tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Person>,
+    /// When, by GitHub's clock.
+    pub at: Time,
+}
+
+/// Whether the answer was given. Written by the operator.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AnswerStatus {
+    /// `Comment`, `Reaction`, `Silent`, or `Failed` when GitHub would not take it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub given: Option<String>,
+    /// When, by GitHub's clock where GitHub took it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub given_at: Option<Time>,
+    /// The sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sentence: Option<String>,
+    /// GitHub's id of the comment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comment_id: Option<i64>,
+    /// The label was taken off the pull request, or is not this answer's to take off.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub label_settled: bool,
+}

@@ -1,0 +1,235 @@
+//! BuilderRun: one builder in one build, one attempt.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::{CustomResource, KubeSchema};
+use protocol::{Recipe, Source, StepReport};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Cancel, Kubernetes};
+
+/// One builder in one build, one attempt. A Job is how the cluster executes it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
+#[kube(
+    group = "prbuild.dev",
+    version = "v1alpha1",
+    kind = "BuilderRun",
+    plural = "builderruns",
+    namespaced,
+    status = "BuilderRunStatus",
+    shortname = "run",
+    category = "prbuild",
+    derive = "PartialEq",
+    doc = "One builder in one build, one attempt. A Job is how the cluster executes it.",
+    printcolumn(name = "Builder", type_ = "string", json_path = ".spec.task.displayName"),
+    printcolumn(name = "PR", type_ = "integer", json_path = ".spec.task.source.pullRequest"),
+    printcolumn(name = "Attempt", type_ = "integer", json_path = ".spec.attempt"),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Waiting", type_ = "string", json_path = ".status.waiting.reason"),
+    printcolumn(name = "Ahead", type_ = "integer", json_path = ".status.waiting.ahead"),
+    printcolumn(name = "Exit", type_ = "integer", json_path = ".status.outcome.exitCode"),
+    printcolumn(name = "Told", type_ = "string", json_path = ".status.report.sent"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Build", type_ = "string", json_path = ".spec.prBuild.name", priority = 1),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.outcome.reason", priority = 1)
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.prBuild == oldSelf.prBuild && self.attempt == oldSelf.attempt").message("a run belongs to one build and one attempt for ever"),
+    validation = Rule::new("self.task == oldSelf.task").message("spec.task is immutable: it is what was authorized and dispatched"),
+    validation = Rule::new("!has(oldSelf.cancel) || (has(self.cancel) && self.cancel == oldSelf.cancel)").message("spec.cancel is set once and stays")
+)]
+pub struct BuilderRunSpec {
+    /// The build that it belongs to.
+    pub pr_build: BuildRef,
+    /// Number of the attempt, from 1; it grows when the infrastructure failed.
+    #[schemars(range(min = 1, max = 10))]
+    pub attempt: i64,
+    /// The whole snapshot of what runs. Immutable: a Job is a function of it and nothing else.
+    pub task: Task,
+    /// Stops the run. May be set once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel: Option<Cancel>,
+}
+
+/// A build by name and uid.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BuildRef {
+    /// Name of the PrBuild.
+    #[schemars(length(max = 253))]
+    pub name: String,
+    /// Its uid: a build of the same name that was made anew is another one.
+    #[schemars(length(max = 64))]
+    pub uid: String,
+}
+
+/// What runs: code, steps, limits and machine, as they were at dispatch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Task {
+    /// Object name of the Builder.
+    #[schemars(length(max = 40))]
+    pub builder: String,
+    /// Name that people read.
+    #[schemars(length(max = 80))]
+    pub display_name: String,
+    /// Context of the commit status.
+    #[schemars(length(max = 300))]
+    pub context: String,
+    /// Name of the Repository object.
+    #[schemars(length(max = 30))]
+    pub repository: String,
+    /// Login of the person who asked; requesters take turns in the queue.
+    #[schemars(length(max = 64))]
+    pub requester: String,
+    /// Numeric id of that person.
+    pub requester_id: i64,
+    /// The code.
+    pub source: Source,
+    /// Steps, exit codes, limits in time. Absent only where `invalid` is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<Recipe>,
+    /// New attempts that remain after this one.
+    #[serde(default)]
+    pub infra_retries: i64,
+    /// Where it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<Kubernetes>,
+    /// Why this run cannot run at all, as a sentence: its Builder is gone or not valid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 500))]
+    pub invalid: Option<String>,
+}
+
+/// How far a run is. Written by the operator.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BuilderRunStatus {
+    /// Where the run stands.
+    pub phase: RunPhase,
+    /// What it waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
+    /// Name of the Job in the build namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+    /// When the build container started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    /// When the run ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+    /// How it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// What GitHub was told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report: Option<Report>,
+}
+
+/// Where a run stands.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema,
+)]
+pub enum RunPhase {
+    /// Waits for a slot.
+    #[default]
+    Queued,
+    /// Has a Job that has not started the steps yet.
+    Dispatched,
+    /// The steps run.
+    Running,
+    /// The steps passed.
+    Succeeded,
+    /// The code's doing: a step failed, ran out of memory or disk, or left no valid result.
+    Failed,
+    /// The steps took too long.
+    TimedOut,
+    /// Stopped on request.
+    Cancelled,
+    /// The infrastructure's doing. Not the code's, and never green.
+    Error,
+    /// Written by a newer version.
+    #[serde(other)]
+    Unknown,
+}
+
+impl RunPhase {
+    /// Whether the run has ended.
+    pub fn is_terminal(self) -> bool {
+        matches!(
+            self,
+            Self::Succeeded | Self::Failed | Self::TimedOut | Self::Cancelled | Self::Error
+        )
+    }
+
+    /// The result as people say it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Queued => "waiting",
+            Self::Dispatched => "starting",
+            Self::Running => "running",
+            Self::Succeeded => "passed",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed out",
+            Self::Cancelled => "cancelled",
+            Self::Error => "error",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What a run waits for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Waiting {
+    /// A sentence: `3 ahead on s390x Debian`, `the builder is paused`.
+    pub reason: String,
+    /// Runs before it in the same queue.
+    pub ahead: i32,
+    /// Since when it waits for this.
+    pub since: Time,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Outcome {
+    /// Exit code of the build, where there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// Passed, with an exit code that the Builder maps to a warning.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub warning: bool,
+    /// A sentence: what happened, and what it means.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// The failure was the infrastructure's, and another attempt may heal it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub retryable: bool,
+    /// The commit that was checked out, as the checkout verified it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// Its tree.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tree: Option<String>,
+    /// The steps, as the run reported them: a claim of the pull request's own code.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50))]
+    pub steps: Vec<StepReport>,
+}
+
+/// What GitHub was told about a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Report {
+    /// The last state that GitHub took: `pending`, `success`, `failure`, `error`; or `settled` when
+    /// it will never take one (the commit is gone, or its limit of statuses is reached) or a newer
+    /// run speaks for the same context.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent: Option<String>,
+    /// Why the last try did not succeed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}

@@ -1,0 +1,37 @@
+//! The nouns: PrBuild's custom resources in `prbuild.dev/v1alpha1`.
+//!
+//! Types, defaults and CEL rules, and names that are derived from them. Nothing here does I/O or
+//! decides anything. Doc comments become `kubectl explain`.
+
+mod answer;
+mod builder;
+mod builder_run;
+mod common;
+pub mod condition;
+pub mod names;
+mod prbuild;
+mod repository;
+
+pub use answer::*;
+pub use builder::*;
+pub use builder_run::*;
+pub use common::*;
+pub use prbuild::*;
+pub use repository::*;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+
+/// API group of every kind.
+pub const GROUP: &str = "prbuild.dev";
+
+/// Every CustomResourceDefinition, as the chart installs them.
+pub fn all() -> Vec<CustomResourceDefinition> {
+    vec![
+        Repository::crd(),
+        Builder::crd(),
+        PrBuild::crd(),
+        BuilderRun::crd(),
+        Answer::crd(),
+    ]
+}

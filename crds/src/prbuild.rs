@@ -1,0 +1,206 @@
+//! PrBuild: one authorized request.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Cancel, RepositoryRef, RunPhase, Trigger};
+
+/// One authorized request: some builders on one commit of one pull request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
+#[kube(
+    group = "prbuild.dev",
+    version = "v1alpha1",
+    kind = "PrBuild",
+    plural = "prbuilds",
+    namespaced,
+    status = "PrBuildStatus",
+    shortname = "prb",
+    category = "prbuild",
+    derive = "PartialEq",
+    doc = "One authorized request: some builders on one commit of one pull request.",
+    selectable = ".spec.request.number",
+    printcolumn(name = "PR", type_ = "integer", json_path = ".spec.request.number"),
+    printcolumn(name = "SHA", type_ = "string", json_path = ".status.shortSha"),
+    printcolumn(name = "Flavour", type_ = "string", json_path = ".spec.request.flavour"),
+    printcolumn(name = "By", type_ = "string", json_path = ".spec.request.trigger.user.login"),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Result", type_ = "string", json_path = ".status.summary"),
+    printcolumn(name = "Running", type_ = "integer", json_path = ".status.counts.running"),
+    printcolumn(name = "Queued", type_ = "integer", json_path = ".status.counts.queued"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Repo", type_ = "string", json_path = ".spec.request.repository.fullName", priority = 1),
+    printcolumn(name = "Base", type_ = "string", json_path = ".spec.request.baseRef", priority = 1),
+    printcolumn(name = "Trigger", type_ = "string", json_path = ".spec.request.trigger.kind", priority = 1),
+    printcolumn(name = "Duration", type_ = "string", json_path = ".status.duration", priority = 1),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.reason", priority = 1)
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.request == oldSelf.request").message("spec.request is immutable: it records what was authorized. Ask for a new build instead"),
+    validation = Rule::new("!has(oldSelf.cancel) || (has(self.cancel) && self.cancel == oldSelf.cancel)").message("spec.cancel is set once and stays: a cancelled build does not come back. Ask for a new one")
+)]
+pub struct PrBuildSpec {
+    /// What was authorized. Immutable.
+    pub request: Request,
+    /// Stops the build. May be set once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel: Option<Cancel>,
+}
+
+/// What was asked for, by whom, and the exact code that it was granted for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.mergeSha) == has(self.baseSha) && has(self.mergeSha) == has(self.mergeTree)").message("mergeSha, mergeTree and baseSha come together: they are the pinned test merge"))]
+pub struct Request {
+    /// The repository.
+    pub repository: RepositoryRef,
+    /// Number of the pull request.
+    #[schemars(range(min = 1))]
+    pub number: i64,
+    /// The labelled head of the pull request.
+    #[schemars(regex(pattern = "^([0-9a-f]{40}|[0-9a-f]{64})$"))]
+    pub head_sha: String,
+    /// GitHub's test merge of exactly that head. Absent when the bare head is built.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^([0-9a-f]{40}|[0-9a-f]{64})$"))]
+    pub merge_sha: Option<String>,
+    /// Tree of the test merge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^([0-9a-f]{40}|[0-9a-f]{64})$"))]
+    pub merge_tree: Option<String>,
+    /// First parent of the test merge: the tip of the base branch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^([0-9a-f]{40}|[0-9a-f]{64})$"))]
+    pub base_sha: Option<String>,
+    /// The base branch.
+    #[schemars(length(min = 1, max = 255))]
+    pub base_ref: String,
+    /// What was asked for, as people name it: the label's flavour, or `custom`.
+    #[schemars(length(min = 1, max = 40))]
+    pub flavour: String,
+    /// Object names of the builders, resolved and frozen by the gate.
+    #[schemars(length(min = 1, max = 256))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub builders: Vec<String>,
+    /// Builders that the request names and that do not run, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub left_out: Vec<LeftOut>,
+    /// What caused the request.
+    pub trigger: Trigger,
+}
+
+/// A builder that was not included.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LeftOut {
+    /// Object name of the builder.
+    #[schemars(length(max = 40))]
+    pub builder: String,
+    /// Why, and what would include it, as a sentence.
+    #[schemars(length(max = 300))]
+    pub reason: String,
+}
+
+/// How far a build is. Written by the operator.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PrBuildStatus {
+    /// Where the build stands.
+    pub phase: BuildPhase,
+    /// The result, once complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<BuildResult>,
+    /// Runs by phase.
+    pub counts: Counts,
+    /// First ten characters of the labelled head.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub short_sha: String,
+    /// One line: `93 passed, 2 failed, 1 error`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub summary: String,
+    /// Why it ended as it did, where that is not plain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When the last run ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Time>,
+    /// From request to last result, as `12 min 3 s`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration: Option<String>,
+    /// The last attempt of each builder.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub results: Vec<BuilderResult>,
+    /// `Dispatched`, `Announced`, `LabelRemoved`, `Reported`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}
+
+/// Where a build stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum BuildPhase {
+    /// Authorized; its runs are being made.
+    #[default]
+    Accepted,
+    /// Runs wait or run.
+    Running,
+    /// Asked to stop; runs are ending.
+    Cancelling,
+    /// Every run has ended.
+    Complete,
+    /// Written by a newer version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// How a build ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum BuildResult {
+    /// Every builder passed.
+    Passed,
+    /// A builder failed or timed out.
+    Failed,
+    /// No builder failed, but infrastructure kept one from a result.
+    Error,
+    /// Cancelled before every builder had a result of its own.
+    Cancelled,
+    /// Written by a newer version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Builders of a build by where their last attempt stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Counts {
+    /// All builders.
+    pub total: i32,
+    /// Waiting for a slot or a machine.
+    pub queued: i32,
+    /// Running.
+    pub running: i32,
+    /// Passed.
+    pub passed: i32,
+    /// Failed.
+    pub failed: i32,
+    /// Timed out.
+    pub timed_out: i32,
+    /// Ended in error.
+    pub error: i32,
+    /// Cancelled.
+    pub cancelled: i32,
+}
+
+/// The last attempt of one builder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BuilderResult {
+    /// Object name of the builder.
+    pub builder: String,
+    /// The attempt.
+    pub attempt: i64,
+    /// Where it stands.
+    pub phase: RunPhase,
+}

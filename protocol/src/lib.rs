@@ -1,0 +1,13 @@
+//! What crosses from the operator to the executor and back.
+//!
+//! The operator writes a [`Work`] into a Job (later: into an Assignment); `prbuild-agent` carries it
+//! out and answers with a [`CheckoutReport`] and an [`ExecReport`]. This crate knows neither
+//! Kubernetes nor GitHub: it also runs on a Raspberry Pi.
+
+mod report;
+mod work;
+
+pub use report::{
+    CheckoutReport, ExecReport, MESSAGE_LIMIT, Parse, ReportError, StepReport, StepResult, Verdict,
+};
+pub use work::{ExitCode, ExitMeaning, Recipe, RunIf, Shell, Source, Step, Timeouts, Work};

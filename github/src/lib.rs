@@ -1,1 +1,57 @@
-//! Placeholder.
+//! GitHub as PrBuild uses it: authentication, a handful of narrow calls with wire types of our own,
+//! the rate budget. The only user of octocrab, and of that only the connection pool and the JWT:
+//! tokens, retries, pages and errors are handled here, where a test can see them.
+//!
+//! Nothing here decides who may do what; that is the gate's. Times come from GitHub's own clock,
+//! the `Date` header of its answers.
+
+mod auth;
+mod budget;
+mod connection;
+mod error;
+mod graphql;
+mod label;
+mod path;
+mod reads;
+mod settings;
+mod transport;
+mod wire;
+mod writes;
+
+pub use budget::Budget;
+pub use connection::{Access, Connection, Connections, Repo};
+pub use error::GithubError;
+pub use label::same_label;
+pub use reads::{LabelEvents, Listing, Movements};
+pub use settings::ConnectionError;
+pub use wire::{
+    Activity, AppRef, Base, Collaborator, Comment, ForkRef, Head, IssueEvent, Label, MergeCommit,
+    Mergeable, PullRequest, RepositoryInfo, Review, TestMerge, User,
+};
+pub use writes::{Reaction, StatusState};
+
+/// A value and when it was true: GitHub's clock, from the `Date` header of the answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dated<T> {
+    /// The value.
+    pub value: T,
+    /// GitHub's time when it answered; whole seconds.
+    pub date: jiff::Timestamp,
+}
+
+impl<T> Dated<T> {
+    /// The same moment with another value.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Dated<U> {
+        Dated {
+            value: f(self.value),
+            date: self.date,
+        }
+    }
+}
+
+/// Makes aws-lc-rs the TLS provider of the process. Every binary calls this first: with two
+/// providers in the tree rustls could not choose and would panic at the first connection.
+pub fn install_tls_provider() {
+    // An error means that one is installed already, which is what we want.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}

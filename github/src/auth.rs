@@ -1,0 +1,298 @@
+//! Credentials. An installation token is minted for one repository with the least permissions, kept
+//! once for all callers, and refreshed by one of them while the others go on with the old one.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use http::Method;
+use jiff::Timestamp;
+use octocrab::auth::EncodingKey;
+use octocrab::models::AppId;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::path::segment;
+use crate::transport::{Call, Transport};
+use crate::{Access, GithubError};
+
+/// Before a token ends, by this much, one caller fetches the next; the others use the old one.
+const REFRESH: Duration = Duration::from_secs(600);
+/// A token this close to its end is not used any more.
+const MARGIN: Duration = Duration::from_secs(60);
+
+/// An App's key and the tokens that were minted with it.
+pub(crate) struct App {
+    id: u64,
+    key: EncodingKey,
+    installation: Option<u64>,
+    access: Access,
+    api_url: String,
+    transport: Transport,
+    tokens: Mutex<HashMap<String, Arc<Slot>>>,
+}
+
+/// The token of one repository.
+#[derive(Default)]
+struct Slot {
+    held: Mutex<Option<Held>>,
+    /// Held by the one caller that mints.
+    minting: tokio::sync::Mutex<()>,
+}
+
+#[derive(Clone)]
+struct Held {
+    token: SecretString,
+    ends: Instant,
+}
+
+/// An installation: where a token is minted, and what the App was granted there.
+#[derive(Clone, Debug, Deserialize)]
+struct Installation {
+    id: u64,
+    #[serde(default)]
+    permissions: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct Minted {
+    token: String,
+    expires_at: Timestamp,
+}
+
+impl App {
+    pub fn new(
+        id: u64,
+        key: EncodingKey,
+        installation: Option<u64>,
+        access: Access,
+        api_url: String,
+        transport: Transport,
+    ) -> Self {
+        Self {
+            id,
+            key,
+            installation,
+            access,
+            api_url,
+            transport,
+            tokens: Mutex::default(),
+        }
+    }
+
+    fn slot(&self, owner: &str, name: &str) -> Arc<Slot> {
+        let key = format!("{owner}/{name}").to_ascii_lowercase();
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.entry(key).or_default().clone()
+    }
+
+    /// The token for one repository, minted at most once at a time.
+    pub async fn token(
+        self: &Arc<Self>,
+        owner: &str,
+        name: &str,
+    ) -> Result<SecretString, GithubError> {
+        let slot = self.slot(owner, name);
+        if let Some((token, left)) = slot.usable() {
+            if left < REFRESH {
+                self.refresh_behind(&slot, owner, name);
+            }
+            return Ok(token);
+        }
+        let _minting = slot.minting.lock().await;
+        if let Some((token, _)) = slot.usable() {
+            return Ok(token);
+        }
+        self.mint(&slot, owner, name).await
+    }
+
+    /// Mints the next token in the background, unless somebody does already.
+    fn refresh_behind(self: &Arc<Self>, slot: &Arc<Slot>, owner: &str, name: &str) {
+        let (app, slot) = (self.clone(), slot.clone());
+        let (owner, name) = (owner.to_owned(), name.to_owned());
+        tokio::spawn(async move {
+            let Ok(_minting) = slot.minting.try_lock() else {
+                return;
+            };
+            if slot.usable().is_some_and(|(_, left)| left >= REFRESH) {
+                return;
+            }
+            if let Err(error) = app.mint(&slot, &owner, &name).await {
+                tracing::warn!(%error, "the installation token was not refreshed; the old one is still good");
+            }
+        });
+    }
+
+    /// Forgets a token that GitHub does not accept any more.
+    pub fn forget(&self, owner: &str, name: &str) {
+        self.slot(owner, name).set(None);
+    }
+
+    /// The permissions that PrBuild needs and the App was not granted, as `name: level`.
+    pub async fn missing(&self, owner: &str, name: &str) -> Result<Vec<String>, GithubError> {
+        let granted = self.installation(owner, name).await?.permissions;
+        Ok(needed(self.access)
+            .iter()
+            .filter(|(name, level)| !covers(granted.get(*name), level))
+            .map(|(name, level)| format!("{name}: {level}"))
+            .collect())
+    }
+
+    async fn installation(&self, owner: &str, name: &str) -> Result<Installation, GithubError> {
+        let path = match self.installation {
+            Some(id) => format!("/app/installations/{id}"),
+            None => format!("/repos/{}/{}/installation", segment(owner), segment(name)),
+        };
+        let (found, _) = self.app_call(Method::GET, &path, None).await?;
+        Ok(found)
+    }
+
+    async fn mint(
+        &self,
+        slot: &Slot,
+        owner: &str,
+        name: &str,
+    ) -> Result<SecretString, GithubError> {
+        let installation = self.installation(owner, name).await?;
+        let body = serde_json::json!({
+            "repositories": [name],
+            "permissions": asked(self.access, &installation.permissions),
+        });
+        let path = format!("/app/installations/{}/access_tokens", installation.id);
+        let (minted, date): (Minted, Timestamp) = self
+            .app_call(Method::POST, &path, Some(body.to_string().into_bytes()))
+            .await?;
+        // How long it lives is a difference of two of GitHub's times, so our clock may be wrong.
+        let life = minted.expires_at.duration_since(date);
+        let life = Duration::try_from(life).unwrap_or_default();
+        let token = SecretString::from(minted.token);
+        slot.set(Some(Held {
+            token: token.clone(),
+            ends: Instant::now() + life,
+        }));
+        Ok(token)
+    }
+
+    async fn app_call<T: serde::de::DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<(T, Timestamp), GithubError> {
+        let name = format!("{method} {path}");
+        let jwt = octocrab::auth::create_jwt(AppId(self.id), &self.key).map_err(|error| {
+            GithubError::Malformed {
+                call: name.clone(),
+                reason: format!("the App's key does not sign: {error}"),
+            }
+        })?;
+        let answer = self
+            .transport
+            .send(Call {
+                method,
+                url: format!("{}{path}", self.api_url),
+                name: name.clone(),
+                credential: Some(&SecretString::from(jwt)),
+                body,
+                etag: None,
+                ledger: None,
+            })
+            .await?;
+        // The error of serde_json may quote the answer, and with it a token: it is not shown.
+        let value = serde_json::from_slice(&answer.body).map_err(|_| GithubError::Malformed {
+            call: name,
+            reason: "not the JSON that is documented".to_owned(),
+        })?;
+        Ok((value, answer.date))
+    }
+}
+
+impl Slot {
+    /// The token and how long it lives, if it can still be used.
+    fn usable(&self) -> Option<(SecretString, Duration)> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = held.as_ref()?;
+        let left = held.ends.saturating_duration_since(Instant::now());
+        (left > MARGIN).then(|| (held.token.clone(), left))
+    }
+
+    fn set(&self, held: Option<Held>) {
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = held;
+    }
+}
+
+/// The permissions that each part of PrBuild needs.
+fn needed(access: Access) -> &'static [(&'static str, &'static str)] {
+    match access {
+        Access::Read => &[
+            ("metadata", "read"),
+            ("contents", "read"),
+            ("pull_requests", "read"),
+        ],
+        Access::Report => &[
+            ("metadata", "read"),
+            ("contents", "read"),
+            ("pull_requests", "write"),
+            ("statuses", "write"),
+        ],
+    }
+}
+
+/// What a token is asked with: what is needed, and of the rest what reading takes and was granted
+/// (`members` for teams). Asking for more than was granted would be refused altogether.
+fn asked(access: Access, granted: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let optional = [("members", "read"), ("issues", "read")];
+    let mut asked: BTreeMap<String, String> = needed(access)
+        .iter()
+        .map(|(name, level)| ((*name).to_owned(), (*level).to_owned()))
+        .collect();
+    for (name, level) in optional {
+        if covers(granted.get(name), level) {
+            asked.insert(name.to_owned(), level.to_owned());
+        }
+    }
+    asked
+}
+
+fn covers(granted: Option<&String>, level: &str) -> bool {
+    match granted.map(String::as_str) {
+        Some("write" | "admin") => true,
+        Some("read") => level == "read",
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_webhooks_token_can_only_read() {
+        let all: BTreeMap<String, String> = [
+            "metadata",
+            "contents",
+            "pull_requests",
+            "statuses",
+            "issues",
+            "members",
+            "administration",
+            "workflows",
+        ]
+        .into_iter()
+        .map(|name| (name.to_owned(), "write".to_owned()))
+        .collect();
+        let read = asked(Access::Read, &all);
+        assert!(read.values().all(|level| level == "read"), "{read:?}");
+        assert!(!read.contains_key("administration") && !read.contains_key("statuses"));
+        let report = asked(Access::Report, &all);
+        assert_eq!(report["statuses"], "write");
+        assert_eq!(report["contents"], "read");
+    }
+
+    #[test]
+    fn nothing_that_was_not_granted_is_asked_for_on_top() {
+        let granted = BTreeMap::from([("members".to_owned(), "read".to_owned())]);
+        let read = asked(Access::Read, &granted);
+        assert!(read.contains_key("members") && !read.contains_key("issues"));
+    }
+}

@@ -1,0 +1,450 @@
+//! The mounted connections, and a repository as seen through one.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use http::Method;
+use secrecy::SecretString;
+use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::App;
+use crate::budget::{Budget, Ledger, Resource};
+use crate::path::{graphql_url, segment};
+use crate::settings::{self, ConnectionError, Files, Identity, Settings};
+use crate::transport::{Answer, Call, Transport};
+use crate::{Dated, GithubError};
+
+/// What installation tokens are minted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Reading only: the webhook.
+    Read,
+    /// Statuses, comments and labels as well: the operator.
+    Report,
+}
+
+impl Access {
+    /// How long one call may take. The webhook has 8 s for everything.
+    fn timeout(self) -> Duration {
+        match self {
+            Self::Read => Duration::from_secs(5),
+            Self::Report => Duration::from_secs(20),
+        }
+    }
+}
+
+/// How often the mounted files are looked at. Kubernetes itself takes up to a minute to update them.
+const RELOAD: Duration = Duration::from_secs(2);
+
+/// All mounted connections.
+pub struct Connections {
+    dir: PathBuf,
+    access: Access,
+    transport: Transport,
+    current: RwLock<BTreeMap<String, Arc<Connection>>>,
+}
+
+impl Connections {
+    /// Reads a directory with one subdirectory a connection. Needs a Tokio runtime.
+    ///
+    /// # Errors
+    /// The first connection that cannot be used: a program does not start with half of its secrets.
+    pub fn load(dir: &Path, access: Access) -> Result<Arc<Self>, ConnectionError> {
+        let transport = Transport::new(access.timeout())
+            .map_err(|error| ConnectionError::Client(error.to_string()))?;
+        let mut current = BTreeMap::new();
+        for (name, path) in settings::list(dir)? {
+            let settings = settings::check(&name, settings::files(&path)?)?;
+            let connection = Connection::new(settings, access, &transport);
+            current.insert(name, Arc::new(connection));
+        }
+        Ok(Arc::new(Self {
+            dir: dir.to_owned(),
+            access,
+            transport,
+            current: RwLock::new(current),
+        }))
+    }
+
+    /// The connection of that name.
+    pub fn get(&self, name: &str) -> Option<Arc<Connection>> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.get(name).cloned()
+    }
+
+    /// All connections, by name.
+    pub fn all(&self) -> Vec<Arc<Connection>> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.values().cloned().collect()
+    }
+
+    /// Reloads connections when their files change, until the token is cancelled. A connection that
+    /// is not valid any more keeps working as it was, and an error is logged once.
+    pub fn spawn_reload(self: &Arc<Self>, stop: CancellationToken) {
+        let connections = self.clone();
+        tokio::spawn(async move {
+            let mut last_problem = String::new();
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(RELOAD) => {}
+                }
+                let problem = connections.reload().err().map(|error| error.to_string());
+                let problem = problem.unwrap_or_default();
+                if !problem.is_empty() && problem != last_problem {
+                    tracing::error!(error = problem, "a connection was not reloaded");
+                }
+                last_problem = problem;
+            }
+        });
+    }
+
+    /// Takes over what changed. All that can be taken is, and the first problem is returned.
+    fn reload(&self) -> Result<(), ConnectionError> {
+        let mut next = BTreeMap::new();
+        let mut problem = None;
+        for (name, path) in settings::list(&self.dir)? {
+            let old = self.get(&name);
+            match self.renewed(&name, &path, old.as_ref()) {
+                Ok(connection) => {
+                    next.insert(name, connection);
+                }
+                Err(error) => {
+                    problem.get_or_insert(error);
+                    if let Some(old) = old {
+                        next.insert(name, old);
+                    }
+                }
+            }
+        }
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = next;
+        problem.map_or(Ok(()), Err)
+    }
+
+    /// The connection as its files are now; the old one, with its tokens, if they are the same.
+    fn renewed(
+        &self,
+        name: &str,
+        path: &Path,
+        old: Option<&Arc<Connection>>,
+    ) -> Result<Arc<Connection>, ConnectionError> {
+        let files = settings::files(path)?;
+        if let Some(old) = old.filter(|old| old.files == files) {
+            return Ok(old.clone());
+        }
+        let settings = settings::check(name, files)?;
+        tracing::info!(connection = name, "connection loaded");
+        Ok(Arc::new(Connection::new(
+            settings,
+            self.access,
+            &self.transport,
+        )))
+    }
+}
+
+/// One mounted connection: an API, a credential, webhook secrets.
+pub struct Connection {
+    name: String,
+    api_url: String,
+    git_url: String,
+    credential: Credential,
+    webhook_secrets: Vec<SecretString>,
+    files: Files,
+    transport: Transport,
+    ledger: Ledger,
+}
+
+enum Credential {
+    Token(SecretString),
+    App(Arc<App>),
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("name", &self.name)
+            .field("api_url", &self.api_url)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    fn new(settings: Settings, access: Access, transport: &Transport) -> Self {
+        let credential = match settings.identity {
+            Identity::Token(token) => Credential::Token(token),
+            Identity::App {
+                id,
+                key,
+                installation,
+            } => Credential::App(Arc::new(App::new(
+                id,
+                key,
+                installation,
+                access,
+                settings.api_url.clone(),
+                transport.clone(),
+            ))),
+        };
+        Self {
+            name: settings.name,
+            api_url: settings.api_url,
+            git_url: settings.git_url,
+            credential,
+            webhook_secrets: settings.webhook_secrets,
+            files: settings.files,
+            transport: transport.clone(),
+            ledger: Ledger::default(),
+        }
+    }
+
+    /// Name of its directory; `Repository.spec.connection` names it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Base of clone URLs, without a slash at the end.
+    pub fn git_url(&self) -> &str {
+        &self.git_url
+    }
+
+    /// URL that `owner/name` is cloned from.
+    pub fn clone_url(&self, full_name: &str) -> String {
+        format!("{}/{full_name}.git", self.git_url)
+    }
+
+    /// Whether it is a GitHub App. Otherwise it is a personal token.
+    pub fn is_app(&self) -> bool {
+        matches!(self.credential, Credential::App(_))
+    }
+
+    /// The secrets that a delivery may be signed with, newest first. None: it takes no deliveries.
+    pub fn webhook_secrets(&self) -> Vec<SecretString> {
+        self.webhook_secrets.clone()
+    }
+
+    /// What is left of the REST limit, by the newest answer.
+    pub fn budget(&self) -> Budget {
+        self.ledger.budget()
+    }
+
+    /// A repository as seen through this connection.
+    pub fn repo(self: &Arc<Self>, owner: &str, name: &str) -> Repo {
+        Repo {
+            connection: self.clone(),
+            owner: owner.to_owned(),
+            name: name.to_owned(),
+        }
+    }
+}
+
+/// A repository as seen through a connection; all calls are methods of it.
+#[derive(Clone, Debug)]
+pub struct Repo {
+    connection: Arc<Connection>,
+    owner: String,
+    name: String,
+}
+
+/// What is sent besides method and path.
+#[derive(Default)]
+pub(crate) struct Extras<'a> {
+    pub body: Option<serde_json::Value>,
+    pub etag: Option<&'a str>,
+    pub anonymous: bool,
+}
+
+impl Repo {
+    /// The connection.
+    pub fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
+    /// `owner/name` as it was asked for.
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.owner, self.name)
+    }
+
+    /// The permissions that PrBuild needs and the App was not granted here, as `statuses: write`.
+    /// Always empty for a personal token: GitHub does not tell what one may do.
+    ///
+    /// # Errors
+    /// [`GithubError::NotFound`] when the App is not installed on the repository.
+    pub async fn missing_permissions(&self) -> Result<Vec<String>, GithubError> {
+        match &self.connection.credential {
+            Credential::Token(_) => Ok(Vec::new()),
+            Credential::App(app) => app.missing(&self.owner, &self.name).await,
+        }
+    }
+
+    /// Fetches the credential before it is needed, so that the first delivery does not wait for it.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn warm_up(&self) -> Result<(), GithubError> {
+        self.credential().await.map(drop)
+    }
+
+    /// `/repos/owner/name` + rest.
+    pub(crate) fn path(&self, rest: impl fmt::Display) -> String {
+        let (owner, name) = (segment(&self.owner), segment(&self.name));
+        format!("/repos/{owner}/{name}{rest}")
+    }
+
+    pub(crate) async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+    ) -> Result<Dated<T>, GithubError> {
+        let answer = self.call(Method::GET, path, Extras::default()).await?;
+        parsed(&Method::GET, path, &answer)
+    }
+
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        extras: Extras<'_>,
+    ) -> Result<Answer, GithubError> {
+        let url = format!("{}{path}", self.connection.api_url);
+        self.send(method, url, path, Resource::Rest, extras).await
+    }
+
+    pub(crate) async fn graphql(&self, body: serde_json::Value) -> Result<Answer, GithubError> {
+        let url = graphql_url(&self.connection.api_url);
+        let extras = Extras {
+            body: Some(body),
+            ..Extras::default()
+        };
+        self.send(Method::POST, url, "/graphql", Resource::Graphql, extras)
+            .await
+    }
+
+    /// Sends a call; once more with a new token if an installation token was refused, which means
+    /// that nothing was carried out.
+    async fn send(
+        &self,
+        method: Method,
+        url: String,
+        path: &str,
+        resource: Resource,
+        extras: Extras<'_>,
+    ) -> Result<Answer, GithubError> {
+        let body = extras.body.map(|body| body.to_string().into_bytes());
+        let attempt = async || {
+            let credential = match extras.anonymous {
+                true => None,
+                false => Some(self.credential().await?),
+            };
+            let call = Call {
+                method: method.clone(),
+                url: url.clone(),
+                name: call_name(&method, path),
+                credential: credential.as_ref(),
+                body: body.clone(),
+                etag: extras.etag,
+                ledger: credential
+                    .is_some()
+                    .then_some((&self.connection.ledger, resource)),
+            };
+            self.connection.transport.send(call).await
+        };
+        match (attempt().await, &self.connection.credential) {
+            (Err(GithubError::Unauthorized { .. }), Credential::App(app)) if !extras.anonymous => {
+                app.forget(&self.owner, &self.name);
+                attempt().await
+            }
+            (result, _) => result,
+        }
+    }
+
+    async fn credential(&self) -> Result<SecretString, GithubError> {
+        match &self.connection.credential {
+            Credential::Token(token) => Ok(token.clone()),
+            Credential::App(app) => app.token(&self.owner, &self.name).await,
+        }
+    }
+}
+
+/// How errors name a call: without its query.
+fn call_name(method: &Method, path: &str) -> String {
+    let path = path.split_once('?').map_or(path, |(path, _)| path);
+    format!("{method} {path}")
+}
+
+/// The JSON of an answer.
+pub(crate) fn parsed<T: DeserializeOwned>(
+    method: &Method,
+    path: &str,
+    answer: &Answer,
+) -> Result<Dated<T>, GithubError> {
+    let value = serde_json::from_slice(&answer.body).map_err(|error| GithubError::Malformed {
+        call: call_name(method, path),
+        reason: error.to_string(),
+    })?;
+    Ok(Dated {
+        value,
+        date: answer.date,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKEN: &str = "ghp_averysecrettoken";
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+    fn directory(name: &str) -> PathBuf {
+        let dir =
+            std::env::temp_dir().join(format!("prbuild-github-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(dir.join("main")).expect("a directory");
+        std::fs::write(dir.join("main/token"), format!("{TOKEN}\n")).expect("a file");
+        std::fs::write(dir.join("main/webhook-secret"), SECRET).expect("a file");
+        dir
+    }
+
+    #[tokio::test]
+    async fn a_connection_never_prints_its_token() {
+        let dir = directory("print");
+        let connections = Connections::load(&dir, Access::Read).expect("connections");
+        let connection = connections.get("main").expect("the connection");
+        let repo = connection.repo("o", "r");
+        for text in [
+            format!("{connection:?}"),
+            format!("{repo:?}"),
+            format!("{:?}", connection.webhook_secrets()),
+        ] {
+            assert!(!text.contains(TOKEN) && !text.contains(SECRET), "{text}");
+        }
+        std::fs::remove_dir_all(dir).expect("cleaned up");
+    }
+
+    #[tokio::test]
+    async fn a_changed_file_is_taken_over_and_a_broken_one_is_not() {
+        let dir = directory("reload");
+        let connections = Connections::load(&dir, Access::Read).expect("connections");
+        let before = connections.get("main").expect("the connection");
+        connections.reload().expect("a reload");
+        assert!(Arc::ptr_eq(
+            &before,
+            &connections.get("main").expect("kept")
+        ));
+
+        std::fs::write(dir.join("main/webhook-secret"), "short").expect("a file");
+        assert!(connections.reload().is_err());
+        assert!(Arc::ptr_eq(
+            &before,
+            &connections.get("main").expect("kept")
+        ));
+
+        std::fs::write(dir.join("main/webhook-secret-next"), SECRET).expect("a file");
+        std::fs::write(dir.join("main/webhook-secret"), "x".repeat(32)).expect("a file");
+        connections.reload().expect("a reload");
+        let after = connections.get("main").expect("the connection");
+        assert_eq!(after.webhook_secrets().len(), 2);
+        std::fs::remove_dir_all(dir).expect("cleaned up");
+    }
+}

@@ -1,0 +1,130 @@
+//! The one thing that only GraphQL tells: GitHub's test merge with its parents and tree.
+
+use serde::Deserialize;
+
+use crate::connection::Repo;
+use crate::wire::{MergeCommit, Mergeable, TestMerge};
+use crate::{Dated, GithubError};
+
+const TEST_MERGE: &str = "query($owner: String!, $name: String!, $number: Int!) { \
+repository(owner: $owner, name: $name) { pullRequest(number: $number) { \
+headRefOid baseRefName mergeable \
+potentialMergeCommit { oid tree { oid } parents(first: 3) { nodes { oid } } } } } }";
+
+#[derive(Deserialize)]
+struct Envelope {
+    data: Option<Data>,
+    #[serde(default)]
+    errors: Vec<Problem>,
+}
+
+#[derive(Deserialize)]
+struct Problem {
+    #[serde(default, rename = "type")]
+    kind: String,
+    #[serde(default)]
+    message: String,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    repository: Option<Repository>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Repository {
+    pull_request: Option<PullRequest>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PullRequest {
+    head_ref_oid: String,
+    base_ref_name: String,
+    mergeable: Mergeable,
+    potential_merge_commit: Option<Commit>,
+}
+
+#[derive(Deserialize)]
+struct Commit {
+    oid: String,
+    tree: Object,
+    parents: Parents,
+}
+
+#[derive(Deserialize)]
+struct Parents {
+    nodes: Vec<Object>,
+}
+
+#[derive(Deserialize)]
+struct Object {
+    oid: String,
+}
+
+impl Repo {
+    /// GitHub's test merge of a pull request. Asking for it makes GitHub compute it, which takes a
+    /// second: ask again when it is unknown or belongs to an older head.
+    ///
+    /// # Errors
+    /// [`GithubError::NotFound`] when there is no such pull request.
+    pub async fn test_merge(&self, n: i64) -> Result<Dated<TestMerge>, GithubError> {
+        let full_name = self.full_name();
+        let (owner, name) = full_name.split_once('/').unwrap_or_default();
+        let body = serde_json::json!({
+            "query": TEST_MERGE,
+            "variables": { "owner": owner, "name": name, "number": n },
+        });
+        let answer = self.graphql(body).await?;
+        let call = || format!("POST /graphql (test merge of {full_name}#{n})");
+        let malformed = |reason: String| GithubError::Malformed {
+            call: call(),
+            reason,
+        };
+        let envelope: Envelope =
+            serde_json::from_slice(&answer.body).map_err(|error| malformed(error.to_string()))?;
+        if let Some(problem) = envelope.errors.first() {
+            return Err(problem.sorted(call()));
+        }
+        let pull = envelope
+            .data
+            .and_then(|data| data.repository)
+            .and_then(|repository| repository.pull_request)
+            .ok_or_else(|| GithubError::NotFound { call: call() })?;
+        Ok(Dated {
+            value: pull.into(),
+            date: answer.date,
+        })
+    }
+}
+
+impl Problem {
+    /// GraphQL answers 200 and says in the body what REST says with a status.
+    fn sorted(&self, call: String) -> GithubError {
+        let message: String = self.message.chars().take(300).collect();
+        match self.kind.as_str() {
+            "NOT_FOUND" => GithubError::NotFound { call },
+            "FORBIDDEN" | "INSUFFICIENT_SCOPES" => GithubError::Forbidden { call, message },
+            _ => GithubError::Unavailable {
+                call,
+                reason: message,
+            },
+        }
+    }
+}
+
+impl From<PullRequest> for TestMerge {
+    fn from(pull: PullRequest) -> Self {
+        Self {
+            head_sha: pull.head_ref_oid,
+            base_ref: pull.base_ref_name,
+            mergeable: pull.mergeable,
+            commit: pull.potential_merge_commit.map(|commit| MergeCommit {
+                sha: commit.oid,
+                tree: commit.tree.oid,
+                parents: commit.parents.nodes.into_iter().map(|p| p.oid).collect(),
+            }),
+        }
+    }
+}

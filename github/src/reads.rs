@@ -1,0 +1,274 @@
+//! What the gate reads. Pages are counted here and asked for by relative paths: an absolute `next`
+//! link would lose the credential on every API but github.com's, or carry it away.
+
+use futures::future::try_join_all;
+use http::{Method, StatusCode};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::connection::{Extras, Repo, parsed};
+use crate::path::{full_name, segment};
+use crate::wire::{
+    Activity, Collaborator, Comment, IssueEvent, PullRequest, RepositoryInfo, Review,
+};
+use crate::{Dated, GithubError};
+
+/// The most entries that GitHub puts on a page.
+const PAGE: usize = 100;
+/// Pages after which a list is not worth more requests.
+const MOST_PAGES: i64 = 30;
+
+/// The newest events of a pull request.
+#[derive(Clone, Debug, Default)]
+pub struct LabelEvents {
+    /// Oldest first.
+    pub events: Vec<IssueEvent>,
+    /// These are all events that there are. Otherwise older ones were not read.
+    pub complete: bool,
+}
+
+/// The newest movements of a branch.
+#[derive(Clone, Debug, Default)]
+pub struct Movements {
+    /// Newest first.
+    pub entries: Vec<Activity>,
+    /// The page was full: there may be more movements than these.
+    pub full: bool,
+}
+
+/// A page of a list that was asked for with the tag of the last answer.
+#[derive(Clone, Debug)]
+pub enum Listing<T> {
+    /// As it was; costs nothing of the rate limit.
+    NotModified,
+    /// What it is now.
+    Changed {
+        /// The entries.
+        items: Vec<T>,
+        /// Tag for the next time.
+        etag: Option<String>,
+    },
+}
+
+impl Repo {
+    /// The repository itself.
+    ///
+    /// # Errors
+    /// [`GithubError::NotFound`] when it does not exist or is not visible.
+    pub async fn repository(&self) -> Result<Dated<RepositoryInfo>, GithubError> {
+        self.get(&self.path("")).await
+    }
+
+    /// A pull request as it is now.
+    ///
+    /// # Errors
+    /// [`GithubError::NotFound`] for an issue or nothing.
+    pub async fn pull_request(&self, n: i64) -> Result<Dated<PullRequest>, GithubError> {
+        self.get(&self.path(format_args!("/pulls/{n}"))).await
+    }
+
+    /// The newest events of a pull request: those of the last two pages. One request, or two
+    /// round trips when there are more than a hundred.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn label_events(&self, n: i64) -> Result<Dated<LabelEvents>, GithubError> {
+        let path = |page: i64| {
+            self.path(format_args!(
+                "/issues/{n}/events?per_page={PAGE}&page={page}"
+            ))
+        };
+        let first = self.call(Method::GET, &path(1), Extras::default()).await?;
+        let last = first.last_page.unwrap_or(1);
+        if last <= 1 {
+            let events = parsed(&Method::GET, &path(1), &first)?;
+            return Ok(events.map(|events| LabelEvents {
+                events,
+                complete: true,
+            }));
+        }
+        let mut events = Vec::new();
+        if last == 2 {
+            events.extend(parsed::<Vec<IssueEvent>>(&Method::GET, &path(1), &first)?.value);
+        }
+        let rest = (last - 1).max(2)..=last;
+        let pages = rest.map(|page| async move { self.get(&path(page)).await });
+        let mut date = first.date;
+        for page in try_join_all(pages).await? {
+            let page: Dated<Vec<IssueEvent>> = page;
+            events.extend(page.value);
+            date = page.date;
+        }
+        Ok(Dated {
+            value: LabelEvents {
+                events,
+                complete: last == 2,
+            },
+            date,
+        })
+    }
+
+    /// A person's right on the repository. Everybody has `read` on a public one.
+    ///
+    /// # Errors
+    /// [`GithubError::NotFound`] for an account that does not exist.
+    pub async fn permission(&self, login: &str) -> Result<Dated<Collaborator>, GithubError> {
+        let login = segment(login);
+        self.get(&self.path(format_args!("/collaborators/{login}/permission")))
+            .await
+    }
+
+    /// The state of a person's membership in a team: `active` or `pending`.
+    ///
+    /// # Errors
+    /// [`GithubError::NotFound`] for no member, no such team, or no permission to know.
+    pub async fn team_membership(
+        &self,
+        organization: &str,
+        slug: &str,
+        login: &str,
+    ) -> Result<Dated<String>, GithubError> {
+        #[derive(Deserialize)]
+        struct Membership {
+            state: String,
+        }
+        let path = format!(
+            "/orgs/{}/teams/{}/memberships/{}",
+            segment(organization),
+            segment(slug),
+            segment(login)
+        );
+        let found: Dated<Membership> = self.get(&path).await?;
+        Ok(found.map(|membership| membership.state))
+    }
+
+    /// The newest movements of a branch, by whoever's repository it is in.
+    ///
+    /// # Errors
+    /// [`GithubError::NotFound`] where this credential may not see them, as in many a fork.
+    pub async fn activity(
+        &self,
+        head_full_name: &str,
+        branch: &str,
+    ) -> Result<Dated<Movements>, GithubError> {
+        self.movements(head_full_name, branch, false).await
+    }
+
+    /// The same without a credential: what everybody may see. It has a small limit of its own.
+    ///
+    /// # Errors
+    /// As any call; [`GithubError::RateLimited`] soon.
+    pub async fn activity_anonymous(
+        &self,
+        head_full_name: &str,
+        branch: &str,
+    ) -> Result<Dated<Movements>, GithubError> {
+        self.movements(head_full_name, branch, true).await
+    }
+
+    async fn movements(
+        &self,
+        head: &str,
+        branch: &str,
+        anonymous: bool,
+    ) -> Result<Dated<Movements>, GithubError> {
+        let path = format!(
+            "/repos/{}/activity?ref={}&per_page={PAGE}",
+            full_name(head),
+            segment(&format!("refs/heads/{branch}"))
+        );
+        let extras = Extras {
+            anonymous,
+            ..Extras::default()
+        };
+        let answer = self.call(Method::GET, &path, extras).await?;
+        let entries: Dated<Vec<Activity>> = parsed(&Method::GET, &path, &answer)?;
+        Ok(entries.map(|entries| Movements {
+            full: entries.len() >= PAGE,
+            entries,
+        }))
+    }
+
+    /// All reviews of a pull request, oldest first.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn reviews(&self, n: i64) -> Result<Dated<Vec<Review>>, GithubError> {
+        self.all(&self.path(format_args!("/pulls/{n}/reviews?per_page={PAGE}")))
+            .await
+    }
+
+    /// One page of the open pull requests, the last updated first.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn open_pull_requests(
+        &self,
+        etag: Option<&str>,
+        page: i64,
+    ) -> Result<Dated<Listing<PullRequest>>, GithubError> {
+        let path = self.path(format_args!(
+            "/pulls?state=open&sort=updated&direction=desc&per_page={PAGE}&page={page}"
+        ));
+        let extras = Extras {
+            etag,
+            ..Extras::default()
+        };
+        let answer = self.call(Method::GET, &path, extras).await?;
+        if answer.status == StatusCode::NOT_MODIFIED {
+            return Ok(Dated {
+                value: Listing::NotModified,
+                date: answer.date,
+            });
+        }
+        let items: Dated<Vec<PullRequest>> = parsed(&Method::GET, &path, &answer)?;
+        Ok(items.map(|items| Listing::Changed {
+            items,
+            etag: answer.etag,
+        }))
+    }
+
+    /// A comment on an issue or pull request as it is now.
+    ///
+    /// # Errors
+    /// [`GithubError::NotFound`] when it was deleted.
+    pub async fn comment(&self, id: i64) -> Result<Dated<Comment>, GithubError> {
+        self.get(&self.path(format_args!("/issues/comments/{id}")))
+            .await
+    }
+
+    /// All comments of an issue or pull request that changed since then, oldest first.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn comments_since(
+        &self,
+        n: i64,
+        since: Timestamp,
+    ) -> Result<Vec<Comment>, GithubError> {
+        let since = segment(&since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+        let path = self.path(format_args!(
+            "/issues/{n}/comments?since={since}&per_page={PAGE}"
+        ));
+        Ok(self.all(&path).await?.value)
+    }
+
+    /// All pages of a list, one after the other; `path` has a query.
+    async fn all<T: DeserializeOwned>(&self, path: &str) -> Result<Dated<Vec<T>>, GithubError> {
+        let mut items = Vec::new();
+        let mut page = 1;
+        loop {
+            let found: Dated<Vec<T>> = self.get(&format!("{path}&page={page}")).await?;
+            let last = found.value.len() < PAGE;
+            items.extend(found.value);
+            if last || page == MOST_PAGES {
+                return Ok(Dated {
+                    value: items,
+                    date: found.date,
+                });
+            }
+            page += 1;
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! One connection pool for all connections, and how an answer is sorted. Nothing is sent twice.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, LINK,
+    USER_AGENT,
+};
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use jiff::Timestamp;
+use octocrab::Octocrab;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use crate::GithubError;
+use crate::budget::{Ledger, Limit, Resource, limit};
+
+/// The version of the REST API that every request asks for; GitHub keeps it until at least 2028.
+const API_VERSION: &str = "2022-11-28";
+/// A full page of pull requests has about 3 MB.
+const MOST_BYTES: usize = 16 << 20;
+
+/// The shared pool. It holds no credential: octocrab would send one to github.com only, and copies
+/// its token cache with each clone.
+#[derive(Clone)]
+pub(crate) struct Transport {
+    pool: Octocrab,
+    timeout: Duration,
+}
+
+/// One request.
+pub(crate) struct Call<'a> {
+    pub method: Method,
+    /// Absolute URL, from the connection's own base.
+    pub url: String,
+    /// What errors say: method and path, without query.
+    pub name: String,
+    pub credential: Option<&'a SecretString>,
+    pub body: Option<Vec<u8>>,
+    pub etag: Option<&'a str>,
+    /// Where the answer's rate limits are noted. None for calls without credential.
+    pub ledger: Option<(&'a Ledger, Resource)>,
+}
+
+/// A successful answer, or 304.
+pub(crate) struct Answer {
+    pub status: StatusCode,
+    pub date: Timestamp,
+    pub etag: Option<String>,
+    pub last_page: Option<i64>,
+    pub body: Bytes,
+}
+
+impl Transport {
+    pub fn new(timeout: Duration) -> Result<Self, octocrab::Error> {
+        let pool = Octocrab::builder()
+            .set_connect_timeout(Some(Duration::from_secs(3)))
+            .add_header(USER_AGENT, "prbuild".to_owned())
+            .add_header(ACCEPT, "application/vnd.github+json".to_owned())
+            .add_header(
+                HeaderName::from_static("x-github-api-version"),
+                API_VERSION.to_owned(),
+            )
+            .build()?;
+        Ok(Self { pool, timeout })
+    }
+
+    /// Sends one request, once.
+    pub async fn send(&self, call: Call<'_>) -> Result<Answer, GithubError> {
+        if let Some((ledger, resource)) = call.ledger
+            && let Some(pause) = ledger.paused(resource)
+        {
+            return Err(limited(call.name, pause));
+        }
+        let name = call.name.clone();
+        let ledger = call.ledger;
+        let (status, headers, body) = tokio::time::timeout(self.timeout, self.exchange(call))
+            .await
+            .map_err(|_| GithubError::Unavailable {
+                call: name.clone(),
+                reason: format!("no answer within {} s", self.timeout.as_secs()),
+            })??;
+        if let Some((ledger, resource)) = ledger {
+            ledger.note(resource, &headers);
+        }
+        sort(name, status, &headers, body, ledger)
+    }
+
+    async fn exchange(
+        &self,
+        call: Call<'_>,
+    ) -> Result<(StatusCode, HeaderMap, Bytes), GithubError> {
+        let unavailable = |reason: String| GithubError::Unavailable {
+            call: call.name.clone(),
+            reason,
+        };
+        let request = request(&call).map_err(|error| GithubError::Malformed {
+            call: call.name.clone(),
+            reason: error.to_string(),
+        })?;
+        let response = self
+            .pool
+            .execute(request)
+            .await
+            .map_err(|error| unavailable(chain(&error)))?;
+        let (parts, body) = response.into_parts();
+        let body = Limited::new(body, MOST_BYTES)
+            .collect()
+            .await
+            .map_err(|error| unavailable(format!("the answer was cut: {error}")))?
+            .to_bytes();
+        Ok((parts.status, parts.headers, body))
+    }
+}
+
+fn request(call: &Call<'_>) -> Result<Request<String>, http::Error> {
+    let mut builder = Request::builder().method(&call.method).uri(&call.url);
+    if let Some(credential) = call.credential {
+        let mut value = HeaderValue::from_str(&format!("Bearer {}", credential.expose_secret()))?;
+        value.set_sensitive(true);
+        builder = builder.header(AUTHORIZATION, value);
+    }
+    if let Some(etag) = call.etag {
+        builder = builder.header(IF_NONE_MATCH, etag);
+    }
+    let body = match &call.body {
+        Some(json) => {
+            builder = builder.header(CONTENT_TYPE, "application/json");
+            String::from_utf8_lossy(json).into_owned()
+        }
+        None => String::new(),
+    };
+    builder.body(body)
+}
+
+/// Sorts an answer by what the caller can do about it.
+fn sort(
+    call: String,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: Bytes,
+    ledger: Option<(&Ledger, Resource)>,
+) -> Result<Answer, GithubError> {
+    let date = headers
+        .get(DATE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| jiff::fmt::rfc2822::parse(value).ok())
+        .map(|zoned| zoned.timestamp());
+    if status.is_success() || status == StatusCode::NOT_MODIFIED {
+        let Some(date) = date else {
+            return Err(GithubError::Malformed {
+                call,
+                reason: "the answer has no Date".to_owned(),
+            });
+        };
+        return Ok(Answer {
+            status,
+            date,
+            etag: text(headers, &ETAG),
+            last_page: text(headers, &LINK).and_then(|link| crate::path::last_page(&link)),
+            body,
+        });
+    }
+    let message = message(&body);
+    let asked = date.unwrap_or_else(Timestamp::now);
+    if let Some(limit) = limit(status.as_u16(), headers, &message, asked) {
+        if let Some((ledger, resource)) = ledger {
+            ledger.pause(resource, limit);
+        }
+        return Err(limited(call, limit));
+    }
+    Err(match status.as_u16() {
+        401 => GithubError::Unauthorized { call },
+        403 | 451 => GithubError::Forbidden { call, message },
+        404 | 410 => GithubError::NotFound { call },
+        400..500 => GithubError::Unprocessable { call, message },
+        500.. => GithubError::Unavailable {
+            call,
+            reason: format!("status {}", status.as_u16()),
+        },
+        other => GithubError::Malformed {
+            call,
+            reason: format!("status {other}"),
+        },
+    })
+}
+
+fn limited(call: String, limit: Limit) -> GithubError {
+    GithubError::RateLimited {
+        call,
+        until: limit.until,
+        wait: limit.wait,
+    }
+}
+
+fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+/// GitHub's own words for an error, shortened: they end in logs and conditions.
+fn message(body: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct Wire {
+        #[serde(default)]
+        message: String,
+        #[serde(default)]
+        errors: Vec<serde_json::Value>,
+    }
+    let Ok(wire) = serde_json::from_slice::<Wire>(body) else {
+        return String::new();
+    };
+    let details = wire.errors.iter().filter_map(|error| {
+        error
+            .as_str()
+            .or_else(|| error.get("message").and_then(|message| message.as_str()))
+    });
+    let mut all = vec![wire.message.as_str()];
+    all.extend(details);
+    all.join(": ")
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(300)
+        .collect()
+}
+
+/// An error with its causes: octocrab's own text is one word.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut out = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !out.ends_with(&text) {
+            out.push_str(": ");
+            out.push_str(&text);
+        }
+        next = cause.source();
+    }
+    out.chars().take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sorted(status: u16, body: &'static str) -> Result<Answer, GithubError> {
+        let status = StatusCode::from_u16(status).expect("a status");
+        let headers = HeaderMap::from_iter([(
+            DATE,
+            HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT"),
+        )]);
+        sort(
+            "GET /x".to_owned(),
+            status,
+            &headers,
+            Bytes::from(body),
+            None,
+        )
+    }
+
+    #[test]
+    fn answers_are_sorted_by_what_can_be_done() {
+        for (status, word, transient) in [
+            (400, "unprocessable", false),
+            (401, "unauthorized", false),
+            (403, "forbidden", false),
+            (404, "not_found", false),
+            (410, "not_found", false),
+            (422, "unprocessable", false),
+            (429, "rate_limited", true),
+            (500, "unavailable", true),
+            (502, "unavailable", true),
+            (302, "malformed", false),
+        ] {
+            let error = sorted(status, "<html>").err().expect("an error");
+            assert_eq!(error.word(), word, "{status}");
+            assert_eq!(error.is_transient(), transient, "{status}");
+            assert!(error.to_string().contains("GET /x"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_date_is_githubs() {
+        let answer = sorted(200, "{}").expect("an answer");
+        assert_eq!(answer.date.to_string(), "1994-11-06T08:49:37Z");
+    }
+
+    #[test]
+    fn githubs_words_are_kept_and_bounded() {
+        assert_eq!(
+            message(
+                br#"{"message":"Validation Failed","errors":[{"message":"No commit found"},"x"]}"#
+            ),
+            "Validation Failed: No commit found: x"
+        );
+        assert_eq!(message(b"<html>"), "");
+        let long = format!(r#"{{"message":"{}"}}"#, "a".repeat(1000));
+        assert_eq!(message(long.as_bytes()).len(), 300);
+    }
+}

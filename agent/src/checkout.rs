@@ -1,0 +1,346 @@
+//! Fetches one commit by its SHA, proves that it is the one that was asked for, and checks it out.
+
+use std::{
+    io,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use protocol::{CheckoutReport, Source};
+
+use crate::{
+    git::{Commit, FetchFailure, Git, GitError, GitOutput},
+    log::Log,
+    os::{self, Signals},
+    places::{PlaceError, Places},
+    source::{self, SourceError},
+    text::{duration, one_line, short},
+};
+
+/// How long fetching may take.
+#[derive(Clone, Copy, Debug)]
+pub struct FetchLimits {
+    /// All tries together.
+    pub total: Duration,
+    /// One try.
+    pub one: Duration,
+    /// Tries.
+    pub tries: u32,
+    /// Pause after the first try; it doubles.
+    pub pause: Duration,
+}
+
+impl Default for FetchLimits {
+    /// Five minutes in all: CPython at depth 1 is 30 MB.
+    fn default() -> Self {
+        Self {
+            total: Duration::from_secs(300),
+            one: Duration::from_secs(150),
+            tries: 5,
+            pause: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Time for a git command that only works on the disk.
+const LOCAL: Duration = Duration::from_secs(120);
+
+/// Why there is no checkout.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckoutError {
+    /// The source is malformed; git has not seen it.
+    #[error("the source of the run is not valid: {0}")]
+    Source(#[from] SourceError),
+    /// A directory of the run.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// The executor could not be handed on to the build.
+    #[error("the executor could not be copied to `{path}`: {source}")]
+    Install {
+        /// Where to.
+        path: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// git did not run, or the run was cancelled.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The system did not let us wait.
+    #[error("the executor could not wait: {0}")]
+    Wait(#[from] io::Error),
+    /// The server does not have the commit.
+    #[error("the commit {0} does not exist on GitHub any more; was the branch rewritten?")]
+    Missing(String),
+    /// The server shows no such repository.
+    #[error("the repository `{0}` is not public any more, or has another name")]
+    NoRepository(String),
+    /// The server sent something unsound, or not what was asked for.
+    #[error("git refused what the server sent: {0}")]
+    Refused(String),
+    /// No room.
+    #[error("the disk of the run is too small for the checkout")]
+    DiskFull,
+    /// The network, or the server for now.
+    #[error("the network failed: {tries} tries in {took} did not fetch the commit ({last})")]
+    Network {
+        /// Tries.
+        tries: u32,
+        /// Time they took.
+        took: String,
+        /// The last words of git.
+        last: String,
+    },
+    /// The server answered with another commit.
+    #[error("the server sent another commit than {0}")]
+    OtherCommit(String),
+    /// The commit is not the merge that was authorized.
+    #[error("the commit {0} does not have the {1} that were authorized")]
+    OtherContent(String, &'static str),
+    /// A local git command failed.
+    #[error("git could not {what}: {words}")]
+    Local {
+        /// What it should do.
+        what: &'static str,
+        /// Its last words.
+        words: String,
+    },
+}
+
+/// Makes the directories beneath `dir`, copies this program to `install`, and checks the source's
+/// commit out into `dir/src`. Never fails: what goes wrong is in the report.
+pub fn run(
+    source: &Source,
+    dir: &Path,
+    install: Option<&Path>,
+    limits: FetchLimits,
+    signals: &mut Signals,
+    log: &mut Log,
+) -> CheckoutReport {
+    match check_out(source, dir, install, limits, signals, log) {
+        Ok(commit) => {
+            let parents: Vec<&str> = commit.parents.iter().map(|sha| short(sha)).collect();
+            log.line(&format!(
+                "checked out {}: tree {}, parents {}",
+                source.commit,
+                short(&commit.tree),
+                parents.join(" and ")
+            ));
+            CheckoutReport {
+                commit: source.commit.clone(),
+                parents: commit.parents,
+                tree: commit.tree,
+                error: None,
+            }
+        }
+        Err(error) => failed(&error.to_string(), log),
+    }
+}
+
+/// A report of no checkout, also said in the log.
+pub fn failed(error: &str, log: &mut Log) -> CheckoutReport {
+    let error = one_line(error, 500);
+    log.line(&format!("▲ no checkout: {error}"));
+    CheckoutReport {
+        commit: String::new(),
+        parents: Vec::new(),
+        tree: String::new(),
+        error: Some(error),
+    }
+}
+
+fn check_out(
+    source: &Source,
+    dir: &Path,
+    install: Option<&Path>,
+    limits: FetchLimits,
+    signals: &mut Signals,
+    log: &mut Log,
+) -> Result<Commit, CheckoutError> {
+    let scheme = source::check(source)?;
+    let places = Places::make(dir)?;
+    if let Some(path) = install {
+        os::install_self(path).map_err(|source| CheckoutError::Install {
+            path: path.display().to_string(),
+            source,
+        })?;
+    }
+    let git = Git::new(&places.workspace, &places.home, scheme);
+    let format = match source.commit.len() {
+        64 => "--object-format=sha256",
+        _ => "--object-format=sha1",
+    };
+    let made = git.run(&["init", "--quiet", "--template=", format], LOCAL, signals)?;
+    output_of(made, "make a repository")?;
+    fetch(&git, source, limits, signals, log)?;
+    let commit = verify(&git, source, signals)?;
+    let done = git.run(
+        &["checkout", "--quiet", "--detach", &source.commit, "--"],
+        LOCAL,
+        signals,
+    )?;
+    output_of(done, "check the commit out")?;
+    let head = git.run(&["rev-parse", "--verify", "HEAD"], LOCAL, signals)?;
+    match output_of(head, "read the checkout")?.trim() == source.commit {
+        true => Ok(commit),
+        false => Err(CheckoutError::OtherCommit(short(&source.commit).into())),
+    }
+}
+
+/// Fetches the commit, and tries again while that may help and there is time.
+fn fetch(
+    git: &Git,
+    source: &Source,
+    limits: FetchLimits,
+    signals: &mut Signals,
+    log: &mut Log,
+) -> Result<(), CheckoutError> {
+    let started = Instant::now();
+    for attempt in 1.. {
+        let left = limits.total.saturating_sub(started.elapsed());
+        let again = if attempt == 1 { "" } else { " again" };
+        let sha = short(&source.commit);
+        log.line(&format!("fetching {sha} from {}{again}", source.clone_url));
+        let output = git.run(&fetch_arguments(source), left.min(limits.one), signals)?;
+        if output.ok {
+            break;
+        }
+        for line in output.text.lines().take(20) {
+            log.line(&format!("  {}", one_line(line, 300)));
+        }
+        let failure = FetchFailure::of(&output.text);
+        let pause = limits.pause * 2u32.saturating_pow(attempt - 1);
+        let has_time = started.elapsed() + pause < limits.total;
+        if !failure.may_pass() || attempt >= limits.tries || !has_time {
+            return Err(fetch_error(
+                failure,
+                source,
+                &output,
+                attempt,
+                started.elapsed(),
+            ));
+        }
+        rest(pause, signals)?;
+    }
+    Ok(())
+}
+
+/// The arguments of a fetch. Nothing but the checked URL and SHA comes from outside.
+fn fetch_arguments(source: &Source) -> Vec<&str> {
+    vec![
+        "fetch",
+        "--quiet",
+        "--depth=1",
+        "--no-tags",
+        "--no-recurse-submodules",
+        "--no-auto-maintenance",
+        "--no-write-commit-graph",
+        "--",
+        &source.clone_url,
+        &source.commit,
+    ]
+}
+
+fn fetch_error(
+    failure: FetchFailure,
+    source: &Source,
+    output: &GitOutput,
+    tries: u32,
+    took: Duration,
+) -> CheckoutError {
+    match failure {
+        FetchFailure::Missing => CheckoutError::Missing(short(&source.commit).into()),
+        FetchFailure::NoRepository => CheckoutError::NoRepository(source.repository.clone()),
+        FetchFailure::Refused => CheckoutError::Refused(last_words(output)),
+        FetchFailure::DiskFull => CheckoutError::DiskFull,
+        FetchFailure::Network => CheckoutError::Network {
+            tries,
+            took: duration(took),
+            last: last_words(output),
+        },
+    }
+}
+
+/// Proves that what was fetched is what was authorized.
+fn verify(git: &Git, source: &Source, signals: &mut Signals) -> Result<Commit, CheckoutError> {
+    let fetched = git.run(
+        &[
+            "rev-parse",
+            "--verify",
+            "--end-of-options",
+            "FETCH_HEAD^{commit}",
+        ],
+        LOCAL,
+        signals,
+    )?;
+    let sha = short(&source.commit).to_owned();
+    if output_of(fetched, "read what it fetched")?.trim() != source.commit {
+        return Err(CheckoutError::OtherCommit(sha));
+    }
+    let object = git.run(&["cat-file", "commit", &source.commit], LOCAL, signals)?;
+    let object = output_of(object, "read the commit")?;
+    let Some(commit) = Commit::parse(&object) else {
+        return Err(CheckoutError::Refused(
+            "the commit object is malformed".into(),
+        ));
+    };
+    if !source.parents.is_empty() && commit.parents != source.parents {
+        return Err(CheckoutError::OtherContent(sha, "parents"));
+    }
+    if source
+        .tree
+        .as_ref()
+        .is_some_and(|tree| *tree != commit.tree)
+    {
+        return Err(CheckoutError::OtherContent(sha, "files"));
+    }
+    Ok(commit)
+}
+
+/// The output of a local command that succeeded.
+fn output_of(output: GitOutput, what: &'static str) -> Result<String, CheckoutError> {
+    if output.ok {
+        return Ok(output.text);
+    }
+    match FetchFailure::of(&output.text) {
+        FetchFailure::DiskFull => Err(CheckoutError::DiskFull),
+        _ => Err(CheckoutError::Local {
+            what,
+            words: last_words(&output),
+        }),
+    }
+}
+
+/// What git said last before it gave up.
+fn last_words(output: &GitOutput) -> String {
+    let last = output
+        .text
+        .lines()
+        .rev()
+        .find(|line| !line.trim().is_empty());
+    match last {
+        _ if output.late => "it took too long".into(),
+        Some(line) => one_line(line, 200),
+        None => "it said nothing".into(),
+    }
+}
+
+/// Waits, unless somebody asks to stop.
+fn rest(pause: Duration, signals: &mut Signals) -> Result<(), CheckoutError> {
+    let end = Instant::now() + pause;
+    while Instant::now() < end {
+        if signals.stopping() {
+            return Err(GitError::Cancelled.into());
+        }
+        os::wait(
+            signals,
+            None,
+            None,
+            end.saturating_duration_since(Instant::now()),
+        )?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "checkout_tests.rs"]
+mod tests;

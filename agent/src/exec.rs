@@ -1,0 +1,194 @@
+//! Runs the steps of a recipe, one after the other, and reports.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use protocol::{ExecReport, Step, StepResult, Verdict, Work};
+
+use crate::{
+    env::{self, HandedOn, Vars},
+    log::Log,
+    os::{Ended, Signals},
+    places::Places,
+    plan::{self, End, Tally},
+    process::{self, Limits, ProcessError, Stop},
+    step::{self, StepError, StepFiles},
+    text::{duration, short},
+};
+
+/// Why the executor cannot go on. The steps so far are in the report all the same.
+#[derive(Debug, thiserror::Error)]
+enum ExecError {
+    #[error(transparent)]
+    Step(#[from] StepError),
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+}
+
+/// Runs the steps of `work` on the checkout beneath `dir`. `image` are the variables that the
+/// image gives, [`env::of_image`]; `grace` is the time from asking a process to end to killing it.
+/// Never fails: what goes wrong is in the report.
+pub fn run(
+    work: &Work,
+    dir: &Path,
+    image: Vars,
+    grace: Duration,
+    signals: &mut Signals,
+    log: &mut Log,
+) -> ExecReport {
+    let places = match Places::find(dir) {
+        Ok(places) => places,
+        Err(error) => return plan::error(&error.to_string(), Vec::new()),
+    };
+    let started = Instant::now();
+    let recipe = &work.recipe;
+    let seconds = |seconds: i64| Duration::from_secs(seconds.max(0).unsigned_abs());
+    let mut run = Run {
+        facts: env::facts(&work.source, &places),
+        places,
+        image,
+        handed_on: HandedOn::default(),
+        silence: seconds(recipe.timeouts.no_output_seconds),
+        deadline: started + seconds(recipe.timeouts.run_seconds),
+        grace,
+        signals,
+        log,
+    };
+    let mut tally = Tally::new(recipe.exit_codes.clone(), recipe.timeouts);
+    run.log.line(&format!(
+        "{} at {}",
+        work.source.repository,
+        short(&work.source.commit)
+    ));
+    let mut error = None;
+    for step in &recipe.steps {
+        if !tally.is_over() && run.signals.stopping() {
+            tally.cancel("cancelled between two steps");
+        }
+        if error.is_some() || !tally.runs(step) {
+            tally.skip(step);
+            run.log.line(&format!("○ {}: skipped", plan::title(step)));
+            continue;
+        }
+        error = run.step(step, &mut tally).err();
+    }
+    let mut report = tally.into_report();
+    if let Some(error) = error {
+        report = plan::error(&error.to_string(), report.steps);
+    }
+    run.log.line(&summary(&report, started.elapsed()));
+    report
+}
+
+/// What steps share.
+struct Run<'a> {
+    places: Places,
+    image: Vars,
+    facts: Vars,
+    handed_on: HandedOn,
+    silence: Duration,
+    deadline: Instant,
+    grace: Duration,
+    signals: &'a mut Signals,
+    log: &'a mut Log,
+}
+
+impl Run<'_> {
+    /// Runs a step and notes its result.
+    fn step(&mut self, step: &Step, tally: &mut Tally) -> Result<(), ExecError> {
+        let started = Instant::now();
+        self.log.line(&format!("▶ {}", plan::title(step)));
+        let end = match self
+            .places
+            .working_directory(step.working_directory.as_deref())
+        {
+            Ok(directory) => self.process(step, &directory)?,
+            Err(refusal) => End::Refused(refusal),
+        };
+        let took = started.elapsed();
+        let result = tally.end(step, &end, took);
+        self.log
+            .line(&result_line(&plan::title(step), result, &end, took));
+        Ok(())
+    }
+
+    fn process(&mut self, step: &Step, directory: &Path) -> Result<End, ExecError> {
+        let files = StepFiles::new(&self.places.temp).map_err(StepError::Files)?;
+        let vars = env::of_step(
+            &self.image,
+            &self.places.home,
+            &self.handed_on,
+            &step.env,
+            &self.facts,
+            &files.vars(),
+        );
+        let command = step::command(step, &files, directory, &vars, &self.image)?;
+        let limits = Limits {
+            own: plan::own_limit(step),
+            silence: self.silence,
+            deadline: self.deadline,
+            grace: self.grace,
+        };
+        let outcome = process::supervise(command, limits, self.signals, self.log)?;
+        if outcome.ended.is_ok() && outcome.left_behind > 0 {
+            let count = outcome.left_behind;
+            self.log.line(&format!(
+                "▲ killed {count} processes that the step left running"
+            ));
+        }
+        for line in files.take(&mut self.handed_on) {
+            self.log.line(&format!("▲ {line}"));
+        }
+        Ok(match outcome.ended {
+            Ok(ended) => End::Ended(ended),
+            Err(stop) => End::Stopped(stop),
+        })
+    }
+}
+
+/// The line that ends a step in the log.
+fn result_line(title: &str, result: StepResult, end: &End, took: Duration) -> String {
+    let (mark, word) = match result {
+        StepResult::Passed => ("●", "passed"),
+        StepResult::Warning => ("●", "passed with a warning"),
+        StepResult::Failed => ("✕", "failed"),
+        StepResult::Tolerated => ("●", "failed, as it may"),
+        StepResult::TimedOut => ("✕", "timed out"),
+        StepResult::Skipped => ("○", "skipped"),
+        StepResult::Cancelled => ("–", "cancelled"),
+    };
+    let how = match end {
+        End::Ended(Ended::Exit(0)) | End::Stopped(Stop::Cancelled) => String::new(),
+        End::Ended(Ended::Exit(code)) => format!(" (exit code {code})"),
+        End::Ended(Ended::Signal(signal)) => format!(" (signal {signal})"),
+        End::Stopped(Stop::OwnTime) => " (the step's limit)".into(),
+        End::Stopped(Stop::Silence) => " (no output)".into(),
+        End::Stopped(Stop::TotalTime) => " (the limit of all steps together)".into(),
+        End::Refused(why) => format!(" ({why})"),
+    };
+    format!("{mark} {title}: {word}{how} after {}", duration(took))
+}
+
+/// The last line of the log.
+fn summary(report: &ExecReport, took: Duration) -> String {
+    let (mark, word) = match report.verdict {
+        Verdict::Passed if report.warning => ("●", "Passed with warnings"),
+        Verdict::Passed => ("●", "Passed"),
+        Verdict::Failed => ("✕", "Failed"),
+        Verdict::TimedOut => ("✕", "Timed out"),
+        Verdict::Cancelled => ("–", "Cancelled"),
+        Verdict::Error => ("▲", "Error"),
+    };
+    let reason = report.reason.as_ref().map(|reason| format!(": {reason}"));
+    format!(
+        "{mark} {word} in {}{}",
+        duration(took),
+        reason.unwrap_or_default()
+    )
+}
+
+#[cfg(test)]
+#[path = "exec_tests.rs"]
+mod tests;

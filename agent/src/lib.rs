@@ -1,0 +1,29 @@
+//! The executor: fetches one commit, runs a recipe's steps on it, and says how they ended.
+//!
+//! `prbuild-agent checkout` runs before any code of the pull request and is believed.
+//! `prbuild-agent exec` runs beside that code, under the same user: it keeps time, kills what the
+//! code leaves behind, and carries the code's own claim out. Neither knows Kubernetes or GitHub's API.
+//!
+//! Pure: [`plan`] (which step runs, what its end means), [`env`] (what a step sees), [`envfile`]
+//! (`GITHUB_ENV`), [`source`] (is this a commit we may fetch). Everything that the operating system
+//! does differently elsewhere is in [`os`].
+
+pub mod checkout;
+pub mod env;
+pub mod envfile;
+pub mod exec;
+pub mod git;
+pub mod log;
+pub mod message;
+pub mod os;
+pub mod places;
+pub mod plan;
+pub mod process;
+pub mod source;
+pub mod step;
+pub mod text;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod testing_git;

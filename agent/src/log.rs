@@ -1,0 +1,154 @@
+//! Where output goes: to the log of the run, or into memory for output that is read by us.
+
+use std::{
+    collections::VecDeque,
+    fs::File,
+    io::{self, ErrorKind, Write},
+    os::fd::{AsFd, BorrowedFd},
+    time::{Duration, Instant},
+};
+
+use crate::os::{self, Signals};
+
+/// Takes what a process prints.
+pub trait Sink {
+    /// Takes bytes. Called only when [`Sink::is_clear`].
+    fn push(&mut self, bytes: &[u8]);
+    /// Whether everything so far is where it belongs.
+    fn is_clear(&self) -> bool {
+        true
+    }
+    /// Passes on as much as goes without blocking; whether anything went.
+    fn pass_on(&mut self) -> bool {
+        false
+    }
+    /// What to wait for when there is something to pass on.
+    fn waits_for(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}
+
+/// The log of the run: the executor's own standard output. It never blocks, so that a reader that
+/// hangs cannot stop the clocks, and it holds no more than one read of a pipe and our own lines.
+#[derive(Debug)]
+pub struct Log {
+    out: Option<File>,
+    pending: VecDeque<u8>,
+    line_is_open: bool,
+}
+
+impl Log {
+    /// Writes to standard output.
+    pub fn stdout() -> io::Result<Self> {
+        let out = io::stdout().as_fd().try_clone_to_owned()?;
+        Ok(Self::to(File::from(out)))
+    }
+
+    /// Writes to a file or pipe.
+    pub fn to(out: File) -> Self {
+        Self {
+            out: Some(out),
+            pending: VecDeque::new(),
+            line_is_open: false,
+        }
+    }
+
+    /// Writes a line of our own, on a line of its own.
+    pub fn line(&mut self, text: &str) {
+        if self.line_is_open {
+            self.push(b"\n");
+        }
+        self.push(text.as_bytes());
+        self.push(b"\n");
+        while self.pass_on() {}
+    }
+
+    /// Waits until all is written, at most that long.
+    pub fn flush(&mut self, signals: &mut Signals, limit: Duration) {
+        let end = Instant::now() + limit;
+        while !self.is_clear() {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() || os::wait(signals, None, self.waits_for(), left).is_err() {
+                return;
+            }
+            self.pass_on();
+        }
+    }
+}
+
+impl Sink for Log {
+    fn push(&mut self, bytes: &[u8]) {
+        if let Some(last) = bytes.last() {
+            self.line_is_open = *last != b'\n';
+        }
+        if self.out.is_some() {
+            self.pending.extend(bytes);
+        }
+    }
+
+    fn is_clear(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    fn pass_on(&mut self) -> bool {
+        let Some(out) = &mut self.out else {
+            return false;
+        };
+        if self.pending.is_empty() || !os::has_room(out.as_fd()) {
+            return false;
+        }
+        let (bytes, _) = self.pending.as_slices();
+        match out.write(&bytes[..bytes.len().min(os::WRITE_AT_ONCE)]) {
+            Ok(count) => {
+                self.pending.drain(..count);
+                true
+            }
+            Err(error) if is_transient(&error) => false,
+            Err(_) => {
+                // Nobody reads the log any more. The steps go on: their result is asked for elsewhere.
+                self.out = None;
+                self.pending.clear();
+                true
+            }
+        }
+    }
+
+    fn waits_for(&self) -> Option<BorrowedFd<'_>> {
+        let out = self.out.as_ref().filter(|_| !self.pending.is_empty())?;
+        Some(out.as_fd())
+    }
+}
+
+fn is_transient(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock)
+}
+
+/// Output that is kept: its first bytes, up to a limit.
+#[derive(Debug)]
+pub struct Capture {
+    limit: usize,
+    bytes: Vec<u8>,
+}
+
+impl Capture {
+    /// Keeps the first `limit` bytes.
+    pub fn up_to(limit: usize) -> Self {
+        Self {
+            limit,
+            bytes: Vec::new(),
+        }
+    }
+
+    /// What came.
+    pub fn into_text(self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+}
+
+impl Sink for Capture {
+    fn push(&mut self, bytes: &[u8]) {
+        let room = self.limit - self.bytes.len();
+        self.bytes
+            .extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+}

@@ -1,0 +1,125 @@
+//! `prbuild-agent`: the executor in a pod.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use agent::{
+    checkout::{self, FetchLimits},
+    env, exec,
+    log::Log,
+    message,
+    os::{self, Signals},
+    plan,
+    process::GRACE,
+};
+use clap::{Args, Parser, Subcommand};
+use protocol::{Source, Work};
+
+/// The executor of PrBuild: checks one commit out and runs the steps of a builder on it.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Fetch, verify and check out the commit that PRBUILD_SOURCE describes. Exits with 0 or 1.
+    Checkout {
+        #[command(flatten)]
+        common: Common,
+        /// Copy this program there, for the container that runs the steps.
+        #[arg(long, value_name = "FILE")]
+        install: Option<PathBuf>,
+    },
+    /// Run the steps that PRBUILD_WORK describes. Exits with 0 when they passed, with the code of
+    /// the step that failed, 124 when they took too long, 143 when cancelled, and 125 when the
+    /// executor itself could not go on.
+    Exec {
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+#[derive(Args)]
+struct Common {
+    /// The directory of the run; the checkout is `src` in it.
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// Where the report is written, as JSON.
+    #[arg(long, value_name = "FILE")]
+    message: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Checkout { common, install } => run_checkout(&common, install.as_deref()),
+        Command::Exec { common } => run_exec(&common),
+    };
+    ExitCode::from(done.unwrap_or_else(|error| {
+        eprintln!("error: the executor could not begin\n  because {error}");
+        125
+    }))
+}
+
+fn run_checkout(common: &Common, install: Option<&Path>) -> io::Result<u8> {
+    let (mut signals, mut log) = (Signals::of_this_process()?, Log::stdout()?);
+    let report = match read::<Source>("PRBUILD_SOURCE") {
+        Ok(source) => {
+            let limits = FetchLimits::default();
+            checkout::run(
+                &source,
+                &common.dir,
+                install,
+                limits,
+                &mut signals,
+                &mut log,
+            )
+        }
+        Err(why) => checkout::failed(&why, &mut log),
+    };
+    let text = serde_json::to_string(&report)?;
+    leave(common, &text, &mut signals, &mut log);
+    Ok(u8::from(report.error.is_some()))
+}
+
+fn run_exec(common: &Common) -> io::Result<u8> {
+    // The steps run as the same user, and the work is none of their business.
+    os::hide_memory()?;
+    let (mut signals, mut log) = (Signals::of_this_process()?, Log::stdout()?);
+    let report = match read::<Work>("PRBUILD_WORK") {
+        Ok(work) => {
+            let image = env::of_image(std::env::vars_os());
+            exec::run(&work, &common.dir, image, GRACE, &mut signals, &mut log)
+        }
+        Err(why) => {
+            log.line(&format!("▲ Error: {why}"));
+            plan::error(&why, Vec::new())
+        }
+    };
+    leave(common, &report.to_message(), &mut signals, &mut log);
+    Ok(plan::exit_code(&report))
+}
+
+/// Reads what the operator asks for from a variable.
+fn read<T: for<'a> serde::Deserialize<'a>>(name: &str) -> Result<T, String> {
+    let text = std::env::var(name).map_err(|error| format!("{name} cannot be read: {error}"))?;
+    serde_json::from_str(&text).map_err(|error| format!("{name} is not valid: {error}"))
+}
+
+/// Leaves the report and the last lines of the log. A report that cannot be written is told in the
+/// log; the exit code still says how it ended.
+fn leave(common: &Common, report: &str, signals: &mut Signals, log: &mut Log) {
+    if let Err(error) = message::write(&common.message, report) {
+        let path = common.message.display();
+        log.line(&format!(
+            "▲ the report could not be written to {path}: {error}"
+        ));
+    }
+    log.flush(signals, Duration::from_secs(3));
+}

@@ -1,0 +1,301 @@
+//! One command with everything it starts: run, timed, and gone at the end.
+
+use std::{
+    collections::BTreeSet,
+    io::{self, ErrorKind, PipeReader, Read},
+    os::fd::AsFd,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    log::Sink,
+    os::{self, Ended, Order, Signals},
+};
+
+/// Time that processes get to end after `SIGTERM`. Less than the grace of a pod, so that the result
+/// is written before the executor itself is killed.
+pub const GRACE: Duration = Duration::from_secs(5);
+
+/// Time that what a command started gets to print its last lines after the command ended, as
+/// `exec > >(tee log)` does. It is not used when nobody holds the output open.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Time after which processes that do not even die of `SIGKILL` are given up.
+const SWEEP: Duration = Duration::from_secs(20);
+
+/// How long a command may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Of its own; `None` is no limit.
+    pub own: Option<Duration>,
+    /// Without any output.
+    pub silence: Duration,
+    /// The moment when everything together must be over.
+    pub deadline: Instant,
+    /// From `SIGTERM` to `SIGKILL`.
+    pub grace: Duration,
+}
+
+/// Why a command was stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// It took longer than its own limit.
+    OwnTime,
+    /// It printed nothing for too long.
+    Silence,
+    /// Everything together took too long.
+    TotalTime,
+    /// Somebody asked the executor to stop.
+    Cancelled,
+}
+
+/// How a command went.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Outcome {
+    /// How it ended by itself; `None` when it was stopped.
+    pub ended: Result<Ended, Stop>,
+    /// Processes that it left running and that were killed.
+    pub left_behind: usize,
+    /// Time it took, with its clean-up.
+    pub took: Duration,
+}
+
+/// Why a command could not be run or not be cleaned up.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// It did not start.
+    #[error("`{program}` could not be started: {source}")]
+    Start {
+        /// The program.
+        program: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The system refused what the executor needs: pipes, the list of processes.
+    #[error("the executor could not watch its processes: {0}")]
+    Watch(#[from] io::Error),
+    /// Processes are still there after `SIGKILL`.
+    #[error("{0} processes of the build cannot be killed")]
+    Survivors(usize),
+}
+
+/// Runs a command to its end or to its limits. When this returns without an error, no process that
+/// the command started is left. Every child of the calling process is taken for the command's: one
+/// call at a time.
+pub fn supervise(
+    mut command: Command,
+    limits: Limits,
+    signals: &mut Signals,
+    sink: &mut dyn Sink,
+) -> Result<Outcome, ProcessError> {
+    os::adopt_orphans()?;
+    let (reader, writer) = io::pipe()?;
+    os::set_nonblocking(&reader)?;
+    command.stdin(Stdio::null());
+    command.stdout(writer.try_clone()?).stderr(writer);
+    os::detach(&mut command);
+    let started = Instant::now();
+    let child = command.spawn().map_err(|source| ProcessError::Start {
+        program: command.get_program().to_string_lossy().into_owned(),
+        source,
+    })?;
+    // Closes our copies of the pipe's writing end.
+    drop(command);
+    let mut watch = Watch {
+        main: child.id(),
+        ended: None,
+        output: Some(reader),
+        heard: started,
+        limits,
+        signals,
+        sink,
+    };
+    let ended = watch.until_end(started);
+    let left_behind = watch.sweep()?;
+    watch.drain()?;
+    Ok(Outcome {
+        ended: ended?,
+        left_behind,
+        took: started.elapsed(),
+    })
+}
+
+/// One command being watched.
+struct Watch<'a> {
+    main: u32,
+    ended: Option<Ended>,
+    output: Option<PipeReader>,
+    /// When it was last heard of.
+    heard: Instant,
+    limits: Limits,
+    signals: &'a mut Signals,
+    sink: &'a mut dyn Sink,
+}
+
+impl Watch<'_> {
+    /// Watches until the command ended and its output with it, or stops it.
+    fn until_end(&mut self, started: Instant) -> io::Result<Result<Ended, Stop>> {
+        loop {
+            if let Some(ended) = self.ended {
+                self.linger()?;
+                return Ok(Ok(ended));
+            }
+            if !self.sink.is_clear() {
+                // Not the command is silent: the reader of the log is slow.
+                self.heard = Instant::now();
+            }
+            let cancelled = self.signals.stopping();
+            match due(&self.limits, started, self.heard, Instant::now()) {
+                _ if cancelled => return self.stop(Stop::Cancelled),
+                Due::Now(stop) => return self.stop(stop),
+                Due::In(time) => self.turn(time)?,
+            };
+        }
+    }
+
+    /// Asks the whole tree to end and waits for that, at most the grace.
+    fn stop(&mut self, why: Stop) -> io::Result<Result<Ended, Stop>> {
+        for process in os::descendants()? {
+            os::send(process, Order::End);
+        }
+        let end = Instant::now() + self.limits.grace;
+        while !os::descendants()?.is_empty() {
+            // The tree can be gone only after one of its processes was collected here.
+            while !self.turn(end.saturating_duration_since(Instant::now()))? {
+                if Instant::now() >= end {
+                    return Ok(Err(why));
+                }
+            }
+        }
+        Ok(Err(why))
+    }
+
+    /// Takes the last output of what the command left running.
+    fn linger(&mut self) -> io::Result<()> {
+        let end = Instant::now() + LINGER;
+        while self.output.is_some() && Instant::now() < end {
+            self.turn(end.saturating_duration_since(Instant::now()))?;
+        }
+        Ok(())
+    }
+
+    /// Kills whatever is left below this process. Freezes it first: what cannot run cannot fork,
+    /// and frozen processes keep their places in a limit of processes.
+    fn sweep(&mut self) -> Result<usize, ProcessError> {
+        let end = Instant::now() + SWEEP;
+        let mut frozen = BTreeSet::new();
+        self.reap();
+        loop {
+            let all = os::descendants()?;
+            let fresh: Vec<_> = all
+                .into_iter()
+                .filter(|process| frozen.insert(*process))
+                .collect();
+            if fresh.is_empty() || Instant::now() >= end {
+                break;
+            }
+            fresh
+                .iter()
+                .for_each(|process| os::send(*process, Order::Freeze));
+        }
+        loop {
+            let left = os::descendants()?;
+            if left.is_empty() {
+                return Ok(frozen.len());
+            }
+            if Instant::now() >= end {
+                return Err(ProcessError::Survivors(left.len()));
+            }
+            left.iter()
+                .for_each(|process| os::send(*process, Order::Kill));
+            self.turn(Duration::from_millis(10))?;
+        }
+    }
+
+    /// Takes what is still in the pipe, whose other end nobody holds any more.
+    fn drain(&mut self) -> io::Result<()> {
+        let end = Instant::now() + LINGER;
+        while (self.output.is_some() || !self.sink.is_clear()) && Instant::now() < end {
+            self.turn(end.saturating_duration_since(Instant::now()))?;
+        }
+        Ok(())
+    }
+
+    /// Waits for something to happen, moves output on, collects the dead. Whether any was dead.
+    fn turn(&mut self, timeout: Duration) -> io::Result<bool> {
+        let input = self.output.as_ref().filter(|_| self.sink.is_clear());
+        let input = input.map(|pipe| pipe.as_fd());
+        os::wait(self.signals, input, self.sink.waits_for(), timeout)?;
+        // The dead first: all that they wrote is in the pipe by now.
+        let dead = self.reap();
+        if self.sink.is_clear() {
+            self.read()?;
+        }
+        if self.sink.pass_on() {
+            self.heard = Instant::now();
+        }
+        Ok(dead)
+    }
+
+    /// Reads once.
+    fn read(&mut self) -> io::Result<()> {
+        let Some(pipe) = &mut self.output else {
+            return Ok(());
+        };
+        let mut buffer = [0; 65_536];
+        match pipe.read(&mut buffer) {
+            Ok(0) => self.output = None,
+            Ok(count) => {
+                self.heard = Instant::now();
+                self.sink.push(&buffer[..count]);
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn reap(&mut self) -> bool {
+        let mut any = false;
+        while let Some((pid, ended)) = os::reap() {
+            any = true;
+            if pid == self.main {
+                self.ended = Some(ended);
+            }
+        }
+        any
+    }
+}
+
+/// Whether a limit is reached, or how long until the next one.
+enum Due {
+    Now(Stop),
+    In(Duration),
+}
+
+fn due(limits: &Limits, started: Instant, heard: Instant, now: Instant) -> Due {
+    let left = |limit: Duration, since: Instant| limit.saturating_sub(now - since);
+    let clocks = [
+        (
+            Stop::TotalTime,
+            limits.deadline.saturating_duration_since(now),
+        ),
+        (
+            Stop::OwnTime,
+            limits.own.map_or(Duration::MAX, |own| left(own, started)),
+        ),
+        (Stop::Silence, left(limits.silence, heard)),
+    ];
+    match clocks.iter().find(|(_, left)| left.is_zero()) {
+        Some((stop, _)) => Due::Now(*stop),
+        None => Due::In(
+            clocks
+                .iter()
+                .map(|(_, left)| *left)
+                .min()
+                .unwrap_or_default(),
+        ),
+    }
+}

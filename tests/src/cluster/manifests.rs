@@ -1,0 +1,96 @@
+//! Applying manifests: our kinds, and what the chart renders.
+
+use std::process::Command;
+use std::time::Duration;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
+use kube::core::GroupVersionKind;
+use kube::{Api, Client, ResourceExt};
+
+use super::ClusterError;
+use super::eventually::until;
+use crate::parts;
+
+const MANAGER: &str = "prbuild-tests";
+
+/// Applies definitions of custom resources and waits until the API server serves them.
+pub(super) async fn apply_crds(
+    client: &Client,
+    crds: &[CustomResourceDefinition],
+) -> Result<(), ClusterError> {
+    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+    for crd in crds {
+        let what = format!("cannot apply the definition {}", crd.name_any());
+        let params = PatchParams::apply(MANAGER).force();
+        api.patch(&crd.name_any(), &params, &Patch::Apply(crd)).await.map_err(ClusterError::api(&what))?;
+    }
+    for crd in crds {
+        until(Duration::from_secs(30), async || served(client, crd).await).await.map_err(|last| {
+            ClusterError::NotReady {
+                what: format!("the kind {}", crd.spec.names.kind),
+                seconds: 30,
+                last,
+                log: String::new(),
+            }
+        })?;
+    }
+    Ok(())
+}
+
+/// `Established` comes a moment before the first list succeeds, so the list is what is asked for.
+async fn served(client: &Client, crd: &CustomResourceDefinition) -> Result<(), String> {
+    let version = crd.spec.versions.first().map(|version| version.name.clone()).unwrap_or_default();
+    let path = format!("/apis/{}/{version}/{}?limit=1", crd.spec.group, crd.spec.names.plural);
+    let request = http::Request::get(path).body(Vec::new()).map_err(|error| error.to_string())?;
+    client.request_text(request).await.map(drop).map_err(|error| error.to_string())
+}
+
+/// What `helm template` makes of the chart for these two namespaces.
+pub(super) fn render(namespace: &str, builds: &str) -> Result<String, ClusterError> {
+    let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/prbuild");
+    let mut helm = Command::new(parts::existing(&parts::HELM_CLI)?);
+    helm.args(["template", "prbuild", chart, "--namespace", namespace]);
+    helm.args(["--set", &format!("namespace.builds={builds}"), "--set", "crds.install=false"]);
+    let output = helm.output().map_err(ClusterError::start("helm"))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(ClusterError::Command {
+        what: "helm cannot render charts/prbuild".to_owned(),
+        because: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+    })
+}
+
+/// Kinds of the chart that tests leave out: our programs run as child processes, under the same
+/// accounts.
+const LEFT_OUT: [&str; 4] = ["CustomResourceDefinition", "Deployment", "Service", "PodDisruptionBudget"];
+
+/// Applies every document of a YAML text, in its order.
+pub(super) async fn apply(client: &Client, yaml: &str) -> Result<(), ClusterError> {
+    let objects: Vec<Option<DynamicObject>> =
+        serde_saphyr::from_multiple(yaml).map_err(|error| ClusterError::Command {
+            what: "what helm rendered from charts/prbuild is not YAML of objects".to_owned(),
+            because: error.to_string(),
+        })?;
+    for object in objects.into_iter().flatten() {
+        let types = object.types.clone().unwrap_or_default();
+        if LEFT_OUT.contains(&types.kind.as_str()) {
+            continue;
+        }
+        let name = object.name_any();
+        let what = format!("cannot apply {} {name} of charts/prbuild", types.kind);
+        let gvk = GroupVersionKind::try_from(&types).map_err(|error| ClusterError::Command {
+            what: what.clone(),
+            because: error.to_string(),
+        })?;
+        let resource = ApiResource::from_gvk(&gvk);
+        let api: Api<DynamicObject> = match &object.metadata.namespace {
+            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+            None => Api::all_with(client.clone(), &resource),
+        };
+        let params = PatchParams::apply(MANAGER).force();
+        api.patch(&name, &params, &Patch::Apply(&object)).await.map_err(ClusterError::api(&what))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! Container images without a registry and without a builder: a tar of one layer, made of a
+//! directory, which `ctr` loads into a node.
+
+mod agent;
+mod debian;
+mod pack;
+
+use std::path::{Path, PathBuf};
+
+pub use agent::{CHECKOUT, agent_image, build_agent};
+pub use debian::{GCC, gcc_image};
+
+use crate::parts::{self, Cache, PartError};
+use pack::{Config, pack};
+
+/// The image in which a pod's namespaces live.
+pub const PAUSE: &str = "prbuild.test/pause:1";
+/// An image with busybox: a shell and the usual small programs.
+pub const BUSYBOX: &str = "prbuild.test/busybox:1";
+/// A name that no registry answers to, at once and without a network.
+pub const MISSING: &str = "127.0.0.1:1/there-is-no-such-image:1";
+
+/// An image as a tar file that containerd can load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    reference: String,
+    tar: PathBuf,
+}
+
+impl Image {
+    /// The name by which pods ask for it.
+    pub fn reference(&self) -> &str {
+        &self.reference
+    }
+
+    /// The tar file.
+    pub fn tar(&self) -> &Path {
+        &self.tar
+    }
+}
+
+/// The images that every node has: [`PAUSE`] and [`BUSYBOX`], from one static busybox.
+pub fn small_images() -> Result<Vec<Image>, PartError> {
+    let cache = Cache::of_user();
+    let busybox = parts::existing(&parts::BUSYBOX)?;
+    let dir = cache.work("image-busybox").map_err(|error| PartError::io(cache.root(), &error))?;
+    let _lock = cache.lock("image-busybox", || ()).map_err(|error| PartError::io(&dir, &error))?;
+    let root = dir.join("root");
+    let io = |error: std::io::Error| PartError::io(&root, &error);
+    let shell = Config { path: "/bin", entrypoint: &[], command: &["/bin/sh"] };
+    let pause = Config { path: "/bin", entrypoint: &["/bin/busybox", "sleep", "1000000000"], command: &[] };
+    let of = |reference: &str, file: &str| Image { reference: reference.to_owned(), tar: dir.join(file) };
+    let images = vec![of(PAUSE, "pause.tar"), of(BUSYBOX, "busybox.tar")];
+    if images.iter().all(|image| image.tar.is_file()) {
+        return Ok(images);
+    }
+    for folder in ["bin", "tmp", "etc", "proc", "dev", "sys"] {
+        std::fs::create_dir_all(root.join(folder)).map_err(io)?;
+    }
+    std::fs::copy(&busybox, root.join("bin/busybox")).map_err(io)?;
+    let applets = std::process::Command::new(&busybox).arg("--list").output().map_err(io)?;
+    for applet in String::from_utf8_lossy(&applets.stdout).lines().filter(|name| *name != "busybox") {
+        let link = root.join("bin").join(applet);
+        if !link.exists() {
+            std::os::unix::fs::symlink("busybox", &link).map_err(io)?;
+        }
+    }
+    pack(&images[0], &root, &pause)?;
+    pack(&images[1], &root, &shell)?;
+    Ok(images)
+}

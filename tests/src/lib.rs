@@ -1,0 +1,8 @@
+//! Real clusters, a stateful GitHub, and the stories that run on them.
+//!
+//! `cargo xtask` uses this library to obtain the parts of a cluster, to start clusters for tests,
+//! the demo and the benchmarks, and to run the forge. The tests themselves are in `it/`.
+
+pub mod cluster;
+pub mod images;
+pub mod parts;

@@ -1,0 +1,64 @@
+//! `cargo xtask`: everything that is done with PrBuild's source beside compiling it.
+
+mod bench;
+mod cluster;
+mod crds;
+mod demo;
+mod doctor;
+mod forge;
+mod part;
+mod stop;
+mod test;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What a task ends with; the text of an error is for the person who called it.
+pub type Result<T = ExitCode> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+/// Tasks of PrBuild's source. Exit codes: 0 done, 1 failed, 2 wrong arguments, 130 stopped.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Show PrBuild at work: one pull request from label to statuses, on a real cluster
+    Demo(demo::Args),
+    /// Run all tests, with the clusters that they need
+    Test(test::Args),
+    /// Measure PrBuild against bare writes to the API server
+    Bench(bench::Args),
+    /// Write the custom resource definitions into the chart
+    Crds(crds::Args),
+    /// List what a cluster is made of: found where, in which version, or what is missing
+    Doctor(doctor::Args),
+    /// Run the stateful fake GitHub alone
+    Forge(forge::Args),
+    /// Run a cluster until Ctrl-C, to look around or to run single tests on
+    Cluster(cluster::Args),
+    /// Obtain one part and print its path
+    Part(part::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().task {
+        Task::Demo(args) => demo::run(args),
+        Task::Test(args) => test::run(args),
+        Task::Bench(args) => bench::run(args),
+        Task::Crds(args) => crds::run(args),
+        Task::Doctor(args) => doctor::run(args),
+        Task::Forge(args) => forge::run(args),
+        Task::Cluster(args) => cluster::run(args),
+        Task::Part(args) => part::run(args),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })
+}

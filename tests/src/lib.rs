@@ -4,5 +4,6 @@
 //! the demo and the benchmarks, and to run the forge. The tests themselves are in `it/`.
 
 pub mod cluster;
+pub mod forge;
 pub mod images;
 pub mod parts;

@@ -1,0 +1,103 @@
+//! Commit statuses.
+
+use serde_json::json;
+
+use super::{Answer, Call, Reply};
+use crate::forge::model::{Repository, Status, World};
+
+/// So many statuses a commit and context takes.
+const MOST: usize = 1000;
+
+/// `POST …/statuses/{sha}`
+pub fn create(call: &Call<'_>) -> Reply {
+    let (by, _) = call.writer()?;
+    let sha = call.param("sha").to_owned();
+    let status = new_status(call, by)?;
+    call.forge.edit(|world| {
+        let network = call.repository(world)?.network;
+        if !world.commits.contains(&(network, sha.clone())) {
+            return Err(Answer::invalid("Status", "sha", &format!("No commit found for SHA: {sha}")));
+        }
+        let status = Status { id: world.id("status"), ..status };
+        let repository = world.repository_mut(&call.full_name()).ok_or_else(Answer::not_found)?;
+        let all = repository.statuses.entry(sha.clone()).or_default();
+        if all.iter().filter(|one| one.context == status.context).count() >= MOST {
+            let message = "This SHA and context has reached the maximum number of statuses.";
+            return Err(Answer::invalid("Status", "context", message));
+        }
+        all.push(status.clone());
+        let repository = call.repository(world)?;
+        Ok(Answer::json(201, call.wire(world).status(repository, &sha, &status)))
+    })
+}
+
+fn new_status(call: &Call<'_>, by: u64) -> Result<Status, Answer> {
+    let state = call.text("state").unwrap_or_default();
+    if !["error", "failure", "pending", "success"].contains(&state.as_str()) {
+        return Err(Answer::invalid("Status", "state", "state is not included in the list"));
+    }
+    let description = call.text("description");
+    if description.as_ref().is_some_and(|text| text.chars().count() > 140) {
+        return Err(Answer::invalid("Status", "description", "description is too long (maximum is 140 characters)"));
+    }
+    let target_url = call.text("target_url").filter(|url| !url.is_empty());
+    if target_url.as_ref().is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
+        return Err(Answer::invalid("Status", "target_url", "target_url must use http(s) scheme"));
+    }
+    let context = call.text("context").unwrap_or_else(|| "default".to_owned());
+    if context.chars().count() > 255 {
+        return Err(Answer::invalid("Status", "context", "context is too long (maximum is 255 characters)"));
+    }
+    Ok(Status { id: 0, state, context, description, target_url, creator: by, created_at: call.forge.clock.now() })
+}
+
+/// `GET …/commits/{ref}/statuses`: newest first.
+pub fn list(call: &Call<'_>) -> Reply {
+    let world = call.forge.lock();
+    let repository = call.repository(&world)?;
+    let sha = commit(call, repository);
+    let mut all: Vec<&Status> = repository.statuses.get(&sha).into_iter().flatten().collect();
+    all.reverse();
+    let wire = call.wire(&world);
+    Ok(call.page(&all, |status| wire.status(repository, &sha, status)))
+}
+
+/// `GET …/commits/{ref}/status`: the newest of each context, and what they come to.
+pub fn combined(call: &Call<'_>) -> Reply {
+    let world: &World = &call.forge.lock();
+    let repository = call.repository(world)?;
+    let sha = commit(call, repository);
+    let mut latest: Vec<&Status> = Vec::new();
+    for status in repository.statuses.get(&sha).into_iter().flatten().rev() {
+        if !latest.iter().any(|seen| seen.context == status.context) {
+            latest.push(status);
+        }
+    }
+    let any = |state: &str| latest.iter().any(|status| status.state == state);
+    let state = match () {
+        () if any("failure") || any("error") => "failure",
+        () if latest.is_empty() || any("pending") => "pending",
+        () => "success",
+    };
+    let wire = call.wire(world);
+    let url = wire.repository_url(repository);
+    let number = |name: &str, default: usize| call.query.get(name).and_then(|value| value.parse().ok()).unwrap_or(default);
+    let size = number("per_page", 30).clamp(1, 100);
+    let shown = latest.iter().skip((number("page", 1).max(1) - 1) * size).take(size);
+    Ok(Answer::ok(json!({
+        "state": state,
+        "statuses": shown.map(|status| wire.simple_status(repository, &sha, status)).collect::<Vec<_>>(),
+        "sha": sha,
+        "total_count": latest.len(),
+        "repository": wire.minimal_repository(repository),
+        "commit_url": format!("{url}/commits/{sha}"),
+        "url": format!("{url}/commits/{sha}/status"),
+    })))
+}
+
+/// The commit that a ref of the path names.
+fn commit(call: &Call<'_>, repository: &Repository) -> String {
+    let reference = call.param("ref");
+    let branch = reference.trim_start_matches("refs/").trim_start_matches("heads/");
+    repository.branches.get(branch).cloned().unwrap_or_else(|| reference.to_owned())
+}

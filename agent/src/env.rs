@@ -22,6 +22,9 @@ pub type Vars = BTreeMap<OsString, OsString>;
 /// start a program with about 2 MiB of them.
 pub const HANDED_ON_LIMIT: usize = 1 << 20;
 
+/// Bytes of one variable with its name: Linux starts no program with one of 128 KiB.
+pub const VAR_LIMIT: usize = 120 << 10;
+
 /// What steps hand to the steps after them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HandedOn {
@@ -147,11 +150,15 @@ pub fn of_step(
 }
 
 /// The added directories, the last one first, before the rest. One that cannot be in a search path
-/// (it has the separator in it) was refused when it was read.
+/// (it has the separator in it) was refused when it was read; one that became too long is not
+/// added to.
 fn search_path(added: &[String], rest: OsString) -> OsString {
     let added = added.iter().rev().map(PathBuf::from);
     let all = added.chain(std::env::split_paths(&rest));
-    std::env::join_paths(all).unwrap_or(rest)
+    let joined = std::env::join_paths(all).ok();
+    joined
+        .filter(|path| path.len() <= VAR_LIMIT)
+        .unwrap_or(rest)
 }
 
 #[cfg(test)]

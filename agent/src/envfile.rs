@@ -1,13 +1,10 @@
 //! The files that a step writes for the steps after it: `GITHUB_ENV` and `GITHUB_PATH`, as GitHub
 //! Actions reads them. Pure; the text is an attacker's.
 
-use crate::env::{HANDED_ON_LIMIT, HandedOn, is_reserved};
+use crate::env::{HANDED_ON_LIMIT, HandedOn, VAR_LIMIT, is_reserved};
 
 /// Bytes of such a file that are read; a longer one is not taken at all.
 pub const FILE_LIMIT: u64 = 1 << 20;
-
-/// Bytes of one variable with its name: Linux starts no program with one of 128 KiB.
-const VAR_LIMIT: usize = 120 << 10;
 
 /// Why a whole file is not taken.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

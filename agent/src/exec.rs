@@ -1,6 +1,7 @@
 //! Runs the steps of a recipe, one after the other, and reports.
 
 use std::{
+    io::{self, ErrorKind},
     path::Path,
     time::{Duration, Instant},
 };
@@ -44,7 +45,8 @@ pub fn run(
     };
     let started = Instant::now();
     let recipe = &work.recipe;
-    let seconds = |seconds: i64| Duration::from_secs(seconds.max(0).unsigned_abs());
+    // A year is for ever, and does not overflow the clock.
+    let seconds = |seconds: i64| Duration::from_secs(seconds.clamp(0, 31_536_000).unsigned_abs());
     let mut run = Run {
         facts: env::facts(&work.source, &places),
         places,
@@ -115,7 +117,14 @@ impl Run<'_> {
     }
 
     fn process(&mut self, step: &Step, directory: &Path) -> Result<End, ExecError> {
-        let files = StepFiles::new(&self.places.temp).map_err(StepError::Files)?;
+        let files = match StepFiles::new(&self.places.temp) {
+            Err(error) if is_of_the_code(&error) => {
+                return Ok(End::Refused(format!(
+                    "RUNNER_TEMP is not usable any more ({error})"
+                )));
+            }
+            made => made.map_err(StepError::Files)?,
+        };
         let vars = env::of_step(
             &self.image,
             &self.places.home,
@@ -131,7 +140,12 @@ impl Run<'_> {
             deadline: self.deadline,
             grace: self.grace,
         };
-        let outcome = process::supervise(command, limits, self.signals, self.log)?;
+        let outcome = match process::supervise(command, limits, self.signals, self.log) {
+            Err(ProcessError::Start { source, .. }) if is_of_the_code(&source) => {
+                return Ok(End::Refused(format!("its shell did not start ({source})")));
+            }
+            done => done?,
+        };
         if outcome.ended.is_ok() && outcome.left_behind > 0 {
             let count = outcome.left_behind;
             self.log.line(&format!(
@@ -146,6 +160,19 @@ impl Run<'_> {
             Err(stop) => End::Stopped(stop),
         })
     }
+}
+
+/// Whether the steps before can have caused an error of the system, by what they did to the
+/// directories or handed on. The rest is ours: no room, no memory, no more processes.
+fn is_of_the_code(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::PermissionDenied
+            | ErrorKind::NotFound
+            | ErrorKind::AlreadyExists
+            | ErrorKind::NotADirectory
+            | ErrorKind::ArgumentListTooLong
+    )
 }
 
 /// The line that ends a step in the log.
@@ -192,3 +219,7 @@ fn summary(report: &ExecReport, took: Duration) -> String {
 #[cfg(test)]
 #[path = "exec_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "exec_limits_tests.rs"]
+mod limits_tests;

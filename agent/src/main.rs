@@ -29,7 +29,9 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Fetch, verify and check out the commit that PRBUILD_SOURCE describes. Exits with 0 or 1.
+    /// Fetch, verify and check out the commit that PRBUILD_SOURCE describes.
+    ///
+    /// Exits with 0 or 1.
     Checkout {
         #[command(flatten)]
         common: Common,
@@ -37,9 +39,10 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         install: Option<PathBuf>,
     },
-    /// Run the steps that PRBUILD_WORK describes. Exits with 0 when they passed, with the code of
-    /// the step that failed, 124 when they took too long, 143 when cancelled, and 125 when the
-    /// executor itself could not go on.
+    /// Run the steps that PRBUILD_WORK describes.
+    ///
+    /// Exits with 0 when they passed, with the code of the step that failed, 124 when they took too
+    /// long, 143 when cancelled, and 125 when the executor itself could not go on.
     Exec {
         #[command(flatten)]
         common: Common,

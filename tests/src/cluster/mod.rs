@@ -16,6 +16,7 @@ mod manifests;
 mod node;
 mod process;
 mod shared;
+mod stand_in;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ pub use install::{Binary, Install};
 pub use node::{Node, NodeFacts};
 pub use process::Process;
 pub use shared::{CONTROL_VARIABLE, NODE_VARIABLE, shared_control_plane, shared_node};
+pub use stand_in::{Ending, Fate, Script, StandIn};
 
 use crate::parts::PartError;
 

@@ -61,11 +61,10 @@ impl Node {
         as_admin(&mut scheduler, &dir, plane.berth().port(4));
         plane.start_process("kube-scheduler", &scheduler)?;
         containerd_answers(&mut plane, &facts).await?;
-        let this = Self { plane, facts };
-        // The kubelet needs the pause image first of all, and seconds to start: both at once.
-        this.import(images)?;
-        let mut this = this;
+        let mut this = Self { plane, facts };
         this.start_kubelet(&dir)?;
+        // The kubelet takes seconds to start, so the images are there before the first pod.
+        this.import(images)?;
         this.until_ready().await?;
         let json = serde_json::to_string(&this.facts).unwrap_or_default();
         write(&dir.join("node.json"), &json)?;
@@ -120,8 +119,7 @@ impl Node {
     async fn until_ready(&mut self) -> Result<(), ClusterError> {
         const SECONDS: u64 = 60;
         let nodes: Api<NodeObject> = Api::all(self.plane.client().await?);
-        let kubelet = self.plane.process("kubelet");
-        let mut kubelet = kubelet;
+        let mut kubelet = self.plane.process("kubelet");
         let mut died = None;
         let ready = until(Duration::from_secs(SECONDS), async || {
             if let Some(Err(error)) = kubelet.as_mut().map(|kubelet| kubelet.must_live()) {
@@ -246,6 +244,7 @@ state = "{dir}/containerd-state"
   runtime_type = "io.containerd.runc.v2"
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
   BinaryName = "{runc}"
+  Root = "{dir}/runc"
 "#,
         plugins = plugins.display(),
         runc = runc.display(),

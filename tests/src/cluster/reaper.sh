@@ -58,8 +58,11 @@ done
 for netns in "$berth"/netns/*; do
     [ -e "$netns" ] && rm -f "$netns"
 done
-# What the network plugins remember of each container, under the network's name.
-rm -f /var/lib/cni/results/"$bridge"-*
+# What containerd and the network plugins keep elsewhere: the socket of each shim, the result of each call.
+for task in "$berth"/containerd-state/io.containerd.runtime.v2.task/k8s.io/*; do
+    [ -e "$task/address" ] && rm -f "$(sed 's|^unix://||' "$task/address")"
+    rm -f /var/lib/cni/results/*-"${task##*/}"-*
+done
 [ -e "/sys/class/net/$bridge" ] && ip link delete "$bridge"
 
 if [ -n "$(ours '*')" ] || grep -qF " $berth/" /proc/mounts; then

@@ -1,1 +1,27 @@
-//! Placeholder.
+//! From a PrBuild to BuilderRuns, to Jobs, to outcomes, to statuses on GitHub.
+//!
+//! Data flows down this list. Modules marked *pure* have neither async nor clock nor client.
+//!
+//! - [`cache`]: what the API server told, trimmed; [`queue`]: what to look at next
+//! - [`build`]: a PrBuild becomes BuilderRuns (`dispatch`, *pure*), and their sum (`summary`, *pure*)
+//! - [`admission`]: which waiting run gets a slot (`order`, *pure*; `ledger` writes it down)
+//! - [`run`]: a BuilderRun becomes a Job (`job`, *pure*), its pod an outcome (`outcome`, *pure*)
+//! - [`report`]: runs become statuses, builds a comment, refusals an answer ([`answers`])
+//! - [`health`]: what is wrong with a Repository or Builder ([`specs`] writes it down)
+//! - [`housekeeping`]: orphans, retention
+//! - [`leader`], [`app`]: who acts, and how everything is wired
+
+pub mod admission;
+pub mod answers;
+pub mod app;
+pub mod build;
+pub mod cache;
+pub mod context;
+pub mod health;
+pub mod housekeeping;
+pub mod leader;
+pub mod metrics;
+pub mod queue;
+pub mod report;
+pub mod run;
+pub mod specs;

@@ -1,2 +1,36 @@
-//! Placeholder.
-fn main() {}
+//! `prbuild-operator`: see the crate's documentation.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use operator::app::{self, Args};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    github::install_tls_provider();
+    let args = Args::parse();
+    let filter = EnvFilter::try_from_env("PRBUILD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).json().init();
+    let stop = CancellationToken::new();
+    tokio::spawn(stop_on_signal(stop.clone()));
+    match app::run(args, stop).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// SIGTERM from Kubernetes, Ctrl-C from a person.
+async fn stop_on_signal(stop: CancellationToken) {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    stop.cancel();
+}

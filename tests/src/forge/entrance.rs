@@ -123,6 +123,9 @@ async fn respond(
     fault: Option<Fault>,
 ) -> Response {
     let now = forge.clock.now();
+    if let (Some(contract), false) = (&forge.contract, smart_http::is_git(parts.uri.path())) {
+        contract.request(route.map(|route| route.template), &parts, &body);
+    }
     if let Some(answer) = fault.as_ref().and_then(instead) {
         return finish(answer.into_response(), None, now);
     }
@@ -131,7 +134,7 @@ async fn respond(
         Err(answer) => return finish(answer.into_response(), None, now),
     };
     let visit = Visit { forge, route, parts, body, caller };
-    if visit.route.is_none() && smart_http::is_git(visit.parts.uri.path()) {
+    if smart_http::is_git(visit.parts.uri.path()) {
         return smart_http::serve(&visit.forge, &visit.caller, &visit.parts, visit.body.clone()).await;
     }
     let (answer, budget) = visit.work(params);
@@ -155,7 +158,7 @@ impl Visit {
             None => Answer::error(404, "Not Found"),
         };
         if let Some(contract) = &self.forge.contract {
-            contract.exchange(self.route.map(|route| route.template), &self.parts, &self.body, &answer);
+            contract.answer(self.route.map(|route| route.template), &self.parts, &answer);
         }
         let (answer, unchanged) = self.condition(answer);
         if unchanged {

@@ -42,7 +42,7 @@ use tokio::sync::watch;
 
 pub use clock::{Clock, http_date, iso};
 pub use connection::ConnectionKind;
-pub use contract::Violation;
+pub use contract::{Example, Violation, examples};
 pub use faults::{DeliveryFault, Fault, FaultId, Faults};
 pub use hooks::{Delivery, DeliveryOutcome};
 pub use limits::Limits;

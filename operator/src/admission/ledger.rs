@@ -1,0 +1,151 @@
+//! The slot ledger: `Builder.status.running`, written by compare-and-swap.
+
+use std::{sync::Arc, time::Duration};
+
+use crds::{Builder, BuilderRun, Slot};
+use kube::{
+    ResourceExt,
+    api::{Patch, PatchParams},
+};
+
+use super::order::Holder;
+use crate::{
+    cache::version_of,
+    context::{Context, now, trim},
+};
+
+/// Pause before another try when the API server did not take a ledger.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
+
+/// What became of a run that the ledger names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlotState {
+    /// Its steps may be running.
+    Held,
+    /// Its build container has ended, or its pod is gone.
+    Free,
+    /// The caches do not tell; the API server has to be asked.
+    Ask,
+}
+
+/// The slots of one builder as they really are.
+pub struct HeldSlots {
+    /// Runs that hold one.
+    pub slots: Vec<Holder>,
+    /// Entries of the ledger that stay.
+    entries: Vec<Slot>,
+    /// How many entries are to be dropped.
+    pub ended: usize,
+}
+
+/// What the caches tell about a slot. A slot is freed when the build container has terminated or
+/// its pod is gone, not when a phase says so.
+pub fn state_of(ctx: &Context, slot: &Slot) -> SlotState {
+    if let Some(pod) = ctx.pod_of(&slot.uid) {
+        return if pod.has_ended() { SlotState::Free } else { SlotState::Held };
+    }
+    match ctx.cache.runs.get(&slot.run) {
+        Some(run) if run.uid().as_deref() == Some(&slot.uid) => {
+            let status = run.status.as_ref();
+            let ended = status.is_some_and(|status| status.phase.is_terminal());
+            if ended { SlotState::Ask } else { SlotState::Held }
+        }
+        _ => SlotState::Ask,
+    }
+}
+
+/// Sorts the ledger of a builder into what is held and what has ended, asking where needed.
+pub async fn held(ctx: &Context, builder: &Builder) -> HeldSlots {
+    let ledger = builder.status.as_ref().map(|status| status.running.clone()).unwrap_or_default();
+    let mut held = HeldSlots { slots: Vec::new(), entries: Vec::new(), ended: 0 };
+    for slot in ledger {
+        let state = match state_of(ctx, &slot) {
+            SlotState::Ask => ask(ctx, &slot).await,
+            known => known,
+        };
+        if state == SlotState::Free {
+            held.ended += 1;
+            continue;
+        }
+        let run = ctx.cache.runs.get(&slot.run);
+        let requester = run.map(|run| run.spec.task.requester_id);
+        held.slots.push(Holder { uid: slot.uid.clone(), requester });
+        held.entries.push(slot);
+    }
+    held
+}
+
+/// A run that ended without a pod that we saw end: its slot is free once its Job is gone, which
+/// with foreground deletion means that its pods are. In doubt the slot stays taken.
+async fn ask(ctx: &Context, slot: &Slot) -> SlotState {
+    let job = ctx.api.jobs.get_opt(&crds::names::job_name(&slot.uid)).await;
+    match job {
+        Ok(None) if run_is_over(ctx, slot).await => SlotState::Free,
+        Ok(Some(job)) => {
+            let active = job.status.and_then(|status| status.active).unwrap_or(0);
+            let finished = active == 0 && job.metadata.deletion_timestamp.is_none();
+            if finished && run_is_over(ctx, slot).await { SlotState::Free } else { SlotState::Held }
+        }
+        Ok(None) => SlotState::Held,
+        Err(error) => {
+            tracing::warn!(run = slot.run, %error, "cannot see whether a slot is free; it stays taken");
+            SlotState::Held
+        }
+    }
+}
+
+/// Whether a run is terminal or gone, by the API server's own word.
+async fn run_is_over(ctx: &Context, slot: &Slot) -> bool {
+    match ctx.api.runs.get_opt(&slot.run).await {
+        Ok(None) => true,
+        Ok(Some(run)) if run.uid().as_deref() != Some(&slot.uid) => true,
+        Ok(Some(run)) => run.status.is_some_and(|status| status.phase.is_terminal()),
+        Err(_) => false,
+    }
+}
+
+/// Writes the ledger anew: what is held, and `chosen` on top. False when somebody else wrote since,
+/// or the write failed: then nobody has a slot.
+pub async fn take(
+    ctx: &Context,
+    builder: &Builder,
+    held: &HeldSlots,
+    chosen: &[Arc<BuilderRun>],
+) -> bool {
+    let since = now();
+    let known = |run: &&Arc<BuilderRun>| {
+        !held.entries.iter().any(|slot| Some(&slot.uid) == run.uid().as_ref())
+    };
+    let new = chosen.iter().filter(known).map(|run| Slot {
+        run: run.name_any(),
+        uid: run.uid().unwrap_or_default(),
+        since: since.clone(),
+    });
+    let running: Vec<Slot> = held.entries.iter().cloned().chain(new).collect();
+    if held.ended == 0 && running.len() == held.entries.len() {
+        return true;
+    }
+    let patch = serde_json::json!({
+        "metadata": { "resourceVersion": builder.resource_version(), "uid": builder.uid() },
+        "status": { "running": running },
+    });
+    let name = builder.name_any();
+    let written = ctx.api.builders.patch_status(&name, &PatchParams::default(), &Patch::Merge(patch));
+    ctx.metrics.wrote("builders");
+    match written.await {
+        Ok(written) => {
+            let version = version_of(&written);
+            ctx.cache.builders.learn(&name, version, trim(written));
+            true
+        }
+        Err(error) => {
+            tracing::debug!(builder = name, %error, "the ledger was not written; it is looked at again");
+            // A conflict comes back through the watch; anything else needs a look of its own.
+            if !matches!(&error, kube::Error::Api(status) if status.is_conflict()) {
+                tokio::time::sleep(AGAIN_AFTER).await;
+                ctx.admission.wake();
+            }
+            false
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! What a build needs next, in named steps: dispatch, new attempts, its status.
+
+use std::{sync::Arc, time::Duration};
+
+use crds::{
+    BuildPhase, Builder, BuilderRun, PrBuild, PrBuildStatus,
+    condition::{self, kind},
+    names,
+};
+use futures::{StreamExt, TryStreamExt, stream};
+use kube::{
+    ResourceExt,
+    api::PostParams,
+    runtime::events::EventType,
+};
+use tokio::time::Instant;
+
+use super::{
+    dispatch::{self, Materials},
+    summary::{self, Summary, summarize},
+};
+use crate::{
+    cache::version_of,
+    context::{Context, LiveBuild, now, of_build, patch_status, trim, trim_run},
+    health,
+    queue::Next,
+    report::text,
+    run::tell,
+};
+
+/// The first status of a build is written this long after its first look, so that what happens at
+/// once takes one write.
+const FIRST_WRITE_AFTER: Duration = Duration::from_millis(300);
+/// Later ones come at most this often.
+const WRITE_EVERY: Duration = Duration::from_secs(2);
+/// A complete build waits this long for its comment and label, to be written once.
+const TALK_PATIENCE: Duration = Duration::from_secs(1);
+/// Runs that are created at a time.
+const CREATES_AT_A_TIME: usize = 16;
+
+/// Why a build could not be brought further. It is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A run could not be created.
+    #[error("run {run} of build {build} could not be created: {source}")]
+    Create {
+        /// The build.
+        build: String,
+        /// The run.
+        run: String,
+        /// Why.
+        source: kube::Error,
+    },
+    /// Another object stands where a run should be.
+    #[error("run {run} exists already and belongs to another build than {build}; it goes when that one is collected")]
+    Foreign {
+        /// The build.
+        build: String,
+        /// The run.
+        run: String,
+    },
+    /// The status could not be written.
+    #[error("the status of build {build} could not be written: {source}")]
+    Status {
+        /// The build.
+        build: String,
+        /// Why.
+        source: kube::Error,
+    },
+}
+
+/// Brings one build further.
+pub async fn reconcile(ctx: Arc<Context>, name: String) -> Result<Next, BuildError> {
+    let Some(build) = ctx.cache.builds.get(&name) else {
+        return Ok(Next::Wait);
+    };
+    let uid = build.uid().unwrap_or_default();
+    let status = build.status.clone().unwrap_or_default();
+    let live = ctx.live_builds.update(&uid, |live| live.clone());
+    if !live.dispatched && !condition::is_true(&status.conditions, kind::DISPATCHED) {
+        dispatch(&ctx, &build).await?;
+        ctx.live_builds.update(&uid, |live| live.dispatched = true);
+    }
+    if !live.talked && !is_talked(&status) {
+        ctx.queues.talks.add(&name);
+    }
+    if status.phase != BuildPhase::Complete {
+        try_again(&ctx, &build).await?;
+        tell_missing(&ctx, &build);
+    }
+    if build.spec.cancel.is_some() {
+        stop_runs(&ctx, &uid);
+    }
+    write_status(&ctx, &build, &status).await
+}
+
+/// Whether what is to be said on the pull request at the start was said.
+pub(super) fn is_talked(status: &PrBuildStatus) -> bool {
+    [kind::ANNOUNCED, kind::LABEL_REMOVED]
+        .iter()
+        .all(|kind| condition::find(&status.conditions, kind).is_some_and(is_settled))
+}
+
+/// A condition that holds, or that will not come to hold.
+fn is_settled(found: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition) -> bool {
+    found.status == "True" || found.reason == "NotNeeded" || found.reason == "Refused"
+}
+
+/// Creates the first attempt of every builder. Doing it twice meets the runs of the first time.
+async fn dispatch(ctx: &Context, build: &PrBuild) -> Result<(), BuildError> {
+    let builders = ctx.cache.builders.all();
+    let names = build.spec.request.builders.iter();
+    let runs: Vec<BuilderRun> = with_materials(ctx, build, |from| {
+        names.map(|name| dispatch::first_attempt(from, name, usable(name, &builders))).collect()
+    });
+    stream::iter(runs)
+        .map(|run| create(ctx, build, run))
+        .buffer_unordered(CREATES_AT_A_TIME)
+        .try_collect::<()>()
+        .await
+}
+
+/// The builder of this name, or why it cannot run anything.
+fn usable<'a>(name: &str, builders: &'a [Arc<Builder>]) -> Result<&'a Builder, String> {
+    let builder = builders.iter().find(|builder| builder.name_any() == name);
+    let builder = builder.ok_or_else(|| dispatch::gone(name))?;
+    health::builder::validate(builder, builders).map_err(|invalid| invalid.to_string())?;
+    Ok(builder)
+}
+
+async fn create(ctx: &Context, build: &PrBuild, run: BuilderRun) -> Result<(), BuildError> {
+    let name = run.name_any();
+    ctx.metrics.wrote("builderruns");
+    let created = match ctx.api.runs.create(&PostParams::default(), &run).await {
+        Err(kube::Error::Api(status)) if status.is_already_exists() => ctx.api.runs.get(&name).await,
+        created => created,
+    };
+    let created = created.map_err(|source| BuildError::Create {
+        build: build.name_any(),
+        run: name.clone(),
+        source,
+    })?;
+    if Some(&created.spec.pr_build.uid) != build.uid().as_ref() {
+        return Err(BuildError::Foreign { build: build.name_any(), run: name });
+    }
+    ctx.cache.runs.learn(&name, version_of(&created), trim_run(created));
+    ctx.queues.runs.add(&name);
+    Ok(())
+}
+
+/// Creates the next attempt of every run that failed for reasons of the infrastructure.
+async fn try_again(ctx: &Context, build: &PrBuild) -> Result<(), BuildError> {
+    let runs = ctx.cache.runs.group(&of_build(&build.uid().unwrap_or_default()));
+    for run in summary::last_attempts(&runs).values() {
+        if summary::is_retried(run, build.spec.cancel.is_some()) {
+            let builder = ctx.cache.builders.get(&run.spec.task.builder);
+            let next = dispatch::next_attempt(build, run, builder.as_deref());
+            create(ctx, build, next).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A run that somebody deleted is a cancelled run, and its status must not stay pending.
+fn tell_missing(ctx: &Context, build: &PrBuild) {
+    let uid = build.uid().unwrap_or_default();
+    let runs = summary::last_attempts(&ctx.cache.runs.group(&of_build(&uid)));
+    for name in build.spec.request.builders.iter().filter(|name| !runs.contains_key(*name)) {
+        let new = ctx.live_builds.update(&uid, |live| live.missing_told.insert(name.clone()));
+        if new {
+            tell::deleted(ctx, &with_materials(ctx, build, |from| {
+                let builder = ctx.cache.builders.get(name);
+                dispatch::first_attempt(from, name, builder.as_deref().ok_or_else(|| dispatch::gone(name)))
+            }));
+        }
+    }
+}
+
+/// Calls with what the runs of a build are made from.
+fn with_materials<R>(ctx: &Context, build: &PrBuild, make: impl FnOnce(&Materials<'_>) -> R) -> R {
+    let request = &build.spec.request;
+    let repository = ctx.cache.repositories.get(&request.repository.name);
+    let connection = repository.as_ref().and_then(|found| ctx.connections.get(&found.spec.connection));
+    let clone_url = connection.map(|connection| connection.clone_url(&request.repository.full_name));
+    make(&Materials {
+        build,
+        repository: repository.as_deref(),
+        clone_url: clone_url.as_deref().unwrap_or_default(),
+    })
+}
+
+/// Lets every run see that its build was cancelled.
+fn stop_runs(ctx: &Context, uid: &str) {
+    for run in ctx.cache.runs.group(&of_build(uid)) {
+        if !summary::phase_of(&run).is_terminal() {
+            ctx.queues.runs.add(&run.name_any());
+        }
+    }
+}
+
+/// Writes the status, if it changed and its time has come.
+async fn write_status(
+    ctx: &Context,
+    build: &PrBuild,
+    old: &PrBuildStatus,
+) -> Result<Next, BuildError> {
+    let uid = build.uid().unwrap_or_default();
+    let runs = ctx.cache.runs.group(&of_build(&uid));
+    let live = ctx.live_builds.update(&uid, |live| live.clone());
+    let sum = summarize(build, &runs);
+    let new = status(build, old, &sum, &runs, &live);
+    if new == *old {
+        return Ok(Next::Wait);
+    }
+    let due = due(&live, sum.result.is_some(), is_talked(&new));
+    if due > Instant::now() {
+        return Ok(Next::After(due - Instant::now()));
+    }
+    let patch = changed(old, &new);
+    ctx.metrics.wrote("prbuilds");
+    let patched = patch_status(&ctx.api.builds, build, patch).await;
+    let patched = match patched {
+        Err(kube::Error::Api(error)) if error.is_not_found() || error.is_conflict() => {
+            return Ok(Next::Wait);
+        }
+        patched => patched.map_err(|source| BuildError::Status { build: build.name_any(), source })?,
+    };
+    ctx.cache.builds.learn(&build.name_any(), version_of(&patched), trim(patched));
+    ctx.live_builds.update(&uid, |live| live.written = Some(Instant::now()));
+    tell_story(ctx, build, old, &new).await;
+    Ok(Next::Wait)
+}
+
+/// When a changed status is to be written.
+fn due(live: &LiveBuild, complete: bool, talked: bool) -> Instant {
+    match (complete, talked) {
+        (true, true) => Instant::now(),
+        (true, false) => live.written.unwrap_or(live.seen) + TALK_PATIENCE,
+        (false, _) => match live.written {
+            Some(written) => written + WRITE_EVERY,
+            None => live.seen + FIRST_WRITE_AFTER,
+        },
+    }
+}
+
+fn status(
+    build: &PrBuild,
+    old: &PrBuildStatus,
+    sum: &Summary,
+    runs: &[Arc<BuilderRun>],
+    live: &LiveBuild,
+) -> PrBuildStatus {
+    let conditions = conditions(build, old, sum, live);
+    if old.phase == BuildPhase::Complete {
+        // Its runs are collected after a while; what they said stays.
+        return PrBuildStatus { conditions, ..old.clone() };
+    }
+    let created = build.creation_timestamp().map(|time| time.0);
+    PrBuildStatus {
+        phase: match (sum.result, &build.spec.cancel) {
+            (Some(_), _) => BuildPhase::Complete,
+            (None, Some(_)) => BuildPhase::Cancelling,
+            (None, None) => BuildPhase::Running,
+        },
+        result: sum.result,
+        counts: sum.counts,
+        short_sha: names::short_sha(&build.spec.request.head_sha),
+        summary: sum.line.clone(),
+        reason: reason(build, runs),
+        completed_at: sum.finished.map(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time),
+        duration: created.zip(sum.finished).and_then(|(from, to)| text::between(from, to)),
+        results: sum.results.clone(),
+        conditions,
+    }
+}
+
+/// Why it ended as it did: the cancellation, else the first error.
+fn reason(build: &PrBuild, runs: &[Arc<BuilderRun>]) -> Option<String> {
+    if let Some(cancel) = &build.spec.cancel {
+        return Some(format!("cancelled by {}: {}", cancel.by, cancel.reason));
+    }
+    let last = summary::last_attempts(runs);
+    let errors = last.values().filter(|run| summary::phase_of(run) == crds::RunPhase::Error);
+    let first = errors.filter_map(|run| run.status.as_ref()?.outcome.as_ref()).next();
+    first.map(|outcome| outcome.reason.clone())
+}
+
+fn conditions(
+    build: &PrBuild,
+    old: &PrBuildStatus,
+    sum: &Summary,
+    live: &LiveBuild,
+) -> Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition> {
+    let mut all = old.conditions.clone();
+    let total = build.spec.request.builders.len();
+    let dispatched = format!("{total} runs were made");
+    condition::set(&mut all, kind::DISPATCHED, true, "RunsExist", &dispatched, now());
+    for said in &live.said {
+        condition::set(&mut all, said.kind, said.holds, said.reason, &said.message, now());
+    }
+    let reported = condition::is_true(&old.conditions, kind::REPORTED);
+    if sum.result.is_some() && !reported {
+        let (reason, message) = match sum.reported {
+            true => ("AllTaken", "GitHub has the result of every builder"),
+            false => ("Waiting", "GitHub has not taken every result yet"),
+        };
+        condition::set(&mut all, kind::REPORTED, sum.reported, reason, message, now());
+    }
+    all
+}
+
+/// A merge patch of what changed. A field that is gone becomes null.
+fn changed(old: &PrBuildStatus, new: &PrBuildStatus) -> serde_json::Value {
+    let object = |status: &PrBuildStatus| match serde_json::to_value(status) {
+        Ok(serde_json::Value::Object(fields)) => fields,
+        _ => serde_json::Map::new(),
+    };
+    let (old, mut new) = (object(old), object(new));
+    let gone: Vec<String> = old.keys().filter(|field| !new.contains_key(*field)).cloned().collect();
+    new.retain(|field, value| old.get(field) != Some(value));
+    new.extend(gone.into_iter().map(|field| (field, serde_json::Value::Null)));
+    serde_json::Value::Object(new)
+}
+
+/// The Events of a build: that it began, and how it ended.
+async fn tell_story(ctx: &Context, build: &PrBuild, old: &PrBuildStatus, new: &PrBuildStatus) {
+    let request = &build.spec.request;
+    let began = |status: &PrBuildStatus| condition::is_true(&status.conditions, kind::DISPATCHED);
+    if began(new) && !began(old) {
+        let by = &request.trigger.user.login;
+        let builders = request.builders.len();
+        let note = format!("@{by} asked for {builders} builders on {}", new.short_sha);
+        ctx.event(build, EventType::Normal, "Dispatched", note).await;
+    }
+    for said in &new.conditions {
+        let before = condition::find(&old.conditions, &said.type_);
+        let news = before.is_none_or(|before| before.message != said.message);
+        if said.status == "False" && said.reason == "Refused" && news {
+            ctx.event(build, EventType::Warning, &said.type_, said.message.clone()).await;
+        }
+    }
+    if new.phase == BuildPhase::Complete && old.phase != BuildPhase::Complete {
+        ctx.metrics.completed(new);
+        let took = new.duration.as_deref().map(|took| format!(" in {took}")).unwrap_or_default();
+        ctx.event(build, EventType::Normal, "Complete", format!("{}{took}", new.summary)).await;
+    }
+}

@@ -1,0 +1,131 @@
+//! Pure: the sum of a build's runs.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crds::{BuildResult, BuilderResult, BuilderRun, Counts, PrBuild, RunPhase};
+use jiff::Timestamp;
+
+/// The last attempt of every builder that has one.
+pub fn last_attempts(runs: &[Arc<BuilderRun>]) -> BTreeMap<String, Arc<BuilderRun>> {
+    let mut last: BTreeMap<String, Arc<BuilderRun>> = BTreeMap::new();
+    for run in runs {
+        let newest = last.entry(run.spec.task.builder.clone()).or_insert_with(|| run.clone());
+        if newest.spec.attempt < run.spec.attempt {
+            *newest = run.clone();
+        }
+    }
+    last
+}
+
+/// Where a run stands.
+pub fn phase_of(run: &BuilderRun) -> RunPhase {
+    run.status.as_ref().map(|status| status.phase).unwrap_or_default()
+}
+
+/// Whether a run that ended in error is followed by another attempt.
+pub fn is_retried(run: &BuilderRun, build_cancelled: bool) -> bool {
+    let outcome = run.status.as_ref().and_then(|status| status.outcome.as_ref());
+    phase_of(run) == RunPhase::Error
+        && outcome.is_some_and(|outcome| outcome.retryable)
+        && run.spec.task.infra_retries > 0
+        && run.spec.cancel.is_none()
+        && !build_cancelled
+}
+
+/// The sum of a build.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    /// Builders by where they stand.
+    pub counts: Counts,
+    /// Each builder's last attempt.
+    pub results: Vec<BuilderResult>,
+    /// `93 passed, 2 failed, 1 running`.
+    pub line: String,
+    /// The result, when every builder has one.
+    pub result: Option<BuildResult>,
+    /// Whether GitHub took the final status of every builder.
+    pub reported: bool,
+    /// When the last run ended.
+    pub finished: Option<Timestamp>,
+}
+
+/// Sums up a build after its dispatch. A builder without a run had it taken away: it is cancelled.
+pub fn summarize(build: &PrBuild, runs: &[Arc<BuilderRun>]) -> Summary {
+    let last = last_attempts(runs);
+    let cancelled = build.spec.cancel.is_some();
+    let mut counts = Counts::default();
+    let mut results = Vec::new();
+    let (mut open, mut reported, mut finished) = (0, true, None);
+    for builder in &build.spec.request.builders {
+        let run = last.get(builder);
+        let retried = run.is_some_and(|run| is_retried(run, cancelled));
+        let phase = match run {
+            Some(_) if retried => RunPhase::Queued,
+            Some(run) => phase_of(run),
+            None => RunPhase::Cancelled,
+        };
+        count(&mut counts, phase);
+        open += i32::from(!phase.is_terminal());
+        reported &= run.is_none_or(|run| is_reported(run));
+        finished = finished.max(run.and_then(|run| finished_at(run)));
+        let attempt = run.map_or(1, |run| run.spec.attempt);
+        results.push(BuilderResult { builder: builder.clone(), attempt, phase });
+    }
+    Summary {
+        line: line(&counts),
+        result: (open == 0).then(|| result(&counts)),
+        reported: open == 0 && reported,
+        finished: finished.filter(|_| open == 0),
+        counts,
+        results,
+    }
+}
+
+fn finished_at(run: &BuilderRun) -> Option<Timestamp> {
+    run.status.as_ref()?.finished_at.as_ref().map(|time| time.0)
+}
+
+/// Whether GitHub took a final status, or never will.
+fn is_reported(run: &BuilderRun) -> bool {
+    let sent = run.status.as_ref().and_then(|status| status.report.as_ref()?.sent.as_deref());
+    sent.is_some_and(|sent| sent != "pending")
+}
+
+fn count(counts: &mut Counts, phase: RunPhase) {
+    counts.total += 1;
+    *match phase {
+        RunPhase::Queued | RunPhase::Dispatched | RunPhase::Unknown => &mut counts.queued,
+        RunPhase::Running => &mut counts.running,
+        RunPhase::Succeeded => &mut counts.passed,
+        RunPhase::Failed => &mut counts.failed,
+        RunPhase::TimedOut => &mut counts.timed_out,
+        RunPhase::Error => &mut counts.error,
+        RunPhase::Cancelled => &mut counts.cancelled,
+    } += 1;
+}
+
+fn result(counts: &Counts) -> BuildResult {
+    if counts.failed + counts.timed_out > 0 {
+        BuildResult::Failed
+    } else if counts.error > 0 {
+        BuildResult::Error
+    } else if counts.cancelled > 0 {
+        BuildResult::Cancelled
+    } else {
+        BuildResult::Passed
+    }
+}
+
+fn line(counts: &Counts) -> String {
+    let parts = [
+        (counts.passed, "passed"),
+        (counts.failed, "failed"),
+        (counts.timed_out, "timed out"),
+        (counts.error, "error"),
+        (counts.cancelled, "cancelled"),
+        (counts.running, "running"),
+        (counts.queued, "waiting"),
+    ];
+    let said = parts.iter().filter(|(n, _)| *n > 0);
+    said.map(|(n, word)| format!("{n} {word}")).collect::<Vec<_>>().join(", ")
+}

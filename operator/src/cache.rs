@@ -1,0 +1,299 @@
+//! What the API server told, trimmed, plus what it answered to our own writes.
+//!
+//! A reconcile that has just created an object must not wait for the watch to bring it back. So
+//! answers to writes are applied here too, ordered by `resourceVersion`, which Kubernetes defines as
+//! comparable among objects of one resource (KEP-5504).
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use futures::{TryStreamExt, pin_mut};
+use kube::{
+    Api, Resource, ResourceExt,
+    core::DeserializeGuard,
+    runtime::{WatchStreamExt, watcher},
+};
+use serde::de::DeserializeOwned;
+
+/// Objects of one kind by name, with one index.
+pub struct Cache<T> {
+    index_of: fn(&T) -> Vec<String>,
+    inner: RwLock<Inner<T>>,
+}
+
+struct Inner<T> {
+    objects: HashMap<String, Held<T>>,
+    index: HashMap<String, HashSet<String>>,
+    /// The newest version that the watch brought.
+    watched: u64,
+}
+
+struct Held<T> {
+    version: u64,
+    value: Arc<T>,
+}
+
+/// A change of one object.
+pub struct Change<T> {
+    /// Before, where it was known.
+    pub old: Option<Arc<T>>,
+    /// After; absent when it is gone.
+    pub new: Option<Arc<T>>,
+}
+
+impl<T> Cache<T> {
+    /// An empty cache. `index_of` names the groups that an object belongs to, for [`Cache::group`].
+    pub fn new(index_of: fn(&T) -> Vec<String>) -> Self {
+        Self {
+            index_of,
+            inner: RwLock::new(Inner {
+                objects: HashMap::new(),
+                index: HashMap::new(),
+                watched: 0,
+            }),
+        }
+    }
+
+    /// The object of this name.
+    pub fn get(&self, name: &str) -> Option<Arc<T>> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        inner.objects.get(name).map(|held| held.value.clone())
+    }
+
+    /// Every object of a group.
+    pub fn group(&self, group: &str) -> Vec<Arc<T>> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let names = inner.index.get(group).into_iter().flatten();
+        names
+            .filter_map(|name| inner.objects.get(name))
+            .map(|held| held.value.clone())
+            .collect()
+    }
+
+    /// Every object.
+    pub fn all(&self) -> Vec<Arc<T>> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        inner.objects.values().map(|held| held.value.clone()).collect()
+    }
+
+    /// How many objects there are.
+    pub fn len(&self) -> usize {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        inner.objects.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes in the answer to a write of our own, unless the watch has already brought something
+    /// newer, or its end.
+    pub fn learn(&self, name: &str, version: u64, value: T) {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let known = inner.objects.get(name).map(|held| held.version);
+        let overtaken = match known {
+            Some(known) => known >= version,
+            None => version <= inner.watched,
+        };
+        if !overtaken {
+            self.put(&mut inner, name, version, value);
+        }
+    }
+
+    /// Forgets an object that an uncached read or a delete of our own showed to be gone.
+    pub fn forget(&self, name: &str) {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        self.remove(&mut inner, name);
+    }
+
+    fn watched(&self, name: &str, version: u64, value: T) -> Change<T> {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        inner.watched = inner.watched.max(version);
+        match inner.objects.get(name) {
+            // Our own write was faster than the watch.
+            Some(held) if held.version >= version => Change {
+                old: Some(held.value.clone()),
+                new: Some(held.value.clone()),
+            },
+            _ => self.put(&mut inner, name, version, value),
+        }
+    }
+
+    fn gone(&self, name: &str, version: u64) -> Change<T> {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        inner.watched = inner.watched.max(version);
+        let old = self.remove(&mut inner, name);
+        Change { old, new: None }
+    }
+
+    /// Drops what a complete list no longer names. What we learned while it was under way stays.
+    fn retain_listed(&self, listed: &HashSet<String>, newest_before: u64) -> Vec<Arc<T>> {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let gone: Vec<String> = inner
+            .objects
+            .iter()
+            .filter(|(name, held)| !listed.contains(*name) && held.version <= newest_before)
+            .map(|(name, _)| name.clone())
+            .collect();
+        gone.iter().filter_map(|name| self.remove(&mut inner, name)).collect()
+    }
+
+    fn newest(&self) -> u64 {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let held = inner.objects.values().map(|held| held.version).max();
+        held.unwrap_or(0).max(inner.watched)
+    }
+
+    fn put(&self, inner: &mut Inner<T>, name: &str, version: u64, value: T) -> Change<T> {
+        let old = self.remove(inner, name);
+        for group in (self.index_of)(&value) {
+            inner.index.entry(group).or_default().insert(name.to_owned());
+        }
+        let value = Arc::new(value);
+        let new = Some(value.clone());
+        inner.objects.insert(name.to_owned(), Held { version, value });
+        Change { old, new }
+    }
+
+    fn remove(&self, inner: &mut Inner<T>, name: &str) -> Option<Arc<T>> {
+        let old = inner.objects.remove(name)?.value;
+        for group in (self.index_of)(&old) {
+            if let Some(names) = inner.index.get_mut(&group) {
+                names.remove(name);
+                if names.is_empty() {
+                    inner.index.remove(&group);
+                }
+            }
+        }
+        Some(old)
+    }
+}
+
+/// `resourceVersion` as a number; 0 where an object has none.
+pub fn version_of(object: &impl ResourceExt) -> u64 {
+    let version = object.resource_version().unwrap_or_default();
+    version.parse().unwrap_or(0)
+}
+
+/// Keeps a cache up to date until the process ends. `ready` is called after each complete list,
+/// `changed` for every change, in order.
+///
+/// One stored object that cannot be read (written by another version, or by hand before a rule
+/// existed) is logged and left out; it does not stop the others.
+pub async fn follow<K, T>(
+    api: Api<DeserializeGuard<K>>,
+    config: watcher::Config,
+    cache: &Cache<T>,
+    trim: impl Fn(K) -> T,
+    ready: impl Fn(),
+    changed: impl Fn(Change<T>),
+) where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
+{
+    let stream = watcher(api, config).default_backoff();
+    pin_mut!(stream);
+    let mut listed = HashSet::new();
+    let mut newest_before = 0;
+    loop {
+        let event = match stream.try_next().await {
+            Ok(Some(event)) => event,
+            Ok(None) => return,
+            Err(error) => {
+                tracing::warn!(kind = %K::kind(&()), %error, "the watch broke; it is being set up again");
+                continue;
+            }
+        };
+        match event {
+            watcher::Event::Init => {
+                listed.clear();
+                newest_before = cache.newest();
+            }
+            watcher::Event::InitApply(object) => {
+                listed.insert(object.name_any());
+                take(cache, object, &trim, &changed);
+            }
+            watcher::Event::InitDone => {
+                for old in cache.retain_listed(&listed, newest_before) {
+                    changed(Change { old: Some(old), new: None });
+                }
+                listed.clear();
+                ready();
+            }
+            watcher::Event::Apply(object) => take(cache, object, &trim, &changed),
+            watcher::Event::Delete(object) => {
+                changed(cache.gone(&object.name_any(), version_of(&object)));
+            }
+        }
+    }
+}
+
+fn take<K, T>(
+    cache: &Cache<T>,
+    object: DeserializeGuard<K>,
+    trim: &impl Fn(K) -> T,
+    changed: &impl Fn(Change<T>),
+) where
+    K: Resource<DynamicType = ()>,
+{
+    let (name, version) = (object.name_any(), version_of(&object));
+    match object.0 {
+        Ok(object) => changed(cache.watched(&name, version, trim(object))),
+        Err(error) => {
+            tracing::error!(kind = %K::kind(&()), name, error = %error.error, "a stored object cannot be read and is left out; delete it or correct it");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cache() -> Cache<&'static str> {
+        Cache::new(|value| vec![value.chars().take(1).collect()])
+    }
+
+    #[test]
+    fn an_answer_that_the_watch_overtook_changes_nothing() {
+        let cache = cache();
+        cache.watched("a", 5, "new");
+        cache.learn("a", 4, "old");
+        assert_eq!(cache.get("a").as_deref(), Some(&"new"));
+        cache.gone("a", 6);
+        cache.learn("a", 5, "ghost");
+        assert_eq!(cache.get("a"), None, "a deleted object came back");
+    }
+
+    #[test]
+    fn the_watch_does_not_undo_what_we_wrote_ourselves() {
+        let cache = cache();
+        cache.learn("a", 7, "mine");
+        cache.watched("a", 6, "theirs");
+        assert_eq!(cache.get("a").as_deref(), Some(&"mine"));
+    }
+
+    #[test]
+    fn groups_follow_their_objects() {
+        let cache = cache();
+        cache.watched("a", 1, "xa");
+        cache.watched("b", 2, "xb");
+        assert_eq!(cache.group("x").len(), 2);
+        cache.watched("b", 3, "yb");
+        cache.gone("a", 4);
+        assert!(cache.group("x").is_empty());
+        assert_eq!(cache.group("y").len(), 1);
+    }
+
+    #[test]
+    fn a_list_drops_what_is_gone_and_keeps_what_was_written_meanwhile() {
+        let cache = cache();
+        cache.watched("old", 1, "o");
+        let before = cache.newest();
+        cache.learn("written", 9, "w");
+        let gone = cache.retain_listed(&HashSet::new(), before);
+        assert_eq!(gone.len(), 1);
+        assert!(cache.get("written").is_some());
+    }
+}

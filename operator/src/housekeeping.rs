@@ -1,0 +1,182 @@
+//! What no event brings: orphans, and objects whose time is over.
+//!
+//! Nothing of ours has an ownerReference or a finalizer: Jobs live in another namespace, and a
+//! deleted run must still tell GitHub. So orphans are looked for at start, when something is
+//! deleted, and every ten minutes, and believed only after an uncached read.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use crds::{
+    Answer, BuildPhase, BuilderRun, PrBuild,
+    condition::{self, kind},
+    names,
+};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::batch::v1::Job;
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{DeleteParams, ListParams, Preconditions},
+};
+use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    build::summary::phase_of,
+    context::{Context, of_build},
+    run::job::LABEL,
+};
+
+/// How often everything is looked over.
+const EVERY: Duration = Duration::from_secs(600);
+/// Runs go this long after their build is complete.
+const KEEP_RUNS: SignedDuration = SignedDuration::from_hours(1);
+/// Builds go this long after they are complete. Events older than a day are not accepted, so nothing
+/// runs twice.
+const KEEP_BUILDS: SignedDuration = SignedDuration::from_hours(48);
+/// Answers, the audit, go after this long.
+const KEEP_ANSWERS: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// Looks everything over, now and then, until `stop`.
+pub async fn run(ctx: Arc<Context>, stop: CancellationToken) {
+    loop {
+        if let Err(error) = look_over(&ctx).await {
+            tracing::warn!(%error, "housekeeping did not finish; it comes again in ten minutes");
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+}
+
+async fn look_over(ctx: &Context) -> kube::Result<()> {
+    let now = Timestamp::now();
+    for run in ctx.cache.runs.all() {
+        if is_orphan(ctx, &run) {
+            // Its reconcile confirms it, cancels it and tells GitHub.
+            ctx.queues.runs.add(&run.name_any());
+        }
+        if run_is_over(ctx, &run, now) {
+            delete(&ctx.api.runs, run.as_ref()).await?;
+        }
+    }
+    for build in ctx.cache.builds.all() {
+        if build_is_over(&build, now) {
+            delete(&ctx.api.builds, build.as_ref()).await?;
+        }
+    }
+    for answer in ctx.cache.answers.all() {
+        if answer_is_over(&answer, now) {
+            delete(&ctx.api.answers, answer.as_ref()).await?;
+        }
+    }
+    orphaned_jobs(ctx).await
+}
+
+/// Whether a run's build is not in the cache.
+fn is_orphan(ctx: &Context, run: &BuilderRun) -> bool {
+    let owner = &run.spec.pr_build;
+    let build = ctx.cache.builds.get(&owner.name);
+    build.and_then(|build| build.uid()).as_ref() != Some(&owner.uid)
+}
+
+/// Whether a run may go: it has ended, GitHub knows, and its build has been complete for an hour or
+/// is gone.
+fn run_is_over(ctx: &Context, run: &BuilderRun, now: Timestamp) -> bool {
+    let Some(status) = run.status.as_ref().filter(|status| status.phase.is_terminal()) else {
+        return false;
+    };
+    if status.report.as_ref().and_then(|report| report.sent.as_ref()).is_none() {
+        return false;
+    }
+    if is_orphan(ctx, run) {
+        return true;
+    }
+    let build = ctx.cache.builds.get(&run.spec.pr_build.name);
+    let completed = build.and_then(|build| completed(&build));
+    completed.is_some_and(|completed| now > completed + KEEP_RUNS)
+}
+
+fn completed(build: &PrBuild) -> Option<Timestamp> {
+    let status = build.status.as_ref().filter(|status| status.phase == BuildPhase::Complete)?;
+    Some(status.completed_at.as_ref()?.0)
+}
+
+/// Whether a build may go: complete for two days, and its label is off or none of ours.
+fn build_is_over(build: &PrBuild, now: Timestamp) -> bool {
+    let conditions = build.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let label = condition::find(conditions, kind::LABEL_REMOVED);
+    let label_is_off = label.is_some_and(|label| label.status == "True" || label.reason == "NotNeeded");
+    label_is_off && completed(build).is_some_and(|completed| now > completed + KEEP_BUILDS)
+}
+
+fn answer_is_over(answer: &Answer, now: Timestamp) -> bool {
+    answer.creation_timestamp().is_some_and(|created| now > created.0 + KEEP_ANSWERS)
+}
+
+/// Deletes Jobs whose run is gone.
+async fn orphaned_jobs(ctx: &Context) -> kube::Result<()> {
+    let ours = ListParams::default().labels(LABEL);
+    let jobs = ctx.api.jobs.list_metadata(&ours).await?;
+    let known: HashSet<String> = ctx.cache.runs.all().iter().filter_map(|run| run.uid()).collect();
+    let stray: Vec<String> = jobs
+        .items
+        .iter()
+        .map(ResourceExt::name_any)
+        .filter(|job| names::run_uid_of_job(job).is_some_and(|uid| !known.contains(uid)))
+        .collect();
+    if stray.is_empty() {
+        return Ok(());
+    }
+    let runs = ctx.api.runs.list_metadata(&ListParams::default()).await?;
+    let there: HashSet<String> = runs.items.iter().filter_map(ResourceExt::uid).collect();
+    for job in stray {
+        if names::run_uid_of_job(&job).is_some_and(|uid| !there.contains(uid)) {
+            delete_job(&ctx.api.jobs, &job).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A run was deleted from outside: its Job goes, and its build hears of it.
+pub async fn after_run_deleted(ctx: &Context, run: &BuilderRun) -> kube::Result<()> {
+    let uid = run.uid().unwrap_or_default();
+    ctx.live.forget(&uid);
+    ctx.queues.builds.add(&run.spec.pr_build.name);
+    ctx.admission.wake();
+    if phase_of(run).is_terminal() {
+        return Ok(());
+    }
+    delete_job(&ctx.api.jobs, &names::job_name(&uid)).await
+}
+
+/// A build was deleted from outside: its runs find out by themselves.
+pub fn after_build_deleted(ctx: &Context, build: &PrBuild) {
+    let uid = build.uid().unwrap_or_default();
+    ctx.live_builds.forget(&uid);
+    for run in ctx.cache.runs.group(&of_build(&uid)) {
+        ctx.queues.runs.add(&run.name_any());
+    }
+}
+
+async fn delete_job(jobs: &Api<Job>, name: &str) -> kube::Result<()> {
+    match jobs.delete(name, &DeleteParams::foreground()).await {
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        deleted => deleted.map(|_| ()),
+    }
+}
+
+/// Deletes exactly this object: one of the same name that was made anew stays.
+async fn delete<K>(api: &Api<K>, object: &K) -> kube::Result<()>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let exactly = DeleteParams {
+        preconditions: Some(Preconditions { uid: object.uid(), resource_version: None }),
+        ..DeleteParams::default()
+    };
+    match api.delete(&object.name_any(), &exactly).await {
+        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
+        deleted => deleted.map(|_| ()),
+    }
+}

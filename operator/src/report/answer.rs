@@ -1,0 +1,229 @@
+//! Giving an answer: the comment or reaction for an event that makes no build.
+//!
+//! At most one answer a cause and pull request: a later one replaces the text of the earlier. The
+//! marker holds the uid of the answer, which nobody can know before it stands; a comment of somebody
+//! else is never taken for ours.
+
+use crds::{Answer, AnswerStatus, Manner, TriggerKind};
+use github::{Comment, Dated, GithubError, Reaction, Repo};
+use jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt;
+
+use super::{
+    sentence::{kind, sentence},
+    talk::{TalkError, while_doing},
+    text::is_login,
+};
+
+/// How far before the event it is looked for a comment that may have been posted. Both times are
+/// GitHub's.
+const LOOK_BACK: SignedDuration = SignedDuration::from_mins(1);
+
+/// What an answer's `status.given` says.
+pub mod given {
+    /// A comment stands.
+    pub const COMMENT: &str = "Comment";
+    /// A reaction stands.
+    pub const REACTION: &str = "Reaction";
+    /// Only the audit knows.
+    pub const SILENT: &str = "Silent";
+    /// GitHub would not take it: no permission, a locked conversation, a pull request that is gone.
+    pub const FAILED: &str = "Failed";
+}
+
+/// Gives an answer and says what to write into its status; the label is settled afterwards, with
+/// [`settle_label`](super::settle_label).
+///
+/// `previous` is the comment that this answer replaces (see [`previous`]); `maybe_given` says that an
+/// earlier try may have been carried out: after a restart, and after an answer that was lost.
+///
+/// # Errors
+/// A call that may succeed later. What GitHub refuses for good is no error but `Failed`.
+pub async fn give(
+    repo: &Repo,
+    answer: &Answer,
+    previous: Option<i64>,
+    maybe_given: bool,
+) -> Result<AnswerStatus, TalkError> {
+    let before = answer.status.clone().unwrap_or_default();
+    if before.given.is_some() {
+        return Ok(before);
+    }
+    let status = AnswerStatus { sentence: Some(sentence(&answer.spec)), ..before };
+    let number = answer.spec.number;
+    match manner(answer) {
+        Manner::Silent => Ok(AnswerStatus { given: Some(given::SILENT.to_owned()), ..status }),
+        Manner::Reaction => {
+            let reacted = repo.add_reaction(answer.spec.trigger.event_id, Reaction::Confused).await;
+            let reacting = while_doing("reacting to a comment on", repo, number);
+            let taken = for_good(reacted).map_err(reacting)?;
+            let given = if taken.is_some() { given::REACTION } else { given::FAILED };
+            Ok(AnswerStatus { given: Some(given.to_owned()), ..status })
+        }
+        Manner::Comment => {
+            let answering = while_doing("answering on", repo, number);
+            let taken = for_good(comment(repo, answer, previous, maybe_given).await).map_err(answering)?;
+            Ok(match taken {
+                Some(comment) => AnswerStatus {
+                    given: Some(given::COMMENT.to_owned()),
+                    given_at: Some(Time(comment.date)),
+                    comment_id: Some(comment.value),
+                    ..status
+                },
+                None => AnswerStatus { given: Some(given::FAILED.to_owned()), ..status },
+            })
+        }
+    }
+}
+
+/// The comment that an answer replaces: the newest of the same kind on the same pull request.
+pub fn previous<'a>(answer: &Answer, others: impl IntoIterator<Item = &'a Answer>) -> Option<i64> {
+    let spec = &answer.spec;
+    let same = others.into_iter().filter(|other| {
+        other.uid() != answer.uid()
+            && other.spec.repository.id == spec.repository.id
+            && other.spec.number == spec.number
+            && other.spec.reason == spec.reason
+    });
+    let with_comment = same.filter_map(|other| {
+        let id = other.status.as_ref()?.comment_id?;
+        Some((other.spec.trigger.time.0, id))
+    });
+    with_comment.max().map(|(_, id)| id)
+}
+
+/// How it is answered: there is nothing to react to but a comment.
+fn manner(answer: &Answer) -> Manner {
+    match (answer.spec.manner, answer.spec.trigger.kind) {
+        (Manner::Reaction, kind) if kind != TriggerKind::Comment => Manner::Silent,
+        (manner, _) => manner,
+    }
+}
+
+/// Writes the comment, over the previous one where that still stands. Answers with its id.
+async fn comment(
+    repo: &Repo,
+    answer: &Answer,
+    previous: Option<i64>,
+    maybe_given: bool,
+) -> Result<Dated<i64>, GithubError> {
+    let id = |comment: Dated<Comment>| comment.map(|comment| comment.id);
+    let body = body(answer);
+    if let Some(previous) = previous {
+        match repo.update_comment(previous, &body).await {
+            // Somebody deleted it.
+            Err(GithubError::NotFound { .. }) => {}
+            other => return other.map(id),
+        }
+    }
+    if maybe_given {
+        let since = answer.spec.trigger.time.0 - LOOK_BACK;
+        let comments = repo.comments_since(answer.spec.number, since).await?;
+        let marker = marker(answer);
+        let ours = comments.into_iter().find(|comment| comment.body.starts_with(&marker));
+        if let Some(found) = ours {
+            return Ok(Dated { value: found.id, date: found.created_at });
+        }
+    }
+    repo.create_comment(answer.spec.number, &body).await.map(id)
+}
+
+/// The hidden first line.
+fn marker(answer: &Answer) -> String {
+    let (kind, uid) = (kind(answer.spec.reason), answer.uid().unwrap_or_default());
+    format!("<!-- prbuild-answer:{kind} {uid} -->")
+}
+
+/// The text: the person who asked is the only one who is mentioned.
+fn body(answer: &Answer) -> String {
+    let (marker, sentence) = (marker(answer), sentence(&answer.spec));
+    match answer.spec.trigger.user.login.as_str() {
+        login if is_login(login) => format!("{marker}\n@{login}: {sentence}\n"),
+        _ => format!("{marker}\n{sentence}\n"),
+    }
+}
+
+/// Tells what GitHub refuses for good from what may succeed later.
+fn for_good<T>(result: Result<T, GithubError>) -> Result<Option<T>, GithubError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(
+            error @ (GithubError::Forbidden { .. }
+            | GithubError::NotFound { .. }
+            | GithubError::Unprocessable { .. }),
+        ) => {
+            tracing::warn!(%error, "GitHub does not take an answer");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crds::{AnswerReason, AnswerSpec, Evidence, Facts, Person, RepositoryRef, Trigger};
+
+    fn answer(name: &str, number: i64, second: i64, reason: AnswerReason) -> Answer {
+        let spec = AnswerSpec {
+            repository: RepositoryRef { name: "n".into(), id: 1, full_name: "o/n".into() },
+            number,
+            trigger: Trigger {
+                kind: TriggerKind::Label,
+                event_id: 1,
+                time: Time(jiff::Timestamp::from_second(second).unwrap()),
+                label: Some("test".to_owned()),
+                command: None,
+                user: Person { id: 1, login: "b".to_owned() },
+                permission: "write".to_owned(),
+                evidence: Evidence::Label,
+            },
+            reason,
+            manner: Manner::Comment,
+            facts: Facts::default(),
+        };
+        let mut answer = Answer::new(name, spec);
+        answer.metadata.uid = Some(format!("uid-{name}"));
+        answer
+    }
+
+    fn with_comment(mut answer: Answer, id: i64) -> Answer {
+        answer.status = Some(AnswerStatus { comment_id: Some(id), ..AnswerStatus::default() });
+        answer
+    }
+
+    #[test]
+    fn an_answer_replaces_the_newest_of_its_kind_on_its_pull_request() {
+        use AnswerReason::{Closed, HeadMovedBefore};
+        let this = answer("this", 7, 100, HeadMovedBefore);
+        let others = [
+            with_comment(answer("older", 7, 10, HeadMovedBefore), 1),
+            with_comment(answer("newer", 7, 20, HeadMovedBefore), 2),
+            with_comment(answer("other-kind", 7, 30, Closed), 3),
+            with_comment(answer("other-pr", 8, 40, HeadMovedBefore), 4),
+            with_comment(this.clone(), 5),
+            answer("not-given", 7, 50, HeadMovedBefore),
+        ];
+        assert_eq!(previous(&this, &others), Some(2));
+        assert_eq!(previous(&others[3], &others[..3]), None);
+    }
+
+    #[test]
+    fn only_the_person_who_asked_is_mentioned() {
+        let mut this = answer("this", 7, 100, AnswerReason::Closed);
+        let text = body(&this);
+        assert!(text.starts_with("<!-- prbuild-answer:closed uid-this -->\n@b: This pull request"));
+        this.spec.trigger.user.login = "x `@python`".to_owned();
+        assert!(!body(&this).contains('@'));
+    }
+
+    #[test]
+    fn a_reaction_needs_a_comment() {
+        let mut this = answer("this", 7, 100, AnswerReason::Permission);
+        this.spec.manner = Manner::Reaction;
+        assert_eq!(manner(&this), Manner::Silent);
+        this.spec.trigger.kind = TriggerKind::Comment;
+        assert_eq!(manner(&this), Manner::Reaction);
+    }
+}

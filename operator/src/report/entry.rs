@@ -1,0 +1,204 @@
+//! One commit status: what its newest run wants, what is under way, what GitHub took. Pure.
+
+use std::time::Instant;
+
+use github::StatusState;
+
+use super::{
+    plan::{Reply, Resolved},
+    target::{CommitStatus, Order, Sent},
+};
+
+/// Whoever waits for a state to be taken.
+pub trait Waiter {
+    /// Whether it does not wait any more.
+    fn gave_up(&self) -> bool;
+}
+
+/// What is known of one target.
+pub struct Entry<T> {
+    /// The newest run that spoke.
+    pub newest: Order,
+    /// The last state that GitHub took.
+    pub taken: Option<(Order, CommitStatus)>,
+    /// Its number in the line of its lane.
+    pub place: Option<u64>,
+    /// Tries in a row that failed.
+    pub tries: u32,
+    /// Why the last one did.
+    pub trouble: Option<String>,
+    /// Since when it wants nothing: its key in the plan.
+    pub quiet: Option<(Instant, u64)>,
+    want: Option<Want<T>>,
+    flight: Option<Want<T>>,
+    /// Why GitHub will never take a state of this run.
+    settled: Option<(Order, String)>,
+}
+
+/// A state that a run wants to stand.
+pub struct Want<T> {
+    order: Order,
+    status: CommitStatus,
+    waiters: Vec<T>,
+}
+
+impl<T> Want<T> {
+    /// A state that one waits for.
+    pub fn new(order: Order, status: CommitStatus, waiter: T) -> Self {
+        Self { order, status, waiters: vec![waiter] }
+    }
+
+    /// Whether this says to GitHub what that would say. Of a run that is pending, one line is enough.
+    fn says(&self, that: &Self) -> bool {
+        says((&self.order, &self.status), (&that.order, &that.status))
+    }
+
+    fn resolve(self, sent: &Sent) -> Resolved<T> {
+        self.waiters.into_iter().map(|waiter| (waiter, sent.clone())).collect()
+    }
+}
+
+fn says(this: (&Order, &CommitStatus), that: (&Order, &CommitStatus)) -> bool {
+    this.1 == that.1
+        || (this.0 == that.0 && !this.1.is_final() && this.1.state == that.1.state)
+}
+
+impl<T: Waiter> Entry<T> {
+    /// A target of which nothing is known but who speaks.
+    pub fn new(order: &Order) -> Self {
+        Self {
+            newest: order.clone(),
+            taken: None,
+            place: None,
+            tries: 0,
+            trouble: None,
+            quiet: None,
+            want: None,
+            flight: None,
+            settled: None,
+        }
+    }
+
+    /// Whether nothing waits and nothing is under way.
+    pub fn is_calm(&self) -> bool {
+        self.want.is_none() && self.flight.is_none()
+    }
+
+    /// Whether a request is under way.
+    pub fn is_under_way(&self) -> bool {
+        self.flight.is_some()
+    }
+
+    /// Whether a state waits to be sent, and whether it is a final one.
+    pub fn wanted(&self) -> Option<bool> {
+        self.want.as_ref().map(|want| want.status.is_final())
+    }
+
+    /// Whether a state comes too late: a newer run has spoken, or this one has already ended.
+    pub fn is_late(&self, order: &Order, status: &CommitStatus) -> bool {
+        let ended = |said: Option<(&Order, &CommitStatus)>| {
+            said.is_some_and(|(by, said)| by == order && said.is_final())
+        };
+        let want = self.want.as_ref().map(|want| (&want.order, &want.status));
+        let flight = self.flight.as_ref().map(|flight| (&flight.order, &flight.status));
+        let taken = self.taken.as_ref().map(|(order, status)| (order, status));
+        *order < self.newest
+            || (!status.is_final() && (ended(want) || ended(flight) || ended(taken)))
+    }
+
+    /// Takes a state that is not late. What waited until now is replaced.
+    pub fn want(&mut self, mut new: Want<T>) -> Resolved<T> {
+        let mut resolved = Vec::new();
+        if let Some(mut old) = self.want.take() {
+            if old.says(&new) {
+                old.waiters.retain(|waiter| !waiter.gave_up());
+                old.waiters.append(&mut new.waiters);
+                new.waiters = old.waiters;
+            } else {
+                resolved = old.resolve(&Sent::Superseded);
+            }
+        }
+        match &mut self.flight {
+            Some(flight) if flight.says(&new) => {
+                flight.order = new.order;
+                flight.waiters.retain(|waiter| !waiter.gave_up());
+                flight.waiters.append(&mut new.waiters);
+            }
+            _ => {
+                self.want = Some(new);
+                resolved.append(&mut self.drop_superfluous());
+            }
+        }
+        resolved
+    }
+
+    /// Sends what waits: from now on it is under way.
+    pub fn depart(&mut self) -> Option<CommitStatus> {
+        self.place = None;
+        let want = self.want.take()?;
+        let status = want.status.clone();
+        self.flight = Some(want);
+        Some(status)
+    }
+
+    /// Takes GitHub's answer to what is under way.
+    pub fn land(&mut self, reply: Reply) -> Resolved<T> {
+        let Some(flight) = self.flight.take() else { return Vec::new() };
+        let mut resolved = match reply {
+            Reply::Taken => {
+                self.at_peace();
+                self.taken = Some((flight.order.clone(), flight.status.clone()));
+                let sent = Sent::Taken(flight.status.state);
+                flight.resolve(&sent)
+            }
+            Reply::Never(why) => {
+                self.at_peace();
+                self.settled = Some((flight.order.clone(), why.clone()));
+                flight.resolve(&Sent::Settled(why))
+            }
+            Reply::Missing(why)
+            | Reply::Denied(why)
+            | Reply::Limited(_, why)
+            | Reply::Unavailable(why) => {
+                self.trouble = Some(why);
+                if self.want.is_some() {
+                    flight.resolve(&Sent::Superseded)
+                } else {
+                    self.want = Some(flight);
+                    Vec::new()
+                }
+            }
+        };
+        resolved.append(&mut self.drop_superfluous());
+        resolved
+    }
+
+    fn at_peace(&mut self) {
+        self.tries = 0;
+        self.trouble = None;
+    }
+
+    /// Drops what waits when it stands already, or can never stand.
+    fn drop_superfluous(&mut self) -> Resolved<T> {
+        let Some(want) = self.want.take_if(|want| self.flight.is_none() && {
+            let stands = self.taken.as_ref().is_some_and(|(order, status)| {
+                says((order, status), (&want.order, &want.status))
+            });
+            let never = self.settled.as_ref().is_some_and(|(order, _)| *order == want.order);
+            // After a request that failed, nobody knows what stands: it is sent again.
+            (stands && self.trouble.is_none()) || never
+        }) else {
+            return Vec::new();
+        };
+        match &self.settled {
+            Some((order, why)) if *order == want.order => {
+                let sent = Sent::Settled(why.clone());
+                want.resolve(&sent)
+            }
+            _ => {
+                let state: StatusState = want.status.state;
+                want.resolve(&Sent::Taken(state))
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! One connection's queue of requests and its pace. Pure.
+//!
+//! Finals go before pendings, else first come, first served; several requests are under way at once.
+//! A limit that GitHub names closes the lane until it is over and slows it down afterwards; answers
+//! that fail close it for a time that doubles, and then one request at a time tries the way.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{plan::Reply, target::Target};
+
+/// Requests of one connection under way at once. GitHub counts a hundred for all of an App.
+pub const WIDTH: usize = 8;
+
+/// The longest that a lane stays closed for a limit: GitHub's hour, and some.
+const LIMIT_MOST: Duration = Duration::from_secs(3_900);
+
+/// Time between requests after GitHub named a limit: its own advice for writes.
+const AFTER_LIMIT: Duration = Duration::from_secs(1);
+
+/// Times between tries where GitHub fails: from, to.
+const OUTAGE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
+
+/// Times between tries of one target that fails: from, to.
+const FAILING: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
+
+/// Times between tries where GitHub refuses: from, to. A person has to change something.
+const REFUSED: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(300));
+
+/// The queue of one connection.
+#[derive(Debug, Default)]
+pub struct Lane {
+    /// Targets in line, by the number that they came with.
+    line: HashMap<u64, InLine>,
+    /// Those that may go: (pending, number), so that finals are first.
+    ready: BTreeSet<(bool, u64)>,
+    /// Those that back off.
+    later: BTreeSet<(Instant, u64)>,
+    flights: usize,
+    closed_until: Option<Instant>,
+    failures: u32,
+    /// Least time between two requests after a limit; it shrinks with each success.
+    spacing: Duration,
+    /// Least time between two requests by the remaining budget.
+    budget_spacing: Duration,
+    last_start: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct InLine {
+    target: Arc<Target>,
+    is_final: bool,
+    not_before: Option<Instant>,
+}
+
+impl Lane {
+    /// Puts a target into the line, not before a moment where one is given. One number stands there
+    /// once: its age and its back-off stay, its rank may change.
+    pub fn enqueue(&mut self, number: u64, target: &Arc<Target>, is_final: bool, later: Option<Instant>) {
+        let before = self.dequeue(number);
+        let not_before = later.or(before.and_then(|before| before.not_before));
+        let target = Arc::clone(target);
+        self.line.insert(number, InLine { target, is_final, not_before });
+        match not_before {
+            Some(at) => self.later.insert((at, number)),
+            None => self.ready.insert((!is_final, number)),
+        };
+    }
+
+    /// Takes a target out of the line.
+    pub fn remove(&mut self, number: u64) {
+        self.dequeue(number);
+    }
+
+    fn dequeue(&mut self, number: u64) -> Option<InLine> {
+        let found = self.line.remove(&number)?;
+        match found.not_before {
+            Some(at) => self.later.remove(&(at, number)),
+            None => self.ready.remove(&(!found.is_final, number)),
+        };
+        Some(found)
+    }
+
+    /// The target whose turn it is; else when to ask again, if time alone changes anything.
+    pub fn next(&mut self, now: Instant) -> Result<Arc<Target>, Option<Instant>> {
+        self.release(Some(now));
+        let Some(&(_, number)) = self.ready.first() else {
+            return Err(self.later.first().map(|(at, _)| *at));
+        };
+        if self.flights >= self.width() {
+            return Err(None);
+        }
+        if let Some(at) = self.opens().filter(|at| *at > now) {
+            return Err(Some(at));
+        }
+        let Some(found) = self.dequeue(number) else { return Err(None) };
+        self.flights += 1;
+        self.last_start = Some(now);
+        Ok(found.target)
+    }
+
+    /// Learns how a request ended.
+    pub fn landed(&mut self, now: Instant, reply: &Reply) {
+        self.flights = self.flights.saturating_sub(1);
+        match reply {
+            Reply::Taken => {
+                if self.failures > 0 {
+                    // GitHub is back: nobody waits out a back-off that was made for its absence.
+                    self.release(None);
+                }
+                self.failures = 0;
+                self.spacing -= self.spacing / 16;
+                if self.spacing < Duration::from_millis(20) {
+                    self.spacing = Duration::ZERO;
+                }
+            }
+            Reply::Never(_) | Reply::Missing(_) | Reply::Denied(_) => self.failures = 0,
+            Reply::Limited(wait, _) => {
+                self.close(now + (*wait).min(LIMIT_MOST));
+                self.spacing = AFTER_LIMIT;
+            }
+            // What failed together counts once.
+            Reply::Unavailable(_) if self.closed_until.is_some_and(|until| until > now) => {}
+            Reply::Unavailable(_) => {
+                self.failures += 1;
+                self.close(now + doubling(OUTAGE, self.failures));
+            }
+        }
+    }
+
+    /// Sets the least time between two requests that the remaining budget asks for.
+    pub fn pace(&mut self, spacing: Duration) {
+        self.budget_spacing = spacing;
+    }
+
+    /// Targets in the line.
+    pub fn waiting(&self) -> usize {
+        self.line.len()
+    }
+
+    fn width(&self) -> usize {
+        if self.failures > 0 || !self.spacing.is_zero() { 1 } else { WIDTH }
+    }
+
+    fn opens(&self) -> Option<Instant> {
+        let spacing = self.spacing.max(self.budget_spacing);
+        let paced = self.last_start.filter(|_| !spacing.is_zero()).map(|last| last + spacing);
+        self.closed_until.max(paced)
+    }
+
+    fn close(&mut self, until: Instant) {
+        self.closed_until = self.closed_until.max(Some(until));
+    }
+
+    /// Lets go those whose back-off is over by then; all of them without a time.
+    fn release(&mut self, until: Option<Instant>) {
+        while let Some(&(at, number)) = self.later.first()
+            && until.is_none_or(|until| at <= until)
+        {
+            self.later.remove(&(at, number));
+            if let Some(found) = self.line.get_mut(&number) {
+                found.not_before = None;
+                self.ready.insert((!found.is_final, number));
+            }
+        }
+    }
+}
+
+/// How long a target waits after its `tries`th try in a row; none where only its lane waits.
+pub fn back_off(reply: &Reply, tries: u32) -> Option<Duration> {
+    match reply {
+        Reply::Taken | Reply::Never(_) | Reply::Limited(..) => None,
+        Reply::Missing(_) | Reply::Denied(_) => Some(doubling(REFUSED, tries)),
+        Reply::Unavailable(_) => Some(doubling(FAILING, tries)),
+    }
+}
+
+fn doubling((from, to): (Duration, Duration), tries: u32) -> Duration {
+    from.saturating_mul(2_u32.saturating_pow(tries.saturating_sub(1).min(16))).min(to)
+}

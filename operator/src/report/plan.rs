@@ -1,0 +1,217 @@
+//! What to tell GitHub next: the desired state of every commit status, and the order and pace in
+//! which differences are sent. Pure: time comes in, requests go out.
+//!
+//! For each (repository, SHA, context) the newest run speaks; what an older one says is dropped, and
+//! a pending state that was overtaken is never sent. At most one request for a target is under way,
+//! so answers cannot overtake each other.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    entry::{Entry, Waiter, Want},
+    lane::{self, Lane},
+    target::{CommitStatus, Order, Sent, Target},
+};
+
+/// How long a target is remembered after its last news: so long does a late result of an older run
+/// find out that it is late.
+pub const REMEMBER: Duration = Duration::from_secs(15 * 60);
+
+/// Targets that are remembered although nothing is to be sent; beyond, the oldest are forgotten.
+pub const REMEMBER_MOST: usize = 20_000;
+
+/// Tries after which "not found" is believed: about an hour, for an App that is being reinstalled.
+pub const MISSING_TRIES: u32 = 16;
+
+/// What GitHub said to one status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// It took the state.
+    Taken,
+    /// It will never take it: no such commit, or no more statuses for this context.
+    Never(String),
+    /// It knows no such repository, or does not show it to this connection.
+    Missing(String),
+    /// The connection may not write statuses here.
+    Denied(String),
+    /// Not before this time is over.
+    Limited(Duration, String),
+    /// No answer that can be relied on; the state may have been taken.
+    Unavailable(String),
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Send this status there, now.
+    Send(Arc<Target>, CommitStatus),
+    /// Nothing before this moment, unless something is told or answered.
+    Wait(Instant),
+    /// Nothing, until something is told or answered.
+    Idle,
+}
+
+/// Waiters, and how the state that they wait for ended.
+pub type Resolved<T> = Vec<(T, Sent)>;
+
+/// All targets and the lanes that they are sent on. `T` is whoever waits for an answer.
+pub struct Plan<T> {
+    targets: HashMap<Arc<Target>, Entry<T>>,
+    lanes: BTreeMap<String, Lane>,
+    /// Targets that want nothing, by when they came to rest.
+    quiet: BTreeMap<(Instant, u64), Arc<Target>>,
+    next_number: u64,
+}
+
+impl<T> Default for Plan<T> {
+    fn default() -> Self {
+        Self {
+            targets: HashMap::new(),
+            lanes: BTreeMap::new(),
+            quiet: BTreeMap::new(),
+            next_number: 0,
+        }
+    }
+}
+
+impl<T: Waiter> Plan<T> {
+    /// Takes a state that a run wants to stand. Answers at once those whom it concerns: the waiters
+    /// of a state that this one replaces, and the teller itself when there is nothing to send.
+    pub fn tell(
+        &mut self,
+        now: Instant,
+        target: Target,
+        order: Order,
+        status: CommitStatus,
+        waiter: T,
+    ) -> Resolved<T> {
+        let target = Arc::new(target);
+        let entry = self.targets.entry(Arc::clone(&target)).or_insert_with(|| Entry::new(&order));
+        if entry.is_late(&order, &status) {
+            return vec![(waiter, Sent::Superseded)];
+        }
+        entry.newest = order.clone();
+        let want = Want::new(order, status, waiter);
+        let resolved = entry.want(want);
+        self.arrange(now, &target, None);
+        resolved
+    }
+
+    /// Learns what GitHub took before this process began, so that an older run does not overwrite it
+    /// and the same is not sent again.
+    pub fn remember(&mut self, now: Instant, target: Target, order: Order, status: CommitStatus) {
+        let target = Arc::new(target);
+        let entry = self.targets.entry(Arc::clone(&target)).or_insert_with(|| Entry::new(&order));
+        if order >= entry.newest && entry.is_calm() {
+            entry.newest = order.clone();
+            entry.taken = Some((order, status));
+            self.arrange(now, &target, None);
+        }
+    }
+
+    /// The next request, if one may be made now.
+    pub fn next(&mut self, now: Instant) -> Next {
+        self.forget(now);
+        let mut wake = self.quiet.keys().next().map(|(since, _)| *since + REMEMBER);
+        for lane in self.lanes.values_mut() {
+            match lane.next(now) {
+                Ok(target) => {
+                    if let Some(status) = self.targets.get_mut(&target).and_then(Entry::depart) {
+                        return Next::Send(target, status);
+                    }
+                }
+                Err(Some(at)) => wake = Some(wake.map_or(at, |wake| wake.min(at))),
+                Err(None) => {}
+            }
+        }
+        wake.map_or(Next::Idle, Next::Wait)
+    }
+
+    /// Takes GitHub's answer to a request that [`next`](Self::next) gave out.
+    pub fn done(&mut self, now: Instant, target: &Arc<Target>, reply: Reply) -> Resolved<T> {
+        self.lanes.entry(target.connection.clone()).or_default().landed(now, &reply);
+        let Some(entry) = self.targets.get_mut(target) else { return Vec::new() };
+        if !matches!(reply, Reply::Limited(..)) {
+            entry.tries += 1;
+        }
+        let reply = match reply {
+            Reply::Missing(why) if entry.tries >= MISSING_TRIES => Reply::Never(why),
+            other => other,
+        };
+        let later = lane::back_off(&reply, entry.tries).map(|wait| now + wait);
+        let resolved = entry.land(reply);
+        self.arrange(now, target, later);
+        resolved
+    }
+
+    /// Sets the least time between two requests of a connection, as its remaining budget asks for.
+    pub fn pace(&mut self, connection: &str, spacing: Duration) {
+        if let Some(lane) = self.lanes.get_mut(connection) {
+            lane.pace(spacing);
+        }
+    }
+
+    /// Why the last try for a target did not succeed, as long as it is being tried.
+    pub fn trouble(&self, target: &Target) -> Option<&str> {
+        self.targets.get(target).and_then(|entry| entry.trouble.as_deref())
+    }
+
+    /// Targets that wait for their turn, by connection.
+    pub fn waiting(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.lanes.iter().map(|(connection, lane)| (connection.as_str(), lane.waiting()))
+    }
+
+    /// Targets that are known at all.
+    pub fn len(&self) -> usize {
+        self.targets.len()
+    }
+
+    /// Whether no target is known.
+    pub fn is_empty(&self) -> bool {
+        self.targets.is_empty()
+    }
+
+    /// Gives a target the place that fits what it wants: in its lane, on the way, or at rest.
+    fn arrange(&mut self, now: Instant, target: &Arc<Target>, later: Option<Instant>) {
+        self.next_number += 1;
+        let number = self.next_number;
+        let Some(entry) = self.targets.get_mut(target) else { return };
+        if let Some(quiet) = entry.quiet.take() {
+            self.quiet.remove(&quiet);
+        }
+        match (entry.wanted(), entry.is_under_way()) {
+            (_, true) => {}
+            (Some(is_final), false) => {
+                let lane = self.lanes.entry(target.connection.clone()).or_default();
+                let number = *entry.place.get_or_insert(number);
+                lane.enqueue(number, target, is_final, later);
+            }
+            (None, false) => {
+                if let Some(place) = entry.place.take()
+                    && let Some(lane) = self.lanes.get_mut(&target.connection)
+                {
+                    lane.remove(place);
+                }
+                entry.quiet = Some((now, number));
+                self.quiet.insert((now, number), Arc::clone(target));
+            }
+        }
+    }
+
+    /// Forgets targets that came to rest long ago.
+    fn forget(&mut self, now: Instant) {
+        while let Some(oldest) = self.quiet.first_entry()
+            && (oldest.key().0 + REMEMBER <= now || self.targets.len() > REMEMBER_MOST)
+        {
+            self.targets.remove(&oldest.remove());
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

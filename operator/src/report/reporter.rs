@@ -1,0 +1,237 @@
+//! The task that writes commit statuses. What is sent when is decided in [`plan`](super::plan); here
+//! are the clock, the requests, and those who wait.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use github::{Budget, Connections, GithubError};
+use tokio::{
+    sync::{Notify, oneshot},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    entry::Waiter,
+    metrics::ReportMetrics,
+    plan::{Next, Plan, Reply, Resolved},
+    target::{CommitStatus, Order, Sent, Target},
+};
+
+/// Writes commit statuses: the newest of each context, in order, as fast as GitHub allows. Clones
+/// share one queue.
+#[derive(Clone)]
+pub struct Reporter {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    plan: Mutex<Plan<Told>>,
+    news: Notify,
+    connections: Arc<Connections>,
+    metrics: ReportMetrics,
+}
+
+/// Whoever told a state, and when.
+struct Told {
+    answer: oneshot::Sender<Sent>,
+    since: Instant,
+}
+
+impl Waiter for Told {
+    fn gave_up(&self) -> bool {
+        self.answer.is_closed()
+    }
+}
+
+/// Resolves when GitHub took the state or never will. May be dropped: the state is sent all the
+/// same. Does not resolve any more once the reporter was stopped.
+#[derive(Debug)]
+pub struct Ticket(oneshot::Receiver<Sent>);
+
+impl Future for Ticket {
+    type Output = Sent;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Sent> {
+        match Pin::new(&mut self.0).poll(context) {
+            Poll::Ready(Ok(sent)) => Poll::Ready(sent),
+            // The process ends; who restarts tells again.
+            Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl Reporter {
+    /// Starts the task; it ends with `stop`.
+    pub fn spawn(connections: Arc<Connections>, stop: CancellationToken) -> Self {
+        let shared = Arc::new(Shared {
+            plan: Mutex::new(Plan::default()),
+            news: Notify::new(),
+            connections,
+            metrics: ReportMetrics::default(),
+        });
+        tokio::spawn(work(Arc::clone(&shared), stop));
+        Self { shared }
+    }
+
+    /// Wants a state to stand. Telling the same again costs no request.
+    pub fn tell(&self, target: Target, order: Order, status: CommitStatus) -> Ticket {
+        let (answer, ticket) = oneshot::channel();
+        let since = Instant::now();
+        let told = Told { answer, since };
+        let resolved = self.shared.plan().tell(since, target, order, status, told);
+        self.shared.resolve(resolved);
+        self.shared.news.notify_one();
+        Ticket(ticket)
+    }
+
+    /// Learns what GitHub took before this process began, so that the result of an older run, told
+    /// late, does not overwrite it.
+    pub fn remember(&self, target: Target, order: Order, status: CommitStatus) {
+        self.shared.plan().remember(Instant::now(), target, order, status);
+    }
+
+    /// Why GitHub has not taken a state yet, as long as it is being tried.
+    pub fn trouble(&self, target: &Target) -> Option<String> {
+        self.shared.plan().trouble(target).map(str::to_owned)
+    }
+
+    /// Its numbers.
+    pub fn metrics(&self) -> &ReportMetrics {
+        &self.shared.metrics
+    }
+}
+
+impl Shared {
+    fn plan(&self) -> MutexGuard<'_, Plan<Told>> {
+        // Whoever panicked left a plan that is at worst one state behind.
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn resolve(&self, resolved: Resolved<Told>) {
+        for (told, sent) in resolved {
+            if matches!(sent, Sent::Taken(_)) {
+                self.metrics.told_to_taken.observe(told.since.elapsed().as_secs_f64());
+            }
+            // Nobody has to wait for it.
+            let _ = told.answer.send(sent);
+        }
+    }
+
+    fn measure(&self, under_way: usize) {
+        let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+        let plan = self.plan();
+        self.metrics.under_way.set(gauge(under_way));
+        self.metrics.known.set(gauge(plan.len()));
+        for (connection, waiting) in plan.waiting() {
+            let labels = [("connection", connection.to_owned())];
+            self.metrics.waiting.get_or_create(&labels).set(gauge(waiting));
+        }
+    }
+
+    /// Makes one request.
+    async fn send(self: Arc<Self>, target: Arc<Target>, status: CommitStatus) {
+        let reply = match self.connections.get(&target.connection) {
+            None => Reply::Denied(format!("the connection `{}` is not mounted", target.connection)),
+            Some(connection) => {
+                let repo = connection.repo(&target.owner, &target.name);
+                let CommitStatus { state, description } = &status;
+                let taken = repo
+                    .create_status(&target.sha, &target.context, *state, description, None)
+                    .await;
+                self.plan().pace(&target.connection, spacing(connection.budget()));
+                reply(taken)
+            }
+        };
+        let (word, problem) = sorted(&reply);
+        self.metrics.called(&target.connection, word);
+        if let Some(problem) = problem {
+            let (context, sha) = (target.context.as_str(), target.sha.as_str());
+            tracing::warn!(word, context, sha, problem, "GitHub did not take a status");
+        }
+        let resolved = self.plan().done(Instant::now(), &target, reply);
+        self.resolve(resolved);
+    }
+}
+
+async fn work(shared: Arc<Shared>, stop: CancellationToken) {
+    let mut flights = JoinSet::new();
+    loop {
+        let next = shared.plan().next(Instant::now());
+        let wake = match next {
+            Next::Send(target, status) => {
+                flights.spawn(Arc::clone(&shared).send(target, status));
+                continue;
+            }
+            Next::Wait(at) => Some(at),
+            Next::Idle => None,
+        };
+        shared.measure(flights.len());
+        let sleep = async {
+            match wake {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = shared.news.notified() => {}
+            Some(_) = flights.join_next() => {}
+            () = sleep => {}
+        }
+    }
+}
+
+/// What an answer of GitHub means for the plan.
+fn reply(taken: Result<(), GithubError>) -> Reply {
+    let Err(error) = taken else { return Reply::Taken };
+    let why = error.to_string();
+    match error {
+        GithubError::RateLimited { wait, .. } => Reply::Limited(wait, why),
+        GithubError::Unprocessable { .. } => Reply::Never(why),
+        GithubError::NotFound { .. } => Reply::Missing(why),
+        GithubError::Unauthorized { .. } | GithubError::Forbidden { .. } => Reply::Denied(why),
+        GithubError::Unavailable { .. } | GithubError::Malformed { .. } => Reply::Unavailable(why),
+    }
+}
+
+/// A word for metrics, and what is worth a line in the log.
+fn sorted(reply: &Reply) -> (&'static str, Option<&str>) {
+    match reply {
+        Reply::Taken => ("taken", None),
+        Reply::Never(why) => ("settled", Some(why)),
+        Reply::Missing(why) => ("missing", Some(why)),
+        Reply::Denied(why) => ("denied", Some(why)),
+        Reply::Limited(_, why) => ("limited", Some(why)),
+        Reply::Unavailable(why) => ("unavailable", Some(why)),
+    }
+}
+
+/// Least time between two requests by what is left of the budget. The last tenth is spent no faster
+/// than it comes back, so that the gate can still read.
+fn spacing(budget: Budget) -> Duration {
+    match (budget.limit, budget.remaining) {
+        (Some(limit), Some(remaining)) if limit > 0 && remaining < limit / 10 => {
+            Duration::from_secs(3600).div_f64(f64::from(u32::try_from(limit).unwrap_or(u32::MAX)))
+        }
+        _ => Duration::ZERO,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_tenth_of_the_budget_is_spent_slowly() {
+        let budget = |remaining| Budget { limit: Some(5000), remaining, reset: None };
+        assert_eq!(spacing(budget(Some(4000))), Duration::ZERO);
+        assert_eq!(spacing(budget(Some(499))), Duration::from_millis(720));
+        assert_eq!(spacing(Budget::default()), Duration::ZERO);
+    }
+}

@@ -1,0 +1,310 @@
+//! Pure: what a pod's state means for its run.
+//!
+//! Two rules hold everywhere. *Green* needs a container that ended with 0, a valid message, and a
+//! checkout that verified the right commit. *Error*, and with it another attempt, is concluded only
+//! from what the kubelet, the checkout or the API server say: whatever the code of a pull request
+//! does to its own process, disk or message is `Failed`.
+
+use crds::{Outcome, RunPhase, Task};
+use jiff::{SignedDuration, Timestamp};
+use protocol::{CheckoutReport, ExecReport, Parse, Source, Verdict};
+
+use super::pod::{ContainerView, PodView};
+use crate::report::text;
+
+/// How long an image that cannot be pulled for a reason that may pass is waited for.
+const PULL_PATIENCE: SignedDuration = SignedDuration::from_mins(5);
+/// How long after its grace a pod that was deleted may stay silent before its node counts as lost.
+const NODE_SILENCE: SignedDuration = SignedDuration::from_secs(30);
+/// How much longer than its steps may take a pod may run: the agent stops them itself.
+const AGENT_SLACK: SignedDuration = SignedDuration::from_secs(120);
+
+/// How far a run with a Job is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Progress {
+    /// The steps have not begun; for people, what it waits for.
+    Starting(Option<String>),
+    /// The steps run.
+    Running {
+        /// Since when, by the kubelet's clock.
+        since: Option<Timestamp>,
+    },
+    /// It has ended.
+    Ended(Ending),
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ending {
+    /// A terminal phase.
+    pub phase: RunPhase,
+    /// What is recorded.
+    pub outcome: Outcome,
+    /// When the steps began, where they did.
+    pub started: Option<Timestamp>,
+    /// When they ended, by the kubelet's clock.
+    pub finished: Option<Timestamp>,
+    /// The pod still runs and its Job has to be deleted.
+    pub stop: bool,
+}
+
+impl Ending {
+    /// An end without a result of the steps.
+    pub fn new(phase: RunPhase, reason: impl Into<String>) -> Self {
+        let outcome = Outcome { reason: reason.into(), ..Outcome::default() };
+        Self { phase, outcome, started: None, finished: None, stop: false }
+    }
+
+    /// A failure of the infrastructure that another attempt may heal.
+    pub fn infrastructure(reason: impl Into<String>) -> Self {
+        let mut ending = Self::new(RunPhase::Error, reason);
+        ending.outcome.retryable = true;
+        ending
+    }
+
+    fn stopping(mut self) -> Self {
+        self.stop = true;
+        self
+    }
+}
+
+/// What the pod's state means, at this moment.
+pub fn progress(task: &Task, pod: &PodView, now: Timestamp) -> Progress {
+    if let Some(ending) = pod_ended(task, pod) {
+        return Progress::Ended(ending);
+    }
+    if let ContainerView::Terminated { .. } = pod.build {
+        return Progress::Ended(build_ended(task, pod));
+    }
+    if let Some(ending) = checkout_failed(&pod.checkout) {
+        return Progress::Ended(ending);
+    }
+    if pod.deletion_due.is_some_and(|due| now > due + NODE_SILENCE) {
+        let reason = "the node that it ran on does not answer any more";
+        return Progress::Ended(Ending::infrastructure(reason).stopping());
+    }
+    match &pod.build {
+        ContainerView::Running { since } => running(task, *since, now),
+        build => starting(task, pod, build, now),
+    }
+}
+
+fn running(task: &Task, since: Option<Timestamp>, now: Timestamp) -> Progress {
+    let limit = task.recipe.as_ref().map_or(0, |recipe| recipe.timeouts.run_seconds);
+    let limit = SignedDuration::from_secs(limit);
+    match since {
+        Some(since) if now > since + limit + AGENT_SLACK => {
+            let reason = "the steps took longer than they may, and did not stop when told";
+            let mut ending = Ending::new(RunPhase::TimedOut, reason).stopping();
+            ending.started = Some(since);
+            Progress::Ended(ending)
+        }
+        since => Progress::Running { since },
+    }
+}
+
+/// The pod as a whole ended, before or above what its containers say.
+fn pod_ended(task: &Task, pod: &PodView) -> Option<Ending> {
+    if pod.phase != "Failed" || pod.reason.is_empty() {
+        return None;
+    }
+    let message = one_line(&pod.message);
+    Some(match pod.reason.as_str() {
+        "Evicted" if own_storage(&pod.message) => {
+            let disk = task.kubernetes.as_ref().map_or("its share", |machine| &machine.resources.disk);
+            Ending::new(RunPhase::Failed, format!("used more disk than its {disk}"))
+        }
+        "Evicted" => Ending::infrastructure(format!("was evicted from its node: {message}")),
+        "DeadlineExceeded" => Ending::new(RunPhase::TimedOut, "took longer than its deadline"),
+        // Also set beside containers that ended by themselves; then they tell more.
+        "Completed" | "Error" => return None,
+        reason => Ending::infrastructure(format!("its node gave it up ({reason}): {message}")),
+    })
+}
+
+/// The kubelet's words when a pod outgrew its own limits, as opposed to a node that ran full
+/// (kubelet, `pkg/kubelet/eviction/helpers.go`).
+fn own_storage(message: &str) -> bool {
+    message.contains("exceeds the limit")
+        || message.contains("exceeds the total limit")
+        || message.contains("exceeded its local ephemeral storage limit")
+        || message.contains("ephemeral local storage usage exceeds")
+}
+
+fn checkout_failed(checkout: &ContainerView) -> Option<Ending> {
+    let ContainerView::Terminated { exit_code, reason, message, .. } = checkout else {
+        return None;
+    };
+    if *exit_code == 0 {
+        return None;
+    }
+    let why = match CheckoutReport::parse(message) {
+        Ok(CheckoutReport { error: Some(error), .. }) => one_line(&error),
+        _ => format!("it ended with exit code {exit_code} ({reason})"),
+    };
+    Some(Ending::infrastructure(format!("the code could not be checked out: {why}")))
+}
+
+fn build_ended(task: &Task, pod: &PodView) -> Ending {
+    let ContainerView::Terminated { exit_code, reason, message, started, finished } = &pod.build
+    else {
+        return Ending::infrastructure("the build has no result");
+    };
+    let mut ending = match verified_checkout(&task.source, &pod.checkout) {
+        Err(why) => Ending::infrastructure(why),
+        Ok(checkout) => {
+            let mut ending = verdict(task, pod, *exit_code, reason, message);
+            ending.outcome.commit = Some(checkout.commit);
+            ending.outcome.tree = Some(checkout.tree);
+            ending
+        }
+    };
+    ending.started = *started;
+    ending.finished = *finished;
+    ending
+}
+
+/// The checkout's own report, if it is about exactly the commit that was authorized.
+fn verified_checkout(source: &Source, checkout: &ContainerView) -> Result<CheckoutReport, String> {
+    let ContainerView::Terminated { exit_code: 0, message, .. } = checkout else {
+        return Err("the build ended although its checkout did not".to_owned());
+    };
+    let report = CheckoutReport::parse(message).map_err(|error| format!("checkout: {error}"))?;
+    let parents = source.parents.is_empty() || report.parents == source.parents;
+    let tree = source.tree.as_ref().is_none_or(|tree| *tree == report.tree);
+    if report.commit == source.commit && parents && tree {
+        Ok(report)
+    } else {
+        Err("another commit was checked out than the one that was authorized".to_owned())
+    }
+}
+
+/// The verdict over the steps: the executor's message, believed only as far as the kubelet agrees.
+fn verdict(task: &Task, pod: &PodView, exit_code: i32, reason: &str, message: &str) -> Ending {
+    match reason {
+        "OOMKilled" => {
+            let memory = task.kubernetes.as_ref().map_or("its share", |machine| &machine.resources.memory);
+            let mut ending =
+                Ending::new(RunPhase::Failed, format!("ran out of memory (it has {memory})"));
+            ending.outcome.exit_code = Some(exit_code);
+            return ending;
+        }
+        "StartError" | "ContainerCannotRun" | "CreateContainerError" => {
+            let why = one_line(message);
+            return Ending::new(RunPhase::Error, format!("its container could not be started: {why}"));
+        }
+        _ => {}
+    }
+    let mut ending = match ExecReport::parse(message) {
+        Ok(report) => reported(pod, exit_code, report),
+        Err(_) if pod.deletion_asked.is_some() => deleted(),
+        Err(_) if exit_code == 137 => {
+            Ending::new(RunPhase::Failed, "was killed before it could tell its result")
+        }
+        Err(error) => {
+            Ending::new(RunPhase::Failed, format!("ended with exit code {exit_code}, but {error}"))
+        }
+    };
+    ending.outcome.exit_code.get_or_insert(exit_code);
+    ending
+}
+
+fn reported(pod: &PodView, exit_code: i32, report: ExecReport) -> Ending {
+    let says = one_line(report.reason.as_deref().unwrap_or_default());
+    let mut ending = match (report.verdict, exit_code) {
+        (Verdict::Passed, 0) => Ending::new(RunPhase::Succeeded, says),
+        (Verdict::Failed, code) if code != 0 => Ending::new(RunPhase::Failed, says),
+        (Verdict::TimedOut, code) if code != 0 => Ending::new(RunPhase::TimedOut, says),
+        (Verdict::Cancelled, _) if pod.deletion_asked.is_some() => return deleted(),
+        (Verdict::Cancelled, _) => Ending::new(RunPhase::Failed, "stopped itself"),
+        (Verdict::Error, code) if code != 0 => Ending::new(RunPhase::Error, says),
+        (verdict, code) => {
+            let reason = format!("its message says {verdict:?}, but it ended with exit code {code}");
+            Ending::new(RunPhase::Failed, reason)
+        }
+    };
+    if ending.outcome.reason.is_empty() && ending.phase != RunPhase::Succeeded {
+        ending.outcome.reason = format!("ended with exit code {exit_code}");
+    }
+    ending.outcome.exit_code = Some(report.exit_code);
+    ending.outcome.warning = report.warning && ending.phase == RunPhase::Succeeded;
+    ending.outcome.steps = report.steps;
+    for step in &mut ending.outcome.steps {
+        step.name = one_line(&step.name).chars().take(80).collect();
+    }
+    ending.outcome.steps.truncate(50);
+    ending
+}
+
+/// Somebody deleted the pod, or its node was drained: not the code's doing.
+fn deleted() -> Ending {
+    Ending::infrastructure("its pod was deleted before it ended")
+}
+
+fn starting(task: &Task, pod: &PodView, build: &ContainerView, now: Timestamp) -> Progress {
+    if let Some(message) = &pod.unschedulable {
+        let why = one_line(message);
+        return Progress::Starting(Some(format!("no machine is free for it: {why}")));
+    }
+    let image = task.kubernetes.as_ref().map_or("", |machine| &machine.image);
+    for (view, image) in [(&pod.checkout, "the checkout image"), (build, image)] {
+        if let ContainerView::Waiting { reason, message } = view
+            && let Some(progress) = image_trouble(image, reason, message, pod.created, now)
+        {
+            return progress;
+        }
+    }
+    Progress::Starting(None)
+}
+
+/// Reasons of the kubelet for an image that is not there (`pkg/kubelet/images/types.go`).
+fn image_trouble(
+    image: &str,
+    reason: &str,
+    message: &str,
+    created: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<Progress> {
+    let why = one_line(message);
+    let ending = match reason {
+        "InvalidImageName" => Ending::new(RunPhase::Error, format!("`{image}` is not the name of an image")),
+        "ErrImageNeverPull" => Ending::new(
+            RunPhase::Error,
+            format!("the image `{image}` is not on the machine, and its Builder says never to pull it"),
+        ),
+        "ErrImagePull" | "ImagePullBackOff" if is_missing(message) => {
+            Ending::new(RunPhase::Error, format!("the image `{image}` does not exist"))
+        }
+        "ErrImagePull" | "ImagePullBackOff" | "RegistryUnavailable" => {
+            if created.is_none_or(|created| now < created + PULL_PATIENCE) {
+                return Some(Progress::Starting(Some(format!(
+                    "the image `{image}` cannot be pulled yet: {why}"
+                ))));
+            }
+            Ending::infrastructure(format!("the image `{image}` cannot be pulled: {why}"))
+        }
+        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
+            Ending::new(RunPhase::Error, format!("its container could not be made: {why}"))
+        }
+        _ => return None,
+    };
+    Some(Progress::Ended(ending.stopping()))
+}
+
+/// Whether a registry said that there is no such image, as opposed to not answering.
+fn is_missing(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    ["not found", "manifest unknown", "does not exist", "name unknown", "pull access denied"]
+        .iter()
+        .any(|words| message.contains(words))
+        && !message.contains("no such host")
+}
+
+/// The words of others end up in statuses: one plain line of them.
+fn one_line(text: &str) -> String {
+    text::one_line(text, 300)
+}
+
+#[cfg(test)]
+#[path = "outcome_tests.rs"]
+mod tests;

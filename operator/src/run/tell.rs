@@ -1,0 +1,115 @@
+//! Telling GitHub about a run, through the reporter.
+
+use std::{sync::Arc, time::Duration};
+
+use crds::{BuilderRun, Outcome, RunPhase, Waiting};
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use crate::{
+    context::{Context, Telling, of_status},
+    report::{
+        desired::desired,
+        target::{Order, Sent, Target},
+    },
+};
+
+/// Tells that a run waits or starts, with its place in the queue.
+pub fn pending(ctx: &Context, run: &BuilderRun, waiting: Option<&Waiting>) {
+    let order = order(ctx, run);
+    let mut run = run.clone();
+    let status = run.status.get_or_insert_default();
+    status.phase = if waiting.is_some() { RunPhase::Queued } else { RunPhase::Dispatched };
+    status.waiting = waiting.cloned();
+    if !is_overtaken(ctx, &run, &order) {
+        say(ctx, &run, order, false);
+    }
+}
+
+/// Tells that a run ended in error and another attempt follows.
+pub fn retried(ctx: &Context, ended: &BuilderRun) {
+    say(ctx, ended, order(ctx, ended), true);
+}
+
+/// Tells that a run was deleted before it ended.
+pub fn deleted(ctx: &Context, run: &BuilderRun) {
+    let mut run = run.clone();
+    let status = run.status.get_or_insert_default();
+    status.phase = RunPhase::Cancelled;
+    status.outcome = Some(Outcome { reason: "its run was deleted".to_owned(), ..Outcome::default() });
+    say(ctx, &run, order(ctx, &run), false);
+}
+
+/// Tells what nobody waits for.
+fn say(ctx: &Context, run: &BuilderRun, order: Order, retried: bool) {
+    if let Some(target) = target(ctx, run)
+        && let Some(said) = desired(run, retried)
+    {
+        drop(ctx.reporter.tell(target, order, said));
+    }
+}
+
+/// Tells how a run ended. Returns what is to be recorded if that is known within `patience`; else
+/// the run comes back to its queue when GitHub has answered.
+pub async fn finished(ctx: &Arc<Context>, run: &BuilderRun, patience: Duration) -> Option<String> {
+    let uid = run.uid().unwrap_or_default();
+    let order = order(ctx, run);
+    let (Some(target), Some(said)) = (target(ctx, run), desired(run, false)) else {
+        return Some("settled".to_owned());
+    };
+    if is_overtaken(ctx, run, &order) {
+        return Some("settled".to_owned());
+    }
+    let ticket = ctx.reporter.tell(target, order, said);
+    ctx.live.update(&uid, |live| live.telling = Telling::Asked);
+    let (name, later) = (run.name_any(), ctx.clone());
+    let mut answer = tokio::spawn(async move {
+        let sent = recorded(ticket.await);
+        later.live.update(&uid, |live| live.telling = Telling::Done(sent.clone()));
+        later.queues.runs.add(&name);
+        sent
+    });
+    tokio::time::timeout(patience, &mut answer).await.ok()?.ok()
+}
+
+/// What `report.sent` says.
+fn recorded(sent: Sent) -> String {
+    match sent {
+        Sent::Taken(state) => state.word().to_owned(),
+        Sent::Settled(_) | Sent::Superseded => "settled".to_owned(),
+    }
+}
+
+/// The status that a run speaks for; none when its Repository or connection is gone.
+fn target(ctx: &Context, run: &BuilderRun) -> Option<Target> {
+    let task = &run.spec.task;
+    let repository = ctx.cache.repositories.get(&task.repository)?;
+    ctx.connections.get(&repository.spec.connection)?;
+    let (owner, name) = task.source.repository.split_once('/')?;
+    Some(Target {
+        connection: repository.spec.connection.clone(),
+        owner: owner.to_owned(),
+        name: name.to_owned(),
+        sha: task.source.head_sha.clone(),
+        context: task.context.clone(),
+    })
+}
+
+fn order(ctx: &Context, run: &BuilderRun) -> Order {
+    let build = ctx.cache.builds.get(&run.spec.pr_build.name);
+    let created = build.and_then(|build| build.creation_timestamp());
+    let created = created.or_else(|| run.creation_timestamp());
+    Order {
+        build_created: created.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+        build: run.spec.pr_build.name.clone(),
+        attempt: run.spec.attempt,
+    }
+}
+
+/// Whether a newer build speaks for the same status: then this one says nothing more.
+fn is_overtaken(ctx: &Context, run: &BuilderRun, own: &Order) -> bool {
+    let others = ctx.cache.runs.group(&of_status(run));
+    others.iter().any(|other| {
+        other.spec.pr_build.uid != run.spec.pr_build.uid && order(ctx, other) > *own
+    })
+}

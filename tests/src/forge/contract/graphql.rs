@@ -1,0 +1,43 @@
+//! GraphQL requests against the public schema.
+
+use std::sync::OnceLock;
+
+use graphql_tools::parser::{parse_query, parse_schema};
+use graphql_tools::static_graphql::{query, schema};
+use graphql_tools::validation::rules::default_rules_validation_plan;
+use graphql_tools::validation::validate::validate;
+use serde_json::Value;
+
+use super::published;
+
+/// How a request differs: fields, arguments, types of variables.
+pub fn differences(body: &[u8]) -> Vec<String> {
+    let request: Value = match serde_json::from_slice(body) {
+        Ok(request) => request,
+        Err(error) => return vec![format!("the body is no JSON: {error}")],
+    };
+    let Some(text) = request["query"].as_str() else { return vec!["there is no query".to_owned()] };
+    let document: query::Document = match parse_query::<String>(text) {
+        Ok(document) => document.into_static(),
+        Err(error) => return vec![format!("the query cannot be parsed: {error}")],
+    };
+    match shared() {
+        Ok(schema) => {
+            let errors = validate(schema, &document, &default_rules_validation_plan());
+            errors.into_iter().map(|error| error.message).collect()
+        }
+        Err(error) => vec![format!("GitHub's GraphQL schema cannot be read: {error}")],
+    }
+}
+
+/// The schema, parsed once for the process.
+fn shared() -> Result<&'static schema::Document, &'static String> {
+    static SHARED: OnceLock<Result<schema::Document, String>> = OnceLock::new();
+    let read = || {
+        let file = published::graphql().map_err(|error| error.to_string())?;
+        let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
+        let document = parse_schema::<String>(&text).map_err(|error| error.to_string())?;
+        Ok(document.into_static())
+    };
+    SHARED.get_or_init(read).as_ref()
+}

@@ -1,6 +1,7 @@
 //! `cargo xtask`: everything that is done with PrBuild's source beside compiling it.
 
 mod bench;
+mod cargo;
 mod cluster;
 mod crds;
 mod demo;

@@ -1,12 +1,148 @@
-//! `cargo xtask test`.
+//! `cargo xtask test`: parts, clusters and binaries, then all tests, then one summary.
+
+mod tally;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use tests::cluster::{CONTROL_VARIABLE, ControlPlane, ControlPlaneOptions, NODE_VARIABLE, Node};
+use tests::images::{self, Image};
+use tests::parts::{self, Cache, Loudness, duration};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::task::spawn_blocking;
 
 use crate::Result;
+use crate::cargo::{Cargo, workspace};
+use crate::stop::run_until_stopped;
+use tally::Tally;
 
 /// Arguments of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Leave out the tests that run containers, which need root: all below a module `node`
+    #[arg(long)]
+    no_node: bool,
+    /// Print no progress
+    #[arg(long, short)]
+    quiet: bool,
+    /// Run only tests whose name contains one of these
+    filters: Vec<String>,
+}
 
-/// Runs all tests.
-pub fn run(_: Args) -> Result {
-    Err("soon".into())
+/// Runs all tests and prints `N passed, N failed`.
+pub fn run(args: Args) -> Result {
+    let started = Instant::now();
+    let loudness = if args.quiet { Loudness::Quiet } else { Loudness::Normal };
+    let cache = Cache::of_user();
+    parts::obtain_all(parts::control_plane(), &cache, loudness)?;
+    if !args.no_node {
+        parts::obtain_all(parts::node(), &cache, loudness)?;
+    }
+    run_until_stopped(async {
+        let (clusters, built) = tokio::join!(Clusters::start(args.no_node), build(args.no_node, loudness));
+        let (clusters, images) = (clusters?, built?);
+        if let Some(node) = &clusters.node {
+            node.import(&images)?;
+        }
+        if !args.quiet {
+            eprintln!("clusters and binaries are ready after {}", duration(started.elapsed()));
+        }
+        let tally = test(&args, &clusters).await?;
+        if tally.failed > 0 {
+            clusters.keep_logs();
+        }
+        clusters.stop().await?;
+        eprintln!("all tests in {}", duration(started.elapsed()));
+        println!("\n{tally}");
+        if tally.total() == 0 {
+            return Err("no test has such a name".into());
+        }
+        Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    })
+}
+
+struct Clusters {
+    control: ControlPlane,
+    node: Option<Node>,
+}
+
+impl Clusters {
+    async fn start(no_node: bool) -> Result<Self> {
+        let options = ControlPlaneOptions::default();
+        if no_node {
+            return Ok(Self { control: ControlPlane::start(options).await?, node: None });
+        }
+        let node = async {
+            let plane = ControlPlane::start(options).await?;
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(
+                Node::start(plane, &images::small_images()?).await?,
+            )
+        };
+        let (control, node) = tokio::join!(ControlPlane::start(options), node);
+        Ok(Self { control: control?, node: Some(node?) })
+    }
+
+    /// Copies the logs of the clusters' programs to where a person or CI finds them.
+    fn keep_logs(&self) {
+        let logs = workspace().join("target/cluster-logs");
+        let node = self.node.as_ref().map(|node| ("node", node.access().dir()));
+        for (name, dir) in [Some(("control", self.control.access().dir())), node].into_iter().flatten() {
+            let to = logs.join(name);
+            // What a failing test needs is in its own output; these are beyond it.
+            let _ = std::fs::remove_dir_all(&to);
+            let _ = std::fs::create_dir_all(&logs);
+            let _ = std::process::Command::new("cp").arg("-r").arg(dir.join("logs")).arg(&to).status();
+        }
+        eprintln!("the clusters' logs are in {}", logs.display());
+    }
+
+    async fn stop(self) -> Result<()> {
+        if let Some(node) = self.node {
+            node.stop().await?;
+        }
+        Ok(self.control.stop().await?)
+    }
+}
+
+/// Builds everything that tests run, and the images of the stories on a node.
+async fn build(no_node: bool, loudness: Loudness) -> Result<Vec<Image>> {
+    Cargo::run(&["build", "--workspace", "--bins"]).await?;
+    Cargo::run(&["test", "--workspace", "--no-run"]).await?;
+    if no_node {
+        return Ok(Vec::new());
+    }
+    let images = spawn_blocking(move || {
+        let agent = images::build_agent(&workspace())?;
+        Ok::<_, parts::PartError>(vec![images::agent_image(&agent)?, images::gcc_image(loudness)?])
+    });
+    Ok(images.await??)
+}
+
+/// Runs the tests, shows what they print, and counts.
+async fn test(args: &Args, clusters: &Clusters) -> Result<Tally> {
+    let mut environment: Vec<(&str, &Path)> = vec![(CONTROL_VARIABLE, clusters.control.kubeconfig())];
+    if let Some(node) = &clusters.node {
+        environment.push((NODE_VARIABLE, node.access().kubeconfig()));
+    }
+    let mut command = vec!["test", "--workspace", "--no-fail-fast", "--"];
+    command.extend(args.filters.iter().map(String::as_str));
+    if args.no_node {
+        eprintln!("left out: tests that run containers");
+        command.extend(["--skip", "node::"]);
+    }
+    let mut cargo = Cargo::start(&command, &environment, true)?;
+    let mut tally = Tally::default();
+    if let Some(output) = cargo.child.stdout.take() {
+        let mut lines = BufReader::new(output).lines();
+        while let Some(line) = lines.next_line().await? {
+            println!("{line}");
+            tally.read(&line);
+        }
+    }
+    let status = cargo.child.wait().await?;
+    if !status.success() && tally.failed == 0 {
+        return Err(format!("cargo test ended with {status}, and no test had failed").into());
+    }
+    Ok(tally)
 }

@@ -46,7 +46,7 @@ impl Berth {
                 continue;
             };
             if dir.exists() {
-                reap(&dir, &bridge_name(number), None)?.wait_to_end(&dir)?;
+                reap(&dir, &bridge_name(number))?.wait_to_end(&dir)?;
             }
             if taken.is_none() && ports_are_free(number) && !device_exists(&bridge_name(number)) {
                 taken = Some((number, dir, lock));
@@ -55,8 +55,7 @@ impl Berth {
         let (number, dir, lock) = taken.ok_or(ClusterError::NoBerth)?;
         fs::create_dir_all(dir.join("pids")).map_err(ClusterError::io(&dir))?;
         fs::create_dir_all(dir.join("logs")).map_err(ClusterError::io(&dir))?;
-        let keep_logs = std::env::var_os("PRBUILD_KEEP_LOGS").map(PathBuf::from);
-        let reaper = Some(reap(&dir, &bridge_name(number), keep_logs.as_deref())?.0);
+        let reaper = Some(reap(&dir, &bridge_name(number))?.0);
         Ok(Self { number, dir, lock, reaper })
     }
 
@@ -115,13 +114,10 @@ impl Reaper {
     }
 }
 
-fn reap(dir: &Path, bridge: &str, keep_logs: Option<&Path>) -> Result<Reaper, ClusterError> {
+fn reap(dir: &Path, bridge: &str) -> Result<Reaper, ClusterError> {
     let mut reaper = Command::new("sh");
     reaper.arg("-c").arg(REAPER).arg("prbuild-reaper").arg(dir).arg(bridge);
-    reaper.env_remove("PRBUILD_BERTH").env_remove("PRBUILD_KEEP_LOGS");
-    if let Some(logs) = keep_logs {
-        reaper.env("PRBUILD_KEEP_LOGS", logs);
-    }
+    reaper.env_remove("PRBUILD_BERTH");
     // A process group of its own: Ctrl-C on the terminal is not for it.
     reaper.process_group(0).current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null());
     reaper.spawn().map(Reaper).map_err(ClusterError::start("sh"))

@@ -69,5 +69,4 @@ if [ -n "$(ours '*')" ] || grep -qF " $berth/" /proc/mounts; then
     echo "something is left in $berth" >&2
     exit 1
 fi
-[ -n "$PRBUILD_KEEP_LOGS" ] && mkdir -p "$PRBUILD_KEEP_LOGS" && cp -r "$berth/logs/." "$PRBUILD_KEEP_LOGS"
 rm -rf "$berth"

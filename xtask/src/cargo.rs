@@ -1,0 +1,52 @@
+//! Running cargo, so that it and all that it starts end with this program.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::process::{Child, Command};
+
+/// The workspace of this program.
+pub fn workspace() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+/// A cargo that runs in a process group of its own. Dropping it ends the group.
+pub struct Cargo {
+    /// The process, to wait for and to read from.
+    pub child: Child,
+}
+
+impl Cargo {
+    /// Starts cargo in the workspace. `piped`: its standard output is read, not shown.
+    pub fn start(
+        args: &[&str],
+        environment: &[(&str, &Path)],
+        piped: bool,
+    ) -> std::io::Result<Self> {
+        let mut cargo = Command::new("cargo");
+        cargo.args(args).current_dir(workspace()).envs(environment.iter().copied());
+        cargo.stdin(Stdio::null()).process_group(0);
+        if piped {
+            cargo.stdout(Stdio::piped());
+        }
+        Ok(Self { child: cargo.spawn()? })
+    }
+
+    /// Runs cargo to its end.
+    pub async fn run(args: &[&str]) -> crate::Result<()> {
+        let status = Self::start(args, &[], false)?.child.wait().await?;
+        if status.success() { Ok(()) } else { Err(format!("cargo {} failed", args.join(" ")).into()) }
+    }
+}
+
+impl Drop for Cargo {
+    fn drop(&mut self) {
+        // `id` is there only until it was waited for.
+        let pid = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        if let Some(group) = pid {
+            let _ = kill_process_group(group, Signal::TERM);
+        }
+    }
+}

@@ -15,7 +15,7 @@ fn a_step_that_takes_longer_than_its_own_limit_is_stopped() {
     let mut bench = Bench::new();
     let slow = Step {
         timeout_minutes: Some(0.2 / 60.0),
-        ..step("echo begun; sleep 1000")
+        ..step("echo begun; sleep 60")
     };
     let always = Step {
         run_if: Some(RunIf::Always),
@@ -46,7 +46,7 @@ fn a_step_that_may_fail_may_also_take_too_long() {
     let slow = Step {
         timeout_minutes: Some(0.1 / 60.0),
         continue_on_error: true,
-        ..step("sleep 1000")
+        ..step("sleep 60")
     };
     let report = bench.run(recipe(vec![slow, step("true")]));
     assert_eq!(report.verdict, Verdict::Passed);
@@ -65,7 +65,7 @@ fn all_steps_together_and_silence_have_limits() {
             "while :; do echo alive; sleep 0.05; done",
             "all steps together took longer than 1 s",
         ),
-        (100, 1, "echo begun; sleep 1000", "printed nothing for 1 s"),
+        (100, 1, "echo begun; sleep 60", "printed nothing for 1 s"),
     ] {
         let mut bench = Bench::new();
         let timeouts = Timeouts {
@@ -122,7 +122,7 @@ fn a_process_that_is_asked_to_end_may_tidy_up() {
     bench.grace = Duration::from_secs(20);
     let tidy = Step {
         timeout_minutes: Some(0.3 / 60.0),
-        ..step("trap 'echo tidied; exit 0' TERM; echo begun; sleep 1000 & wait")
+        ..step("trap 'echo tidied; exit 0' TERM; echo begun; sleep 60 & wait")
     };
     let report = bench.run(recipe(vec![tidy]));
     assert_eq!(
@@ -144,7 +144,7 @@ for s in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT): signal.signal(s, signal
 null = os.open(os.devnull, os.O_RDWR)
 for fd in (0, 1, 2): os.dup2(null, fd)
 open(sys.argv[1], 'w').write(str(os.getpid()))
-time.sleep(1000)
+time.sleep(60)
 ";
 
 #[test]
@@ -152,7 +152,7 @@ fn daemons_are_gone_after_the_step_that_started_them() {
     let mut bench = Bench::new();
     std::fs::write(bench.path("src/daemon.py"), DAEMON).unwrap();
     let wait = "while ! [ -s pid ]; do sleep 0.01; done; echo the daemon is up";
-    let report = bench.script(&format!("python3 daemon.py pid\n{wait}\nsleep 1000 &\n"));
+    let report = bench.script(&format!("python3 daemon.py pid\n{wait}\nsleep 60 &\n"));
     assert_eq!(report.verdict, Verdict::Passed, "{}", bench.log());
     let log = bench.log();
     assert!(log.contains("the daemon is up"), "{log}");
@@ -182,7 +182,7 @@ fn a_wide_tree_is_gone_too() {
     let mut bench = Bench::new();
     // 127 processes, the leaves asleep; no more, whatever happens.
     let tree =
-        "tree() { [ $1 = 0 ] && exec sleep 1000; tree $(($1 - 1)) & tree $(($1 - 1)) & wait; }";
+        "tree() { [ $1 = 0 ] && exec sleep 60; tree $(($1 - 1)) & tree $(($1 - 1)) & wait; }";
     let report = bench.script(&format!("{tree}; tree 6 & sleep 0.1"));
     assert_eq!(report.verdict, Verdict::Passed, "{}", bench.log());
     assert!(bench.log().contains("▲ killed"), "{}", bench.log());
@@ -204,7 +204,7 @@ fn a_stop_kills_the_tree_and_cancels_the_run() {
         run_if: Some(RunIf::Always),
         ..step("echo never")
     };
-    let steps = vec![step("(sleep 1000 &); touch begun; sleep 1000"), always];
+    let steps = vec![step("(sleep 60 &); touch begun; sleep 60"), always];
     let report = bench.run_and(recipe(steps), |mut stop| {
         while !begun.exists() {
             std::thread::yield_now();

@@ -23,7 +23,7 @@ use rustix::{
 };
 use signal_hook::{SigId, consts, low_level};
 
-pub use tree::{Ended, Order, Process, adopt_orphans, descendants, detach, reap, send};
+pub use tree::{Ended, Process, adopt_orphans, ask_to_end, descendants, detach, kill, reap};
 
 /// What a step sees as `RUNNER_OS`.
 pub const RUNNER_OS: &str = "Linux";

@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     log::Sink,
-    os::{self, Ended, Order, Signals},
+    os::{self, Ended, Signals},
 };
 
 /// Time that processes get to end after `SIGTERM`. Less than the grace of a pod, so that the result
@@ -156,9 +156,7 @@ impl Watch<'_> {
 
     /// Asks the whole tree to end and waits for that, at most the grace.
     fn stop(&mut self, why: Stop) -> io::Result<Result<Ended, Stop>> {
-        for process in os::descendants()? {
-            os::send(process, Order::End);
-        }
+        os::ask_to_end(&os::descendants()?);
         let end = Instant::now() + self.limits.grace;
         while !os::descendants()?.is_empty() {
             // The tree can be gone only after one of its processes was collected here.
@@ -180,35 +178,21 @@ impl Watch<'_> {
         Ok(())
     }
 
-    /// Kills whatever is left below this process. Freezes it first: what cannot run cannot fork,
-    /// and frozen processes keep their places in a limit of processes.
+    /// Kills whatever is left below this process, until nothing is; answers how many that were.
     fn sweep(&mut self) -> Result<usize, ProcessError> {
         let end = Instant::now() + SWEEP;
-        let mut frozen = BTreeSet::new();
+        let mut killed = BTreeSet::new();
         self.reap();
-        loop {
-            let all = os::descendants()?;
-            let fresh: Vec<_> = all
-                .into_iter()
-                .filter(|process| frozen.insert(*process))
-                .collect();
-            if fresh.is_empty() || Instant::now() >= end {
-                break;
-            }
-            fresh
-                .iter()
-                .for_each(|process| os::send(*process, Order::Freeze));
-        }
         loop {
             let left = os::descendants()?;
             if left.is_empty() {
-                return Ok(frozen.len());
+                return Ok(killed.len());
             }
             if Instant::now() >= end {
                 return Err(ProcessError::Survivors(left.len()));
             }
-            left.iter()
-                .for_each(|process| os::send(*process, Order::Kill));
+            os::kill(&left);
+            killed.extend(left);
             self.turn(Duration::from_millis(10))?;
         }
     }

@@ -32,7 +32,7 @@ use crate::{
     },
     housekeeping, leader,
     metrics::{self, Metrics},
-    queue::{Next, Queue},
+    queue::Queue,
     report::Reporter,
     run::{
         self,

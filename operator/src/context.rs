@@ -3,7 +3,6 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
-    time::Instant,
 };
 
 use crds::{Answer, Builder, BuilderRun, PrBuild, Repository, Waiting};
@@ -22,6 +21,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::{
     admission::Admission,
@@ -223,7 +223,7 @@ pub struct LiveBuilds(Mutex<HashMap<String, LiveBuild>>);
 #[derive(Clone, Debug)]
 pub struct LiveBuild {
     /// When this process saw it first.
-    pub seen: tokio::time::Instant,
+    pub seen: Instant,
     /// Its first attempts exist.
     pub dispatched: bool,
     /// What is to be said at its start was said.
@@ -235,7 +235,7 @@ pub struct LiveBuild {
     /// Conditions that come from talking to GitHub.
     pub said: Vec<Said>,
     /// When its status was last written.
-    pub written: Option<tokio::time::Instant>,
+    pub written: Option<Instant>,
 }
 
 /// A condition that comes from talking to GitHub.
@@ -254,7 +254,7 @@ pub struct Said {
 impl Default for LiveBuild {
     fn default() -> Self {
         Self {
-            seen: tokio::time::Instant::now(),
+            seen: Instant::now(),
             dispatched: false,
             talked: false,
             maybe_posted: true,

@@ -106,7 +106,9 @@ fn completed(build: &PrBuild) -> Option<Timestamp> {
 fn build_is_over(build: &PrBuild, now: Timestamp) -> bool {
     let conditions = build.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     let label = condition::find(conditions, kind::LABEL_REMOVED);
-    let label_is_off = label.is_some_and(|label| label.status == "True" || label.reason == "NotNeeded");
+    // A label that was added again belongs to a newer request, whose object keeps the name busy.
+    let settled = ["Removed", "NotNeeded", "AddedAgain"];
+    let label_is_off = label.is_some_and(|label| settled.contains(&label.reason.as_str()));
     label_is_off && completed(build).is_some_and(|completed| now > completed + KEEP_BUILDS)
 }
 

@@ -8,7 +8,8 @@ use std::{
 };
 
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, pidfd_send_signal,
+    Pid, PidfdFlags, Signal, WaitOptions, kill_process, kill_process_group, pidfd_open,
+    pidfd_send_signal,
 };
 
 /// How a process ended.
@@ -18,17 +19,6 @@ pub enum Ended {
     Exit(i32),
     /// Killed by this signal.
     Signal(i32),
-}
-
-/// What is sent to a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// Please end (`SIGTERM`); a stopped process is woken up to hear it.
-    End,
-    /// Freeze (`SIGSTOP`): it can fork no more.
-    Freeze,
-    /// End now (`SIGKILL`).
-    Kill,
 }
 
 /// Becomes the parent of every orphan below this process, so that a process that daemonized is
@@ -123,9 +113,29 @@ fn below(root: u32, children: &HashMap<u32, Vec<Process>>) -> Vec<Process> {
     found
 }
 
-/// Sends an order to one process. A process that is gone is no error, and another one that has its
+/// Asks processes to end (`SIGTERM`); stopped ones are woken up to hear it.
+pub fn ask_to_end(processes: &[Process]) {
+    for process in processes {
+        send(*process, &[Signal::TERM, Signal::CONT]);
+    }
+}
+
+/// Kills processes. In a container, where this process is the first one and all others are below
+/// it, the system kills all of them in one moment: also those that fork faster than one can look.
+pub fn kill(processes: &[Process]) {
+    if std::process::id() == 1 {
+        // kill(2) with -1: every process of the namespace but the first.
+        let _ = kill_process_group(Pid::INIT, Signal::KILL);
+        return;
+    }
+    for process in processes {
+        send(*process, &[Signal::KILL]);
+    }
+}
+
+/// Sends signals to one process. A process that is gone is no error, and another one that has its
 /// id by now is left alone.
-pub fn send(process: Process, order: Order) {
+fn send(process: Process, signals: &[Signal]) {
     let Some(pid) = i32::try_from(process.id).ok().and_then(Pid::from_raw) else {
         return;
     };
@@ -139,11 +149,6 @@ pub fn send(process: Process, order: Order) {
     if stat_of(process.id).is_none_or(|(_, began)| began != process.began) {
         return;
     }
-    let signals: &[Signal] = match order {
-        Order::End => &[Signal::TERM, Signal::CONT],
-        Order::Freeze => &[Signal::STOP],
-        Order::Kill => &[Signal::KILL],
-    };
     for signal in signals {
         // What can fail is a process of another user, which the caller finds still there.
         let _ = match &handle {
@@ -211,6 +216,6 @@ mod tests {
             id,
             began: began - 1,
         };
-        send(earlier, Order::Kill);
+        kill(&[earlier]);
     }
 }

@@ -130,9 +130,9 @@ pub async fn take(
         "status": { "running": running },
     });
     let name = builder.name_any();
-    let written = ctx.api.builders.patch_status(&name, &PatchParams::default(), &Patch::Merge(patch));
+    let (with, patch) = (PatchParams::default(), Patch::Merge(patch));
     ctx.metrics.wrote("builders");
-    match written.await {
+    match ctx.api.builders.patch_status(&name, &with, &patch).await {
         Ok(written) => {
             let version = version_of(&written);
             ctx.cache.builders.learn(&name, version, trim(written));

@@ -6,4 +6,4 @@ pub mod summary;
 mod talk;
 
 pub use reconcile::{BuildError, reconcile};
-pub use talk::{TalkError, talk};
+pub use talk::{has_object, talk};

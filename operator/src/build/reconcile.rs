@@ -103,7 +103,7 @@ pub(super) fn is_talked(status: &PrBuildStatus) -> bool {
 
 /// A condition that holds, or that will not come to hold.
 fn is_settled(found: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition) -> bool {
-    found.status == "True" || found.reason == "NotNeeded" || found.reason == "Refused"
+    found.status == "True" || ["NotNeeded", "Refused", "AddedAgain"].contains(&found.reason.as_str())
 }
 
 /// Creates the first attempt of every builder. Doing it twice meets the runs of the first time.

@@ -3,7 +3,7 @@
 //! Both are done after the object exists and survive a crash between any two steps: the comment is
 //! found again by its hidden marker, and a label that is gone already is gone.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crds::{PrBuild, Trigger, TriggerKind, condition::kind, names};
 use kube::ResourceExt;
@@ -11,31 +11,17 @@ use kube::ResourceExt;
 use crate::{
     context::{Context, Said},
     queue::Next,
-    report::{announce, label},
+    report::{self, LabelOutcome, Retry, TalkError},
 };
 
-/// Why talking did not succeed. It is tried again.
-#[derive(Debug, thiserror::Error)]
-pub enum TalkError {
-    /// The comment.
-    #[error("announcing build {build}: {source}")]
-    Announce {
-        /// The build.
-        build: String,
-        /// Why.
-        source: announce::AnnounceError,
-    },
-    /// The label.
-    #[error("taking the label of build {build} off: {source}")]
-    Label {
-        /// The build.
-        build: String,
-        /// Why.
-        source: github::GithubError,
-    },
-}
+/// Pause before another try where a person has to change something first.
+const SLOWLY: Duration = Duration::from_secs(300);
 
 /// Says what is to be said about a build at its start.
+///
+/// # Errors
+/// A call to GitHub that may succeed soon. One that needs a person first comes again every few
+/// minutes, and is visible in the build's conditions.
 pub async fn talk(ctx: Arc<Context>, name: String) -> Result<Next, TalkError> {
     let Some(build) = ctx.cache.builds.get(&name) else {
         return Ok(Next::Wait);
@@ -52,13 +38,46 @@ pub async fn talk(ctx: Arc<Context>, name: String) -> Result<Next, TalkError> {
         say(&ctx, &uid, kind::LABEL_REMOVED, false, "Refused", gone.to_owned());
         return Ok(done(&ctx, &uid, &name));
     };
+    // Both at once: neither has to wait for the other.
     let (announced, settled) = tokio::join!(
         announce(&ctx, &repo, &build, &uid),
         settle_label(&ctx, &repo, &build, &uid),
     );
-    announced?;
-    settled?;
-    Ok(done(&ctx, &uid, &name))
+    match outcome(&ctx, &uid, kind::ANNOUNCED, announced)?.or(outcome(&ctx, &uid, kind::LABEL_REMOVED, settled)?) {
+        Next::Wait => Ok(done(&ctx, &uid, &name)),
+        later => {
+            ctx.queues.builds.add(&name);
+            Ok(later)
+        }
+    }
+}
+
+/// Notes what became of one thing that was to be said.
+fn outcome(
+    ctx: &Context,
+    uid: &str,
+    kind: &'static str,
+    said: Told,
+) -> Result<Next, TalkError> {
+    match said {
+        Ok(None) => Ok(Next::Wait),
+        Ok(Some((holds, reason, message))) => {
+            say(ctx, uid, kind, holds, reason, message);
+            Ok(Next::Wait)
+        }
+        Err(error) => match error.retry() {
+            Retry::Soon => Err(error),
+            Retry::After(wait) => Ok(Next::After(wait)),
+            Retry::Slowly => {
+                say(ctx, uid, kind, false, error.reason(), error.to_string());
+                Ok(Next::After(SLOWLY))
+            }
+            Retry::Never => {
+                say(ctx, uid, kind, false, "Refused", error.to_string());
+                Ok(Next::Wait)
+            }
+        },
+    }
 }
 
 fn repo(ctx: &Context, build: &PrBuild) -> Option<github::Repo> {
@@ -95,54 +114,40 @@ fn is_said(ctx: &Context, build: &PrBuild, uid: &str, kind: &str) -> bool {
     live || status.is_some_and(|status| crds::condition::is_true(&status.conditions, kind))
 }
 
-async fn announce(ctx: &Context, repo: &github::Repo, build: &PrBuild, uid: &str) -> Result<(), TalkError> {
+type Told = Result<Option<(bool, &'static str, String)>, TalkError>;
+
+async fn announce(ctx: &Context, repo: &github::Repo, build: &PrBuild, uid: &str) -> Told {
     if is_said(ctx, build, uid, kind::ANNOUNCED) {
-        return Ok(());
+        return Ok(None);
     }
-    let builders: Vec<(String, String)> = build
-        .spec
-        .request
-        .builders
-        .iter()
-        .map(|name| {
-            let builder = ctx.cache.builders.get(name);
-            let display = builder.map_or_else(|| name.clone(), |found| found.spec.display_name.clone());
-            (name.clone(), display)
-        })
-        .collect();
-    let maybe = ctx.live_builds.update(uid, |live| std::mem::replace(&mut live.maybe_posted, true));
-    match announce::announce(repo, build, &builders, maybe).await {
-        Ok(comment) => {
-            let message = format!("comment {comment}");
-            say(ctx, uid, kind::ANNOUNCED, true, "CommentStands", message);
-            Ok(())
+    let display = |name: &String| {
+        let builder = ctx.cache.builders.get(name);
+        builder.map_or_else(|| name.clone(), |found| found.spec.display_name.clone())
+    };
+    let names = build.spec.request.builders.iter();
+    let builders: Vec<(String, String)> = names.map(|name| (name.clone(), display(name))).collect();
+    let maybe = ctx.live_builds.update(uid, |live| live.maybe_posted);
+    match report::announce(repo, build, &builders, maybe).await {
+        Ok(comment) => Ok(Some((true, "CommentStands", format!("comment {comment}")))),
+        Err(error) => {
+            ctx.live_builds.update(uid, |live| live.maybe_posted |= error.is_uncertain());
+            Err(error)
         }
-        Err(source) if source.is_refused() => {
-            say(ctx, uid, kind::ANNOUNCED, false, "Refused", source.to_string());
-            Ok(())
-        }
-        Err(source) => Err(TalkError::Announce { build: build.name_any(), source }),
     }
 }
 
-async fn settle_label(ctx: &Context, repo: &github::Repo, build: &PrBuild, uid: &str) -> Result<(), TalkError> {
+async fn settle_label(ctx: &Context, repo: &github::Repo, build: &PrBuild, uid: &str) -> Told {
     let request = &build.spec.request;
     let (TriggerKind::Label, Some(name)) = (request.trigger.kind, &request.trigger.label) else {
-        say(ctx, uid, kind::LABEL_REMOVED, false, "NotNeeded", "no label asked for this build".to_owned());
-        return Ok(());
+        return Ok(Some((false, "NotNeeded", "no label asked for this build".to_owned())));
     };
     if is_said(ctx, build, uid, kind::LABEL_REMOVED) {
-        return Ok(());
+        return Ok(None);
     }
     let handled = |event| has_object(ctx, &request.repository.name, request.number, &request.trigger, event);
-    match label::settle_label(repo, request.number, name, handled).await {
-        Ok(outcome) => {
-            let (holds, reason, message) = outcome.condition();
-            say(ctx, uid, kind::LABEL_REMOVED, holds, reason, message);
-            Ok(())
-        }
-        Err(source) => Err(TalkError::Label { build: build.name_any(), source }),
-    }
+    let outcome = report::settle_label(repo, request.number, name, handled).await?;
+    let (reason, message) = outcome.condition(name);
+    Ok(Some((outcome == LabelOutcome::Removed, reason, message)))
 }
 
 /// Whether a `labeled` event has become a build or an answer already.

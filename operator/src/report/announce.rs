@@ -45,7 +45,9 @@ pub async fn announce(
         let comments = repo.comments_since(number, since).await.map_err(looking)?;
         let marker = marker(build);
         // The uid is not known to anybody before the comment stands; a later quotation is not it.
-        let ours = comments.iter().filter(|comment| comment.body.starts_with(&marker));
+        let ours = comments
+            .iter()
+            .filter(|comment| comment.body.starts_with(&marker));
         if let Some(id) = ours.map(|comment| comment.id).min() {
             return Ok(id);
         }
@@ -93,7 +95,11 @@ fn summary(request: &Request, builders: usize, web: &str) -> String {
     };
     let base = code(&request.base_ref, 255);
     let what = match &request.base_sha {
-        Some(sha) => format!("{} merged into {base} at {}", link(&request.head_sha), link(sha)),
+        Some(sha) => format!(
+            "{} merged into {base} at {}",
+            link(&request.head_sha),
+            link(sha)
+        ),
         None => format!("{} as it is, for {base}", link(&request.head_sha)),
     };
     let trigger = &request.trigger;
@@ -113,12 +119,18 @@ fn summary(request: &Request, builders: usize, web: &str) -> String {
 }
 
 fn list_builders(out: &mut String, builders: &[(String, String)]) {
-    let names: Vec<String> = builders.iter().map(|(_, display)| code(display, 80)).collect();
+    let names: Vec<String> = builders
+        .iter()
+        .map(|(_, display)| code(display, 80))
+        .collect();
     let names = names.join(", ");
     let _ = match builders.len() {
         0 => Ok(()),
         many if many > OPEN_MOST => {
-            writeln!(out, "<details><summary>The {many} builders</summary>\n\n{names}\n\n</details>\n")
+            writeln!(
+                out,
+                "<details><summary>The {many} builders</summary>\n\n{names}\n\n</details>\n"
+            )
         }
         _ => writeln!(out, "{names}\n"),
     };
@@ -130,12 +142,21 @@ fn list_left_out(out: &mut String, left_out: &[LeftOut]) {
     }
     let folded = left_out.len() > OPEN_MOST;
     let _ = if folded {
-        writeln!(out, "<details><summary>{} builders are left out</summary>\n", left_out.len())
+        writeln!(
+            out,
+            "<details><summary>{} builders are left out</summary>\n",
+            left_out.len()
+        )
     } else {
         writeln!(out, "Left out:\n")
     };
     for left in left_out.iter().take(LEFT_OUT_MOST) {
-        let _ = writeln!(out, "- {}: {}", code(&left.builder, 40), inert(&left.reason, 300));
+        let _ = writeln!(
+            out,
+            "- {}: {}",
+            code(&left.builder, 40),
+            inert(&left.reason, 300)
+        );
     }
     if left_out.len() > LEFT_OUT_MOST {
         let _ = writeln!(out, "- and {} more", left_out.len() - LEFT_OUT_MOST);

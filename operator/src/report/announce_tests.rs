@@ -12,12 +12,19 @@ fn build(label: &str, left_out: Vec<LeftOut>) -> PrBuild {
         time: Time(jiff::Timestamp::UNIX_EPOCH),
         label: Some(label.to_owned()),
         command: None,
-        user: Person { id: 1, login: "vstinner".to_owned() },
+        user: Person {
+            id: 1,
+            login: "vstinner".to_owned(),
+        },
         permission: "write".to_owned(),
         evidence: Evidence::Label,
     };
     let request = Request {
-        repository: RepositoryRef { name: "n".into(), id: 1, full_name: "o/n".into() },
+        repository: RepositoryRef {
+            name: "n".into(),
+            id: 1,
+            full_name: "o/n".into(),
+        },
         number: 7,
         head_sha: "1a".repeat(20),
         merge_sha: Some("2b".repeat(20)),
@@ -29,25 +36,40 @@ fn build(label: &str, left_out: Vec<LeftOut>) -> PrBuild {
         left_out,
         trigger,
     };
-    let mut build = PrBuild::new("n-7-l1", PrBuildSpec { request, cancel: None });
+    let mut build = PrBuild::new(
+        "n-7-l1",
+        PrBuildSpec {
+            request,
+            cancel: None,
+        },
+    );
     build.metadata.uid = Some("uid-1".to_owned());
     build
 }
 
 fn builders(count: usize, name: &str) -> Vec<(String, String)> {
-    (0..count).map(|number| (format!("b{number}"), format!("{name} {number}"))).collect()
+    (0..count)
+        .map(|number| (format!("b{number}"), format!("{name} {number}")))
+        .collect()
 }
 
 fn left_out(count: usize, reason: &str) -> Vec<LeftOut> {
     (0..count)
-        .map(|number| LeftOut { builder: format!("b{number}"), reason: reason.to_owned() })
+        .map(|number| LeftOut {
+            builder: format!("b{number}"),
+            reason: reason.to_owned(),
+        })
         .collect()
 }
 
 #[test]
 fn it_says_who_asked_which_commit_merged_into_what_and_which_builders() {
     let left = left_out(1, "needs an approval of exactly this commit");
-    let text = body(&build(":hammer: test", left), &builders(2, "Debian"), "https://github.com/");
+    let text = body(
+        &build(":hammer: test", left),
+        &builders(2, "Debian"),
+        "https://github.com/",
+    );
     let expected = [
         "<!-- prbuild:uid-1 -->",
         "**2 builders test** [`1a1a1a1a1a`](https://github.com/o/n/commit/1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a) \
@@ -69,7 +91,11 @@ fn it_says_who_asked_which_commit_merged_into_what_and_which_builders() {
 #[test]
 fn many_builders_are_folded_and_the_comment_stays_short() {
     let many = left_out(256, &"a long reason ".repeat(20));
-    let text = body(&build("test", many), &builders(256, "s390x Debian"), "https://github.com");
+    let text = body(
+        &build("test", many),
+        &builders(256, "s390x Debian"),
+        "https://github.com",
+    );
     assert!(text.lines().count() <= 60, "{} lines", text.lines().count());
     assert!(text.len() < 65_536);
     assert!(text.contains("<details><summary>The 256 builders</summary>"));
@@ -79,7 +105,8 @@ fn many_builders_are_folded_and_the_comment_stays_short() {
 
 #[test]
 fn names_and_reasons_are_inert() {
-    let hostile = "`\n```\n@python/core-devs #1 <img src=x onerror=1> </details> ![x](http://e.vil) \u{202E}";
+    let hostile =
+        "`\n```\n@python/core-devs #1 <img src=x onerror=1> </details> ![x](http://e.vil) \u{202E}";
     let mut hostile_build = build(hostile, left_out(3, hostile));
     hostile_build.spec.request.base_ref = hostile.to_owned();
     hostile_build.spec.request.trigger.user.login = hostile.to_owned();
@@ -90,8 +117,14 @@ fn names_and_reasons_are_inert() {
         // Every second part between backticks is code; the others are Markdown.
         assert_eq!(line.matches('`').count() % 2, 0, "{line}");
         for markdown in line.split('`').step_by(2) {
-            assert!(!markdown.contains("@p") && !markdown.contains("#1"), "{line}");
-            assert!(!markdown.contains("<img") && !markdown.contains("</details> "), "{line}");
+            assert!(
+                !markdown.contains("@p") && !markdown.contains("#1"),
+                "{line}"
+            );
+            assert!(
+                !markdown.contains("<img") && !markdown.contains("</details> "),
+                "{line}"
+            );
             assert!(!markdown.contains("://e.vil"), "{line}");
         }
     }
@@ -103,6 +136,9 @@ fn a_bare_head_is_called_that() {
     bare.spec.request.base_sha = None;
     bare.spec.request.merge_sha = None;
     let text = body(&bare, &builders(1, "Debian"), "https://github.com");
-    assert!(text.contains("**1 builder tests** [`1a1a1a1a1a`]"), "{text}");
+    assert!(
+        text.contains("**1 builder tests** [`1a1a1a1a1a`]"),
+        "{text}"
+    );
     assert!(text.contains(" as it is, for `main`"), "{text}");
 }

@@ -50,20 +50,36 @@ pub async fn give(
     if before.given.is_some() {
         return Ok(before);
     }
-    let status = AnswerStatus { sentence: Some(sentence(&answer.spec)), ..before };
+    let status = AnswerStatus {
+        sentence: Some(sentence(&answer.spec)),
+        ..before
+    };
     let number = answer.spec.number;
     match manner(answer) {
-        Manner::Silent => Ok(AnswerStatus { given: Some(given::SILENT.to_owned()), ..status }),
+        Manner::Silent => Ok(AnswerStatus {
+            given: Some(given::SILENT.to_owned()),
+            ..status
+        }),
         Manner::Reaction => {
-            let reacted = repo.add_reaction(answer.spec.trigger.event_id, Reaction::Confused).await;
+            let reacted = repo
+                .add_reaction(answer.spec.trigger.event_id, Reaction::Confused)
+                .await;
             let reacting = while_doing("reacting to a comment on", repo, number);
             let taken = for_good(reacted).map_err(reacting)?;
-            let given = if taken.is_some() { given::REACTION } else { given::FAILED };
-            Ok(AnswerStatus { given: Some(given.to_owned()), ..status })
+            let given = if taken.is_some() {
+                given::REACTION
+            } else {
+                given::FAILED
+            };
+            Ok(AnswerStatus {
+                given: Some(given.to_owned()),
+                ..status
+            })
         }
         Manner::Comment => {
             let answering = while_doing("answering on", repo, number);
-            let taken = for_good(comment(repo, answer, previous, maybe_given).await).map_err(answering)?;
+            let taken =
+                for_good(comment(repo, answer, previous, maybe_given).await).map_err(answering)?;
             Ok(match taken {
                 Some(comment) => AnswerStatus {
                     given: Some(given::COMMENT.to_owned()),
@@ -71,7 +87,10 @@ pub async fn give(
                     comment_id: Some(comment.value),
                     ..status
                 },
-                None => AnswerStatus { given: Some(given::FAILED.to_owned()), ..status },
+                None => AnswerStatus {
+                    given: Some(given::FAILED.to_owned()),
+                    ..status
+                },
             })
         }
     }
@@ -121,9 +140,14 @@ async fn comment(
         let since = answer.spec.trigger.time.0 - LOOK_BACK;
         let comments = repo.comments_since(answer.spec.number, since).await?;
         let marker = marker(answer);
-        let ours = comments.into_iter().find(|comment| comment.body.starts_with(&marker));
+        let ours = comments
+            .into_iter()
+            .find(|comment| comment.body.starts_with(&marker));
         if let Some(found) = ours {
-            return Ok(Dated { value: found.id, date: found.created_at });
+            return Ok(Dated {
+                value: found.id,
+                date: found.created_at,
+            });
         }
     }
     repo.create_comment(answer.spec.number, &body).await.map(id)
@@ -167,7 +191,11 @@ mod tests {
 
     fn answer(name: &str, number: i64, second: i64, reason: AnswerReason) -> Answer {
         let spec = AnswerSpec {
-            repository: RepositoryRef { name: "n".into(), id: 1, full_name: "o/n".into() },
+            repository: RepositoryRef {
+                name: "n".into(),
+                id: 1,
+                full_name: "o/n".into(),
+            },
             number,
             trigger: Trigger {
                 kind: TriggerKind::Label,
@@ -175,7 +203,10 @@ mod tests {
                 time: Time(jiff::Timestamp::from_second(second).unwrap()),
                 label: Some("test".to_owned()),
                 command: None,
-                user: Person { id: 1, login: "b".to_owned() },
+                user: Person {
+                    id: 1,
+                    login: "b".to_owned(),
+                },
                 permission: "write".to_owned(),
                 evidence: Evidence::Label,
             },
@@ -189,7 +220,10 @@ mod tests {
     }
 
     fn with_comment(mut answer: Answer, id: i64) -> Answer {
-        answer.status = Some(AnswerStatus { comment_id: Some(id), ..AnswerStatus::default() });
+        answer.status = Some(AnswerStatus {
+            comment_id: Some(id),
+            ..AnswerStatus::default()
+        });
         answer
     }
 

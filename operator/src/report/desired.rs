@@ -16,7 +16,8 @@ const NAME_LIMIT: usize = 60;
 
 /// The status that a run wants to stand; none for a phase of a newer version, which knows better.
 ///
-/// `retried` says that another attempt follows this one: the context is then still pending.
+/// `retried` says that another attempt follows this one: the context is then still pending, and it
+/// is told in the [order](super::Order::next_attempt) of the attempt that follows.
 pub fn desired(run: &BuilderRun, retried: bool) -> Option<CommitStatus> {
     let status = run.status.clone().unwrap_or_default();
     let (state, description) = match status.phase {
@@ -60,8 +61,15 @@ fn cancelling(run: &BuilderRun) -> Option<String> {
 }
 
 fn passed(status: &BuilderRunStatus) -> String {
-    let warning = status.outcome.as_ref().is_some_and(|outcome| outcome.warning);
-    let words = if warning { "Passed with warnings" } else { "Passed" };
+    let warning = status
+        .outcome
+        .as_ref()
+        .is_some_and(|outcome| outcome.warning);
+    let words = if warning {
+        "Passed with warnings"
+    } else {
+        "Passed"
+    };
     format!("{words}{}", took(status, "in"))
 }
 
@@ -175,7 +183,12 @@ mod tests {
             kubernetes: None,
             invalid: None,
         };
-        let spec = BuilderRunSpec { pr_build: BuildRef::default(), attempt, task, cancel: None };
+        let spec = BuilderRunSpec {
+            pr_build: BuildRef::default(),
+            attempt,
+            task,
+            cancel: None,
+        };
         let mut run = BuilderRun::new("run", spec);
         run.status = Some(status);
         run
@@ -192,11 +205,19 @@ mod tests {
     }
 
     fn because(reason: &str) -> Outcome {
-        Outcome { reason: reason.to_owned(), ..Outcome::default() }
+        Outcome {
+            reason: reason.to_owned(),
+            ..Outcome::default()
+        }
     }
 
     fn step(name: &str, result: StepResult, exit_code: Option<i32>) -> StepReport {
-        StepReport { name: name.to_owned(), result, exit_code, seconds: 1.0 }
+        StepReport {
+            name: name.to_owned(),
+            result,
+            exit_code,
+            seconds: 1.0,
+        }
     }
 
     fn says(run: &BuilderRun, retried: bool) -> (StatusState, String) {
@@ -207,9 +228,19 @@ mod tests {
     #[test]
     fn a_run_that_has_not_ended_is_pending_and_says_what_it_waits_for() {
         let reason = "3 ahead on `s390x Debian`".to_owned();
-        let waiting = Some(Waiting { reason, ahead: 3, since: at(0) });
-        let queued = BuilderRunStatus { waiting, ..BuilderRunStatus::default() };
-        let starting = BuilderRunStatus { phase: RunPhase::Dispatched, ..BuilderRunStatus::default() };
+        let waiting = Some(Waiting {
+            reason,
+            ahead: 3,
+            since: at(0),
+        });
+        let queued = BuilderRunStatus {
+            waiting,
+            ..BuilderRunStatus::default()
+        };
+        let starting = BuilderRunStatus {
+            phase: RunPhase::Dispatched,
+            ..BuilderRunStatus::default()
+        };
         let running = BuilderRunStatus {
             phase: RunPhase::Running,
             started_at: Some(at(0)),
@@ -222,33 +253,79 @@ mod tests {
             (running.clone(), "Running since 14:05 UTC"),
         ];
         for (status, words) in table {
-            assert_eq!(says(&run(1, status), false), (StatusState::Pending, words.to_owned()));
+            assert_eq!(
+                says(&run(1, status), false),
+                (StatusState::Pending, words.to_owned())
+            );
         }
         let mut stopping = run(1, running);
         let reason = "a new commit was labelled".to_owned();
-        stopping.spec.cancel = Some(Cancel { by: "a".to_owned(), reason, at: at(1) });
-        assert_eq!(says(&stopping, false).1, "Cancelling: a new commit was labelled");
+        stopping.spec.cancel = Some(Cancel {
+            by: "a".to_owned(),
+            reason,
+            at: at(1),
+        });
+        assert_eq!(
+            says(&stopping, false).1,
+            "Cancelling: a new commit was labelled"
+        );
     }
 
     #[test]
     fn a_run_that_has_ended_says_how_and_how_long_it_took() {
-        let warned = Outcome { warning: true, exit_code: Some(5), ..Outcome::default() };
+        let warned = Outcome {
+            warning: true,
+            exit_code: Some(5),
+            ..Outcome::default()
+        };
         let steps = vec![
             step("build", StepResult::Passed, Some(0)),
             step("lint", StepResult::Tolerated, Some(1)),
             step("test", StepResult::Failed, Some(2)),
         ];
-        let tests = Outcome { exit_code: Some(2), steps, ..because("step `test` failed") };
+        let tests = Outcome {
+            exit_code: Some(2),
+            steps,
+            ..because("step `test` failed")
+        };
         let slow = because("step `test` wrote nothing for 20 min");
         use RunPhase::{Cancelled, Error, Failed, Succeeded, TimedOut};
         let table = [
-            (ended(Succeeded, 2280, Outcome::default()), StatusState::Success, "Passed in 38 min"),
-            (ended(Succeeded, 252, warned), StatusState::Success, "Passed with warnings in 4 min 12 s"),
-            (ended(Failed, 12, tests), StatusState::Failure, "Failed: step `test` (exit code 2) in 12 s"),
-            (ended(Failed, 12, because("it ran out of memory.")), StatusState::Failure, "Failed: it ran out of memory after 12 s"),
-            (ended(TimedOut, 7500, slow), StatusState::Failure, "Timed out: step `test` wrote nothing for 20 min after 2 h 05 min"),
-            (ended(Cancelled, 5, because("asked by `a`")), StatusState::Error, "Cancelled: asked by `a`"),
-            (ended(Error, 5, because("the image `x` does not exist")), StatusState::Error, "Error: the image `x` does not exist"),
+            (
+                ended(Succeeded, 2280, Outcome::default()),
+                StatusState::Success,
+                "Passed in 38 min",
+            ),
+            (
+                ended(Succeeded, 252, warned),
+                StatusState::Success,
+                "Passed with warnings in 4 min 12 s",
+            ),
+            (
+                ended(Failed, 12, tests),
+                StatusState::Failure,
+                "Failed: step `test` (exit code 2) in 12 s",
+            ),
+            (
+                ended(Failed, 12, because("it ran out of memory.")),
+                StatusState::Failure,
+                "Failed: it ran out of memory after 12 s",
+            ),
+            (
+                ended(TimedOut, 7500, slow),
+                StatusState::Failure,
+                "Timed out: step `test` wrote nothing for 20 min after 2 h 05 min",
+            ),
+            (
+                ended(Cancelled, 5, because("asked by `a`")),
+                StatusState::Error,
+                "Cancelled: asked by `a`",
+            ),
+            (
+                ended(Error, 5, because("the image `x` does not exist")),
+                StatusState::Error,
+                "Error: the image `x` does not exist",
+            ),
         ];
         for (status, state, words) in table {
             assert_eq!(says(&run(1, status), false), (state, words.to_owned()));
@@ -263,24 +340,39 @@ mod tests {
         assert_eq!(words, "Error: the machine was lost; attempt 2 is queued");
         let (state, words) = says(&run(3, lost), false);
         assert_eq!(state, StatusState::Error);
-        assert_eq!(words, "Error: the machine was lost; this was attempt 3, the last");
+        assert_eq!(
+            words,
+            "Error: the machine was lost; this was attempt 3, the last"
+        );
     }
 
     #[test]
     fn hostile_text_stays_one_plain_line_and_the_end_of_the_sentence_is_kept() {
         let hostile = "```\n@python/core-devs #1 <img>\u{202E}\u{1b}]8;;\0".repeat(1000);
         let steps = vec![step(&hostile, StepResult::Failed, Some(2))];
-        for outcome in [because(&hostile), Outcome { steps, ..Outcome::default() }] {
+        for outcome in [
+            because(&hostile),
+            Outcome {
+                steps,
+                ..Outcome::default()
+            },
+        ] {
             let (_, words) = says(&run(1, ended(RunPhase::Failed, 12, outcome)), false);
             assert!(words.chars().count() <= DESCRIPTION_LIMIT, "{words}");
             assert!(words.ends_with(" 12 s"), "{words}");
-            assert!(!words.contains(['\n', '\0', '\u{1b}', '\u{202E}']), "{words:?}");
+            assert!(
+                !words.contains(['\n', '\0', '\u{1b}', '\u{202E}']),
+                "{words:?}"
+            );
         }
     }
 
     #[test]
     fn a_phase_of_a_newer_version_is_left_to_that_version() {
-        let status = BuilderRunStatus { phase: RunPhase::Unknown, ..BuilderRunStatus::default() };
+        let status = BuilderRunStatus {
+            phase: RunPhase::Unknown,
+            ..BuilderRunStatus::default()
+        };
         assert_eq!(desired(&run(1, status), false), None);
     }
 }

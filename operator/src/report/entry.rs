@@ -45,7 +45,11 @@ pub struct Want<T> {
 impl<T> Want<T> {
     /// A state that one waits for.
     pub fn new(order: Order, status: CommitStatus, waiter: T) -> Self {
-        Self { order, status, waiters: vec![waiter] }
+        Self {
+            order,
+            status,
+            waiters: vec![waiter],
+        }
     }
 
     /// Whether this says to GitHub what that would say. Of a run that is pending, one line is enough.
@@ -54,13 +58,15 @@ impl<T> Want<T> {
     }
 
     fn resolve(self, sent: &Sent) -> Resolved<T> {
-        self.waiters.into_iter().map(|waiter| (waiter, sent.clone())).collect()
+        self.waiters
+            .into_iter()
+            .map(|waiter| (waiter, sent.clone()))
+            .collect()
     }
 }
 
 fn says(this: (&Order, &CommitStatus), that: (&Order, &CommitStatus)) -> bool {
-    this.1 == that.1
-        || (this.0 == that.0 && !this.1.is_final() && this.1.state == that.1.state)
+    this.1 == that.1 || (this.0 == that.0 && !this.1.is_final() && this.1.state == that.1.state)
 }
 
 impl<T: Waiter> Entry<T> {
@@ -100,7 +106,10 @@ impl<T: Waiter> Entry<T> {
             said.is_some_and(|(by, said)| by == order && said.is_final())
         };
         let want = self.want.as_ref().map(|want| (&want.order, &want.status));
-        let flight = self.flight.as_ref().map(|flight| (&flight.order, &flight.status));
+        let flight = self
+            .flight
+            .as_ref()
+            .map(|flight| (&flight.order, &flight.status));
         let taken = self.taken.as_ref().map(|(order, status)| (order, status));
         *order < self.newest
             || (!status.is_final() && (ended(want) || ended(flight) || ended(taken)))
@@ -143,7 +152,9 @@ impl<T: Waiter> Entry<T> {
 
     /// Takes GitHub's answer to what is under way.
     pub fn land(&mut self, reply: Reply) -> Resolved<T> {
-        let Some(flight) = self.flight.take() else { return Vec::new() };
+        let Some(flight) = self.flight.take() else {
+            return Vec::new();
+        };
         let mut resolved = match reply {
             Reply::Taken => {
                 self.at_peace();
@@ -180,13 +191,18 @@ impl<T: Waiter> Entry<T> {
 
     /// Drops what waits when it stands already, or can never stand.
     fn drop_superfluous(&mut self) -> Resolved<T> {
-        let Some(want) = self.want.take_if(|want| self.flight.is_none() && {
-            let stands = self.taken.as_ref().is_some_and(|(order, status)| {
-                says((order, status), (&want.order, &want.status))
-            });
-            let never = self.settled.as_ref().is_some_and(|(order, _)| *order == want.order);
-            // After a request that failed, nobody knows what stands: it is sent again.
-            (stands && self.trouble.is_none()) || never
+        let Some(want) = self.want.take_if(|want| {
+            self.flight.is_none() && {
+                let stands = self.taken.as_ref().is_some_and(|(order, status)| {
+                    says((order, status), (&want.order, &want.status))
+                });
+                let never = self
+                    .settled
+                    .as_ref()
+                    .is_some_and(|(order, _)| *order == want.order);
+                // After a request that failed, nobody knows what stands: it is sent again.
+                (stands && self.trouble.is_none()) || never
+            }
         }) else {
             return Vec::new();
         };

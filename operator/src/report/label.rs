@@ -20,10 +20,15 @@ impl LabelOutcome {
     /// Reason and message for the condition `LabelRemoved`.
     pub fn condition(self, label: &str) -> (&'static str, String) {
         match self {
-            Self::Removed => ("Removed", format!("the label `{label}` is off the pull request")),
+            Self::Removed => (
+                "Removed",
+                format!("the label `{label}` is off the pull request"),
+            ),
             Self::LeftFor(event) => (
                 "AddedAgain",
-                format!("the label `{label}` was added again (event {event}) and stays for that request"),
+                format!(
+                    "the label `{label}` was added again (event {event}) and stays for that request"
+                ),
             ),
         }
     }
@@ -56,7 +61,10 @@ pub async fn settle_label(
 /// The newest event that added this label.
 fn newest(events: &[IssueEvent], label: &str) -> Option<i64> {
     let added = events.iter().filter(|event| {
-        let named = event.label.as_ref().is_some_and(|found| same_label(&found.name, label));
+        let named = event
+            .label
+            .as_ref()
+            .is_some_and(|found| same_label(&found.name, label));
         event.event == "labeled" && named
     });
     added.map(|event| event.id).max()

@@ -59,11 +59,24 @@ struct InLine {
 impl Lane {
     /// Puts a target into the line, not before a moment where one is given. One number stands there
     /// once: its age and its back-off stay, its rank may change.
-    pub fn enqueue(&mut self, number: u64, target: &Arc<Target>, is_final: bool, later: Option<Instant>) {
+    pub fn enqueue(
+        &mut self,
+        number: u64,
+        target: &Arc<Target>,
+        is_final: bool,
+        later: Option<Instant>,
+    ) {
         let before = self.dequeue(number);
         let not_before = later.or(before.and_then(|before| before.not_before));
         let target = Arc::clone(target);
-        self.line.insert(number, InLine { target, is_final, not_before });
+        self.line.insert(
+            number,
+            InLine {
+                target,
+                is_final,
+                not_before,
+            },
+        );
         match not_before {
             Some(at) => self.later.insert((at, number)),
             None => self.ready.insert((!is_final, number)),
@@ -96,7 +109,9 @@ impl Lane {
         if let Some(at) = self.opens().filter(|at| *at > now) {
             return Err(Some(at));
         }
-        let Some(found) = self.dequeue(number) else { return Err(None) };
+        let Some(found) = self.dequeue(number) else {
+            return Err(None);
+        };
         self.flights += 1;
         self.last_start = Some(now);
         Ok(found.target)
@@ -142,12 +157,19 @@ impl Lane {
     }
 
     fn width(&self) -> usize {
-        if self.failures > 0 || !self.spacing.is_zero() { 1 } else { WIDTH }
+        if self.failures > 0 || !self.spacing.is_zero() {
+            1
+        } else {
+            WIDTH
+        }
     }
 
     fn opens(&self) -> Option<Instant> {
         let spacing = self.spacing.max(self.budget_spacing);
-        let paced = self.last_start.filter(|_| !spacing.is_zero()).map(|last| last + spacing);
+        let paced = self
+            .last_start
+            .filter(|_| !spacing.is_zero())
+            .map(|last| last + spacing);
         self.closed_until.max(paced)
     }
 
@@ -179,5 +201,6 @@ pub fn back_off(reply: &Reply, tries: u32) -> Option<Duration> {
 }
 
 fn doubling((from, to): (Duration, Duration), tries: u32) -> Duration {
-    from.saturating_mul(2_u32.saturating_pow(tries.saturating_sub(1).min(16))).min(to)
+    from.saturating_mul(2_u32.saturating_pow(tries.saturating_sub(1).min(16)))
+        .min(to)
 }

@@ -9,7 +9,9 @@ use prometheus_client::{
 type Labels<const N: usize> = [(&'static str, String); N];
 
 /// Seconds of the histogram's buckets: from one round trip to an outage.
-const SECONDS: [f64; 12] = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 120.0, 600.0, 3600.0, 14_400.0];
+const SECONDS: [f64; 12] = [
+    0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 120.0, 600.0, 3600.0, 14_400.0,
+];
 
 /// Numbers of the reporter. Clones share them.
 #[derive(Clone, Debug)]
@@ -64,7 +66,10 @@ impl ReportMetrics {
     }
 
     pub(super) fn called(&self, connection: &str, result: &str) {
-        let labels = [("connection", connection.to_owned()), ("result", result.to_owned())];
+        let labels = [
+            ("connection", connection.to_owned()),
+            ("result", result.to_owned()),
+        ];
         self.calls.get_or_create(&labels).inc();
     }
 }

@@ -17,7 +17,7 @@ pub mod plan;
 pub mod reporter;
 pub mod sentence;
 pub mod talk;
-mod target;
+pub mod target;
 pub mod text;
 
 pub use announce::announce;

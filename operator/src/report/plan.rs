@@ -90,7 +90,10 @@ impl<T: Waiter> Plan<T> {
         waiter: T,
     ) -> Resolved<T> {
         let target = Arc::new(target);
-        let entry = self.targets.entry(Arc::clone(&target)).or_insert_with(|| Entry::new(&order));
+        let entry = self
+            .targets
+            .entry(Arc::clone(&target))
+            .or_insert_with(|| Entry::new(&order));
         if entry.is_late(&order, &status) {
             return vec![(waiter, Sent::Superseded)];
         }
@@ -105,7 +108,10 @@ impl<T: Waiter> Plan<T> {
     /// and the same is not sent again.
     pub fn remember(&mut self, now: Instant, target: Target, order: Order, status: CommitStatus) {
         let target = Arc::new(target);
-        let entry = self.targets.entry(Arc::clone(&target)).or_insert_with(|| Entry::new(&order));
+        let entry = self
+            .targets
+            .entry(Arc::clone(&target))
+            .or_insert_with(|| Entry::new(&order));
         if order >= entry.newest && entry.is_calm() {
             entry.newest = order.clone();
             entry.taken = Some((order, status));
@@ -133,8 +139,13 @@ impl<T: Waiter> Plan<T> {
 
     /// Takes GitHub's answer to a request that [`next`](Self::next) gave out.
     pub fn done(&mut self, now: Instant, target: &Arc<Target>, reply: Reply) -> Resolved<T> {
-        self.lanes.entry(target.connection.clone()).or_default().landed(now, &reply);
-        let Some(entry) = self.targets.get_mut(target) else { return Vec::new() };
+        self.lanes
+            .entry(target.connection.clone())
+            .or_default()
+            .landed(now, &reply);
+        let Some(entry) = self.targets.get_mut(target) else {
+            return Vec::new();
+        };
         if !matches!(reply, Reply::Limited(..)) {
             entry.tries += 1;
         }
@@ -157,12 +168,16 @@ impl<T: Waiter> Plan<T> {
 
     /// Why the last try for a target did not succeed, as long as it is being tried.
     pub fn trouble(&self, target: &Target) -> Option<&str> {
-        self.targets.get(target).and_then(|entry| entry.trouble.as_deref())
+        self.targets
+            .get(target)
+            .and_then(|entry| entry.trouble.as_deref())
     }
 
     /// Targets that wait for their turn, by connection.
     pub fn waiting(&self) -> impl Iterator<Item = (&str, usize)> {
-        self.lanes.iter().map(|(connection, lane)| (connection.as_str(), lane.waiting()))
+        self.lanes
+            .iter()
+            .map(|(connection, lane)| (connection.as_str(), lane.waiting()))
     }
 
     /// Targets that are known at all.
@@ -179,7 +194,9 @@ impl<T: Waiter> Plan<T> {
     fn arrange(&mut self, now: Instant, target: &Arc<Target>, later: Option<Instant>) {
         self.next_number += 1;
         let number = self.next_number;
-        let Some(entry) = self.targets.get_mut(target) else { return };
+        let Some(entry) = self.targets.get_mut(target) else {
+            return;
+        };
         if let Some(quiet) = entry.quiet.take() {
             self.quiet.remove(&quiet);
         }

@@ -22,7 +22,11 @@ struct Story {
 impl Story {
     fn new() -> Self {
         let now = Rc::new(Cell::new(Duration::ZERO));
-        Self { plan: Plan::default(), start: Instant::now(), now }
+        Self {
+            plan: Plan::default(),
+            start: Instant::now(),
+            now,
+        }
     }
 
     fn now(&self) -> Instant {
@@ -41,8 +45,12 @@ impl Story {
         text: &str,
         who: &'static str,
     ) -> Vec<(&'static str, Sent)> {
-        let status = CommitStatus { state, description: text.to_owned() };
-        self.plan.tell(self.now(), target(context), by(order), status, who)
+        let status = CommitStatus {
+            state,
+            description: text.to_owned(),
+        };
+        self.plan
+            .tell(self.now(), target(context), by(order), status, who)
     }
 
     /// What is sent now, as far as requests may go out without an answer.
@@ -88,7 +96,11 @@ fn target(context: &str) -> Target {
 
 fn by((build, attempt): (i64, i64)) -> Order {
     let build_created = jiff::Timestamp::from_second(build).unwrap();
-    Order { build_created, build: format!("n-1-l{build}"), attempt }
+    Order {
+        build_created,
+        build: format!("n-1-l{build}"),
+        attempt,
+    }
 }
 
 fn away() -> Reply {
@@ -107,10 +119,16 @@ fn an_idle_reporter_sends_at_once() {
 fn a_pending_that_a_final_overtook_is_never_sent() {
     let mut story = Story::new();
     story.tell("a", (1, 1), Pending, "Waiting", "x");
-    assert_eq!(story.tell("a", (1, 1), Success, "Passed", "y"), [("x", Sent::Superseded)]);
+    assert_eq!(
+        story.tell("a", (1, 1), Success, "Passed", "y"),
+        [("x", Sent::Superseded)]
+    );
     assert_eq!(story.said(), ["Passed"]);
     assert_eq!(story.done("a", Reply::Taken), [("y", Sent::Taken(Success))]);
-    assert_eq!(story.tell("a", (1, 1), Pending, "late", "z"), [("z", Sent::Superseded)]);
+    assert_eq!(
+        story.tell("a", (1, 1), Pending, "late", "z"),
+        [("z", Sent::Superseded)]
+    );
     assert_eq!(story.said(), Vec::<String>::new());
 }
 
@@ -129,22 +147,42 @@ fn answers_for_one_target_do_not_overtake_each_other() {
 fn a_late_result_of_an_older_run_does_not_overwrite_a_newer_one() {
     let mut story = Story::new();
     story.tell("a", (1, 1), Pending, "old", "x");
-    assert_eq!(story.tell("a", (2, 1), Pending, "new", "y"), [("x", Sent::Superseded)]);
-    assert_eq!(story.tell("a", (1, 1), Failure, "old", "x"), [("x", Sent::Superseded)]);
+    assert_eq!(
+        story.tell("a", (2, 1), Pending, "new", "y"),
+        [("x", Sent::Superseded)]
+    );
+    assert_eq!(
+        story.tell("a", (1, 1), Failure, "old", "x"),
+        [("x", Sent::Superseded)]
+    );
     assert_eq!(story.said(), ["new"]);
     story.done("a", Reply::Taken);
     story.tell("a", (2, 2), Success, "Passed", "y");
-    assert_eq!(story.tell("a", (2, 1), Error, "old attempt", "x"), [("x", Sent::Superseded)]);
+    assert_eq!(
+        story.tell("a", (2, 1), Error, "old attempt", "x"),
+        [("x", Sent::Superseded)]
+    );
     assert_eq!(story.said(), ["Passed"]);
 }
 
 #[test]
 fn what_was_taken_before_a_restart_is_not_overwritten_by_an_older_run() {
     let mut story = Story::new();
-    let passed = CommitStatus { state: Success, description: "Passed".to_owned() };
-    story.plan.remember(story.now(), target("a"), by((2, 1)), passed);
-    assert_eq!(story.tell("a", (1, 1), Failure, "old", "x"), [("x", Sent::Superseded)]);
-    assert_eq!(story.tell("a", (2, 1), Success, "Passed", "y"), [("y", Sent::Taken(Success))]);
+    let passed = CommitStatus {
+        state: Success,
+        description: "Passed".to_owned(),
+    };
+    story
+        .plan
+        .remember(story.now(), target("a"), by((2, 1)), passed);
+    assert_eq!(
+        story.tell("a", (1, 1), Failure, "old", "x"),
+        [("x", Sent::Superseded)]
+    );
+    assert_eq!(
+        story.tell("a", (2, 1), Success, "Passed", "y"),
+        [("y", Sent::Taken(Success))]
+    );
     assert_eq!(story.said(), Vec::<String>::new());
 }
 
@@ -158,9 +196,16 @@ fn the_same_state_is_not_sent_twice_and_a_moving_place_costs_nothing() {
     let taken = Sent::Taken(Pending);
     assert_eq!(
         story.done("a", Reply::Taken),
-        [("x", taken.clone()), ("y", taken.clone()), ("z", taken.clone())]
+        [
+            ("x", taken.clone()),
+            ("y", taken.clone()),
+            ("z", taken.clone())
+        ]
     );
-    assert_eq!(story.tell("a", (1, 1), Pending, "Running", "x"), [("x", taken)]);
+    assert_eq!(
+        story.tell("a", (1, 1), Pending, "Running", "x"),
+        [("x", taken)]
+    );
     assert_eq!(story.said(), Vec::<String>::new());
     story.tell("a", (1, 2), Pending, "attempt 2", "x");
     assert_eq!(story.said(), ["attempt 2"]);
@@ -179,7 +224,12 @@ fn waiters_that_gave_up_do_not_pile_up() {
 #[test]
 fn finals_go_before_pendings() {
     let mut story = Story::new();
-    for (context, state) in [("a", Pending), ("b", Pending), ("c", Failure), ("d", Success)] {
+    for (context, state) in [
+        ("a", Pending),
+        ("b", Pending),
+        ("c", Failure),
+        ("d", Success),
+    ] {
         story.tell(context, (1, 1), state, context, "x");
     }
     assert_eq!(story.said(), ["c", "d", "a", "b"]);
@@ -219,7 +269,10 @@ fn ten_minutes_without_github_lose_nothing() {
         }
         story.wait();
     }
-    assert!(requests < 60, "{requests} requests to a GitHub that is down");
+    assert!(
+        requests < 60,
+        "{requests} requests to a GitHub that is down"
+    );
     let back = story.now.get();
     let mut taken = 0;
     while taken < 100 {
@@ -231,7 +284,10 @@ fn ten_minutes_without_github_lose_nothing() {
             story.wait();
         }
     }
-    assert!(story.now.get() - back <= Duration::from_secs(30), "all is told soon afterwards");
+    assert!(
+        story.now.get() - back <= Duration::from_secs(30),
+        "all is told soon afterwards"
+    );
 }
 
 #[test]
@@ -252,7 +308,10 @@ fn a_limit_holds_back_everything_of_its_connection_until_it_is_over() {
     story.tell("a", (1, 1), Success, "a", "x");
     story.tell("b", (1, 1), Success, "b", "y");
     assert_eq!(story.sends().len(), 2);
-    assert_eq!(story.done("a", Reply::Limited(Duration::from_secs(120), "429".into())), []);
+    assert_eq!(
+        story.done("a", Reply::Limited(Duration::from_secs(120), "429".into())),
+        []
+    );
     assert_eq!(story.done("b", Reply::Taken), [("y", Sent::Taken(Success))]);
     story.tell("c", (1, 1), Success, "c", "z");
     assert_eq!(story.said(), Vec::<String>::new());
@@ -268,7 +327,11 @@ fn after_a_limit_the_pace_is_a_request_a_second_and_then_recovers() {
         story.tell(&number.to_string(), (1, 1), Success, "Passed", "x");
     }
     let (first, _) = story.sends().swap_remove(0);
-    story.plan.done(story.now(), &first, Reply::Limited(Duration::from_secs(10), "403".into()));
+    story.plan.done(
+        story.now(),
+        &first,
+        Reply::Limited(Duration::from_secs(10), "403".into()),
+    );
     for number in 1..8 {
         story.done(&number.to_string(), Reply::Taken);
     }
@@ -295,8 +358,14 @@ fn a_status_that_github_will_never_take_is_settled_for_that_run_only() {
     story.said();
     let why = "No commit found for SHA";
     let never = Sent::Settled(why.to_owned());
-    assert_eq!(story.done("a", Reply::Never(why.to_owned())), [("x", never.clone())]);
-    assert_eq!(story.tell("a", (1, 1), Success, "Passed", "y"), [("y", never)]);
+    assert_eq!(
+        story.done("a", Reply::Never(why.to_owned())),
+        [("x", never.clone())]
+    );
+    assert_eq!(
+        story.tell("a", (1, 1), Success, "Passed", "y"),
+        [("y", never)]
+    );
     assert_eq!(story.said(), Vec::<String>::new());
     story.tell("a", (2, 1), Success, "Passed", "z");
     assert_eq!(story.said(), ["Passed"]);
@@ -308,10 +377,19 @@ fn a_missing_permission_is_tried_again_slowly_and_is_seen() {
     story.tell("a", (1, 1), Success, "Passed", "x");
     for tries in 0..10 {
         assert_eq!(story.said(), ["Passed"]);
-        assert_eq!(story.done("a", Reply::Denied("statuses: write is missing".into())), []);
-        assert_eq!(story.plan.trouble(&target("a")), Some("statuses: write is missing"));
+        assert_eq!(
+            story.done("a", Reply::Denied("statuses: write is missing".into())),
+            []
+        );
+        assert_eq!(
+            story.plan.trouble(&target("a")),
+            Some("statuses: write is missing")
+        );
         let wait = story.wait();
-        assert!(wait >= Duration::from_secs(15) && wait <= Duration::from_secs(300), "{tries}");
+        assert!(
+            wait >= Duration::from_secs(15) && wait <= Duration::from_secs(300),
+            "{tries}"
+        );
     }
     story.said();
     assert_eq!(story.done("a", Reply::Taken), [("x", Sent::Taken(Success))]);
@@ -354,7 +432,10 @@ fn a_target_at_rest_is_forgotten_after_a_while_and_not_before() {
     story.said();
     story.done("a", Reply::Taken);
     story.pass(REMEMBER - Duration::from_secs(1));
-    assert_eq!(story.tell("a", (1, 1), Failure, "old", "y"), [("y", Sent::Superseded)]);
+    assert_eq!(
+        story.tell("a", (1, 1), Failure, "old", "y"),
+        [("y", Sent::Superseded)]
+    );
     story.pass(REMEMBER);
     assert_eq!(story.plan.next(story.now()), Next::Idle);
     assert!(story.plan.is_empty());
@@ -370,7 +451,11 @@ fn memory_is_bounded() {
         }
     }
     story.said();
-    assert!(story.plan.len() <= REMEMBER_MOST + 1, "{}", story.plan.len());
+    assert!(
+        story.plan.len() <= REMEMBER_MOST + 1,
+        "{}",
+        story.plan.len()
+    );
 }
 
 #[test]

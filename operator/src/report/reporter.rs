@@ -93,7 +93,9 @@ impl Reporter {
     /// Learns what GitHub took before this process began, so that the result of an older run, told
     /// late, does not overwrite it.
     pub fn remember(&self, target: Target, order: Order, status: CommitStatus) {
-        self.shared.plan().remember(Instant::now(), target, order, status);
+        self.shared
+            .plan()
+            .remember(Instant::now(), target, order, status);
     }
 
     /// Why GitHub has not taken a state yet, as long as it is being tried.
@@ -116,7 +118,9 @@ impl Shared {
     fn resolve(&self, resolved: Resolved<Told>) {
         for (told, sent) in resolved {
             if matches!(sent, Sent::Taken(_)) {
-                self.metrics.told_to_taken.observe(told.since.elapsed().as_secs_f64());
+                self.metrics
+                    .told_to_taken
+                    .observe(told.since.elapsed().as_secs_f64());
             }
             // Nobody has to wait for it.
             let _ = told.answer.send(sent);
@@ -130,21 +134,28 @@ impl Shared {
         self.metrics.known.set(gauge(plan.len()));
         for (connection, waiting) in plan.waiting() {
             let labels = [("connection", connection.to_owned())];
-            self.metrics.waiting.get_or_create(&labels).set(gauge(waiting));
+            self.metrics
+                .waiting
+                .get_or_create(&labels)
+                .set(gauge(waiting));
         }
     }
 
     /// Makes one request.
     async fn send(self: Arc<Self>, target: Arc<Target>, status: CommitStatus) {
         let reply = match self.connections.get(&target.connection) {
-            None => Reply::Denied(format!("the connection `{}` is not mounted", target.connection)),
+            None => Reply::Denied(format!(
+                "the connection `{}` is not mounted",
+                target.connection
+            )),
             Some(connection) => {
                 let repo = connection.repo(&target.owner, &target.name);
                 let CommitStatus { state, description } = &status;
                 let taken = repo
                     .create_status(&target.sha, &target.context, *state, description, None)
                     .await;
-                self.plan().pace(&target.connection, spacing(connection.budget()));
+                self.plan()
+                    .pace(&target.connection, spacing(connection.budget()));
                 reply(taken)
             }
         };
@@ -189,7 +200,9 @@ async fn work(shared: Arc<Shared>, stop: CancellationToken) {
 
 /// What an answer of GitHub means for the plan.
 fn reply(taken: Result<(), GithubError>) -> Reply {
-    let Err(error) = taken else { return Reply::Taken };
+    let Err(error) = taken else {
+        return Reply::Taken;
+    };
     let why = error.to_string();
     match error {
         GithubError::RateLimited { wait, .. } => Reply::Limited(wait, why),
@@ -229,7 +242,11 @@ mod tests {
 
     #[test]
     fn the_last_tenth_of_the_budget_is_spent_slowly() {
-        let budget = |remaining| Budget { limit: Some(5000), remaining, reset: None };
+        let budget = |remaining| Budget {
+            limit: Some(5000),
+            remaining,
+            reset: None,
+        };
         assert_eq!(spacing(budget(Some(4000))), Duration::ZERO);
         assert_eq!(spacing(budget(Some(499))), Duration::from_millis(720));
         assert_eq!(spacing(Budget::default()), Duration::ZERO);

@@ -118,7 +118,12 @@ impl<'a> Words<'a> {
             TriggerKind::Comment => ("command", "write the command again", "write it again"),
             TriggerKind::Button | TriggerKind::Manual => ("request", "ask again", "ask again"),
         };
-        Self { answer, label, again, again_it }
+        Self {
+            answer,
+            label,
+            again,
+            again_it,
+        }
     }
 
     fn subject(&self, otherwise: &str) -> String {
@@ -135,7 +140,12 @@ impl<'a> Words<'a> {
 
     /// Who moved the head.
     fn mover(&self) -> String {
-        let by = self.answer.facts.movement.as_ref().and_then(|movement| movement.by.as_ref());
+        let by = self
+            .answer
+            .facts
+            .movement
+            .as_ref()
+            .and_then(|movement| movement.by.as_ref());
         match by {
             Some(person) => code(&format!("@{}", without_shas(&person.login)), 64),
             None => "Somebody".to_owned(),
@@ -144,10 +154,13 @@ impl<'a> Words<'a> {
 
     fn moved_before(&self) -> String {
         let movement = self.answer.facts.movement.as_ref();
-        let before = movement.and_then(|movement| between(movement.at.0, self.answer.trigger.time.0));
+        let before =
+            movement.and_then(|movement| between(movement.at.0, self.answer.trigger.time.0));
         let before = before.unwrap_or_else(|| "shortly".to_owned());
         let (mover, label, again) = (self.mover(), self.label, self.again);
-        format!("{mover} pushed {before} before your {label}. Look at the changes, then {again} to build them.")
+        format!(
+            "{mover} pushed {before} before your {label}. Look at the changes, then {again} to build them."
+        )
     }
 
     fn permission(&self) -> String {
@@ -164,14 +177,23 @@ impl<'a> Words<'a> {
     }
 
     fn through_app(&self) -> String {
-        let app = self.answer.facts.subject.as_ref().map_or_else(String::new, |app| {
-            format!(" {}", code(&without_shas(app), 100))
-        });
+        let app = self
+            .answer
+            .facts
+            .subject
+            .as_ref()
+            .map_or_else(String::new, |app| {
+                format!(" {}", code(&without_shas(app), 100))
+            });
         match self.answer.trigger.kind {
             TriggerKind::Label => {
-                format!("Labels set through the app{app} do not start builds; add it on github.com.")
+                format!(
+                    "Labels set through the app{app} do not start builds; add it on github.com."
+                )
             }
-            _ => format!("What comes through the app{app} does not start builds; write it on github.com."),
+            _ => format!(
+                "What comes through the app{app} does not start builds; write it on github.com."
+            ),
         }
     }
 }

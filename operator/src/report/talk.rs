@@ -41,7 +41,10 @@ impl TalkError {
 
     /// Whether GitHub may have done it all the same. The next try has to look first.
     pub fn is_uncertain(&self) -> bool {
-        matches!(self.source, GithubError::Unavailable { .. } | GithubError::Malformed { .. })
+        matches!(
+            self.source,
+            GithubError::Unavailable { .. } | GithubError::Malformed { .. }
+        )
     }
 
     /// The reason for a condition.
@@ -70,5 +73,8 @@ pub(super) fn while_doing(
     number: i64,
 ) -> impl Fn(GithubError) -> TalkError {
     let doing = format!("{what} {}#{number}", repo.full_name());
-    move |source| TalkError { doing: doing.clone(), source }
+    move |source| TalkError {
+        doing: doing.clone(),
+        source,
+    }
 }

@@ -30,6 +30,15 @@ pub struct Order {
     pub attempt: i64,
 }
 
+impl Order {
+    /// The attempt that follows. "Error: …; attempt 2 is queued" is the pending state of attempt 2.
+    #[must_use]
+    pub fn next_attempt(mut self) -> Self {
+        self.attempt += 1;
+        self
+    }
+}
+
 impl Ord for Order {
     fn cmp(&self, other: &Self) -> Ordering {
         let key = |order: &Self| (order.build_created, order.build.len());

@@ -36,7 +36,9 @@ pub fn duration(duration: Duration) -> String {
 
 /// The time between two moments as [`duration`] writes it; none when they are out of order.
 pub fn between(from: jiff::Timestamp, to: jiff::Timestamp) -> Option<String> {
-    Duration::try_from(to.duration_since(from)).ok().map(duration)
+    Duration::try_from(to.duration_since(from))
+        .ok()
+        .map(duration)
 }
 
 /// Foreign text as one plain line of at most `limit` characters: white space collapses to single
@@ -180,7 +182,9 @@ pub fn without_shas(text: &str) -> String {
 pub fn is_login(login: &str) -> bool {
     (1..=64).contains(&login.len())
         && !login.starts_with('-')
-        && login.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        && login
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 #[cfg(test)]
@@ -190,9 +194,18 @@ mod tests {
     #[test]
     fn durations_read_like_speech() {
         let table = [
-            (0, "under 1 s"), (840, "0.8 s"), (5_000, "5 s"), (9_940, "9.9 s"), (9_960, "10 s"), (12_400, "12 s"),
-            (60_000, "1 min"), (252_000, "4 min 12 s"), (2_280_000, "38 min"),
-            (3_600_000, "1 h"), (7_500_000, "2 h 05 min"), (93_900_000, "26 h 05 min"),
+            (0, "under 1 s"),
+            (840, "0.8 s"),
+            (5_000, "5 s"),
+            (9_940, "9.9 s"),
+            (9_960, "10 s"),
+            (12_400, "12 s"),
+            (60_000, "1 min"),
+            (252_000, "4 min 12 s"),
+            (2_280_000, "38 min"),
+            (3_600_000, "1 h"),
+            (7_500_000, "2 h 05 min"),
+            (93_900_000, "26 h 05 min"),
         ];
         for (milliseconds, words) in table {
             assert_eq!(duration(Duration::from_millis(milliseconds)), words);
@@ -230,10 +243,16 @@ mod tests {
     #[test]
     fn a_foreign_sentence_is_inert() {
         let table = [
-            ("needs `ExactSha` by @python/core", "needs `ExactSha` by @\u{200B}python/core"),
+            (
+                "needs `ExactSha` by @python/core",
+                "needs `ExactSha` by @\u{200B}python/core",
+            ),
             ("a `b", "a 'b"),
             ("`` `a``b`", "`a` `b`"),
-            ("![x](http://e.vil/y.png)", r"\!\[x\]\(http:\u{200B}//e.vil/y.png\)"),
+            (
+                "![x](http://e.vil/y.png)",
+                r"\!\[x\]\(http:\u{200B}//e.vil/y.png\)",
+            ),
             ("<img src=x>&#64;a", "&lt;img src=x&gt;&amp;#\u{200B}64;a"),
             ("# one #1 GH-7", "#\u{200B} one #\u{200B}1 G\u{200B}H-7"),
             ("a\n\n- b", "a - b"),
@@ -248,7 +267,10 @@ mod tests {
 
     #[test]
     fn nothing_that_looks_like_a_sha_is_left() {
-        assert_eq!(without_shas("x deadbee y abcdef 0123456789abcdef"), "x … y abcdef …");
+        assert_eq!(
+            without_shas("x deadbee y abcdef 0123456789abcdef"),
+            "x … y abcdef …"
+        );
     }
 
     #[test]

@@ -8,10 +8,7 @@ use kube::ResourceExt;
 
 use crate::{
     context::{Context, Telling, of_status},
-    report::{
-        desired::desired,
-        target::{Order, Sent, Target},
-    },
+    report::{Order, Sent, Target, desired},
 };
 
 /// Tells that a run waits or starts, with its place in the queue.

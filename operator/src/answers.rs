@@ -1,0 +1,110 @@
+//! Gives answers: what a person is told about an event that makes no build. Then the label comes
+//! off, so that it can be added again.
+
+use std::{sync::Arc, time::Duration};
+
+use crds::{Answer, AnswerStatus, TriggerKind};
+use kube::ResourceExt;
+
+use crate::{
+    build::has_object,
+    cache::version_of,
+    context::{Context, patch_status, trim},
+    queue::Next,
+    report::{LabelOutcome, Retry, TalkError, answer, settle_label},
+};
+
+/// Pause before another try where a person has to change something first.
+const SLOWLY: Duration = Duration::from_secs(300);
+
+/// Why an answer could not be given yet. It is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    /// GitHub.
+    #[error(transparent)]
+    Talk(#[from] TalkError),
+    /// The status of the answer.
+    #[error("the status of answer {name} could not be written: {source}")]
+    Write {
+        /// The answer.
+        name: String,
+        /// Why.
+        source: kube::Error,
+    },
+}
+
+/// Brings one answer further.
+///
+/// # Errors
+/// A call that may succeed soon.
+pub async fn reconcile(ctx: Arc<Context>, name: String) -> Result<Next, AnswerError> {
+    let Some(answer) = ctx.cache.answers.get(&name) else {
+        return Ok(Next::Wait);
+    };
+    let status = answer.status.clone().unwrap_or_default();
+    if status.given.is_some() && status.label_settled {
+        return Ok(Next::Wait);
+    }
+    match bring_further(&ctx, &answer, status).await {
+        Err(AnswerError::Talk(error)) => match error.retry() {
+            Retry::Soon => Err(error.into()),
+            Retry::After(wait) => Ok(Next::After(wait)),
+            Retry::Slowly | Retry::Never => {
+                tracing::warn!(answer = name, %error, "an answer could not be given; somebody has to look");
+                Ok(Next::After(SLOWLY))
+            }
+        },
+        done => done,
+    }
+}
+
+async fn bring_further(
+    ctx: &Context,
+    answer: &Answer,
+    status: AnswerStatus,
+) -> Result<Next, AnswerError> {
+    let Some(repo) = repo(ctx, answer) else {
+        let given = Some(answer::given::FAILED.to_owned());
+        write(ctx, answer, AnswerStatus { given, label_settled: true, ..status }).await?;
+        return Ok(Next::Wait);
+    };
+    let others = ctx.cache.answers.all();
+    let previous = answer::previous(answer, others.iter().map(Arc::as_ref));
+    let mut new = answer::give(&repo, answer, previous, true).await?;
+    if new != status {
+        // Before the label goes: the next labelling is compared with the time of this answer.
+        write(ctx, answer, new.clone()).await?;
+    }
+    let spec = &answer.spec;
+    let label = spec.trigger.label.as_ref().filter(|_| spec.trigger.kind == TriggerKind::Label);
+    if let Some(label) = label {
+        let handled = |event| has_object(ctx, &spec.repository.name, spec.number, &spec.trigger, event);
+        let outcome = settle_label(&repo, spec.number, label, handled).await?;
+        if let LabelOutcome::LeftFor(event) = outcome {
+            tracing::info!(answer = answer.name_any(), event, "the label was added again and stays for the gate");
+        }
+    }
+    new.label_settled = true;
+    write(ctx, answer, new).await?;
+    Ok(Next::Wait)
+}
+
+fn repo(ctx: &Context, answer: &Answer) -> Option<github::Repo> {
+    let repository = ctx.cache.repositories.get(&answer.spec.repository.name)?;
+    let connection = ctx.connections.get(&repository.spec.connection)?;
+    let (owner, name) = answer.spec.repository.full_name.split_once('/')?;
+    Some(connection.repo(owner, name))
+}
+
+async fn write(ctx: &Context, answer: &Answer, status: AnswerStatus) -> Result<(), AnswerError> {
+    ctx.metrics.wrote("answers");
+    let name = answer.name_any();
+    match patch_status(&ctx.api.answers, answer, serde_json::json!(status)).await {
+        Ok(written) => {
+            ctx.cache.answers.learn(&name, version_of(&written), trim(written));
+            Ok(())
+        }
+        Err(kube::Error::Api(error)) if error.is_not_found() || error.is_conflict() => Ok(()),
+        Err(source) => Err(AnswerError::Write { name, source }),
+    }
+}

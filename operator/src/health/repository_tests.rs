@@ -1,0 +1,248 @@
+//! Repositories that cannot be built, and what their conditions say.
+
+use serde_json::json;
+
+use super::*;
+
+fn repository(name: &str, second: i64) -> Repository {
+    let json = json!({
+        "apiVersion": "prbuild.dev/v1alpha1", "kind": "Repository",
+        "metadata": { "name": name, "creationTimestamp": format!("2026-01-01T00:00:{second:02}Z") },
+        "spec": { "owner": "o", "name": "n", "connection": "main", "labels": [{ "name": "test" }] },
+    });
+    serde_json::from_value(json).unwrap()
+}
+
+const NONE: &[Repository] = &[];
+
+fn builder(name: &str) -> Builder {
+    let json = json!({
+        "apiVersion": "prbuild.dev/v1alpha1", "kind": "Builder", "metadata": { "name": name },
+        "spec": { "displayName": name, "steps": [{ "run": "make" }] },
+    });
+    serde_json::from_value(json).unwrap()
+}
+
+fn info() -> RepositoryInfo {
+    serde_json::from_value(json!({ "id": 1, "full_name": "o/n" })).unwrap()
+}
+
+fn found(change: impl FnOnce(&mut RepositoryInfo)) -> Seen {
+    let mut info = info();
+    change(&mut info);
+    Seen::Found {
+        info: Box::new(info),
+        missing: Vec::new(),
+    }
+}
+
+fn now() -> Time {
+    Time(jiff::Timestamp::UNIX_EPOCH)
+}
+
+fn ready(status: &RepositoryStatus) -> (bool, String, String) {
+    let ready = condition::find(&status.conditions, condition::kind::READY).unwrap();
+    (
+        ready.status == "True",
+        ready.reason.clone(),
+        ready.message.clone(),
+    )
+}
+
+#[test]
+fn a_repository_that_can_be_built_is_ready_and_its_id_is_recorded() {
+    let mut repository = repository("n", 1);
+    let change = check(&repository, &found(|_| {}), NONE, &[builder("a")], &now()).unwrap();
+    assert_eq!(
+        (change.status.id, change.status.full_name.as_deref()),
+        (Some(1), Some("o/n"))
+    );
+    assert_eq!(ready(&change.status).1, "Valid");
+    repository.status = Some(change.status);
+    assert_eq!(
+        check(&repository, &found(|_| {}), NONE, &[builder("a")], &now()),
+        None,
+        "written once"
+    );
+}
+
+#[test]
+fn what_keeps_a_repository_from_being_built_is_named() {
+    let call = || "GET /repos/o/n".to_owned();
+    let forbidden = GithubError::Forbidden {
+        call: call(),
+        message: "Resource not accessible".into(),
+    };
+    let missing = Seen::Found {
+        info: Box::new(info()),
+        missing: vec!["statuses: write".to_owned()],
+    };
+    let table = [
+        (Seen::NoConnection, "NoConnection", "`main`"),
+        (found(|info| info.private = true), "Private", "private"),
+        (found(|info| info.archived = true), "Archived", "archived"),
+        (missing, "PermissionMissing", "statuses: write"),
+        (
+            Seen::Failed(GithubError::NotFound { call: call() }),
+            "NotFound",
+            "`o/n`",
+        ),
+        (
+            Seen::Failed(GithubError::Unauthorized { call: call() }),
+            "CredentialRefused",
+            "renew",
+        ),
+        (
+            Seen::Failed(forbidden),
+            "PermissionMissing",
+            "Resource not accessible",
+        ),
+        (
+            Seen::Failed(GithubError::Unavailable {
+                call: call(),
+                reason: "502".into(),
+            }),
+            "GitHubUnreachable",
+            "502",
+        ),
+    ];
+    for (seen, reason, words) in table {
+        let change = check(&repository("n", 1), &seen, NONE, &[builder("a")], &now()).unwrap();
+        let (holds, found, message) = ready(&change.status);
+        assert!(!holds && found == reason, "{found}: {message}");
+        assert!(message.contains(words), "{message}");
+        assert_eq!(
+            change.status.id, None,
+            "{reason}: nothing is recorded of what is not usable"
+        );
+        assert!(
+            change
+                .news
+                .iter()
+                .any(|news| news.warning && news.reason == reason)
+        );
+    }
+}
+
+#[test]
+fn another_repository_under_the_same_name_is_refused_and_the_id_stays() {
+    let mut repository = repository("n", 1);
+    repository.status = Some(RepositoryStatus {
+        id: Some(1),
+        ..RepositoryStatus::default()
+    });
+    let change = check(
+        &repository,
+        &found(|info| info.id = 2),
+        NONE,
+        &[builder("a")],
+        &now(),
+    )
+    .unwrap();
+    assert_eq!(ready(&change.status).1, "Replaced");
+    assert_eq!(change.status.id, Some(1));
+}
+
+#[test]
+fn of_two_that_stand_for_one_repository_the_older_wins() {
+    let (mut old, mut young) = (repository("z", 1), repository("a", 2));
+    for repository in [&mut old, &mut young] {
+        repository.status = Some(RepositoryStatus {
+            id: Some(1),
+            ..RepositoryStatus::default()
+        });
+    }
+    let all = [old.clone(), young.clone()];
+    let change = check(&old, &found(|_| {}), &all, &[builder("a")], &now()).unwrap();
+    assert!(ready(&change.status).0);
+    let change = check(&young, &found(|_| {}), &all, &[builder("a")], &now()).unwrap();
+    let (_, reason, message) = ready(&change.status);
+    assert!(
+        reason == "Duplicate" && message.contains("`z`"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_github_that_is_away_changes_nothing_that_was_known() {
+    let mut repository = repository("n", 1);
+    let change = check(&repository, &found(|_| {}), NONE, &[builder("a")], &now()).unwrap();
+    repository.status = Some(change.status);
+    let away = GithubError::Unavailable {
+        call: "GET /".into(),
+        reason: "502".into(),
+    };
+    assert_eq!(
+        check(
+            &repository,
+            &Seen::Failed(away),
+            NONE,
+            &[builder("a")],
+            &now()
+        ),
+        None
+    );
+}
+
+#[test]
+fn a_label_that_selects_nothing_says_why() {
+    let rule = |change: fn(&mut LabelRule)| {
+        let mut rule = repository("n", 1).spec.labels[0].clone();
+        change(&mut rule);
+        rule
+    };
+    let mut unstable = builder("u");
+    unstable.spec.flavours = vec!["slow".to_owned()];
+    unstable.spec.stability = Stability::Unstable;
+    let builders = [builder("a"), unstable];
+    let table = [
+        (
+            rule(|rule| rule.flavour = "refleak".into()),
+            "none has the flavour `refleak`",
+        ),
+        (
+            rule(|rule| rule.tags = vec!["arm".into()]),
+            "has one of the tags `arm`",
+        ),
+        (
+            rule(|rule| rule.builders = vec!["b".into()]),
+            "is called `b`",
+        ),
+        (rule(|rule| rule.flavour = "slow".into()), "unstable"),
+    ];
+    for (rule, words) in table {
+        let mut repository = repository("n", 1);
+        repository.spec.labels = vec![rule];
+        let change = check(&repository, &found(|_| {}), NONE, &builders, &now()).unwrap();
+        let (holds, reason, message) = ready(&change.status);
+        assert!(
+            !holds && reason == "ImpossibleSelector" && message.contains(words),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn one_impossible_label_does_not_stop_the_others() {
+    let mut repository = repository("n", 1);
+    let mut impossible = repository.spec.labels[0].clone();
+    impossible.name = "other".to_owned();
+    impossible.flavour = "none".to_owned();
+    repository.spec.labels.push(impossible);
+    let change = check(&repository, &found(|_| {}), NONE, &[builder("a")], &now()).unwrap();
+    assert!(ready(&change.status).0);
+    let labels = condition::find(&change.status.conditions, LABELS_SELECT).unwrap();
+    assert!(
+        labels.status == "False" && labels.message.contains("`other`"),
+        "{labels:?}"
+    );
+}
+
+#[test]
+fn a_repository_that_was_renamed_says_so_and_works() {
+    let seen = found(|info| info.full_name = "p/m".to_owned());
+    let change = check(&repository("n", 1), &seen, NONE, &[builder("a")], &now()).unwrap();
+    let (holds, _, message) = ready(&change.status);
+    assert!(holds && message.contains("`p/m`"), "{message}");
+    assert_eq!(change.status.full_name.as_deref(), Some("p/m"));
+}

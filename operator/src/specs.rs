@@ -1,0 +1,91 @@
+//! Writes down what is wrong with a Repository or a Builder. What that is, [`health`](crate::health)
+//! decides.
+
+use std::{sync::Arc, time::Duration};
+
+use kube::{Resource, ResourceExt, runtime::events::EventType};
+
+use crate::{
+    cache::{Cache, version_of},
+    context::{Context, now, patch_status, trim},
+    health::{self, Change},
+    queue::Next,
+};
+
+/// How often GitHub is asked about a repository that is fine.
+const LOOK_EVERY: Duration = Duration::from_secs(600);
+/// How often it is asked about one that is not.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// The status of a Repository or Builder could not be written. It is tried again.
+#[derive(Debug, thiserror::Error)]
+#[error("the status of {name} could not be written: {source}")]
+pub struct SpecError {
+    name: String,
+    source: kube::Error,
+}
+
+/// Looks a Repository over, on GitHub too.
+///
+/// # Errors
+/// The API server did not take the status.
+pub async fn repository(ctx: Arc<Context>, name: String) -> Result<Next, SpecError> {
+    let Some(repository) = ctx.cache.repositories.get(&name) else {
+        return Ok(Next::Wait);
+    };
+    let seen = health::repository::look(&ctx.connections, &repository).await;
+    let (others, builders) = (ctx.cache.repositories.all(), ctx.cache.builders.all());
+    let change = health::repository::check(&repository, &seen, &others, &builders, &now());
+    let conditions = |status: &crds::RepositoryStatus| {
+        crds::condition::is_true(&status.conditions, crds::condition::kind::READY)
+    };
+    let ready = match &change {
+        Some(change) => conditions(&change.status),
+        None => repository.status.as_ref().is_some_and(conditions),
+    };
+    write(&ctx, &ctx.api.repositories, &ctx.cache.repositories, &repository, change).await?;
+    Ok(Next::After(if ready { LOOK_EVERY } else { LOOK_AGAIN }))
+}
+
+/// Looks a Builder over.
+///
+/// # Errors
+/// The API server did not take the status.
+pub async fn builder(ctx: Arc<Context>, name: String) -> Result<Next, SpecError> {
+    let Some(builder) = ctx.cache.builders.get(&name) else {
+        return Ok(Next::Wait);
+    };
+    let others = ctx.cache.builders.all();
+    let mut change = health::builder::check(&builder, &others, &now());
+    if let Some(change) = &mut change {
+        // The ledger has a writer of its own.
+        change.status.running.clear();
+    }
+    write(&ctx, &ctx.api.builders, &ctx.cache.builders, &builder, change).await?;
+    Ok(Next::Wait)
+}
+
+async fn write<K, S>(
+    ctx: &Context,
+    api: &kube::Api<K>,
+    cache: &Cache<K>,
+    object: &K,
+    change: Option<Change<S>>,
+) -> Result<(), SpecError>
+where
+    K: Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+    S: serde::Serialize,
+{
+    let Some(change) = change else { return Ok(()) };
+    let name = object.name_any();
+    match patch_status(api, object, serde_json::json!(change.status)).await {
+        Ok(written) => cache.learn(&name, version_of(&written), trim(written)),
+        Err(kube::Error::Api(error)) if error.is_not_found() || error.is_conflict() => return Ok(()),
+        Err(source) => return Err(SpecError { name, source }),
+    }
+    for news in change.news {
+        let kind = if news.warning { EventType::Warning } else { EventType::Normal };
+        ctx.event(object, kind, news.reason, news.note).await;
+    }
+    Ok(())
+}

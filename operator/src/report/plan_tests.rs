@@ -337,7 +337,7 @@ fn after_a_limit_the_pace_is_a_request_a_second_and_then_recovers() {
     }
     story.wait();
     let mut starts = Vec::new();
-    for _ in 0..100 {
+    for _ in 0..150 {
         let sends = story.sends();
         for (target, _) in &sends {
             starts.push(story.now.get());
@@ -348,7 +348,8 @@ fn after_a_limit_the_pace_is_a_request_a_second_and_then_recovers() {
         }
     }
     assert!(starts[1] - starts[0] > Duration::from_millis(500));
-    assert_eq!(starts[99] - starts[98], Duration::ZERO, "full speed again");
+    let last = starts.len() - 1;
+    assert_eq!(starts[last], starts[last - 1], "full speed again");
 }
 
 #[test]

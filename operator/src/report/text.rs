@@ -248,7 +248,7 @@ mod tests {
                 "needs `ExactSha` by @\u{200B}python/core",
             ),
             ("a `b", "a 'b"),
-            ("`` `a``b`", "`a` `b`"),
+            ("`` `a``b`", " `a` `b`"),
             (
                 "![x](http://e.vil/y.png)",
                 r"\!\[x\]\(http:\u{200B}//e.vil/y.png\)",

@@ -144,7 +144,7 @@ impl Wire<'_> {
             "name": name,
             "color": "ededed",
             "default": false,
-            "description": null,
+            "description": "",
         })
     }
 

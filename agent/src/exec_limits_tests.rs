@@ -254,3 +254,22 @@ fn a_reader_of_the_log_that_stands_still_does_not_stop_the_clocks() {
     std::io::Read::read_to_end(&mut reader, &mut text).unwrap();
     assert!(text.len() <= 1 << 20, "more than a pipe was held back");
 }
+
+#[test]
+fn limits_beyond_reason_are_no_panic() {
+    let mut bench = Bench::new();
+    let endless = Step {
+        timeout_minutes: Some(f64::MAX),
+        ..step("true")
+    };
+    let timeouts = Timeouts {
+        run_seconds: i64::MAX,
+        no_output_seconds: i64::MAX,
+        ..Timeouts::default()
+    };
+    let report = bench.run(Recipe {
+        timeouts,
+        ..recipe(vec![endless])
+    });
+    assert_eq!(report.verdict, Verdict::Passed);
+}

@@ -4,7 +4,7 @@
 //! `prbuild-agent exec` runs beside that code, under the same user: it keeps time, kills what the
 //! code leaves behind, and carries the code's own claim out. Neither knows Kubernetes or GitHub's API.
 //!
-//! Pure: [`plan`] (which step runs, what its end means), [`env`] (what a step sees), [`envfile`]
+//! Pure: [`plan`] (which step runs, what its end means), [`mod@env`] (what a step sees), [`envfile`]
 //! (`GITHUB_ENV`), [`source`] (is this a commit we may fetch). Everything that the operating system
 //! does differently elsewhere is in [`os`].
 

@@ -289,7 +289,7 @@ impl Repo {
     }
 
     /// `/repos/owner/name` + rest.
-    pub(crate) fn path(&self, rest: impl fmt::Display) -> String {
+    pub(crate) fn path(&self, rest: &str) -> String {
         let (owner, name) = (segment(&self.owner), segment(&self.name));
         format!("/repos/{owner}/{name}{rest}")
     }

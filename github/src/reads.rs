@@ -65,7 +65,7 @@ impl Repo {
     /// # Errors
     /// [`GithubError::NotFound`] for an issue or nothing.
     pub async fn pull_request(&self, n: i64) -> Result<Dated<PullRequest>, GithubError> {
-        self.get(&self.path(format_args!("/pulls/{n}"))).await
+        self.get(&self.path(&format!("/pulls/{n}"))).await
     }
 
     /// The newest events of a pull request: those of the last two pages. One request, or two
@@ -74,11 +74,8 @@ impl Repo {
     /// # Errors
     /// As any call.
     pub async fn label_events(&self, n: i64) -> Result<Dated<LabelEvents>, GithubError> {
-        let path = |page: i64| {
-            self.path(format_args!(
-                "/issues/{n}/events?per_page={PAGE}&page={page}"
-            ))
-        };
+        let path =
+            |page: i64| self.path(&format!("/issues/{n}/events?per_page={PAGE}&page={page}"));
         let first = self.call(Method::GET, &path(1), Extras::default()).await?;
         let last = first.last_page.unwrap_or(1);
         if last <= 1 {
@@ -115,7 +112,7 @@ impl Repo {
     /// [`GithubError::NotFound`] for an account that does not exist.
     pub async fn permission(&self, login: &str) -> Result<Dated<Collaborator>, GithubError> {
         let login = segment(login);
-        self.get(&self.path(format_args!("/collaborators/{login}/permission")))
+        self.get(&self.path(&format!("/collaborators/{login}/permission")))
             .await
     }
 
@@ -195,7 +192,7 @@ impl Repo {
     /// # Errors
     /// As any call.
     pub async fn reviews(&self, n: i64) -> Result<Dated<Vec<Review>>, GithubError> {
-        self.all(&self.path(format_args!("/pulls/{n}/reviews?per_page={PAGE}")))
+        self.all(&self.path(&format!("/pulls/{n}/reviews?per_page={PAGE}")))
             .await
     }
 
@@ -208,7 +205,7 @@ impl Repo {
         etag: Option<&str>,
         page: i64,
     ) -> Result<Dated<Listing<PullRequest>>, GithubError> {
-        let path = self.path(format_args!(
+        let path = self.path(&format!(
             "/pulls?state=open&sort=updated&direction=desc&per_page={PAGE}&page={page}"
         ));
         let extras = Extras {
@@ -234,7 +231,7 @@ impl Repo {
     /// # Errors
     /// [`GithubError::NotFound`] when it was deleted.
     pub async fn comment(&self, id: i64) -> Result<Dated<Comment>, GithubError> {
-        self.get(&self.path(format_args!("/issues/comments/{id}")))
+        self.get(&self.path(&format!("/issues/comments/{id}")))
             .await
     }
 
@@ -248,7 +245,7 @@ impl Repo {
         since: Timestamp,
     ) -> Result<Vec<Comment>, GithubError> {
         let since = segment(&since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
-        let path = self.path(format_args!(
+        let path = self.path(&format!(
             "/issues/{n}/comments?since={since}&per_page={PAGE}"
         ));
         Ok(self.all(&path).await?.value)

@@ -135,15 +135,55 @@ pub struct IssueEvent {
 
 /// A person's right on a repository.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(from = "WireCollaborator")]
 pub struct Collaborator {
     /// `admin`, `write`, `read`, `none`: maintain counts as write, triage as read.
-    #[serde(default)]
     pub permission: String,
     /// The role itself, custom roles by their name.
-    #[serde(default)]
     pub role_name: Option<String>,
     /// Whose right it is. A login may have changed hands; the id tells.
     pub user: Option<User>,
+    /// Whether that person may push, where GitHub says so once more.
+    pub push: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct WireCollaborator {
+    #[serde(default)]
+    permission: String,
+    #[serde(default)]
+    role_name: Option<String>,
+    #[serde(default)]
+    user: Option<WireCollaboratorUser>,
+}
+
+#[derive(Deserialize)]
+struct WireCollaboratorUser {
+    #[serde(flatten)]
+    user: User,
+    #[serde(default)]
+    permissions: Option<WirePermissions>,
+}
+
+#[derive(Deserialize)]
+struct WirePermissions {
+    #[serde(default)]
+    push: Option<bool>,
+}
+
+impl From<WireCollaborator> for Collaborator {
+    fn from(wire: WireCollaborator) -> Self {
+        let (user, permissions) = match wire.user {
+            Some(found) => (Some(found.user), found.permissions),
+            None => (None, None),
+        };
+        Self {
+            permission: wire.permission,
+            role_name: wire.role_name,
+            user,
+            push: permissions.and_then(|permissions| permissions.push),
+        }
+    }
 }
 
 /// A movement of a branch.

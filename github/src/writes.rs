@@ -86,7 +86,7 @@ impl Repo {
         if let Some(url) = target_url {
             body["target_url"] = url.into();
         }
-        let path = self.path(format_args!("/statuses/{}", segment(sha)));
+        let path = self.path(&format!("/statuses/{}", segment(sha)));
         self.write(Method::POST, &path, Some(body)).await
     }
 
@@ -95,7 +95,7 @@ impl Repo {
     /// # Errors
     /// As any call.
     pub async fn create_comment(&self, n: i64, body: &str) -> Result<Dated<Comment>, GithubError> {
-        let path = self.path(format_args!("/issues/{n}/comments"));
+        let path = self.path(&format!("/issues/{n}/comments"));
         self.written(Method::POST, &path, json!({ "body": body }))
             .await
     }
@@ -105,7 +105,7 @@ impl Repo {
     /// # Errors
     /// [`GithubError::NotFound`] when it was deleted.
     pub async fn update_comment(&self, id: i64, body: &str) -> Result<Dated<Comment>, GithubError> {
-        let path = self.path(format_args!("/issues/comments/{id}"));
+        let path = self.path(&format!("/issues/comments/{id}"));
         self.written(Method::PATCH, &path, json!({ "body": body }))
             .await
     }
@@ -115,7 +115,7 @@ impl Repo {
     /// # Errors
     /// As any call.
     pub async fn delete_comment(&self, id: i64) -> Result<(), GithubError> {
-        let path = self.path(format_args!("/issues/comments/{id}"));
+        let path = self.path(&format!("/issues/comments/{id}"));
         self.write(Method::DELETE, &path, None)
             .await
             .or_else(gone_is_fine)
@@ -130,7 +130,7 @@ impl Repo {
         comment_id: i64,
         content: Reaction,
     ) -> Result<(), GithubError> {
-        let path = self.path(format_args!("/issues/comments/{comment_id}/reactions"));
+        let path = self.path(&format!("/issues/comments/{comment_id}/reactions"));
         let body = json!({ "content": content.word() });
         self.write(Method::POST, &path, Some(body)).await
     }
@@ -140,7 +140,7 @@ impl Repo {
     /// # Errors
     /// As any call.
     pub async fn remove_label(&self, n: i64, label: &str) -> Result<(), GithubError> {
-        let path = self.path(format_args!("/issues/{n}/labels/{}", segment(label)));
+        let path = self.path(&format!("/issues/{n}/labels/{}", segment(label)));
         self.write(Method::DELETE, &path, None)
             .await
             .or_else(gone_is_fine)

@@ -1,1 +1,21 @@
-//! Placeholder.
+//! From a delivery to a PrBuild.
+//!
+//! `Delivery → Verified → Request → Authorized → PrBuild`, or `Refused → Answer`. The types are the
+//! only way through: only [`signature`] makes a `Verified`, only [`gate`] makes an `Authorized`. A
+//! delivery is a hint, GitHub's API is the truth, and what no delivery told of is found by the [`sweep`].
+
+pub mod cache;
+pub mod command;
+pub mod event;
+pub mod gate;
+pub mod handle;
+pub mod health;
+pub mod lease;
+pub mod metrics;
+pub mod receive;
+pub mod request;
+pub mod resolve;
+pub mod server;
+pub mod signature;
+pub mod submit;
+pub mod sweep;

@@ -1,2 +1,176 @@
-//! Placeholder.
-fn main() {}
+//! `prbuild-webhook`: wiring only.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use clap::Parser;
+use github::{Access, Connections};
+use kube::{Api, Client};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use webhook::cache::Cache;
+use webhook::gate::Gate;
+use webhook::handle::App;
+use webhook::health::Health;
+use webhook::lease::Holder;
+use webhook::metrics::Metrics;
+use webhook::receive::Entrance;
+use webhook::submit::Submit;
+use webhook::{cache, server, sweep};
+
+/// Turns labels on pull requests into PrBuilds.
+#[derive(Parser)]
+#[command(name = "prbuild-webhook", version)]
+struct Args {
+    /// Namespace of PrBuild's objects.
+    #[arg(long)]
+    namespace: String,
+    /// Directory with one subdirectory a connection.
+    #[arg(long)]
+    connections: PathBuf,
+    /// Where GitHub's deliveries arrive, as `/webhook`.
+    #[arg(long, default_value = "0.0.0.0:8080")]
+    listen: SocketAddr,
+    /// Where `/healthz`, `/readyz` and `/metrics` are. Not for the outside.
+    #[arg(long, default_value = "127.0.0.1:9090")]
+    metrics: SocketAddr,
+    /// Do not look for labels that no delivery told of.
+    #[arg(long)]
+    no_sweep: bool,
+    /// Seconds between two looks at a repository.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    sweep_seconds: u64,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    github::install_tls_provider();
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| "info,kube_runtime=warn,kube_client=warn".into());
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_writer(std::io::stderr)
+        .with_env_filter(filter)
+        .init();
+    match run(Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error, "cannot start");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> Result<(), String> {
+    let stop = CancellationToken::new();
+    let connections =
+        Connections::load(&args.connections, Access::Read).map_err(|error| error.to_string())?;
+    connections.spawn_reload(stop.clone());
+    let client = Client::try_default()
+        .await
+        .map_err(|error| format!("no way to the API server: {error}"))?;
+    let deliveries = listener(args.listen).await?;
+    let inner = listener(args.metrics).await?;
+
+    let metrics = Arc::new(Metrics::default());
+    let health = Arc::new(Health {
+        metrics: metrics.clone(),
+        ready: AtomicBool::new(false),
+    });
+    let answer = health.clone();
+    let respond = move |request| std::future::ready(answer.respond(&request));
+    let inner = tokio::spawn(server::serve(inner, respond, stop.clone()));
+    tokio::spawn(stop_on_signal(stop.clone()));
+
+    let cache = Cache::start(&client, &args.namespace, &stop);
+    tokio::select! {
+        () = cache.ready() => {}
+        () = stop.cancelled() => return Ok(()),
+    }
+    let answered = cache.clone();
+    let app = Arc::new(App {
+        connections,
+        gate: Gate::new(
+            Api::namespaced(client.clone(), &args.namespace),
+            move |name| answered.is_answered(name),
+        ),
+        submit: Submit::new(&client, &args.namespace),
+        metrics,
+        cache,
+    });
+    tokio::spawn(keep_warm(app.clone(), stop.clone()));
+    let sweeping = (!args.no_sweep).then(|| {
+        let holder = Holder::new(&client, &args.namespace, identity());
+        let every = Duration::from_secs(args.sweep_seconds);
+        tokio::spawn(sweep::run(app.clone(), holder, every, stop.clone()))
+    });
+    health.ready.store(true, Ordering::Release);
+    let address = deliveries.local_addr().map_err(|error| error.to_string())?;
+    tracing::info!("listening on {address}");
+
+    let entrance = Arc::new(Entrance::new(app));
+    let respond = move |request| {
+        let entrance = entrance.clone();
+        async move { entrance.respond(request).await }
+    };
+    server::serve(deliveries, respond, stop.clone()).await;
+    if let Some(sweeping) = sweeping {
+        let _ = sweeping.await;
+    }
+    let _ = inner.await;
+    Ok(())
+}
+
+async fn listener(address: SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("cannot listen on {address}: {error}"))
+}
+
+/// Fetches installation tokens before they are needed, so that no delivery waits for one.
+async fn keep_warm(app: Arc<App>, stop: CancellationToken) {
+    loop {
+        for repository in app.cache.repositories() {
+            let spec = &repository.spec;
+            let connection = app.connections.get(&spec.connection);
+            if let Some(connection) = connection.filter(|_| cache::is_ready(&repository))
+                && let Err(error) = connection.repo(&spec.owner, &spec.name).warm_up().await
+            {
+                tracing::warn!(%error, "no token yet");
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(60)) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// A name that no other replica has.
+fn identity() -> String {
+    let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "webhook".to_owned());
+    let started = std::time::SystemTime::UNIX_EPOCH
+        .elapsed()
+        .unwrap_or_default();
+    format!("{host}-{}-{}", std::process::id(), started.as_millis())
+}
+
+async fn stop_on_signal(stop: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        return;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    stop.cancel();
+}

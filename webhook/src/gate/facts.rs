@@ -1,0 +1,142 @@
+//! What the gate knows about a request. Every fact is optional: what is missing is asked for when
+//! the verdict turns on it.
+
+use std::collections::HashMap;
+
+use crds::{AnswerReason, Movement};
+use jiff::Timestamp;
+
+use super::people::Right;
+
+/// What is known.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Facts {
+    /// GitHub's clock, by the newest answer.
+    pub now: Option<Timestamp>,
+    /// The pull request as it is now.
+    pub pull: Option<github::PullRequest>,
+    /// The newest events of the pull request.
+    pub events: Option<github::LabelEvents>,
+    /// Times that the events were asked for.
+    pub events_asked: u32,
+    /// The comment with the command, as it is now.
+    pub comment: Option<github::Comment>,
+    /// Rights by numeric user id. An id that stands here with nothing has no right.
+    pub rights: HashMap<i64, Right>,
+    /// Whether the person of this login is an active member of the team that the repository asks for.
+    pub team: Option<(String, bool)>,
+    /// The movements of a branch, by whose repository and which branch.
+    pub movements: Option<Seen>,
+    /// The same, asked without a credential.
+    pub anonymous: Option<Seen>,
+    /// All reviews.
+    pub reviews: Option<Vec<github::Review>>,
+    /// The test merge.
+    pub merge: Option<github::TestMerge>,
+    /// Times that the test merge was asked for.
+    pub merge_asked: u32,
+    /// What was refused on this pull request before.
+    pub refusals: Option<Vec<Refusal>>,
+    /// An Answer stands for this event already.
+    pub answered: Option<(String, bool)>,
+}
+
+impl Facts {
+    /// Takes over GitHub's clock.
+    pub fn seen_at(&mut self, date: Timestamp) {
+        self.now = self.now.max(Some(date));
+    }
+}
+
+/// The movements of one branch.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Seen {
+    /// `owner/name` and branch that were asked about.
+    pub of: (String, String),
+    /// What GitHub said; empty where it would not say.
+    pub list: MovementList,
+}
+
+/// Movements, newest first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct MovementList {
+    pub entries: Vec<Entry>,
+    /// The page was full: older ones may be missing.
+    pub full: bool,
+}
+
+/// One movement.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Entry {
+    pub after: String,
+    pub at: Timestamp,
+    pub by: Option<github::User>,
+}
+
+/// Something that was refused before.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Refusal {
+    pub reason: AnswerReason,
+    /// Who was refused.
+    pub user: i64,
+    /// When the answer was given, by GitHub's clock.
+    pub given_at: Timestamp,
+    /// The movement that it was about.
+    pub movement: Movement,
+}
+
+/// Something that the verdict turns on and that is not known.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Question {
+    Pull,
+    Events,
+    Comment,
+    Answered(String),
+    Right(Vec<github::User>),
+    Team {
+        organization: String,
+        slug: String,
+        login: String,
+    },
+    Movements {
+        full_name: String,
+        branch: String,
+    },
+    Anonymous {
+        full_name: String,
+        branch: String,
+    },
+    Reviews,
+    Refusals,
+    Merge,
+    /// The test merge again: GitHub is computing it.
+    MergeAgain,
+    /// The events again: the newest is not there yet.
+    EventsAgain,
+}
+
+impl Question {
+    /// Whether GitHub may need a moment before the answer is another one.
+    pub fn is_computed(&self) -> bool {
+        matches!(self, Self::MergeAgain | Self::EventsAgain)
+    }
+
+    /// What is not known, for the log.
+    pub fn why(&self) -> String {
+        match self {
+            Self::Pull => "the pull request",
+            Self::Events => "its events",
+            Self::EventsAgain => "the label event is not in the timeline yet",
+            Self::Comment => "the comment",
+            Self::Answered(_) => "whether it was answered before",
+            Self::Right(_) => "a person's permission",
+            Self::Team { .. } => "the team membership",
+            Self::Movements { .. } | Self::Anonymous { .. } => "the movements of the head",
+            Self::Reviews => "the reviews",
+            Self::Refusals => "earlier refusals",
+            Self::Merge => "the test merge",
+            Self::MergeAgain => "GitHub has not computed the test merge yet",
+        }
+        .to_owned()
+    }
+}

@@ -1,0 +1,312 @@
+//! The gate's I/O: everything that is likely to be needed at once, by the hints of the delivery, and
+//! then what the verdict still asks for. A hint that is wrong costs a second request, never a wrong fact.
+
+use std::sync::Arc;
+
+use crds::{Answer, Builder, Checkout, Evidence};
+use futures::FutureExt;
+use futures::future::{BoxFuture, join_all};
+use github::{Dated, GithubError, Repo};
+use kube::Api;
+use kube::api::ListParams;
+
+use super::facts::{Entry, Facts, MovementList, Question, Refusal, Seen};
+use super::people::{Right, RightCache};
+use crate::request::{Ask, Request};
+use crate::resolve;
+
+/// What facts are fetched with.
+pub(crate) struct Fetch<'a> {
+    pub request: &'a Request,
+    pub repo: &'a Repo,
+    pub rights: &'a RightCache,
+    pub answers: &'a Api<Answer>,
+    pub is_answered: &'a (dyn Fn(&str) -> bool + Send + Sync),
+}
+
+/// Why a fact is not to be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FetchError {
+    #[error(transparent)]
+    Github(#[from] GithubError),
+    #[error("the API server: {0}")]
+    Kube(#[from] kube::Error),
+}
+
+/// A fact on its way into [`Facts`].
+type Fact = Box<dyn FnOnce(&mut Facts) + Send>;
+
+impl Fetch<'_> {
+    /// Everything that is likely to be needed, at once. What fails is left out: the verdict asks for
+    /// it again if it turns on it.
+    pub async fn everything(&self, builders: &[Arc<Builder>]) -> Facts {
+        let mut facts = Facts::default();
+        let questions = self.likely(builders);
+        let answers = join_all(questions.into_iter().map(|question| self.fact(question))).await;
+        for fact in answers.into_iter().flatten() {
+            fact(&mut facts);
+        }
+        facts
+    }
+
+    /// Answers one question.
+    pub async fn answer(&self, facts: &mut Facts, question: Question) -> Result<(), FetchError> {
+        let fact = self.fact(question).await?;
+        fact(facts);
+        Ok(())
+    }
+
+    fn likely(&self, builders: &[Arc<Builder>]) -> Vec<Question> {
+        let mut questions = vec![Question::Pull];
+        let spec = &self.request.repository.spec;
+        if spec.checkout == Checkout::Merge {
+            questions.push(Question::Merge);
+        }
+        let wanted = match &self.request.ask {
+            Ask::Label { rule, .. } => {
+                questions.push(Question::Events);
+                resolve::evidence_wanted(&[rule], builders)
+            }
+            Ask::Command { .. } => {
+                questions.push(Question::Comment);
+                resolve::evidence_wanted(&spec.labels.iter().collect::<Vec<_>>(), builders)
+            }
+        };
+        if wanted > Evidence::Label {
+            questions.push(Question::Reviews);
+        }
+        let Some(told) = &self.request.told else {
+            return questions;
+        };
+        questions.push(Question::Right(vec![told.sender.clone()]));
+        if let Some((organization, slug)) = spec
+            .authorization
+            .team
+            .as_ref()
+            .and_then(|team| team.split_once('/'))
+        {
+            questions.push(Question::Team {
+                organization: organization.to_owned(),
+                slug: slug.to_owned(),
+                login: told.sender.login.clone(),
+            });
+        }
+        if let Some((full_name, branch)) = told.head.clone() {
+            questions.push(Question::Movements { full_name, branch });
+        }
+        questions
+    }
+
+    fn fact(&self, question: Question) -> BoxFuture<'_, Result<Fact, FetchError>> {
+        let n = self.request.number;
+        match question {
+            Question::Pull => async move {
+                let found = self.repo.pull_request(n).await?;
+                Ok(dated(found, |facts, pull| facts.pull = Some(pull)))
+            }
+            .boxed(),
+            Question::Events | Question::EventsAgain => async move {
+                // The label that is looked for may have been set after the pull request was read.
+                let found = self.repo.label_events(n).await?;
+                Ok(dated(found, |facts, events| {
+                    facts.events = Some(events);
+                    facts.events_asked += 1;
+                }))
+            }
+            .boxed(),
+            Question::Comment => self.comment().boxed(),
+            Question::Answered(name) => {
+                let answered = (self.is_answered)(&name);
+                async move { Ok(fact(move |facts| facts.answered = Some((name, answered)))) }
+                    .boxed()
+            }
+            Question::Right(users) => self.rights_of(users).boxed(),
+            Question::Team {
+                organization,
+                slug,
+                login,
+            } => self.team(organization, slug, login).boxed(),
+            Question::Movements { full_name, branch } => {
+                self.movements(full_name, branch, false).boxed()
+            }
+            Question::Anonymous { full_name, branch } => {
+                self.movements(full_name, branch, true).boxed()
+            }
+            Question::Reviews => async move {
+                let found = self.repo.reviews(n).await?;
+                Ok(dated(found, |facts, reviews| facts.reviews = Some(reviews)))
+            }
+            .boxed(),
+            Question::Refusals => self.refusals().boxed(),
+            Question::Merge | Question::MergeAgain => async move {
+                let found = self.repo.test_merge(n).await?;
+                Ok(dated(found, |facts, merge| {
+                    facts.merge = Some(merge);
+                    facts.merge_asked += 1;
+                }))
+            }
+            .boxed(),
+        }
+    }
+
+    async fn comment(&self) -> Result<Fact, FetchError> {
+        let Ask::Command { comment, .. } = &self.request.ask else {
+            return Ok(fact(|_| {}));
+        };
+        let found = self.repo.comment(*comment).await?;
+        Ok(dated(found, |facts, comment| facts.comment = Some(comment)))
+    }
+
+    async fn rights_of(&self, users: Vec<github::User>) -> Result<Fact, FetchError> {
+        let all = join_all(users.iter().map(|user| self.right_of(user))).await;
+        let mut found = Vec::new();
+        let mut newest = None;
+        for result in all {
+            let (id, right, date) = result?;
+            newest = newest.max(date);
+            found.push((id, right));
+        }
+        Ok(fact(move |facts| {
+            if let Some(date) = newest {
+                facts.seen_at(date);
+            }
+            facts.rights.extend(found);
+        }))
+    }
+
+    /// The right of one person, by id. A login that belongs to another id now gives no right.
+    async fn right_of(
+        &self,
+        user: &github::User,
+    ) -> Result<(i64, Right, Option<jiff::Timestamp>), FetchError> {
+        let repository = self.request.repository_id;
+        if let Some(right) = self.rights.get(repository, user.id) {
+            return Ok((user.id, right, None));
+        }
+        let found = self.repo.permission(&user.login).await?;
+        let same = found.value.user.as_ref().map(|found| found.id) == Some(user.id);
+        let right = match same {
+            true => Right::from(found.value),
+            false => Right::default(),
+        };
+        self.rights.keep(repository, user.id, &right);
+        Ok((user.id, right, Some(found.date)))
+    }
+
+    async fn team(
+        &self,
+        organization: String,
+        slug: String,
+        login: String,
+    ) -> Result<Fact, FetchError> {
+        let member = match self
+            .repo
+            .team_membership(&organization, &slug, &login)
+            .await
+        {
+            Ok(state) => state.value == "active",
+            // Not a member, no such team, or we may not know: none of them is a member.
+            Err(error) if error.is_not_found() => false,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(fact(move |facts| facts.team = Some((login, member))))
+    }
+
+    async fn movements(
+        &self,
+        full_name: String,
+        branch: String,
+        anonymous: bool,
+    ) -> Result<Fact, FetchError> {
+        let found = match anonymous {
+            false => self.repo.activity(&full_name, &branch).await,
+            true => self.repo.activity_anonymous(&full_name, &branch).await,
+        };
+        let list = match found {
+            Ok(found) => list(found.value),
+            Err(error) if is_silence(&error, anonymous) => MovementList::default(),
+            Err(error) => return Err(error.into()),
+        };
+        let seen = Some(Seen {
+            of: (full_name, branch),
+            list,
+        });
+        Ok(fact(move |facts| match anonymous {
+            false => facts.movements = seen,
+            true => facts.anonymous = seen,
+        }))
+    }
+
+    /// What was refused on this pull request and told to somebody. Read past the cache: the answer
+    /// that a person just confirmed is new.
+    async fn refusals(&self) -> Result<Fact, FetchError> {
+        let prefix = format!(
+            "{}-{}-",
+            self.request.repository_name(),
+            self.request.number
+        );
+        let answers = self.answers.list(&ListParams::default()).await?;
+        let found: Vec<Refusal> = answers
+            .items
+            .into_iter()
+            .filter(|answer| {
+                let name = answer.metadata.name.as_deref().unwrap_or_default();
+                name.starts_with(&prefix) && answer.spec.repository.id == self.request.repository_id
+            })
+            .filter_map(refusal)
+            .collect();
+        Ok(fact(move |facts| facts.refusals = Some(found)))
+    }
+}
+
+/// GitHub does not tell how a branch moved: that is an answer, if a poor one. Without a credential
+/// the limits are small and met soon, and nothing is lost by not knowing.
+fn is_silence(error: &GithubError, anonymous: bool) -> bool {
+    match error {
+        GithubError::NotFound { .. }
+        | GithubError::Forbidden { .. }
+        | GithubError::Unprocessable { .. }
+        | GithubError::Malformed { .. } => true,
+        GithubError::Unauthorized { .. }
+        | GithubError::RateLimited { .. }
+        | GithubError::Unavailable { .. } => anonymous,
+    }
+}
+
+fn list(found: github::Movements) -> MovementList {
+    MovementList {
+        entries: found
+            .entries
+            .into_iter()
+            .map(|entry| Entry {
+                after: entry.after,
+                at: entry.timestamp,
+                by: entry.actor,
+            })
+            .collect(),
+        full: found.full,
+    }
+}
+
+fn refusal(answer: Answer) -> Option<Refusal> {
+    Some(Refusal {
+        reason: answer.spec.reason,
+        user: answer.spec.trigger.user.id,
+        given_at: answer.status?.given_at?.0,
+        movement: answer.spec.facts.movement?,
+    })
+}
+
+fn fact(set: impl FnOnce(&mut Facts) + Send + 'static) -> Fact {
+    Box::new(set)
+}
+
+fn dated<T: Send + 'static>(
+    found: Dated<T>,
+    set: impl FnOnce(&mut Facts, T) + Send + 'static,
+) -> Fact {
+    fact(move |facts| {
+        facts.seen_at(found.date);
+        set(facts, found.value);
+    })
+}

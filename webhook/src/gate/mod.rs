@@ -1,0 +1,146 @@
+//! Request → Authorized | Refused | Retry. The verdict is a pure function over facts
+//! ([`verdict`]); it says what it still has to know, and [`fetch`] gets that from GitHub.
+//! Everything that is not known denies.
+
+mod facts;
+mod fetch;
+mod movement;
+mod people;
+mod verdict;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crds::{Answer, AnswerSpec, Builder, PrBuild, PrBuildSpec};
+use kube::Api;
+use kube::api::ObjectMeta;
+
+pub use people::RightCache;
+
+use crate::request::Request;
+
+/// An event that may build. Only the gate makes one.
+#[derive(Debug, PartialEq)]
+pub struct Authorized {
+    name: String,
+    request: crds::Request,
+}
+
+impl Authorized {
+    /// The object that stands for it.
+    pub fn into_object(self) -> PrBuild {
+        PrBuild {
+            metadata: named(self.name),
+            spec: PrBuildSpec {
+                request: self.request,
+                cancel: None,
+            },
+            status: None,
+        }
+    }
+}
+
+/// An event that may not. Only the gate makes one.
+#[derive(Debug, PartialEq)]
+pub struct Refused {
+    name: String,
+    spec: AnswerSpec,
+}
+
+impl Refused {
+    /// Why.
+    pub fn reason(&self) -> crds::AnswerReason {
+        self.spec.reason
+    }
+
+    /// The object that stands for it.
+    pub fn into_object(self) -> Answer {
+        Answer {
+            metadata: named(self.name),
+            spec: self.spec,
+            status: None,
+        }
+    }
+}
+
+fn named(name: String) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name),
+        ..ObjectMeta::default()
+    }
+}
+
+/// What the gate says.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Build it.
+    Authorized(Box<Authorized>),
+    /// Do not, and say why.
+    Refused(Box<Refused>),
+    /// Nothing is asked any more: the label is gone, another event took its place, it is answered.
+    Nothing(&'static str),
+    /// It cannot be told now.
+    Retry(String),
+}
+
+/// The gate: what it needs besides GitHub.
+pub struct Gate {
+    rights: RightCache,
+    answers: Api<Answer>,
+    is_answered: Box<dyn Fn(&str) -> bool + Send + Sync>,
+}
+
+/// Time between two questions about something that GitHub is still computing.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Questions about everything together; each is answered once, except those that GitHub computes.
+const MOST_QUESTIONS: usize = 32;
+
+impl Gate {
+    /// A gate. Answers are read where a person confirms what was refused; `is_answered` says
+    /// whether an Answer of that name exists.
+    pub fn new(
+        answers: Api<Answer>,
+        is_answered: impl Fn(&str) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            rights: RightCache::default(),
+            answers,
+            is_answered: Box::new(is_answered),
+        }
+    }
+
+    /// Looks at one request, until the deadline at most.
+    pub async fn decide(
+        &self,
+        request: &Request,
+        builders: &[Arc<Builder>],
+        repo: &github::Repo,
+        deadline: Instant,
+    ) -> Verdict {
+        let fetch = fetch::Fetch {
+            request,
+            repo,
+            rights: &self.rights,
+            answers: &self.answers,
+            is_answered: &self.is_answered,
+        };
+        let mut facts = fetch.everything(builders).await;
+        for _ in 0..MOST_QUESTIONS {
+            let question = match verdict::judge(request, builders, &facts) {
+                verdict::Step::Decided(verdict) => return verdict,
+                verdict::Step::Ask(question) => question,
+            };
+            let why = question.why();
+            if question.is_computed() {
+                if deadline.saturating_duration_since(Instant::now()) < 4 * PAUSE {
+                    return Verdict::Retry(why);
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+            if let Err(error) = fetch.answer(&mut facts, question).await {
+                return Verdict::Retry(format!("{why}: {error}"));
+            }
+        }
+        Verdict::Retry("GitHub's answers do not fit together".to_owned())
+    }
+}

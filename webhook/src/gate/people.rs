@@ -1,0 +1,253 @@
+//! Who may do what. GitHub's words are an allowlist: a word that is new to us gives no right.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crds::Permission;
+
+/// A person's right on the repository, as GitHub reported it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Right {
+    /// `admin`, `write`, `read`, `none`.
+    pub permission: String,
+    /// `admin`, `maintain`, `write`, `triage`, `read`, or a custom role.
+    pub role: String,
+    /// GitHub says that this person may not push, whatever the words say.
+    pub no_push: bool,
+}
+
+impl Right {
+    /// The right that the two words stand for together. They must fit: a custom role, a missing
+    /// word or a new one is none.
+    pub fn level(&self) -> Option<Permission> {
+        let level = match (self.permission.as_str(), self.role.as_str()) {
+            ("admin", "admin") => Permission::Admin,
+            ("write", "maintain") => Permission::Maintain,
+            ("write", "write") => Permission::Write,
+            ("read", "triage") => Permission::Triage,
+            _ => return None,
+        };
+        (level == Permission::Triage || !self.no_push).then_some(level)
+    }
+
+    /// Whether it is at least this.
+    pub fn covers(&self, minimum: Permission) -> bool {
+        self.level().is_some_and(|level| level >= minimum)
+    }
+
+    /// The word for people.
+    pub fn word(&self) -> String {
+        let word = match (self.role.as_str(), self.permission.as_str()) {
+            ("", "") => "none",
+            ("", permission) => permission,
+            (role, _) => role,
+        };
+        word.chars().take(100).collect()
+    }
+}
+
+impl From<github::Collaborator> for Right {
+    fn from(found: github::Collaborator) -> Self {
+        Self {
+            no_push: found.push == Some(false),
+            permission: found.permission,
+            role: found.role_name.unwrap_or_default(),
+        }
+    }
+}
+
+/// How long a right that was found may be used again.
+const KEPT: Duration = Duration::from_secs(60);
+/// Entries after which the old ones are thrown out.
+const MOST: usize = 1024;
+
+/// Rights that were found a moment ago, by repository and user id. Only rights: that somebody has
+/// none is asked each time, so that a new core developer does not wait.
+#[derive(Debug, Default)]
+pub struct RightCache {
+    found: Mutex<HashMap<(i64, i64), (Right, Instant)>>,
+}
+
+impl RightCache {
+    pub(crate) fn get(&self, repository: i64, user: i64) -> Option<Right> {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let (right, at) = found.get(&(repository, user))?;
+        (at.elapsed() < KEPT).then(|| right.clone())
+    }
+
+    pub(crate) fn keep(&self, repository: i64, user: i64, right: &Right) {
+        if !right.covers(Permission::Write) {
+            return;
+        }
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if found.len() >= MOST {
+            found.retain(|_, (_, at)| at.elapsed() < KEPT);
+        }
+        found.insert((repository, user), (right.clone(), Instant::now()));
+    }
+}
+
+/// The people whose latest word on the pull request is an approval of exactly this head, other than
+/// its author. Whether they are trusted is for the caller to find out.
+pub(crate) fn approvers<'a>(
+    reviews: &'a [github::Review],
+    head: &str,
+    author: Option<i64>,
+) -> Vec<&'a github::User> {
+    let mut latest: HashMap<i64, (&github::User, &github::Review)> = HashMap::new();
+    for review in reviews {
+        let Some(user) = review.user.as_ref().filter(|user| user.is_person()) else {
+            continue;
+        };
+        // Comments do not change what somebody said before.
+        if matches!(review.state.as_str(), "COMMENTED" | "PENDING") {
+            continue;
+        }
+        let newer = latest
+            .get(&user.id)
+            .is_none_or(|(_, old)| old.submitted_at <= review.submitted_at);
+        if newer {
+            latest.insert(user.id, (user, review));
+        }
+    }
+    let mut found: Vec<&github::User> = latest
+        .into_values()
+        .filter(|(user, review)| {
+            review.state == "APPROVED"
+                && review.commit_id.as_deref() == Some(head)
+                && author.is_some_and(|author| author != user.id)
+        })
+        .map(|(user, _)| user)
+        .collect();
+    found.sort_by_key(|user| user.id);
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s11_only_words_that_fit_together_give_a_right() {
+        use Permission::{Admin, Maintain, Triage, Write};
+        for (permission, role, expected) in [
+            ("admin", "admin", Some(Admin)),
+            ("write", "maintain", Some(Maintain)),
+            ("write", "write", Some(Write)),
+            ("read", "triage", Some(Triage)),
+            ("read", "read", None),
+            ("none", "none", None),
+            ("none", "", None),
+            ("write", "", None),
+            ("write", "custom-x", None),
+            ("admin", "custom-x", None),
+            ("read", "admin", None),
+            ("owner", "owner", None),
+            ("Admin", "Admin", None),
+            ("", "", None),
+            ("", "admin", None),
+            ("maintain", "maintain", None),
+            ("push", "write", None),
+        ] {
+            let right = Right {
+                permission: permission.to_owned(),
+                role: role.to_owned(),
+                no_push: false,
+            };
+            assert_eq!(right.level(), expected, "{permission}/{role}");
+            for minimum in [Triage, Write, Maintain, Admin] {
+                let covered = expected.is_some_and(|level| level >= minimum);
+                assert_eq!(
+                    right.covers(minimum),
+                    covered,
+                    "{permission}/{role} {minimum:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn s12_somebody_who_may_not_push_has_no_write_right_whatever_the_words_say() {
+        let right = Right {
+            permission: "write".to_owned(),
+            role: "write".to_owned(),
+            no_push: true,
+        };
+        assert_eq!(right.level(), None);
+    }
+
+    #[test]
+    fn that_somebody_has_no_right_is_asked_each_time() {
+        let cache = RightCache::default();
+        let core = Right {
+            permission: "write".to_owned(),
+            role: "write".to_owned(),
+            no_push: false,
+        };
+        cache.keep(1, 2, &core);
+        cache.keep(1, 3, &Right::default());
+        assert_eq!(cache.get(1, 2), Some(core));
+        assert_eq!(cache.get(1, 3), None);
+        assert_eq!(cache.get(2, 2), None, "another repository");
+    }
+
+    fn review(user: i64, state: &str, commit: &str, second: i64) -> github::Review {
+        github::Review {
+            id: second,
+            user: Some(github::User {
+                id: user,
+                login: format!("u{user}"),
+                kind: "User".to_owned(),
+            }),
+            state: state.to_owned(),
+            commit_id: Some(commit.to_owned()),
+            submitted_at: jiff::Timestamp::from_second(second).ok(),
+        }
+    }
+
+    #[test]
+    fn an_approval_counts_while_it_is_the_latest_word_on_exactly_this_commit() {
+        let ids = |reviews: &[github::Review]| -> Vec<i64> {
+            approvers(reviews, "head", Some(1))
+                .iter()
+                .map(|user| user.id)
+                .collect()
+        };
+        assert_eq!(ids(&[review(2, "APPROVED", "head", 1)]), [2]);
+        assert_eq!(ids(&[review(2, "APPROVED", "older", 1)]), [0; 0]);
+        assert_eq!(
+            ids(&[review(1, "APPROVED", "head", 1)]),
+            [0; 0],
+            "the author"
+        );
+        assert_eq!(
+            ids(&[
+                review(2, "APPROVED", "head", 1),
+                review(2, "CHANGES_REQUESTED", "head", 2)
+            ]),
+            [0; 0]
+        );
+        assert_eq!(
+            ids(&[
+                review(2, "APPROVED", "head", 1),
+                review(2, "DISMISSED", "head", 1)
+            ]),
+            [0; 0]
+        );
+        assert_eq!(
+            ids(&[
+                review(2, "APPROVED", "head", 1),
+                review(2, "COMMENTED", "head", 2)
+            ]),
+            [2]
+        );
+        let mut bot = review(3, "APPROVED", "head", 1);
+        bot.user.as_mut().expect("a user").kind = "Bot".to_owned();
+        assert_eq!(ids(&[bot]), [0; 0]);
+        assert!(
+            approvers(&[review(2, "APPROVED", "head", 1)], "head", None).is_empty(),
+            "without an author nobody is another person"
+        );
+    }
+}

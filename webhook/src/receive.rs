@@ -1,0 +1,302 @@
+//! HTTP request → Delivery. Everything that is cheap to refuse is refused before a byte of the body
+//! is read, in constant words: an error message is no place to echo a stranger.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{
+    ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName,
+    HeaderValue, TRANSFER_ENCODING,
+};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use crate::handle::{App, Outcome};
+use crate::signature::{self, Delivery};
+
+/// Bytes of a body. GitHub's `labeled` has 30 kB; it caps its own at 25 MB.
+pub const MOST_BYTES: usize = 2 << 20;
+/// Bytes of all bodies that are being read.
+const MOST_BYTES_TOGETHER: usize = 32 << 20;
+/// Time for a body.
+const BODY_TIME: Duration = Duration::from_secs(10);
+/// Deliveries that are decided at a time.
+const MOST_DECISIONS: usize = 100;
+
+/// What all requests share.
+pub struct Entrance {
+    app: Arc<App>,
+    bytes: Arc<Semaphore>,
+    decisions: Arc<Semaphore>,
+}
+
+/// Why a request is no delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    NotFound,
+    Method,
+    MediaType,
+    Malformed,
+    TooLarge,
+    Slow,
+    Busy,
+    Unsigned,
+}
+
+impl Refusal {
+    fn status(self) -> StatusCode {
+        match self {
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Slow => StatusCode::REQUEST_TIMEOUT,
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unsigned => StatusCode::UNAUTHORIZED,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::Method => "method",
+            Self::MediaType => "media_type",
+            Self::Malformed => "malformed",
+            Self::TooLarge => "too_large",
+            Self::Slow => "slow",
+            Self::Busy => "busy",
+            Self::Unsigned => "unsigned",
+        }
+    }
+}
+
+impl Entrance {
+    /// The entrance to this app.
+    pub fn new(app: Arc<App>) -> Self {
+        Self {
+            app,
+            bytes: Arc::new(Semaphore::new(MOST_BYTES_TOGETHER)),
+            decisions: Arc::new(Semaphore::new(MOST_DECISIONS)),
+        }
+    }
+
+    /// Answers one request.
+    pub async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let (response, word) = match self.delivery(request).await {
+            Ok(delivery) => self.deliver(delivery).await,
+            Err(refusal) => (refused(refusal), refusal.word()),
+        };
+        self.app.metrics.delivery(word);
+        response
+    }
+
+    async fn delivery(&self, request: Request<Incoming>) -> Result<Delivery, Refusal> {
+        let (parts, body) = request.into_parts();
+        if parts.uri.path() != "/webhook" {
+            return Err(Refusal::NotFound);
+        }
+        if parts.method != Method::POST {
+            return Err(Refusal::Method);
+        }
+        check_headers(&parts.headers)?;
+        let event = once(&parts.headers, "x-github-event").ok_or(Refusal::Malformed)?;
+        let id = once(&parts.headers, "x-github-delivery").ok_or(Refusal::Malformed)?;
+        let signature = once(&parts.headers, "x-hub-signature-256").ok_or(Refusal::Unsigned)?;
+        let length = content_length(&parts.headers)?;
+        let (body, _held) = self.read(body, length).await?;
+        Ok(Delivery {
+            event,
+            id: id.chars().take(64).collect(),
+            signature,
+            body,
+        })
+    }
+
+    /// Reads the body, as long as it is neither long nor slow, and all bodies together fit.
+    async fn read(
+        &self,
+        mut body: Incoming,
+        length: Option<usize>,
+    ) -> Result<(Bytes, Vec<OwnedSemaphorePermit>), Refusal> {
+        let end = Instant::now() + BODY_TIME;
+        let mut read = BytesMut::with_capacity(length.unwrap_or(0).min(64 << 10));
+        let mut held = Vec::new();
+        loop {
+            let frame = tokio::time::timeout_at(end, body.frame()).await;
+            let frame = match frame.map_err(|_| Refusal::Slow)? {
+                Some(frame) => frame.map_err(|_| Refusal::Malformed)?,
+                None => return Ok((read.freeze(), held)),
+            };
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            if read.len() + data.len() > MOST_BYTES {
+                return Err(Refusal::TooLarge);
+            }
+            let bytes = u32::try_from(data.len()).map_err(|_| Refusal::TooLarge)?;
+            let permit = self.bytes.clone().try_acquire_many_owned(bytes);
+            held.push(permit.map_err(|_| Refusal::Busy)?);
+            read.extend_from_slice(&data);
+        }
+    }
+
+    async fn deliver(&self, delivery: Delivery) -> (Response<Full<Bytes>>, &'static str) {
+        let connections = self.app.connections.all();
+        let verified = signature::verify(delivery, connections.iter().map(AsRef::as_ref));
+        let Ok(verified) = verified else {
+            return (refused(Refusal::Unsigned), Refusal::Unsigned.word());
+        };
+        let Ok(_decision) = self.decisions.try_acquire() else {
+            return (refused(Refusal::Busy), Refusal::Busy.word());
+        };
+        let outcome = self.app.deliver(&verified).await;
+        tracing::info!(
+            delivery = verified.id(),
+            outcome = outcome.word(),
+            "delivery"
+        );
+        (answered(outcome), outcome.word())
+    }
+}
+
+fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
+    let json = once(headers, "content-type").ok_or(Refusal::MediaType)?;
+    let kind = json.split(';').next().unwrap_or_default().trim();
+    if !kind.eq_ignore_ascii_case("application/json") || headers.contains_key(CONTENT_ENCODING) {
+        return Err(Refusal::MediaType);
+    }
+    // Two lengths are how requests are smuggled past whatever stands before us.
+    if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
+        return Err(Refusal::Malformed);
+    }
+    Ok(())
+}
+
+fn content_length(headers: &HeaderMap) -> Result<Option<usize>, Refusal> {
+    if !headers.contains_key(CONTENT_LENGTH) {
+        return Ok(None);
+    }
+    let length = once(headers, "content-length").and_then(|text| text.parse().ok());
+    match length {
+        Some(length) if length <= MOST_BYTES => Ok(Some(length)),
+        Some(_) => Err(Refusal::TooLarge),
+        None => Err(Refusal::Malformed),
+    }
+}
+
+/// The value of a header that is there exactly once and is ASCII.
+fn once(headers: &HeaderMap, name: &'static str) -> Option<String> {
+    let mut values = headers.get_all(HeaderName::from_static(name)).iter();
+    let value = values.next()?.to_str().ok()?.to_owned();
+    values.next().is_none().then_some(value)
+}
+
+fn refused(refusal: Refusal) -> Response<Full<Bytes>> {
+    let mut response = response(refusal.status());
+    let headers = response.headers_mut();
+    if refusal == Refusal::Method {
+        headers.insert(ALLOW, HeaderValue::from_static("POST"));
+    }
+    // The body was not read to its end: the connection cannot be used again.
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+fn answered(outcome: Outcome) -> Response<Full<Bytes>> {
+    response(match outcome {
+        Outcome::Stored(_) => StatusCode::ACCEPTED,
+        Outcome::Ignored(_) => StatusCode::OK,
+        Outcome::Foreign => StatusCode::UNAUTHORIZED,
+        Outcome::Later(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Outcome::Taken => StatusCode::CONFLICT,
+    })
+}
+
+/// A response whose body is the status in words, and nothing else.
+fn response(status: StatusCode) -> Response<Full<Bytes>> {
+    let words = status.canonical_reason().unwrap_or_default();
+    let mut response = Response::new(Full::from(words));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn s09_only_plain_json_is_read() {
+        for (pairs, expected) in [
+            (&[("content-type", "application/json")][..], Ok(())),
+            (
+                &[("content-type", "application/json; charset=utf-8")][..],
+                Ok(()),
+            ),
+            (&[][..], Err(Refusal::MediaType)),
+            (
+                &[("content-type", "application/x-www-form-urlencoded")][..],
+                Err(Refusal::MediaType),
+            ),
+            (
+                &[
+                    ("content-type", "application/json"),
+                    ("content-encoding", "gzip"),
+                ][..],
+                Err(Refusal::MediaType),
+            ),
+            (
+                &[
+                    ("content-type", "application/json"),
+                    ("content-length", "2"),
+                    ("transfer-encoding", "chunked"),
+                ][..],
+                Err(Refusal::Malformed),
+            ),
+        ] {
+            assert_eq!(check_headers(&headers(pairs)), expected, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn s03_a_header_that_is_there_twice_is_not_there() {
+        let twice = headers(&[("x-hub-signature-256", "a"), ("x-hub-signature-256", "a")]);
+        assert_eq!(once(&twice, "x-hub-signature-256"), None);
+        let mut latin = HeaderMap::new();
+        let value = HeaderValue::from_bytes(b"sha256=\xe4").expect("a header value");
+        latin.insert("x-hub-signature-256", value);
+        assert_eq!(once(&latin, "x-hub-signature-256"), None);
+    }
+
+    #[test]
+    fn s08_a_length_over_the_limit_is_refused_before_the_body() {
+        let over = headers(&[("content-length", "2097153")]);
+        assert_eq!(content_length(&over), Err(Refusal::TooLarge));
+        let at = headers(&[("content-length", "2097152")]);
+        assert_eq!(content_length(&at), Ok(Some(MOST_BYTES)));
+        let odd = headers(&[("content-length", "-1")]);
+        assert_eq!(content_length(&odd), Err(Refusal::Malformed));
+    }
+
+    #[test]
+    fn a_refusal_says_only_its_status() {
+        let response = refused(Refusal::Unsigned);
+        assert_eq!(response.status(), 401);
+        assert_eq!(response.headers()[CONNECTION], "close");
+    }
+}

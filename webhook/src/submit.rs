@@ -1,0 +1,135 @@
+//! Authorized → PrBuild, Refused → Answer: one create, and what it means that the name is taken.
+
+use crds::{Answer, PrBuild};
+use kube::api::PostParams;
+use kube::{Api, Client, ResourceExt};
+
+use crate::gate::{Authorized, Refused};
+
+/// Writes what the gate decided.
+#[derive(Clone)]
+pub struct Submit {
+    builds: Api<PrBuild>,
+    answers: Api<Answer>,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// The object is new.
+    New,
+    /// The same was stored before.
+    Before,
+}
+
+/// An object that could not be stored.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// The API server did not take it now.
+    #[error("cannot store {name}: {source}")]
+    Kube {
+        /// Name of the object.
+        name: String,
+        /// Why not.
+        source: Box<kube::Error>,
+    },
+    /// Something else is stored under the name of this event.
+    #[error("{name} exists and is about something else; look at it and at who may create PrBuilds")]
+    Taken {
+        /// Name of the object.
+        name: String,
+    },
+}
+
+impl Submit {
+    /// Into this namespace.
+    pub fn new(client: &Client, namespace: &str) -> Self {
+        Self {
+            builds: Api::namespaced(client.clone(), namespace),
+            answers: Api::namespaced(client.clone(), namespace),
+        }
+    }
+
+    /// Stores a build. The same event stored before is success.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub async fn build(&self, authorized: Authorized) -> Result<Stored, SubmitError> {
+        let build = authorized.into_object();
+        let name = build.name_any();
+        let error = match self.builds.create(&writer(), &build).await {
+            Ok(_) => return Ok(Stored::New),
+            Err(error) => error,
+        };
+        if !is_taken(&error) {
+            return Err(failed(name, error));
+        }
+        let stored = self.builds.get(&name).await;
+        let stored = stored.map_err(|error| failed(name.clone(), error))?;
+        match is_same(&stored.spec.request, &build.spec.request) {
+            true => Ok(Stored::Before),
+            false => Err(SubmitError::Taken { name }),
+        }
+    }
+
+    /// Stores an answer, unless the event built after all or was answered before.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub async fn answer(&self, refused: Refused) -> Result<Stored, SubmitError> {
+        let answer = refused.into_object();
+        let name = answer.name_any();
+        let build = self.builds.get_metadata_opt(&name).await;
+        if build
+            .map_err(|error| failed(name.clone(), error))?
+            .is_some()
+        {
+            return Ok(Stored::Before);
+        }
+        match self.answers.create(&writer(), &answer).await {
+            Ok(_) => Ok(Stored::New),
+            Err(error) if is_taken(&error) => Ok(Stored::Before),
+            Err(error) => Err(failed(name, error)),
+        }
+    }
+
+    /// Whether a build of that name exists.
+    ///
+    /// # Errors
+    /// [`SubmitError::Kube`].
+    pub async fn is_built(&self, name: &str) -> Result<bool, SubmitError> {
+        let found = self.builds.get_metadata_opt(name).await;
+        Ok(found
+            .map_err(|error| failed(name.to_owned(), error))?
+            .is_some())
+    }
+}
+
+fn writer() -> PostParams {
+    PostParams {
+        field_manager: Some("prbuild-webhook".to_owned()),
+        ..PostParams::default()
+    }
+}
+
+fn failed(name: String, source: kube::Error) -> SubmitError {
+    SubmitError::Kube {
+        name,
+        source: Box::new(source),
+    }
+}
+
+fn is_taken(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.is_already_exists())
+}
+
+/// Whether two requests are about the same event and the same code. Builders and the test merge may
+/// have changed between two looks at one event; the first look counts.
+fn is_same(stored: &crds::Request, request: &crds::Request) -> bool {
+    stored.repository.id == request.repository.id
+        && stored.number == request.number
+        && stored.head_sha == request.head_sha
+        && stored.trigger.kind == request.trigger.kind
+        && stored.trigger.event_id == request.trigger.event_id
+        && stored.trigger.user.id == request.trigger.user.id
+}

@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 /// Whom the token of a request spoke for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TokenKind {
@@ -39,15 +41,24 @@ pub struct Logged {
     pub connection: u64,
 }
 
-/// The log of requests.
+/// The log of requests. Clones are handles to the same one.
 #[derive(Clone, Debug, Default)]
 pub struct RequestLog {
     entries: Arc<Mutex<Vec<Logged>>>,
+    grown: watch::Sender<usize>,
 }
 
 impl RequestLog {
     pub(super) fn push(&self, entry: Logged) {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.push(entry);
+        self.grown.send_replace(entries.len());
+    }
+
+    /// The number of requests so far, to wait for more.
+    #[must_use]
+    pub fn changed(&self) -> watch::Receiver<usize> {
+        self.grown.subscribe()
     }
 
     /// All requests, oldest first.

@@ -30,7 +30,8 @@ impl Wire<'_> {
 
     fn simple_user(&self, user: &User) -> Value {
         let (base, login, id) = (self.base, &user.login, user.id);
-        let url = format!("{base}/users/{login}");
+        let name = repositories::encode(login);
+        let url = format!("{base}/users/{name}");
         json!({
             "login": login,
             "id": id,
@@ -38,7 +39,7 @@ impl Wire<'_> {
             "avatar_url": format!("{base}/avatars/u/{id}?v=4"),
             "gravatar_id": "",
             "url": url,
-            "html_url": format!("{base}/{login}"),
+            "html_url": format!("{base}/{name}"),
             "followers_url": format!("{url}/followers"),
             "following_url": format!("{url}/following{{/other_user}}"),
             "gists_url": format!("{url}/gists{{/gist_id}}"),

@@ -18,7 +18,9 @@ pub fn trim(description: &Value, operations: &[(&str, &str)]) -> Value {
         let path = &description["paths"][*template];
         let operation = &path[method.to_lowercase()];
         if operation.is_object() {
-            kept.insert(key(method, template), trim_operation(description, path, operation));
+            let mut trimmed = trim_operation(description, path, operation);
+            correct_operation(template, &mut trimmed);
+            kept.insert(key(method, template), trimmed);
         }
     }
     let mut schemas = Map::new();
@@ -84,7 +86,16 @@ fn refs(value: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-/// Where the description is known to differ from what GitHub answers.
+/// Where the description of an operation contradicts itself.
+fn correct_operation(template: &str, operation: &mut Value) {
+    if template == "/app/installations" {
+        // An account cannot be user and enterprise at once, as it is written there; the list is of the
+        // installations that `/app/installations/{installation_id}` describes.
+        operation["answers"]["200"] = json!({"type": "array", "items": {"$ref": "#/components/schemas/installation"}});
+    }
+}
+
+/// Where a schema is known to differ from what GitHub answers.
 fn correct(name: &str, schema: &mut Value) {
     if !matches!(name, "pull-request" | "pull-request-simple") {
         return;

@@ -4,9 +4,15 @@
 
 mod facts;
 mod fetch;
+mod head;
 mod movement;
+mod occurrence;
 mod people;
+mod refusal;
 mod verdict;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -4,18 +4,14 @@
 
 use std::sync::Arc;
 
-use crds::{
-    AnswerReason, AnswerSpec, Builder, Checkout, Evidence, Facts as Found, LabelRule, Manner,
-    Movement, Permission, Person, RepositoryRef, Trigger, TriggerKind,
-};
+use crds::{AnswerReason, Builder, Evidence, Facts as Found, LabelRule, Permission};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::facts::{Entry, Facts, MovementList, Question, Seen};
-use super::movement::{self, Stillness, Window};
-use super::people::{self, Right};
+use super::facts::{Facts, Question};
+use super::occurrence::{self, Occurrence};
+use super::people::Right;
+use super::refusal::bounded;
 use super::{Authorized, Refused, Verdict};
-use crate::command::Words;
 use crate::request::{Ask, Request};
 use crate::resolve::{self, Choice};
 
@@ -24,9 +20,7 @@ const OLDEST: SignedDuration = SignedDuration::from_hours(24);
 /// How long the sweep leaves an event to its delivery.
 const FRESH: SignedDuration = SignedDuration::from_secs(15);
 /// Times that something is asked for which GitHub is still computing.
-const MOST_ASKED: u32 = 8;
-/// Reviewers whose rights are looked up.
-const MOST_REVIEWERS: usize = 20;
+pub(super) const MOST_ASKED: u32 = 8;
 
 /// A verdict, or what it turns on.
 #[derive(Debug)]
@@ -47,39 +41,31 @@ pub(crate) fn judge(request: &Request, builders: &[Arc<Builder>], facts: &Facts)
 }
 
 /// Why a request does not go on.
-enum Stop {
+pub(super) enum Stop {
     Ask(Question),
     Nothing(&'static str),
     Retry(&'static str),
     Refuse(Box<Refused>),
 }
 
-type Go<T> = Result<T, Stop>;
-
-/// The event on GitHub, of whichever kind.
-struct Occurrence<'a> {
-    id: i64,
-    at: Timestamp,
-    actor: Option<&'a github::User>,
-    app: Option<&'a github::AppRef>,
-}
+pub(super) type Go<T> = Result<T, Stop>;
 
 /// A request whose event was found.
-struct Case<'a> {
-    request: &'a Request,
-    builders: &'a [Arc<Builder>],
-    facts: &'a Facts,
-    pull: &'a github::PullRequest,
-    event: Occurrence<'a>,
-    now: Timestamp,
+pub(super) struct Case<'a> {
+    pub request: &'a Request,
+    pub builders: &'a [Arc<Builder>],
+    pub facts: &'a Facts,
+    pub pull: &'a github::PullRequest,
+    pub event: Occurrence<'a>,
+    pub now: Timestamp,
 }
 
 impl<'a> Case<'a> {
     fn open(request: &'a Request, builders: &'a [Arc<Builder>], facts: &'a Facts) -> Go<Self> {
         let pull = facts.pull.as_ref().ok_or(Stop::Ask(Question::Pull))?;
         let event = match &request.ask {
-            Ask::Label { label, .. } => labelled(label, pull, facts)?,
-            Ask::Command { comment, .. } => commented(request, *comment, facts)?,
+            Ask::Label { label, .. } => occurrence::labelled(label, pull, facts)?,
+            Ask::Command { comment, .. } => occurrence::commented(request, *comment, facts)?,
         };
         Ok(Self {
             request,
@@ -96,7 +82,7 @@ impl<'a> Case<'a> {
         self.is_told_by_its_actor()?;
         let right = self.person()?;
         self.pull_request()?;
-        let evidence = self.head(right)?;
+        let evidence = self.head()?;
         let (rules, flavour) = self.rules(right);
         let evidence = self.strongest(evidence, &rules)?;
         let selection = resolve::select(
@@ -179,7 +165,7 @@ impl<'a> Case<'a> {
     }
 
     /// A delivery that was made before the event is about an earlier one, which is over.
-    fn is_the_told_one(&self) -> Go<()> {
+    pub(super) fn is_the_told_one(&self) -> Go<()> {
         let told = self.request.told.as_ref().and_then(|told| told.updated_at);
         match told {
             Some(updated_at) if updated_at < self.event.at => Err(Stop::Nothing("superseded")),
@@ -268,141 +254,6 @@ impl<'a> Case<'a> {
         Ok(())
     }
 
-    /// Today's head is the one that the person meant.
-    fn head(&self, right: &Right) -> Go<Evidence> {
-        match &self.request.ask {
-            Ask::Command { command, .. } => match &command.words {
-                Words::Run(sha) if *sha == self.pull.head.sha => Ok(Evidence::ExactSha),
-                Words::Run(_) | Words::RunWithoutSha => {
-                    Err(self.refuse(AnswerReason::WrongSha, Found::default()))
-                }
-                Words::Unknown => Err(self.refuse(
-                    AnswerReason::UnknownCommand,
-                    Found {
-                        subject: Some(bounded(&command.line, 300)),
-                        ..Found::default()
-                    },
-                )),
-            },
-            Ask::Label { .. } => self.labelled_head(right),
-        }
-    }
-
-    fn labelled_head(&self, _right: &Right) -> Go<Evidence> {
-        let told = self.request.told.as_ref();
-        let sha = told.and_then(|told| told.head_sha.as_ref());
-        if let Some(sha) = sha.filter(|sha| **sha != self.pull.head.sha) {
-            return Err(self.other_head(sha));
-        }
-        let window = Window {
-            head: &self.pull.head.sha,
-            start: self.quiet_since(),
-            label: self.event.at,
-            told: sha.is_some(),
-            pushed_at: self.pull.head.repo.as_ref().and_then(|repo| repo.pushed_at),
-        };
-        let judged = movement::judge(&window, self.movements()?, |user| self.trusts(user));
-        match judged {
-            Stillness::Still => Ok(Evidence::Label),
-            Stillness::Ask(users) => Err(Stop::Ask(Question::Right(users))),
-            _ if self.is_approved()? => Ok(Evidence::Review),
-            Stillness::Unknown => Err(self.refuse(AnswerReason::MovementUnknown, Found::default())),
-            Stillness::Moved(entry) if self.is_confirmed(&entry)? => Ok(Evidence::Label),
-            Stillness::Moved(entry) => {
-                let reason = match entry.at > self.event.at {
-                    true => AnswerReason::HeadMovedAfter,
-                    false => AnswerReason::HeadMovedBefore,
-                };
-                Err(self.refuse(reason, moved(Some(&entry))))
-            }
-        }
-    }
-
-    /// The delivery told another head than today's.
-    fn other_head(&self, told: &str) -> Stop {
-        if let Err(stop) = self.is_the_told_one() {
-            return stop;
-        }
-        let updated_at = self.request.told.as_ref().and_then(|told| told.updated_at);
-        if updated_at.is_some_and(|updated_at| self.pull.updated_at < updated_at) {
-            return Stop::Retry("GitHub shows the pull request as it was before the label");
-        }
-        match self.movements() {
-            Ok(list) => {
-                let newest = list.entries.first().filter(|entry| entry.after != told);
-                self.refuse(AnswerReason::HeadMovedAfter, moved(newest))
-            }
-            Err(stop) => stop,
-        }
-    }
-
-    /// The movements of the head branch: what the connection may see, else what everybody may.
-    fn movements(&self) -> Go<&'a MovementList> {
-        let Some(repo) = &self.pull.head.repo else {
-            return Err(self.refuse(AnswerReason::ForkDeleted, Found::default()));
-        };
-        let of = (repo.full_name.clone(), self.pull.head.branch.clone());
-        let about = |seen: &'a Option<Seen>| seen.as_ref().filter(|seen| seen.of == of);
-        let Some(seen) = about(&self.facts.movements) else {
-            let (full_name, branch) = of;
-            return Err(Stop::Ask(Question::Movements { full_name, branch }));
-        };
-        if movement::is_usable(&seen.list, &self.pull.head.sha) {
-            return Ok(&seen.list);
-        }
-        match about(&self.facts.anonymous) {
-            Some(seen) => Ok(&seen.list),
-            None => {
-                let (full_name, branch) = of;
-                Err(Stop::Ask(Question::Anonymous { full_name, branch }))
-            }
-        }
-    }
-
-    /// The same person was told of this movement, and then set the label again.
-    fn is_confirmed(&self, entry: &Entry) -> Go<bool> {
-        let refusals = self.facts.refusals.as_ref();
-        let refusals = refusals.ok_or(Stop::Ask(Question::Refusals))?;
-        let actor = self.event.actor.map(|actor| actor.id);
-        Ok(refusals.iter().any(|refusal| {
-            let reasons = [AnswerReason::HeadMovedBefore, AnswerReason::HeadMovedAfter];
-            reasons.contains(&refusal.reason)
-                && Some(refusal.user) == actor
-                && refusal.given_at < self.event.at
-                // In one second a second push could hide.
-                && refusal.movement.at.0 < refusal.given_at
-                && entry.at <= refusal.movement.at.0
-        }))
-    }
-
-    /// Somebody trusted, other than the author, approved exactly this head.
-    fn is_approved(&self) -> Go<bool> {
-        let reviews = self.facts.reviews.as_ref();
-        let reviews = reviews.ok_or(Stop::Ask(Question::Reviews))?;
-        let author = self.pull.user.as_ref().map(|user| user.id);
-        let mut unknown = Vec::new();
-        let approvers = people::approvers(reviews, &self.pull.head.sha, author);
-        for approver in approvers.into_iter().take(MOST_REVIEWERS) {
-            match self.trusts(approver) {
-                Some(true) => return Ok(true),
-                Some(false) => {}
-                None => unknown.push(approver.clone()),
-            }
-        }
-        match unknown.is_empty() {
-            true => Ok(false),
-            false => Err(Stop::Ask(Question::Right(unknown))),
-        }
-    }
-
-    /// The strongest evidence, where a builder asks for more than there is.
-    fn strongest(&self, found: Evidence, rules: &[&LabelRule]) -> Go<Evidence> {
-        if resolve::evidence_wanted(rules, self.builders) <= found || !self.is_approved()? {
-            return Ok(found);
-        }
-        Ok(Evidence::Review)
-    }
-
     /// The rules that select, and what people call it.
     fn rules(&self, right: &Right) -> (Vec<&'a LabelRule>, String) {
         match &self.request.ask {
@@ -415,40 +266,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// GitHub's test merge of exactly this head. None where the bare head is built.
-    fn merge(&self) -> Go<Option<&'a github::MergeCommit>> {
-        if self.spec().checkout == Checkout::Head {
-            return Ok(None);
-        }
-        let merge = self.facts.merge.as_ref();
-        let merge = merge.ok_or(Stop::Ask(Question::Merge))?;
-        let head = &self.pull.head.sha;
-        if merge.head_sha == *head && merge.base_ref == self.pull.base.branch {
-            if merge.mergeable == github::Mergeable::Conflicting {
-                return Err(self.refuse(
-                    AnswerReason::Conflict,
-                    Found {
-                        subject: Some(bounded(&merge.base_ref, 300)),
-                        ..Found::default()
-                    },
-                ));
-            }
-            let fresh = merge
-                .commit
-                .as_ref()
-                .filter(|commit| commit.parents.len() == 2 && commit.parents[1] == *head)
-                .filter(|_| merge.mergeable == github::Mergeable::Mergeable);
-            if fresh.is_some() {
-                return Ok(fresh);
-            }
-        }
-        match self.facts.merge_asked < MOST_ASKED {
-            true => Err(Stop::Ask(Question::MergeAgain)),
-            false => Err(Stop::Retry("GitHub has no test merge of this head yet")),
-        }
-    }
-
-    fn spec(&self) -> &'a crds::RepositorySpec {
+    pub(super) fn spec(&self) -> &'a crds::RepositorySpec {
         &self.request.repository.spec
     }
 
@@ -460,16 +278,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    fn quiet_since(&self) -> Timestamp {
-        // The schema says at least 10; an object from before it must not open the window.
-        let quiet = self.spec().guards.quiet_period_seconds.max(10);
-        self.event
-            .at
-            .saturating_sub(SignedDuration::from_secs(quiet))
-            .unwrap_or(Timestamp::MIN)
-    }
-
-    fn is_denied(&self, user: i64) -> bool {
+    pub(super) fn is_denied(&self, user: i64) -> bool {
         self.spec().authorization.denied_user_ids.contains(&user)
     }
 
@@ -481,152 +290,11 @@ impl<'a> Case<'a> {
     }
 
     /// Whether somebody may push here. None where that is not known yet.
-    fn trusts(&self, user: &github::User) -> Option<bool> {
+    pub(super) fn trusts(&self, user: &github::User) -> Option<bool> {
         if self.is_denied(user.id) {
             return Some(false);
         }
         let right = self.facts.rights.get(&user.id)?;
         Some(right.covers(Permission::Write))
     }
-
-    fn repository(&self) -> RepositoryRef {
-        RepositoryRef {
-            name: self.request.repository_name().to_owned(),
-            id: self.request.repository_id,
-            full_name: self.request.full_name(),
-        }
-    }
-
-    fn name(&self, trigger: &Trigger) -> String {
-        crds::names::event_name(self.request.repository_name(), self.request.number, trigger)
-    }
-
-    fn trigger(&self, evidence: Evidence) -> Trigger {
-        let (kind, label, command) = match &self.request.ask {
-            Ask::Label { label, .. } => (TriggerKind::Label, Some(bounded(label, 200)), None),
-            Ask::Command { command, .. } => {
-                (TriggerKind::Comment, None, Some(command.line.clone()))
-            }
-        };
-        let actor = self.event.actor;
-        let right = actor.and_then(|actor| self.facts.rights.get(&actor.id));
-        Trigger {
-            kind,
-            event_id: self.event.id,
-            time: Time(self.event.at),
-            label,
-            command,
-            user: actor.map_or_else(ghost, person),
-            permission: right.map_or_else(|| "unknown".to_owned(), Right::word),
-            evidence,
-        }
-    }
-
-    fn refuse(&self, reason: AnswerReason, facts: Found) -> Stop {
-        let trigger = self.trigger(Evidence::Label);
-        Stop::Refuse(Box::new(Refused {
-            name: self.name(&trigger),
-            spec: AnswerSpec {
-                repository: self.repository(),
-                number: self.request.number,
-                trigger,
-                reason,
-                manner: manner(reason, &self.request.ask),
-                facts,
-            },
-        }))
-    }
-}
-
-/// The newest event of the label, while the label is on.
-fn labelled<'a>(label: &str, pull: &github::PullRequest, facts: &'a Facts) -> Go<Occurrence<'a>> {
-    if !pull
-        .labels
-        .iter()
-        .any(|on| github::same_label(&on.name, label))
-    {
-        return Err(Stop::Nothing("label_gone"));
-    }
-    let events = facts.events.as_ref().ok_or(Stop::Ask(Question::Events))?;
-    let newest = events
-        .events
-        .iter()
-        .filter(|event| matches!(event.event.as_str(), "labeled" | "unlabeled"))
-        .filter(|event| {
-            let name = event.label.as_ref().map(|label| label.name.as_str());
-            name.is_some_and(|name| github::same_label(name, label))
-        })
-        .max_by_key(|event| (event.created_at, event.id));
-    match newest.filter(|event| event.event == "labeled") {
-        Some(event) => Ok(Occurrence {
-            id: event.id,
-            at: event.created_at,
-            actor: event.actor.as_ref(),
-            app: event.performed_via_github_app.as_ref(),
-        }),
-        // The label is on, so its event must be there; the timeline lags behind.
-        None if facts.events_asked < MOST_ASKED => Err(Stop::Ask(Question::EventsAgain)),
-        None => Err(Stop::Retry("the label event is not in the timeline")),
-    }
-}
-
-/// The comment, as long as it says what the delivery said.
-fn commented<'a>(request: &Request, id: i64, facts: &'a Facts) -> Go<Occurrence<'a>> {
-    let comment = facts.comment.as_ref().ok_or(Stop::Ask(Question::Comment))?;
-    let prefix = &request.repository.spec.commands.prefix;
-    let Ask::Command { command, .. } = &request.ask else {
-        return Err(Stop::Nothing("no_command"));
-    };
-    let same = crate::command::find(&comment.body, prefix).as_ref() == Some(command);
-    let edited = comment.updated_at != comment.created_at;
-    if comment.number != Some(request.number) || comment.id != id || edited || !same {
-        return Err(Stop::Nothing("comment_changed"));
-    }
-    Ok(Occurrence {
-        id,
-        at: comment.created_at,
-        actor: comment.user.as_ref(),
-        app: comment.through.as_ref(),
-    })
-}
-
-/// How a refusal is answered: strangers' commands with a reaction, what concerns nobody present not
-/// at all, everything else with a sentence.
-fn manner(reason: AnswerReason, ask: &Ask) -> Manner {
-    use AnswerReason as R;
-    match (reason, ask) {
-        (R::TooOld | R::ActorMismatch, _) => Manner::Silent,
-        (R::Bot | R::ThroughApp, Ask::Command { .. }) => Manner::Silent,
-        (R::Permission | R::Denied | R::Team, Ask::Command { .. }) => Manner::Reaction,
-        _ => Manner::Comment,
-    }
-}
-
-fn moved(entry: Option<&Entry>) -> Found {
-    Found {
-        movement: entry.map(|entry| Movement {
-            by: entry.by.as_ref().map(person),
-            at: Time(entry.at),
-        }),
-        ..Found::default()
-    }
-}
-
-fn person(user: &github::User) -> Person {
-    Person {
-        id: user.id,
-        login: bounded(&user.login, 64),
-    }
-}
-
-/// How GitHub shows an account that is gone.
-fn ghost() -> Person {
-    Person {
-        id: 0,
-        login: "ghost".to_owned(),
-    }
-}
-
-fn bounded(text: &str, most: usize) -> String {
-    text.chars().take(most).collect()
 }

@@ -1,0 +1,196 @@
+//! Whether today's head is the commit that the person meant, how sure that is, and the test merge
+//! that is made of exactly it.
+
+use crds::{AnswerReason, Checkout, Evidence, Facts as Found, LabelRule};
+use jiff::{SignedDuration, Timestamp};
+
+use super::facts::{Entry, MovementList, Question, Seen};
+use super::movement::{self, Stillness, Window};
+use super::people;
+use super::refusal::{bounded, moved};
+use super::verdict::{Case, Go, MOST_ASKED, Stop};
+use crate::command::Words;
+use crate::request::Ask;
+use crate::resolve;
+
+/// Reviewers whose rights are looked up.
+const MOST_REVIEWERS: usize = 20;
+
+impl<'a> Case<'a> {
+    /// Today's head is the one that the person meant.
+    pub(super) fn head(&self) -> Go<Evidence> {
+        match &self.request.ask {
+            Ask::Command { command, .. } => match &command.words {
+                Words::Run(sha) if *sha == self.pull.head.sha => Ok(Evidence::ExactSha),
+                Words::Run(_) | Words::RunWithoutSha => {
+                    Err(self.refuse(AnswerReason::WrongSha, Found::default()))
+                }
+                Words::Unknown => Err(self.refuse(
+                    AnswerReason::UnknownCommand,
+                    Found {
+                        subject: Some(bounded(&command.line, 300)),
+                        ..Found::default()
+                    },
+                )),
+            },
+            Ask::Label { .. } => self.labelled_head(),
+        }
+    }
+
+    fn labelled_head(&self) -> Go<Evidence> {
+        let told = self.request.told.as_ref();
+        let sha = told.and_then(|told| told.head_sha.as_ref());
+        if let Some(sha) = sha.filter(|sha| **sha != self.pull.head.sha) {
+            return Err(self.other_head(sha));
+        }
+        let window = Window {
+            head: &self.pull.head.sha,
+            start: self.quiet_since(),
+            label: self.event.at,
+            told: sha.is_some(),
+            pushed_at: self.pull.head.repo.as_ref().and_then(|repo| repo.pushed_at),
+        };
+        let judged = movement::judge(&window, self.movements()?, |user| self.trusts(user));
+        match judged {
+            Stillness::Still => Ok(Evidence::Label),
+            Stillness::Ask(users) => Err(Stop::Ask(Question::Right(users))),
+            _ if self.is_approved()? => Ok(Evidence::Review),
+            Stillness::Unknown => Err(self.refuse(AnswerReason::MovementUnknown, Found::default())),
+            Stillness::Moved(entry) if self.is_confirmed(&entry)? => Ok(Evidence::Label),
+            Stillness::Moved(entry) => {
+                let reason = match entry.at > self.event.at {
+                    true => AnswerReason::HeadMovedAfter,
+                    false => AnswerReason::HeadMovedBefore,
+                };
+                Err(self.refuse(reason, moved(Some(&entry))))
+            }
+        }
+    }
+
+    /// The delivery told another head than today's.
+    fn other_head(&self, told: &str) -> Stop {
+        if let Err(stop) = self.is_the_told_one() {
+            return stop;
+        }
+        let updated_at = self.request.told.as_ref().and_then(|told| told.updated_at);
+        if updated_at.is_some_and(|updated_at| self.pull.updated_at < updated_at) {
+            return Stop::Retry("GitHub shows the pull request as it was before the label");
+        }
+        match self.movements() {
+            Ok(list) => {
+                let newest = list.entries.first().filter(|entry| entry.after != told);
+                self.refuse(AnswerReason::HeadMovedAfter, moved(newest))
+            }
+            Err(stop) => stop,
+        }
+    }
+
+    /// The movements of the head branch: what the connection may see, else what everybody may.
+    fn movements(&self) -> Go<&'a MovementList> {
+        let Some(repo) = &self.pull.head.repo else {
+            return Err(self.refuse(AnswerReason::ForkDeleted, Found::default()));
+        };
+        let of = (repo.full_name.clone(), self.pull.head.branch.clone());
+        let about = |seen: &'a Option<Seen>| seen.as_ref().filter(|seen| seen.of == of);
+        let Some(seen) = about(&self.facts.movements) else {
+            let (full_name, branch) = of;
+            return Err(Stop::Ask(Question::Movements { full_name, branch }));
+        };
+        if movement::is_usable(&seen.list, &self.pull.head.sha) {
+            return Ok(&seen.list);
+        }
+        match about(&self.facts.anonymous) {
+            Some(seen) => Ok(&seen.list),
+            None => {
+                let (full_name, branch) = of;
+                Err(Stop::Ask(Question::Anonymous { full_name, branch }))
+            }
+        }
+    }
+
+    /// The same person was told of this movement, and then set the label again.
+    fn is_confirmed(&self, entry: &Entry) -> Go<bool> {
+        let refusals = self.facts.refusals.as_ref();
+        let refusals = refusals.ok_or(Stop::Ask(Question::Refusals))?;
+        let actor = self.event.actor.map(|actor| actor.id);
+        Ok(refusals.iter().any(|refusal| {
+            let reasons = [AnswerReason::HeadMovedBefore, AnswerReason::HeadMovedAfter];
+            reasons.contains(&refusal.reason)
+                && Some(refusal.user) == actor
+                && refusal.given_at < self.event.at
+                // In one second a second push could hide.
+                && refusal.movement.at.0 < refusal.given_at
+                && entry.at <= refusal.movement.at.0
+        }))
+    }
+
+    /// Somebody trusted, other than the author, approved exactly this head.
+    fn is_approved(&self) -> Go<bool> {
+        let reviews = self.facts.reviews.as_ref();
+        let reviews = reviews.ok_or(Stop::Ask(Question::Reviews))?;
+        let author = self.pull.user.as_ref().map(|user| user.id);
+        let mut unknown = Vec::new();
+        let approvers = people::approvers(reviews, &self.pull.head.sha, author);
+        for approver in approvers.into_iter().take(MOST_REVIEWERS) {
+            match self.trusts(approver) {
+                Some(true) => return Ok(true),
+                Some(false) => {}
+                None => unknown.push(approver.clone()),
+            }
+        }
+        match unknown.is_empty() {
+            true => Ok(false),
+            false => Err(Stop::Ask(Question::Right(unknown))),
+        }
+    }
+
+    /// The strongest evidence, where a builder asks for more than there is.
+    pub(super) fn strongest(&self, found: Evidence, rules: &[&LabelRule]) -> Go<Evidence> {
+        if resolve::evidence_wanted(rules, self.builders) <= found || !self.is_approved()? {
+            return Ok(found);
+        }
+        Ok(Evidence::Review)
+    }
+
+    /// GitHub's test merge of exactly this head. None where the bare head is built.
+    pub(super) fn merge(&self) -> Go<Option<&'a github::MergeCommit>> {
+        if self.spec().checkout == Checkout::Head {
+            return Ok(None);
+        }
+        let merge = self.facts.merge.as_ref();
+        let merge = merge.ok_or(Stop::Ask(Question::Merge))?;
+        let head = &self.pull.head.sha;
+        if merge.head_sha == *head && merge.base_ref == self.pull.base.branch {
+            if merge.mergeable == github::Mergeable::Conflicting {
+                return Err(self.refuse(
+                    AnswerReason::Conflict,
+                    Found {
+                        subject: Some(bounded(&merge.base_ref, 300)),
+                        ..Found::default()
+                    },
+                ));
+            }
+            let fresh = merge
+                .commit
+                .as_ref()
+                .filter(|commit| commit.parents.len() == 2 && commit.parents[1] == *head)
+                .filter(|_| merge.mergeable == github::Mergeable::Mergeable);
+            if fresh.is_some() {
+                return Ok(fresh);
+            }
+        }
+        match self.facts.merge_asked < MOST_ASKED {
+            true => Err(Stop::Ask(Question::MergeAgain)),
+            false => Err(Stop::Retry("GitHub has no test merge of this head yet")),
+        }
+    }
+
+    fn quiet_since(&self) -> Timestamp {
+        // The schema says at least 10; an object from before it must not open the window.
+        let quiet = self.spec().guards.quiet_period_seconds.max(10);
+        self.event
+            .at
+            .saturating_sub(SignedDuration::from_secs(quiet))
+            .unwrap_or(Timestamp::MIN)
+    }
+}

@@ -1,0 +1,71 @@
+//! Finding the event on GitHub that a request is about.
+
+use jiff::Timestamp;
+
+use super::facts::{Facts, Question};
+use super::verdict::{Go, MOST_ASKED, Stop};
+use crate::request::{Ask, Request};
+
+/// The event on GitHub, of whichever kind.
+pub(super) struct Occurrence<'a> {
+    pub id: i64,
+    pub at: Timestamp,
+    pub actor: Option<&'a github::User>,
+    pub app: Option<&'a github::AppRef>,
+}
+
+/// The newest event of the label, while the label is on.
+pub(super) fn labelled<'a>(
+    label: &str,
+    pull: &github::PullRequest,
+    facts: &'a Facts,
+) -> Go<Occurrence<'a>> {
+    if !pull
+        .labels
+        .iter()
+        .any(|on| github::same_label(&on.name, label))
+    {
+        return Err(Stop::Nothing("label_gone"));
+    }
+    let events = facts.events.as_ref().ok_or(Stop::Ask(Question::Events))?;
+    let newest = events
+        .events
+        .iter()
+        .filter(|event| matches!(event.event.as_str(), "labeled" | "unlabeled"))
+        .filter(|event| {
+            let name = event.label.as_ref().map(|label| label.name.as_str());
+            name.is_some_and(|name| github::same_label(name, label))
+        })
+        .max_by_key(|event| (event.created_at, event.id));
+    match newest.filter(|event| event.event == "labeled") {
+        Some(event) => Ok(Occurrence {
+            id: event.id,
+            at: event.created_at,
+            actor: event.actor.as_ref(),
+            app: event.performed_via_github_app.as_ref(),
+        }),
+        // The label is on, so its event must be there; the timeline lags behind.
+        None if facts.events_asked < MOST_ASKED => Err(Stop::Ask(Question::EventsAgain)),
+        None => Err(Stop::Retry("the label event is not in the timeline")),
+    }
+}
+
+/// The comment, as long as it says what the delivery said.
+pub(super) fn commented<'a>(request: &Request, id: i64, facts: &'a Facts) -> Go<Occurrence<'a>> {
+    let comment = facts.comment.as_ref().ok_or(Stop::Ask(Question::Comment))?;
+    let prefix = &request.repository.spec.commands.prefix;
+    let Ask::Command { command, .. } = &request.ask else {
+        return Err(Stop::Nothing("no_command"));
+    };
+    let same = crate::command::find(&comment.body, prefix).as_ref() == Some(command);
+    let edited = comment.updated_at != comment.created_at;
+    if comment.number != Some(request.number) || comment.id != id || edited || !same {
+        return Err(Stop::Nothing("comment_changed"));
+    }
+    Ok(Occurrence {
+        id,
+        at: comment.created_at,
+        actor: comment.user.as_ref(),
+        app: comment.through.as_ref(),
+    })
+}

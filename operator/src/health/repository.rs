@@ -22,12 +22,10 @@ pub enum Seen {
     /// The connection is not mounted, or not valid.
     NoConnection,
     /// It is there.
-    Found {
-        /// What GitHub says of it.
-        info: Box<RepositoryInfo>,
-        /// Permissions that the App was not granted, as `statuses: write`.
-        missing: Vec<String>,
-    },
+    Found(Box<RepositoryInfo>),
+    /// The App was not granted these permissions, as `statuses: write`; without them it gets no
+    /// token and reads nothing.
+    Lacks(Vec<String>),
     /// GitHub answered with an error.
     Failed(GithubError),
 }
@@ -39,12 +37,13 @@ pub async fn look(connections: &Connections, repository: &Repository) -> Seen {
         return Seen::NoConnection;
     };
     let repo = connection.repo(&spec.owner, &spec.name);
-    let info = match repo.repository().await {
-        Ok(info) => Box::new(info.value),
-        Err(error) => return Seen::Failed(error),
+    let asked = match repo.missing_permissions().await {
+        Ok(missing) if !missing.is_empty() => return Seen::Lacks(missing),
+        Ok(_) => repo.repository().await,
+        Err(error) => Err(error),
     };
-    match repo.missing_permissions().await {
-        Ok(missing) => Seen::Found { info, missing },
+    match asked {
+        Ok(info) => Seen::Found(Box::new(info.value)),
         Err(error) => Seen::Failed(error),
     }
 }
@@ -108,15 +107,23 @@ fn ready<'s>(
     let spec = &repository.spec;
     let name = format!("`{}/{}`", spec.owner, spec.name);
     let connection = &spec.connection;
-    let (info, missing) = match seen {
+    let info = match seen {
         Seen::NoConnection => {
             let message = format!(
                 "there is no valid connection `{connection}`; mount a Secret of that name, or correct spec.connection"
             );
             return Err(Some(bad("NoConnection", message)));
         }
+        Seen::Lacks(missing) => {
+            let message = format!(
+                "the App of the connection `{connection}` lacks permissions on {name}: {}; \
+                 grant them in its settings and accept them for the repository",
+                missing.join(", ")
+            );
+            return Err(Some(bad("PermissionMissing", message)));
+        }
         Seen::Failed(error) => return Err(failed(repository, &name, error)),
-        Seen::Found { info, missing } => (info, missing),
+        Seen::Found(info) => info,
     };
     if info.private {
         let message = format!(
@@ -140,13 +147,6 @@ fn ready<'s>(
     if info.archived {
         let message = format!("{name} is archived: GitHub takes no statuses for it");
         return Err(Some(bad("Archived", message)));
-    }
-    if !missing.is_empty() {
-        let missing = missing.join(", ");
-        let message = format!(
-            "the App of the connection `{connection}` lacks permissions on {name}: {missing}; grant them in its settings and accept them for the repository"
-        );
-        return Err(Some(bad("PermissionMissing", message)));
     }
     Ok(info)
 }

@@ -30,10 +30,7 @@ fn info() -> RepositoryInfo {
 fn found(change: impl FnOnce(&mut RepositoryInfo)) -> Seen {
     let mut info = info();
     change(&mut info);
-    Seen::Found {
-        info: Box::new(info),
-        missing: Vec::new(),
-    }
+    Seen::Found(Box::new(info))
 }
 
 fn now() -> Time {
@@ -73,10 +70,7 @@ fn what_keeps_a_repository_from_being_built_is_named() {
         call: call(),
         message: "Resource not accessible".into(),
     };
-    let missing = Seen::Found {
-        info: Box::new(info()),
-        missing: vec!["statuses: write".to_owned()],
-    };
+    let missing = Seen::Lacks(vec!["statuses: write".to_owned()]);
     let table = [
         (Seen::NoConnection, "NoConnection", "`main`"),
         (found(|info| info.private = true), "Private", "private"),

@@ -12,7 +12,7 @@ use kube::ResourceExt;
 
 use super::{
     sentence::{kind, sentence},
-    talk::{TalkError, while_doing},
+    talk::{Sort, TalkError, sort, while_doing},
     text::is_login,
 };
 
@@ -168,19 +168,19 @@ fn body(answer: &Answer) -> String {
     }
 }
 
-/// Tells what GitHub refuses for good from what may succeed later.
+/// Tells what GitHub refuses for good from what may succeed later. Not to be allowed is for good
+/// here: nobody waits a week for a sentence, and a label must not stay because of it.
 fn for_good<T>(result: Result<T, GithubError>) -> Result<Option<T>, GithubError> {
     match result {
         Ok(value) => Ok(Some(value)),
-        Err(
-            error @ (GithubError::Forbidden { .. }
-            | GithubError::NotFound { .. }
-            | GithubError::Unprocessable { .. }),
-        ) => {
-            tracing::warn!(%error, "GitHub does not take an answer");
-            Ok(None)
-        }
-        Err(error) => Err(error),
+        Err(error @ GithubError::Unauthorized { .. }) => Err(error),
+        Err(error) => match sort(&error) {
+            Sort::NotAllowed | Sort::NotThere | Sort::Refused => {
+                tracing::warn!(%error, "GitHub does not take an answer");
+                Ok(None)
+            }
+            Sort::Limited(_) | Sort::NoAnswer => Err(error),
+        },
     }
 }
 

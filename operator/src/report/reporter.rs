@@ -20,6 +20,7 @@ use super::{
     entry::Waiter,
     metrics::ReportMetrics,
     plan::{Next, Plan, Reply, Resolved},
+    talk::{self, Sort},
     target::{CommitStatus, Order, Sent, Target},
 };
 
@@ -204,12 +205,12 @@ fn reply(taken: Result<(), GithubError>) -> Reply {
         return Reply::Taken;
     };
     let why = error.to_string();
-    match error {
-        GithubError::RateLimited { wait, .. } => Reply::Limited(wait, why),
-        GithubError::Unprocessable { .. } => Reply::Never(why),
-        GithubError::NotFound { .. } => Reply::Missing(why),
-        GithubError::Unauthorized { .. } | GithubError::Forbidden { .. } => Reply::Denied(why),
-        GithubError::Unavailable { .. } | GithubError::Malformed { .. } => Reply::Unavailable(why),
+    match talk::sort(&error) {
+        Sort::Limited(wait) => Reply::Limited(wait, why),
+        Sort::NoAnswer => Reply::Unavailable(why),
+        Sort::NotAllowed => Reply::Denied(why),
+        Sort::NotThere => Reply::Missing(why),
+        Sort::Refused => Reply::Never(why),
     }
 }
 

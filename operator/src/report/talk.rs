@@ -31,20 +31,17 @@ pub enum Retry {
 impl TalkError {
     /// When to try again.
     pub fn retry(&self) -> Retry {
-        match &self.source {
-            GithubError::RateLimited { wait, .. } => Retry::After(*wait),
-            GithubError::Unavailable { .. } | GithubError::Malformed { .. } => Retry::Soon,
-            GithubError::Unauthorized { .. } | GithubError::Forbidden { .. } => Retry::Slowly,
-            GithubError::NotFound { .. } | GithubError::Unprocessable { .. } => Retry::Never,
+        match sort(&self.source) {
+            Sort::Limited(wait) => Retry::After(wait),
+            Sort::NoAnswer => Retry::Soon,
+            Sort::NotAllowed => Retry::Slowly,
+            Sort::NotThere | Sort::Refused => Retry::Never,
         }
     }
 
     /// Whether GitHub may have done it all the same. The next try has to look first.
     pub fn is_uncertain(&self) -> bool {
-        matches!(
-            self.source,
-            GithubError::Unavailable { .. } | GithubError::Malformed { .. }
-        )
+        sort(&self.source) == Sort::NoAnswer
     }
 
     /// The reason for a condition.
@@ -53,16 +50,53 @@ impl TalkError {
     }
 }
 
+/// Errors by what the caller can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sort {
+    /// Wait so long.
+    Limited(Duration),
+    /// Try again.
+    NoAnswer,
+    /// Have a person change something.
+    NotAllowed,
+    /// What the call is about is not there.
+    NotThere,
+    /// GitHub will never take this.
+    Refused,
+}
+
+/// Sorts an error.
+pub(super) fn sort(error: &GithubError) -> Sort {
+    match error {
+        GithubError::RateLimited { wait, .. } => Sort::Limited(*wait),
+        GithubError::Unavailable { .. } | GithubError::Malformed { .. } => Sort::NoAnswer,
+        GithubError::Unauthorized { .. } | GithubError::Forbidden { .. } => Sort::NotAllowed,
+        GithubError::NotFound { call } | GithubError::Unprocessable { call, .. }
+            if is_about_the_credential(call) =>
+        {
+            Sort::NotAllowed
+        }
+        GithubError::NotFound { .. } => Sort::NotThere,
+        GithubError::Unprocessable { .. } => Sort::Refused,
+    }
+}
+
+/// An App gets a token before it says anything. That it is not installed, or was not granted what is
+/// asked for, is no answer to what was to be said.
+fn is_about_the_credential(call: &str) -> bool {
+    call.contains(" /app/installations/") || call.ends_with("/installation")
+}
+
 /// The reason for a condition that a failed call leads to.
 pub fn reason(error: &GithubError) -> &'static str {
-    match error {
-        GithubError::NotFound { .. } => "NotFound",
-        GithubError::Unauthorized { .. } => "CredentialRefused",
-        GithubError::Forbidden { .. } => "PermissionMissing",
-        GithubError::RateLimited { .. } => "RateLimited",
-        GithubError::Unprocessable { .. } => "Refused",
-        GithubError::Unavailable { .. } => "GitHubUnreachable",
-        GithubError::Malformed { .. } => "UnexpectedAnswer",
+    match (sort(error), error) {
+        (Sort::Limited(_), _) => "RateLimited",
+        (Sort::NotThere, _) => "NotFound",
+        (Sort::Refused, _) => "Refused",
+        (_, GithubError::Unauthorized { .. }) => "CredentialRefused",
+        (Sort::NotAllowed, _) => "PermissionMissing",
+        (_, GithubError::Malformed { .. }) => "UnexpectedAnswer",
+        (Sort::NoAnswer, _) => "GitHubUnreachable",
     }
 }
 
@@ -76,5 +110,33 @@ pub(super) fn while_doing(
     move |source| TalkError {
         doing: doing.clone(),
         source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_the_credential_is_never_an_answer_to_the_call() {
+        let message = "The permissions requested are not granted to this installation.".to_owned();
+        let unprocessable = |call: &str| GithubError::Unprocessable {
+            call: call.into(),
+            message: message.clone(),
+        };
+        let missing = |call: &str| GithubError::NotFound { call: call.into() };
+        let table = [
+            (
+                unprocessable("POST /app/installations/1/access_tokens"),
+                Sort::NotAllowed,
+            ),
+            (unprocessable("POST /repos/o/n/statuses/1"), Sort::Refused),
+            (missing("GET /repos/o/n/installation"), Sort::NotAllowed),
+            (missing("GET /app/installations/1"), Sort::NotAllowed),
+            (missing("POST /repos/o/n/statuses/1"), Sort::NotThere),
+        ];
+        for (error, sorted) in table {
+            assert_eq!(sort(&error), sorted, "{error}");
+        }
     }
 }

@@ -181,8 +181,9 @@ async fn a_bound_pod_is_let_go_after_its_containers_ended() {
 
 mod node {
     use k8s_openapi::api::core::v1::Pod;
+    use kube::api::LogParams;
     use tests::cluster::{Node, shared_node};
-    use tests::images::{BUSYBOX, small_images};
+    use tests::images::{BUSYBOX, CHECKOUT, GCC, small_images};
     use tokio::io::AsyncWriteExt;
 
     use super::*;
@@ -196,8 +197,10 @@ mod node {
                 "securityContext": {
                     "runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": { "type": "RuntimeDefault" },
                 },
+                "volumes": [{ "name": "tmp", "emptyDir": {} }],
                 "containers": [{
                     "name": "build", "image": BUSYBOX, "command": ["sh", "-c", script],
+                    "volumeMounts": [{ "name": "tmp", "mountPath": "/tmp" }],
                     "securityContext": {
                         "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
                         "capabilities": { "drop": ["ALL"] },
@@ -209,12 +212,18 @@ mod node {
     }
 
     async fn until_phase(pods: &Api<Pod>, name: &str, wanted: &str) -> Pod {
-        eventually(format!("pod {name} is {wanted}"), Duration::from_secs(60), async || {
+        let pod = eventually(format!("pod {name} is {wanted}"), Duration::from_secs(60), async || {
             let pod = pods.get(name).await.map_err(|error| error.to_string())?;
             let status = pod.status.clone().unwrap_or_default();
-            if status.phase.as_deref() == Some(wanted) { Ok(pod) } else { Err(format!("{status:?}")) }
+            let phase = status.phase.clone().unwrap_or_default();
+            let over = phase == wanted || phase == "Succeeded" || phase == "Failed";
+            if over { Ok(pod) } else { Err(format!("{status:?}")) }
         })
-        .await
+        .await;
+        if pod.status.as_ref().and_then(|status| status.phase.as_deref()) != Some(wanted) {
+            panic!("pod {name} is not {wanted}: {:?}", pods.logs(name, &LogParams::default()).await);
+        }
+        pod
     }
 
     #[tokio::test]
@@ -239,6 +248,34 @@ mod node {
         root.spec.as_mut().unwrap().security_context = None;
         let refused = pods.create(&PostParams::default(), &root).await.unwrap_err();
         assert!(refused.to_string().contains("violates PodSecurity \"restricted"), "{refused}");
+        install.cleanup().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_images_have_git_the_agent_and_a_compiler() {
+        let (access, _) = shared_node();
+        let install = Install::new(&access, "images").await.unwrap();
+        let pods: Api<Pod> = Api::namespaced(install.client(), install.builds());
+        let compile = "cd /tmp && printf 'int main(void) { return 0; }' > a.c && printf 'a: a.c\n\tcc -o $@ $<\n' > Makefile && make a && ./a";
+        let mut build = pod("build", compile);
+        build.spec.as_mut().unwrap().containers[0].image = Some(GCC.to_owned());
+        let mut checkout = pod("checkout", "");
+        let container = &mut checkout.spec.as_mut().unwrap().containers[0];
+        container.image = Some(CHECKOUT.to_owned());
+        container.command = Some(["git", "ls-remote", "http://127.0.0.1:1/a.git"].map(str::to_owned).to_vec());
+        let mut agent = pod("agent", "");
+        let container = &mut agent.spec.as_mut().unwrap().containers[0];
+        container.image = Some(CHECKOUT.to_owned());
+        container.command = Some(["prbuild-agent", "--help"].map(str::to_owned).to_vec());
+        for pod in [&build, &checkout, &agent] {
+            pods.create(&PostParams::default(), pod).await.unwrap();
+        }
+        until_phase(&pods, "build", "Succeeded").await;
+        until_phase(&pods, "agent", "Succeeded").await;
+        // git and its HTTP helper run; there is nobody to talk to.
+        until_phase(&pods, "checkout", "Failed").await;
+        let log = pods.logs("checkout", &LogParams::default()).await.unwrap();
+        assert!(log.contains("unable to access"), "{log}");
         install.cleanup().await.unwrap();
     }
 

@@ -6,8 +6,10 @@ use std::time::Instant;
 use tests::cluster::{CONTROL_VARIABLE, ControlPlane, ControlPlaneOptions, NODE_VARIABLE, Node};
 use tests::images;
 use tests::parts::{self, Cache, Loudness, duration};
+use tokio::task::spawn_blocking;
 
 use crate::Result;
+use crate::cargo::workspace;
 use crate::stop::run_until_stopped;
 
 /// Arguments of `cargo xtask cluster`.
@@ -35,8 +37,12 @@ pub fn run(args: Args) -> Result {
         let _plane;
         if args.node {
             println!("export {NODE_VARIABLE}={}", plane.kubeconfig().display());
-            _node = Node::start(plane, &images::small_images()?).await?;
+            let node = Node::start(plane, &images::small_images()?).await?;
             eprintln!("node after {}", duration(started.elapsed()));
+            let made = spawn_blocking(|| images::story_images(&workspace(), Loudness::Normal));
+            node.import(&made.await??)?;
+            eprintln!("images after {}", duration(started.elapsed()));
+            _node = node;
         } else {
             _plane = plane;
         }

@@ -47,11 +47,18 @@ struct World {
 /// Runs the forge until Ctrl-C.
 pub fn run(args: Args) -> Result {
     run_until_stopped(async move {
-        let options = ForgeOptions { validate: args.validate, bind: args.bind, port: args.port };
+        let options = ForgeOptions {
+            validate: args.validate,
+            bind: args.bind,
+            port: args.port,
+        };
         let forge = Forge::start(options).await;
         let world = populate(&forge, args.hook.as_deref()).await;
         if let Some(dir) = &args.connections {
-            let kinds = [("app", ConnectionKind::App(world.app.clone())), ("token", ConnectionKind::Token(world.core.clone()))];
+            let kinds = [
+                ("app", ConnectionKind::App(world.app.clone())),
+                ("token", ConnectionKind::Token(world.core.clone())),
+            ];
             for (name, kind) in kinds {
                 let written = forge.write_connection(dir, name, &kind, &[SECRET], args.bind)?;
                 eprintln!("wrote {}", written.display());
@@ -70,34 +77,61 @@ struct Told(Forge);
 impl Drop for Told {
     fn drop(&mut self) {
         for one in self.0.violations() {
-            eprintln!("differs from GitHub's descriptions: {}: {}", one.what, one.difference);
+            eprintln!(
+                "differs from GitHub's descriptions: {}: {}",
+                one.what, one.difference
+            );
         }
     }
 }
 
 /// A repository, a core developer, a stranger with a pull request, and an App.
 async fn populate(forge: &Forge, hook: Option<&str>) -> World {
-    let files = [("README", "A small app.\n"), ("test.sh", "#!/bin/sh\necho ok\n")];
+    let files = [
+        ("README", "A small app.\n"),
+        ("test.sh", "#!/bin/sh\necho ok\n"),
+    ];
     forge.add_repository(REPOSITORY, &files).await;
     forge.add_user("ada", UserType::User);
     forge.add_user("mallory", UserType::User);
     forge.set_permission(REPOSITORY, "ada", Role::Write);
     forge.fork(REPOSITORY, "mallory").await;
-    let head = forge.push("mallory/app", "change", &[("README", "A small, better app.\n")]).await;
-    let pull = PullRequest { title: "Make it better", author: "mallory", head: "mallory:change", ..PullRequest::default() };
+    let head = forge
+        .push(
+            "mallory/app",
+            "change",
+            &[("README", "A small, better app.\n")],
+        )
+        .await;
+    let pull = PullRequest {
+        title: "Make it better",
+        author: "mallory",
+        head: "mallory:change",
+        ..PullRequest::default()
+    };
     let number = forge.open_pull_request(REPOSITORY, pull).await;
     if let Some(url) = hook {
         let hook = forge.add_hook(REPOSITORY, url, SECRET);
         forge.ping(hook);
     }
-    let app = forge.add_app(AppOptions { repositories: vec![REPOSITORY.to_owned()], ..AppOptions::default() });
-    World { number, head, core: forge.add_token("ada", TokenOptions::default()), app }
+    let app = forge.add_app(AppOptions {
+        repositories: vec![REPOSITORY.to_owned()],
+        ..AppOptions::default()
+    });
+    World {
+        number,
+        head,
+        core: forge.add_token("ada", TokenOptions::default()),
+        app,
+    }
 }
 
 /// What people read first.
 fn guide(forge: &Forge, world: &World) -> String {
     let (url, token) = (forge.api_url(), &world.core);
-    let World { number, head, app, .. } = world;
+    let World {
+        number, head, app, ..
+    } = world;
     format!(
         "The forge listens on {url}: {REPOSITORY} with pull request #{number} by mallory; ada may write.
 
@@ -128,8 +162,18 @@ async fn follow(forge: &Forge) {
     loop {
         let all = log.all();
         for one in &all[seen..] {
-            let query = if one.query.is_empty() { String::new() } else { format!("?{}", one.query) };
-            println!("{} {} {}{query}  {:.1} ms", one.status, one.method, one.path, one.took.as_secs_f64() * 1000.0);
+            let query = if one.query.is_empty() {
+                String::new()
+            } else {
+                format!("?{}", one.query)
+            };
+            println!(
+                "{} {} {}{query}  {:.1} ms",
+                one.status,
+                one.method,
+                one.path,
+                one.took.as_secs_f64() * 1000.0
+            );
         }
         seen = all.len();
         if more.changed().await.is_err() {

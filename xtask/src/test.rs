@@ -112,11 +112,7 @@ async fn build(no_node: bool, loudness: Loudness) -> Result<Vec<Image>> {
     if no_node {
         return Ok(Vec::new());
     }
-    let images = spawn_blocking(move || {
-        let agent = images::build_agent(&workspace())?;
-        Ok::<_, parts::PartError>(vec![images::agent_image(&agent)?, images::gcc_image(loudness)?])
-    });
-    Ok(images.await??)
+    Ok(spawn_blocking(move || images::story_images(&workspace(), loudness)).await??)
 }
 
 /// Runs the tests, shows what they print, and counts.

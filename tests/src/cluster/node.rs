@@ -88,7 +88,13 @@ impl Node {
 
     /// Loads images into its containerd. Pods must not say `imagePullPolicy: Always`.
     pub fn import(&self, images: &[Image]) -> Result<(), ClusterError> {
-        images.iter().try_for_each(|image| self.facts.import(image))
+        // Each import waits for the disk most of the time.
+        std::thread::scope(|scope| {
+            let import = |image| scope.spawn(move || self.facts.import(image));
+            let imports: Vec<_> = images.iter().map(import).collect();
+            let joined = imports.into_iter().map(|import| import.join());
+            joined.map(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        })
     }
 
     /// Takes it down and waits until it is gone.

@@ -4,10 +4,12 @@ use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::ClusterError;
+use super::eventually::until;
 
 /// Writes its own pid before it becomes the program, so that the pid is known however soon the
 /// parent dies.
@@ -80,6 +82,17 @@ impl Process {
     /// Asks it to end (SIGTERM).
     pub fn terminate(&self) {
         self.signal(Signal::TERM);
+    }
+
+    /// Ends it as Kubernetes would: asks (SIGTERM), and kills it if it is still there after 10 s.
+    /// Returns how it ended.
+    pub async fn stop(&mut self) -> Option<ExitStatus> {
+        self.terminate();
+        let ended = until(Duration::from_secs(10), async || self.ended().ok_or_else(String::new)).await;
+        if ended.is_err() {
+            self.kill();
+        }
+        self.ended()
     }
 
     /// Ends it at once (SIGKILL), as a crash would.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::pack::{Config, pack};
+use super::pack::{Config, make_tmp, pack};
 use super::Image;
 use crate::parts::{Cache, PartError, make_run, on_path};
 
@@ -53,9 +53,10 @@ pub fn agent_image(agent: &Path) -> Result<Image, PartError> {
     }
     let root = dir.join("root");
     let _ = fs::remove_dir_all(&root);
-    for folder in ["usr/local/bin", "usr/bin", "etc/ssl/certs", "tmp", "proc", "dev", "sys", "build"] {
+    for folder in ["usr/local/bin", "usr/bin", "etc/ssl/certs", "proc", "dev", "sys", "build"] {
         fs::create_dir_all(root.join(folder)).map_err(io)?;
     }
+    make_tmp(&root).map_err(io)?;
     fs::copy(agent, root.join("usr/local/bin/prbuild-agent")).map_err(io)?;
     copy_git(&git, &root)?;
     let bundle = CA_BUNDLES.iter().find(|path| Path::new(path).is_file());

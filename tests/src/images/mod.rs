@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 pub use agent::{CHECKOUT, agent_image, build_agent};
 pub use debian::{GCC, gcc_image};
 
-use crate::parts::{self, Cache, PartError};
+use crate::parts::{self, Cache, Loudness, PartError};
 use pack::{Config, pack};
 
 /// The image in which a pod's namespaces live.
@@ -39,6 +39,12 @@ impl Image {
     }
 }
 
+/// The images of the stories: [`CHECKOUT`] with the agent of this workspace, which is built, and [`GCC`].
+pub fn story_images(workspace: &Path, loudness: Loudness) -> Result<Vec<Image>, PartError> {
+    let agent = build_agent(workspace)?;
+    Ok(vec![agent_image(&agent)?, gcc_image(loudness)?])
+}
+
 /// The images that every node has: [`PAUSE`] and [`BUSYBOX`], from one static busybox.
 pub fn small_images() -> Result<Vec<Image>, PartError> {
     let cache = Cache::of_user();
@@ -54,9 +60,10 @@ pub fn small_images() -> Result<Vec<Image>, PartError> {
     if images.iter().all(|image| image.tar.is_file()) {
         return Ok(images);
     }
-    for folder in ["bin", "tmp", "etc", "proc", "dev", "sys"] {
+    for folder in ["bin", "etc", "proc", "dev", "sys"] {
         std::fs::create_dir_all(root.join(folder)).map_err(io)?;
     }
+    pack::make_tmp(&root).map_err(io)?;
     std::fs::copy(&busybox, root.join("bin/busybox")).map_err(io)?;
     let applets = std::process::Command::new(&busybox).arg("--list").output().map_err(io)?;
     for applet in String::from_utf8_lossy(&applets.stdout).lines().filter(|name| *name != "busybox") {

@@ -49,6 +49,14 @@ pub(super) fn pack(image: &Image, root: &Path, config: &Config<'_>) -> Result<()
     fs::remove_dir_all(&work).map_err(io)
 }
 
+/// Makes `/tmp`, where everybody may write.
+pub(super) fn make_tmp(root: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let tmp = root.join("tmp");
+    fs::create_dir_all(&tmp)?;
+    fs::set_permissions(tmp, fs::Permissions::from_mode(0o1777))
+}
+
 fn tar(file: &Path, dir: &Path, entries: &[&str]) -> Result<(), PartError> {
     let mut tar = Command::new("tar");
     tar.args(["--owner=0", "--group=0", "--numeric-owner", "--sort=name", "--mtime=@0"]);

@@ -162,8 +162,10 @@ fn marker(answer: &Answer) -> String {
 /// The text: the person who asked is the only one who is mentioned.
 fn body(answer: &Answer) -> String {
     let (marker, sentence) = (marker(answer), sentence(&answer.spec));
-    match answer.spec.trigger.user.login.as_str() {
-        login if is_login(login) => format!("{marker}\n@{login}: {sentence}\n"),
+    let user = &answer.spec.trigger.user;
+    match user.login.as_str() {
+        // An account that is gone has the id 0, and its login may be somebody else's.
+        login if user.id != 0 && is_login(login) => format!("{marker}\n@{login}: {sentence}\n"),
         _ => format!("{marker}\n{sentence}\n"),
     }
 }

@@ -133,9 +133,14 @@ impl<'a> Words<'a> {
         }
     }
 
+    /// What would help, in one line; it may have come in several.
     fn detail(&self) -> Option<String> {
-        let detail = self.answer.facts.detail.as_deref()?.trim();
-        (!detail.is_empty()).then(|| inert(&without_shas(detail), 600))
+        let lines = self.answer.facts.detail.as_deref()?.lines();
+        let lines: Vec<&str> = lines
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .collect();
+        (!lines.is_empty()).then(|| inert(&without_shas(&lines.join("; ")), 600))
     }
 
     /// Who moved the head.
@@ -169,11 +174,13 @@ impl<'a> Words<'a> {
             TriggerKind::Label => ("label", "add it"),
             _ => (self.label, "do it"),
         };
-        format!(
-            "This {label} needs {} access (you have {}). A core developer can {help}.",
-            role(needed),
-            role(&self.answer.trigger.permission)
-        )
+        // Of an account that is gone nothing is known.
+        let has = match self.answer.trigger.permission.as_str() {
+            "" | "unknown" => String::new(),
+            has => format!(" (you have {})", role(has)),
+        };
+        let needed = role(needed);
+        format!("This {label} needs {needed} access{has}. A core developer can {help}.")
     }
 
     fn through_app(&self) -> String {

@@ -147,6 +147,29 @@ fn a_refusal_says_what_happened_and_what_to_do() {
 }
 
 #[test]
+fn what_is_not_known_is_not_said_and_several_reasons_stand_in_one_line() {
+    let mut gone = answer(
+        AnswerReason::Permission,
+        TriggerKind::Label,
+        Facts::default(),
+    );
+    gone.trigger.permission = "unknown".to_owned();
+    assert_eq!(
+        sentence(&gone),
+        "This label needs write access. A core developer can add it."
+    );
+    let detail = Some("`lan`: needs an approval\n`arm`: is paused".to_owned());
+    let facts = Facts {
+        detail,
+        ..Facts::default()
+    };
+    assert_eq!(
+        sentence(&answer(AnswerReason::NoBuilder, TriggerKind::Label, facts)),
+        "No builder is left for this label; nothing was built. `lan`: needs an approval; `arm`: is paused"
+    );
+}
+
+#[test]
 fn no_answer_contains_a_sha_or_mentions_anybody_whatever_the_facts_are() {
     let sha = "0123456789abcdef0123456789abcdef01234567";
     let hostile = format!(

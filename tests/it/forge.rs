@@ -21,12 +21,21 @@ async fn forge() -> Forge {
 
 /// The same without validation, for stories that ask for what GitHub does not have.
 async fn lenient() -> Forge {
-    with(ForgeOptions { validate: false, ..ForgeOptions::default() }).await
+    with(ForgeOptions {
+        validate: false,
+        ..ForgeOptions::default()
+    })
+    .await
 }
 
 async fn with(options: ForgeOptions) -> Forge {
     let forge = Forge::start(options).await;
-    forge.add_repository(APP, &[("README", "An app.\n"), ("test.sh", "#!/bin/sh\nexit 0\n")]).await;
+    forge
+        .add_repository(
+            APP,
+            &[("README", "An app.\n"), ("test.sh", "#!/bin/sh\nexit 0\n")],
+        )
+        .await;
     forge.add_user("ada", UserType::User);
     forge.add_user("mallory", UserType::User);
     forge.set_permission(APP, "ada", Role::Write);
@@ -36,7 +45,14 @@ async fn with(options: ForgeOptions) -> Forge {
 /// Mallory forks, pushes a branch `change` and opens a pull request. Returns number and head.
 async fn mallory_opens(forge: &Forge) -> (u64, String) {
     forge.fork(APP, "mallory").await;
-    let head = forge.push("mallory/app", "change", &[("new.c", "int x;\n")]).await;
-    let pull = PullRequest { title: "Add x", author: "mallory", head: "mallory:change", ..PullRequest::default() };
+    let head = forge
+        .push("mallory/app", "change", &[("new.c", "int x;\n")])
+        .await;
+    let pull = PullRequest {
+        title: "Add x",
+        author: "mallory",
+        head: "mallory:change",
+        ..PullRequest::default()
+    };
     (forge.open_pull_request(APP, pull).await, head)
 }

@@ -28,8 +28,15 @@ pub struct Reply {
 impl Client {
     /// Somebody without credentials.
     pub fn anonymous(forge: &Forge) -> Self {
-        let headers = vec![("user-agent", "story".to_owned()), ("x-github-api-version", "2022-11-28".to_owned())];
-        Self { http: Legacy::builder(TokioExecutor::new()).build_http(), base: forge.api_url(), headers }
+        let headers = vec![
+            ("user-agent", "story".to_owned()),
+            ("x-github-api-version", "2022-11-28".to_owned()),
+        ];
+        Self {
+            http: Legacy::builder(TokioExecutor::new()).build_http(),
+            base: forge.api_url(),
+            headers,
+        }
     }
 
     /// Somebody with a token.
@@ -61,36 +68,65 @@ impl Client {
     }
 
     /// One request, to a path or to an absolute URL.
-    pub async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<Reply, String> {
-        let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.base) };
+    pub async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Reply, String> {
+        let url = if path.starts_with("http") {
+            path.to_owned()
+        } else {
+            format!("{}{path}", self.base)
+        };
         let mut request = http::Request::builder().method(method).uri(url);
         for (name, value) in &self.headers {
             request = request.header(*name, value);
         }
-        let bytes = body.map(|value| Bytes::from(value.to_string())).unwrap_or_default();
+        let bytes = body
+            .map(|value| Bytes::from(value.to_string()))
+            .unwrap_or_default();
         let request = request.body(Full::new(bytes)).unwrap();
-        let answer = self.http.request(request).await.map_err(|error| error.to_string())?;
+        let answer = self
+            .http
+            .request(request)
+            .await
+            .map_err(|error| error.to_string())?;
         let (parts, body) = answer.into_parts();
-        let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
-        Ok(Reply { status: parts.status.as_u16(), headers: parts.headers, body })
+        let body = body
+            .collect()
+            .await
+            .map_err(|error| error.to_string())?
+            .to_bytes();
+        Ok(Reply {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body,
+        })
     }
 }
 
 impl Reply {
     /// The body as JSON.
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("no JSON ({error}): {:?}", self.body))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("no JSON ({error}): {:?}", self.body))
     }
 
     /// A header as text, empty if it is not there.
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
     }
 
     /// The URL of a relation in the `Link` header.
     pub fn link(&self, relation: &str) -> Option<String> {
         let wanted = format!("rel=\"{relation}\"");
-        let part = self.header("link").split(", ").find(|part| part.ends_with(&wanted))?;
+        let part = self
+            .header("link")
+            .split(", ")
+            .find(|part| part.ends_with(&wanted))?;
         Some(part.split('>').next()?.trim_start_matches('<').to_owned())
     }
 }

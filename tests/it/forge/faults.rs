@@ -35,13 +35,32 @@ async fn a_route_goes_wrong_as_often_as_it_was_asked_to() {
 async fn a_secondary_limit_may_say_when_to_come_back_or_not() {
     let forge = forge().await;
     let ada = ada(&forge);
-    forge.faults().next(1, "GET /user", Fault::RateLimited { status: 429, retry_after: Some(7) });
-    forge.faults().next(1, "GET /user", Fault::RateLimited { status: 403, retry_after: None });
+    forge.faults().next(
+        1,
+        "GET /user",
+        Fault::RateLimited {
+            status: 429,
+            retry_after: Some(7),
+        },
+    );
+    forge.faults().next(
+        1,
+        "GET /user",
+        Fault::RateLimited {
+            status: 403,
+            retry_after: None,
+        },
+    );
     let first = ada.get("/user").await;
     assert_eq!((first.status, first.header("retry-after")), (429, "7"));
     let second = ada.get("/user").await;
     assert_eq!((second.status, second.header("retry-after")), (403, ""));
-    assert!(second.json()["message"].as_str().unwrap().contains("secondary rate limit"));
+    assert!(
+        second.json()["message"]
+            .as_str()
+            .unwrap()
+            .contains("secondary rate limit")
+    );
     forge.finish().await;
 }
 
@@ -58,8 +77,13 @@ async fn an_answer_may_be_cut_malformed_or_a_page_for_people() {
     assert!(serde_json::from_slice::<serde_json::Value>(&malformed.body).is_err());
     forge.faults().next(1, "GET /user", Fault::Html(503));
     let page = ada.get("/user").await;
-    assert_eq!((page.status, page.header("content-type")), (503, "text/html; charset=utf-8"));
-    forge.faults().next(1, "GET /user", Fault::Answer(200, json!({"login": 7})));
+    assert_eq!(
+        (page.status, page.header("content-type")),
+        (503, "text/html; charset=utf-8")
+    );
+    forge
+        .faults()
+        .next(1, "GET /user", Fault::Answer(200, json!({"login": 7})));
     assert_eq!(ada.get("/user").await.json(), json!({"login": 7}));
     forge.finish().await;
 }
@@ -69,11 +93,29 @@ async fn a_write_may_happen_and_its_answer_get_lost() {
     let forge = forge().await;
     let (number, _) = mallory_opens(&forge).await;
     let path = format!("/repos/octo/app/issues/{number}/comments");
-    forge.faults().next(1, "POST /repos/*/*/issues/*/comments", Fault::AnswerLost(502));
-    assert_eq!(ada(&forge).post(&path, json!({"body": "once"})).await.status, 502);
+    forge.faults().next(
+        1,
+        "POST /repos/*/*/issues/*/comments",
+        Fault::AnswerLost(502),
+    );
+    assert_eq!(
+        ada(&forge)
+            .post(&path, json!({"body": "once"}))
+            .await
+            .status,
+        502
+    );
     assert_eq!(forge.comments(APP, number)[0].body, "once");
-    forge.faults().next(1, "POST /repos/*/*/issues/*/comments", Fault::Status(502));
-    assert_eq!(ada(&forge).post(&path, json!({"body": "never"})).await.status, 502);
+    forge
+        .faults()
+        .next(1, "POST /repos/*/*/issues/*/comments", Fault::Status(502));
+    assert_eq!(
+        ada(&forge)
+            .post(&path, json!({"body": "never"}))
+            .await
+            .status,
+        502
+    );
     assert_eq!(forge.comments(APP, number).len(), 1);
     forge.finish().await;
 }
@@ -96,13 +138,34 @@ async fn a_304_costs_nothing_and_belongs_to_its_token() {
     forge.limits().set_hourly(Some(10));
     let ada = ada(&forge);
     let first = ada.get(REPO).await;
-    assert_eq!((first.header("x-ratelimit-limit"), first.header("x-ratelimit-remaining")), ("10", "9"));
+    assert_eq!(
+        (
+            first.header("x-ratelimit-limit"),
+            first.header("x-ratelimit-remaining")
+        ),
+        ("10", "9")
+    );
     let again = ada.clone().header("if-none-match", first.header("etag"));
     let same = again.get(REPO).await;
-    assert_eq!((same.status, same.header("x-ratelimit-remaining"), same.body.len()), (304, "9", 0));
+    assert_eq!(
+        (
+            same.status,
+            same.header("x-ratelimit-remaining"),
+            same.body.len()
+        ),
+        (304, "9", 0)
+    );
     assert_eq!(ada.get("/user").await.header("x-ratelimit-remaining"), "8");
     let mallory = Client::with_token(&forge, &forge.add_token("mallory", TokenOptions::default()));
-    assert_eq!(mallory.header("if-none-match", first.header("etag")).get(REPO).await.status, 200, "another token");
+    assert_eq!(
+        mallory
+            .header("if-none-match", first.header("etag"))
+            .get(REPO)
+            .await
+            .status,
+        200,
+        "another token"
+    );
     forge.push(APP, "main", &[("a", "1\n")]).await;
     forge.clock().advance(Duration::from_secs(1));
     forge.push(APP, "main", &[("a", "2\n")]).await;
@@ -118,10 +181,17 @@ async fn a_budget_that_is_used_up_is_refused_until_the_hour_is_over() {
     ada.get("/user").await;
     ada.get("/user").await;
     let refused = ada.get("/user").await;
-    assert_eq!((refused.status, refused.header("x-ratelimit-remaining")), (403, "0"));
+    assert_eq!(
+        (refused.status, refused.header("x-ratelimit-remaining")),
+        (403, "0")
+    );
     let reset: i64 = refused.header("x-ratelimit-reset").parse().unwrap();
     assert!(reset > forge.clock().now().as_second());
-    assert_eq!(Client::anonymous(&forge).get(REPO).await.status, 200, "others have their own");
+    assert_eq!(
+        Client::anonymous(&forge).get(REPO).await.status,
+        200,
+        "others have their own"
+    );
     forge.clock().advance(Duration::from_secs(3601));
     assert_eq!(ada.get("/user").await.status, 200);
     forge.finish().await;
@@ -132,7 +202,10 @@ async fn too_many_writes_in_a_minute_are_refused_and_reads_are_not() {
     let forge = forge().await;
     let (number, _) = mallory_opens(&forge).await;
     forge.limits().set_writes_per_minute(Some(2));
-    let (ada, path) = (ada(&forge), format!("/repos/octo/app/issues/{number}/comments"));
+    let (ada, path) = (
+        ada(&forge),
+        format!("/repos/octo/app/issues/{number}/comments"),
+    );
     for expected in [201, 201, 403] {
         let reply = ada.post(&path, json!({"body": "x"})).await;
         assert_eq!(reply.status, expected);
@@ -151,7 +224,11 @@ async fn the_date_of_an_answer_is_the_time_of_the_forge() {
     let before = forge.clock().now();
     let reply = Client::anonymous(&forge).get(REPO).await;
     let near = [before, forge.clock().now()].map(http_date);
-    assert!(near.contains(&reply.header("date").to_owned()), "{} is not {near:?}", reply.header("date"));
+    assert!(
+        near.contains(&reply.header("date").to_owned()),
+        "{} is not {near:?}",
+        reply.header("date")
+    );
     forge.finish().await;
 }
 
@@ -166,7 +243,10 @@ async fn the_log_tells_who_asked_for_what_on_which_connection() {
     let log = forge.log();
     assert_eq!(log.count("GET /repos/octo/app"), 3);
     let listed = &log.matching("GET /repos/*/*/pulls")[0];
-    assert_eq!((listed.query.as_str(), listed.status, listed.token), ("state=open", 200, TokenKind::Personal));
+    assert_eq!(
+        (listed.query.as_str(), listed.status, listed.token),
+        ("state=open", 200, TokenKind::Personal)
+    );
     let all = log.all();
     assert_eq!(all[0].connection, all[1].connection, "kept alive");
     assert_ne!(all[1].connection, all[2].connection);
@@ -179,19 +259,39 @@ async fn the_log_tells_who_asked_for_what_on_which_connection() {
 async fn a_request_that_github_does_not_know_is_found_out() {
     let forge = forge().await;
     let anybody = Client::anonymous(&forge);
-    assert_eq!(anybody.get("/repos/octo/app/pulls?states=open").await.status, 200);
-    assert_eq!(anybody.get("/repos/octo/app/pulls?sort=name").await.status, 200);
+    assert_eq!(
+        anybody
+            .get("/repos/octo/app/pulls?states=open")
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        anybody.get("/repos/octo/app/pulls?sort=name").await.status,
+        200
+    );
     assert_eq!(anybody.get("/repos/octo/app/nothing").await.status, 404);
-    let found: Vec<String> = forge.violations().into_iter().map(|one| one.difference).collect();
+    let found: Vec<String> = forge
+        .violations()
+        .into_iter()
+        .map(|one| one.difference)
+        .collect();
     assert_eq!(found.len(), 3, "{found:?}");
-    assert!(found[0].contains("no query parameter `states`") && found[1].contains("`sort`") && found[2].contains("no such route"), "{found:?}");
+    assert!(
+        found[0].contains("no query parameter `states`")
+            && found[1].contains("`sort`")
+            && found[2].contains("no such route"),
+        "{found:?}"
+    );
 }
 
 #[tokio::test]
 #[should_panic(expected = "differences from GitHub's published descriptions")]
 async fn a_story_with_a_difference_fails_at_its_end() {
     let forge = forge().await;
-    Client::anonymous(&forge).get("/repos/octo/app/nothing").await;
+    Client::anonymous(&forge)
+        .get("/repos/octo/app/nothing")
+        .await;
     forge.finish().await;
 }
 
@@ -207,5 +307,7 @@ async fn a_forge_that_is_dropped_listens_no_more_and_leaves_no_files() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), gone).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(10), gone)
+        .await
+        .unwrap();
 }

@@ -84,7 +84,12 @@ impl Caller {
     }
 
     /// Whether the caller may do on this repository what a route asks.
-    pub fn may(&self, world: &World, repository: Option<&Repository>, needs: Needs) -> Result<(), Answer> {
+    pub fn may(
+        &self,
+        world: &World,
+        repository: Option<&Repository>,
+        needs: Needs,
+    ) -> Result<(), Answer> {
         let (names, role) = match needs {
             Needs::Nothing => return Ok(()),
             Needs::Jwt => {
@@ -101,7 +106,11 @@ impl Caller {
             Self::Anonymous if write => Err(Answer::error(401, "Requires authentication")),
             Self::Anonymous => Ok(()),
             Self::App(_) => Err(Answer::error(401, "Requires authentication")),
-            Self::Installation { permissions, repositories, .. } => {
+            Self::Installation {
+                permissions,
+                repositories,
+                ..
+            } => {
                 // Public things of others may be read, as anybody may.
                 let covered = repository.is_none_or(|one| repositories.contains(&one.id));
                 if !covered && !write || covered && granted(permissions, names, write) {
@@ -110,13 +119,20 @@ impl Caller {
                 Err(Answer::error(403, "Resource not accessible by integration"))
             }
             Self::Person { id, permissions } => {
-                if permissions.as_ref().is_some_and(|granted_to| !granted(granted_to, names, write)) {
-                    return Err(Answer::error(403, "Resource not accessible by personal access token"));
+                if permissions
+                    .as_ref()
+                    .is_some_and(|granted_to| !granted(granted_to, names, write))
+                {
+                    return Err(Answer::error(
+                        403,
+                        "Resource not accessible by personal access token",
+                    ));
                 }
                 match repository {
-                    Some(one) if write && world.role(one, *id).0 < role => {
-                        Err(Answer::error(403, "Must have write access to the repository."))
-                    }
+                    Some(one) if write && world.role(one, *id).0 < role => Err(Answer::error(
+                        403,
+                        "Must have write access to the repository.",
+                    )),
                     _ => Ok(()),
                 }
             }
@@ -132,7 +148,11 @@ impl Caller {
             Self::Anonymous | Self::App(_) => false,
             Self::Installation { repositories, .. } => repositories.contains(&repository.id),
             Self::Person { id, .. } => {
-                repository.owner == *id || repository.permissions.get(id).is_some_and(|(role, _)| *role >= Role::Read)
+                repository.owner == *id
+                    || repository
+                        .permissions
+                        .get(id)
+                        .is_some_and(|(role, _)| *role >= Role::Read)
             }
         }
     }
@@ -142,26 +162,40 @@ fn granted(permissions: &Permissions, names: &[&str], write: bool) -> bool {
     names.iter().any(|name| {
         // Every token may read metadata.
         *name == "metadata" && !write
-            || permissions.get(*name).is_some_and(|level| level == "write" || level == "admin" || level == "read" && !write)
+            || permissions.get(*name).is_some_and(|level| {
+                level == "write" || level == "admin" || level == "read" && !write
+            })
     })
 }
 
 /// Finds out who asks, from the `Authorization` header. JWTs are checked against the machine's real
 /// clock, since that is what their maker reads; tokens expire by the forge's clock.
 pub fn identify(world: &World, headers: &HeaderMap, now: Timestamp) -> Result<Caller, Answer> {
-    let Some(header) = headers.get(http::header::AUTHORIZATION) else { return Ok(Caller::Anonymous) };
+    let Some(header) = headers.get(http::header::AUTHORIZATION) else {
+        return Ok(Caller::Anonymous);
+    };
     let bad = || Answer::error(401, "Bad credentials");
     let secret = secret_of(header.to_str().unwrap_or_default()).ok_or_else(bad)?;
     if secret.starts_with("ey") && secret.matches('.').count() == 2 {
         return jwt(world, &secret, Timestamp::now());
     }
     match world.tokens.get(&secret).ok_or_else(bad)? {
-        Token::Personal { expires_at, .. } if expires_at.is_some_and(|end| end <= now) => Err(bad()),
-        Token::Personal { user, permissions, .. } => {
-            Ok(Caller::Person { id: *user, permissions: permissions.clone() })
+        Token::Personal { expires_at, .. } if expires_at.is_some_and(|end| end <= now) => {
+            Err(bad())
         }
+        Token::Personal {
+            user, permissions, ..
+        } => Ok(Caller::Person {
+            id: *user,
+            permissions: permissions.clone(),
+        }),
         Token::Installation { expires_at, .. } if *expires_at <= now => Err(bad()),
-        Token::Installation { installation, permissions, repositories, .. } => {
+        Token::Installation {
+            installation,
+            permissions,
+            repositories,
+            ..
+        } => {
             let one = world.installations.get(installation).ok_or_else(bad)?;
             if one.suspended {
                 return Err(Answer::error(403, "This installation has been suspended"));
@@ -185,7 +219,8 @@ fn secret_of(header: &str) -> Option<String> {
         "bearer" | "token" => Some(rest.trim().to_owned()),
         "basic" => {
             let pair = String::from_utf8(BASE64_STANDARD.decode(rest.trim()).ok()?).ok()?;
-            pair.split_once(':').map(|(_, password)| password.to_owned())
+            pair.split_once(':')
+                .map(|(_, password)| password.to_owned())
         }
         _ => None,
     }
@@ -196,23 +231,39 @@ fn jwt(world: &World, token: &str, now: Timestamp) -> Result<Caller, Answer> {
     let undecodable = || Answer::error(401, "A JSON web token could not be decoded");
     let (signed, signature) = token.rsplit_once('.').ok_or_else(undecodable)?;
     let (header, claims) = signed.split_once('.').ok_or_else(undecodable)?;
-    let json = |part: &str| -> Option<Value> { serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).ok()?).ok() };
+    let json = |part: &str| -> Option<Value> {
+        serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).ok()?).ok()
+    };
     let header = json(header).ok_or_else(undecodable)?;
     let claims = json(claims).ok_or_else(undecodable)?;
-    let issuer = claims["iss"].as_u64().or_else(|| claims["iss"].as_str()?.parse().ok());
+    let issuer = claims["iss"]
+        .as_u64()
+        .or_else(|| claims["iss"].as_str()?.parse().ok());
     let app = issuer.and_then(|id| world.apps.get(&id));
     let app = app.ok_or_else(|| Answer::error(404, "Integration not found"))?;
-    let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).map_err(|_| undecodable())?;
+    let signature = BASE64_URL_SAFE_NO_PAD
+        .decode(signature)
+        .map_err(|_| undecodable())?;
     let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, &app.public_key);
     if header["alg"] != "RS256" || key.verify(signed.as_bytes(), &signature).is_err() {
         return Err(undecodable());
     }
-    let (now, issued, ends) = (now.as_second(), claims["iat"].as_i64(), claims["exp"].as_i64());
+    let (now, issued, ends) = (
+        now.as_second(),
+        claims["iat"].as_i64(),
+        claims["exp"].as_i64(),
+    );
     let complaint = match (issued, ends) {
-        (_, Some(end)) if end > now + 600 => "'Expiration time' claim ('exp') is too far in the future",
-        (_, Some(end)) if end <= now => "'Expiration time' claim ('exp') must be a numeric value representing the future time at which the assertion expires",
+        (_, Some(end)) if end > now + 600 => {
+            "'Expiration time' claim ('exp') is too far in the future"
+        }
+        (_, Some(end)) if end <= now => {
+            "'Expiration time' claim ('exp') must be a numeric value representing the future time at which the assertion expires"
+        }
         (Some(start), Some(_)) if start <= now => return Ok(Caller::App(app.id)),
-        (Some(_), Some(_)) => "'Issued at' claim ('iat') must be an Integer representing the time that the assertion was issued",
+        (Some(_), Some(_)) => {
+            "'Issued at' claim ('iat') must be an Integer representing the time that the assertion was issued"
+        }
         _ => "Missing 'issued at' claim ('iat') or 'expiration time' claim ('exp') in assertion",
     };
     Err(Answer::error(401, complaint))

@@ -4,8 +4,8 @@ use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use super::stories::App;
 use super::Forge;
+use super::stories::App;
 
 /// How a connection authenticates.
 #[derive(Clone, Debug)]
@@ -23,7 +23,14 @@ impl Forge {
     ///
     /// # Errors
     /// When the files cannot be written.
-    pub fn write_connection(&self, dir: &Path, name: &str, kind: &ConnectionKind, secrets: &[&str], git_host: IpAddr) -> io::Result<PathBuf> {
+    pub fn write_connection(
+        &self,
+        dir: &Path,
+        name: &str,
+        kind: &ConnectionKind,
+        secrets: &[&str],
+        git_host: IpAddr,
+    ) -> io::Result<PathBuf> {
         let dir = dir.join(name);
         std::fs::create_dir_all(&dir)?;
         let write = |file: &str, text: &str| std::fs::write(dir.join(file), format!("{text}\n"));
@@ -37,7 +44,10 @@ impl Forge {
             }
             ConnectionKind::Token(token) => write("token", token)?,
         }
-        for (file, secret) in ["webhook-secret", "webhook-secret-next"].into_iter().zip(secrets) {
+        for (file, secret) in ["webhook-secret", "webhook-secret-next"]
+            .into_iter()
+            .zip(secrets)
+        {
             write(file, secret)?;
         }
         Ok(dir)

@@ -41,7 +41,10 @@ impl Contract {
     pub async fn load() -> Self {
         let loaded = tokio::task::spawn_blocking(schemas::shared).await;
         match loaded {
-            Ok(Ok(schemas)) => Self { schemas, found: Arc::default() },
+            Ok(Ok(schemas)) => Self {
+                schemas,
+                found: Arc::default(),
+            },
             Ok(Err(error)) => panic!("forge: cannot read GitHub's descriptions: {error}"),
             Err(error) => panic!("forge: reading GitHub's descriptions ended early: {error}"),
         }
@@ -49,7 +52,10 @@ impl Contract {
 
     /// What was found so far.
     pub fn violations(&self) -> Vec<Violation> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.found
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Checks the payload of a webhook.
@@ -66,28 +72,45 @@ impl Contract {
         if template == Some("/graphql") {
             self.add(&what, graphql::differences(body));
         } else {
-            self.add(&what, openapi::request(self.schemas, template, request, body));
+            self.add(
+                &what,
+                openapi::request(self.schemas, template, request, body),
+            );
         }
     }
 
     /// Checks an answer: its status and body.
     pub fn answer(&self, template: Option<&str>, request: &Parts, answer: &Answer) {
-        let what = format!("answer {} to {} {}", answer.status, request.method, request.uri.path());
+        let what = format!(
+            "answer {} to {} {}",
+            answer.status,
+            request.method,
+            request.uri.path()
+        );
         if let Some(template) = template.filter(|template| *template != "/graphql") {
-            self.add(&what, openapi::answer(self.schemas, template, request, answer));
+            self.add(
+                &what,
+                openapi::answer(self.schemas, template, request, answer),
+            );
         }
     }
 
     fn add(&self, what: &str, differences: Vec<String>) {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        found.extend(differences.into_iter().map(|difference| Violation { what: what.to_owned(), difference }));
+        found.extend(differences.into_iter().map(|difference| Violation {
+            what: what.to_owned(),
+            difference,
+        }));
     }
 }
 
 /// The differences as a list for people; of many equal ones only the first few.
 pub fn report(found: &[Violation]) -> String {
     const SHOWN: usize = 30;
-    let mut out = format!("{} differences from GitHub's published descriptions:", found.len());
+    let mut out = format!(
+        "{} differences from GitHub's published descriptions:",
+        found.len()
+    );
     for one in found.iter().take(SHOWN) {
         out.push_str(&format!("\n  {}: {}", one.what, one.difference));
     }

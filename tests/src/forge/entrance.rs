@@ -9,21 +9,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, RawPathParams, Request, State};
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter};
 use axum::serve::IncomingStream;
-use http::{HeaderMap, HeaderValue, StatusCode, request::Parts};
+use http::{HeaderValue, request::Parts};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::auth::{Caller, identify};
-use super::clock::http_date;
 use super::faults::Fault;
 use super::limits::{Budget, Charge};
 use super::log::{Logged, TokenKind};
+use super::respond::{exhausted, finish, instead, spoil, too_fast};
 use super::rest::{Answer, Call, ROUTES, Route};
 use super::{Inner, smart_http};
 
@@ -61,8 +61,14 @@ fn router(forge: Arc<Inner>) -> Router {
             "DELETE" => MethodFilter::DELETE,
             _ => MethodFilter::GET,
         };
-        let handler = move |State(forge): State<Arc<Inner>>, ConnectInfo(from): ConnectInfo<Connection>, params: RawPathParams, request: Request| async move {
-            let params = params.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        let handler = move |State(forge): State<Arc<Inner>>,
+                            ConnectInfo(from): ConnectInfo<Connection>,
+                            params: RawPathParams,
+                            request: Request| async move {
+            let params = params
+                .iter()
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .collect();
             answer(forge, from, Some(route), params, request).await
         };
         let routes = methods.remove(route.template).unwrap_or_default();
@@ -76,7 +82,11 @@ fn router(forge: Arc<Inner>) -> Router {
 }
 
 /// A path that is no route of the API: git, or something that GitHub does not have.
-async fn elsewhere(State(forge): State<Arc<Inner>>, ConnectInfo(from): ConnectInfo<Connection>, request: Request) -> Result<Response, Infallible> {
+async fn elsewhere(
+    State(forge): State<Arc<Inner>>,
+    ConnectInfo(from): ConnectInfo<Connection>,
+    request: Request,
+) -> Result<Response, Infallible> {
     answer(forge, from, None, HashMap::new(), request).await
 }
 
@@ -98,8 +108,13 @@ async fn answer(
 ) -> Result<Response, Infallible> {
     let (started, at) = (Instant::now(), forge.started.elapsed());
     let (parts, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, LARGEST_BODY).await.unwrap_or_default();
-    let (method, path) = (parts.method.as_str().to_owned(), parts.uri.path().to_owned());
+    let body = axum::body::to_bytes(body, LARGEST_BODY)
+        .await
+        .unwrap_or_default();
+    let (method, path) = (
+        parts.method.as_str().to_owned(),
+        parts.uri.path().to_owned(),
+    );
     let (delay, fault) = forge.faults.take(&method, &path);
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
@@ -107,9 +122,21 @@ async fn answer(
     let identified = identify(&forge.lock(), &parts.headers, forge.clock.now());
     let token = identified.as_ref().map_or(TokenKind::Refused, Caller::kind);
     let query = parts.uri.query().unwrap_or_default().to_owned();
-    let (log, response) = (forge.log.clone(), respond(forge, route, params, parts, body, identified, fault).await);
+    let (log, response) = (
+        forge.log.clone(),
+        respond(forge, route, params, parts, body, identified, fault).await,
+    );
     let status = response.status().as_u16();
-    log.push(Logged { method, path, query, status, took: started.elapsed(), at, token, connection });
+    log.push(Logged {
+        method,
+        path,
+        query,
+        status,
+        took: started.elapsed(),
+        at,
+        token,
+        connection,
+    });
     Ok(response)
 }
 
@@ -133,9 +160,21 @@ async fn respond(
         Ok(caller) => caller,
         Err(answer) => return finish(answer.into_response(), None, now),
     };
-    let visit = Visit { forge, route, parts, body, caller };
+    let visit = Visit {
+        forge,
+        route,
+        parts,
+        body,
+        caller,
+    };
     if smart_http::is_git(visit.parts.uri.path()) {
-        return smart_http::serve(&visit.forge, &visit.caller, &visit.parts, visit.body.clone()).await;
+        return smart_http::serve(
+            &visit.forge,
+            &visit.caller,
+            &visit.parts,
+            visit.body.clone(),
+        )
+        .await;
     }
     let (answer, budget) = visit.work(params);
     let response = finish(answer.into_response(), budget, now);
@@ -145,7 +184,11 @@ async fn respond(
 impl Visit {
     /// The answer within the budget, and validated.
     fn work(&self, params: HashMap<String, String>) -> (Answer, Option<Budget>) {
-        let resource = if self.parts.uri.path() == "/graphql" { "graphql" } else { "core" };
+        let resource = if self.parts.uri.path() == "/graphql" {
+            "graphql"
+        } else {
+            "core"
+        };
         let write = !matches!(self.parts.method.as_str(), "GET" | "HEAD") && resource == "core";
         let (key, now) = (self.caller.budget(), self.forge.clock.now());
         let budget = match self.forge.limits.charge(&key, resource, write, now) {
@@ -163,18 +206,31 @@ impl Visit {
         let (answer, unchanged) = self.condition(answer);
         if unchanged {
             self.forge.limits.refund(&key, resource);
-            return (answer, Some(Budget { used: budget.used.saturating_sub(1), ..budget }));
+            return (
+                answer,
+                Some(Budget {
+                    used: budget.used.saturating_sub(1),
+                    ..budget
+                }),
+            );
         }
         (answer, Some(budget))
     }
 
     fn call(&self, route: &Route, params: HashMap<String, String>) -> Answer {
-        let version = self.parts.headers.get("x-github-api-version").and_then(|value| value.to_str().ok());
+        let version = self
+            .parts
+            .headers
+            .get("x-github-api-version")
+            .and_then(|value| value.to_str().ok());
         if version.is_some_and(|version| !["2022-11-28", "2026-03-10"].contains(&version)) {
             return Answer::error(400, "The API version that you specified is not supported.");
         }
         if self.parts.headers.get("user-agent").is_none() {
-            return Answer::error(403, "Request forbidden by administrative rules. Please make sure your request has a User-Agent header.");
+            return Answer::error(
+                403,
+                "Request forbidden by administrative rules. Please make sure your request has a User-Agent header.",
+            );
         }
         let body = match self.body.is_empty() {
             true => serde_json::Value::Null,
@@ -183,15 +239,30 @@ impl Visit {
                 Err(_) => return Answer::error(400, "Problems parsing JSON"),
             },
         };
-        let query: HashMap<String, String> =
-            axum::extract::Query::try_from_uri(&self.parts.uri).map(|query| query.0).unwrap_or_default();
-        let call = Call { forge: &self.forge, caller: &self.caller, params, query, body, uri: &self.parts.uri, host: self.host(), version };
+        let query: HashMap<String, String> = axum::extract::Query::try_from_uri(&self.parts.uri)
+            .map(|query| query.0)
+            .unwrap_or_default();
+        let call = Call {
+            forge: &self.forge,
+            caller: &self.caller,
+            params,
+            query,
+            body,
+            uri: &self.parts.uri,
+            host: self.host(),
+            version,
+        };
         call.handle(route).unwrap_or_else(|refused| refused)
     }
 
     /// The base of links in headers: the name by which the caller knows the forge.
     fn host(&self) -> String {
-        match self.parts.headers.get("host").and_then(|host| host.to_str().ok()) {
+        match self
+            .parts
+            .headers
+            .get("host")
+            .and_then(|host| host.to_str().ok())
+        {
             Some(host) => format!("http://{host}"),
             None => self.forge.base.clone(),
         }
@@ -203,112 +274,26 @@ impl Visit {
             return (answer, false);
         }
         let mut hasher = DefaultHasher::new();
-        self.parts.headers.get("authorization").map(HeaderValue::as_bytes).hash(&mut hasher);
+        self.parts
+            .headers
+            .get("authorization")
+            .map(HeaderValue::as_bytes)
+            .hash(&mut hasher);
         answer.bytes().hash(&mut hasher);
         let etag = format!("W/\"{:016x}\"", hasher.finish());
-        let asked = self.parts.headers.get("if-none-match").and_then(|value| value.to_str().ok());
-        let same = asked.is_some_and(|list| list.split(',').any(|one| one.trim().trim_start_matches("W/") == etag.trim_start_matches("W/")));
+        let asked = self
+            .parts
+            .headers
+            .get("if-none-match")
+            .and_then(|value| value.to_str().ok());
+        let same = asked.is_some_and(|list| {
+            list.split(',')
+                .any(|one| one.trim().trim_start_matches("W/") == etag.trim_start_matches("W/"))
+        });
         if same {
             answer = Answer::empty(304);
         }
         answer.headers.push(("etag", etag));
         (answer, same)
-    }
-}
-
-fn exhausted() -> Answer {
-    Answer::error(403, "API rate limit exceeded for this caller. See https://docs.github.com/rest/overview/rate-limits-for-the-rest-api")
-}
-
-fn too_fast(status: u16, retry_after: Option<u64>) -> Answer {
-    let message = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
-    let mut answer = Answer::error(status, message);
-    if let Some(seconds) = retry_after {
-        answer.headers.push(("retry-after", seconds.to_string()));
-    }
-    answer
-}
-
-/// The answer of a fault that does nothing of what was asked.
-fn instead(fault: &Fault) -> Option<Answer> {
-    match fault {
-        Fault::Status(status) => Some(Answer::error(*status, message(*status))),
-        Fault::RateLimited { status, retry_after } => Some(too_fast(*status, *retry_after)),
-        Fault::Html(status) => Some(Answer::html(*status, "<!DOCTYPE html><title>Unicorn!</title><p>No server is currently available.")),
-        Fault::Answer(status, value) => Some(Answer::json(*status, value.clone())),
-        Fault::Latency(_) | Fault::Cut | Fault::Malformed | Fault::AnswerLost(_) => None,
-    }
-}
-
-fn message(status: u16) -> &'static str {
-    match status {
-        401 => "Bad credentials",
-        403 => "Resource not accessible by integration",
-        404 => "Not Found",
-        422 => "Validation Failed",
-        _ => "Server Error",
-    }
-}
-
-/// Spoils an answer after the work was done.
-async fn spoil(response: Response, fault: Option<Fault>, now: jiff::Timestamp) -> Response {
-    match fault {
-        Some(Fault::AnswerLost(status)) => finish(Answer::error(status, "Server Error").into_response(), None, now),
-        Some(Fault::Cut) => {
-            let (mut parts, body) = response.into_parts();
-            let whole = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
-            parts.headers.insert("content-length", HeaderValue::from(whole.len().max(2)));
-            let half = whole.slice(..whole.len() / 2);
-            let cut = futures::stream::iter([Ok(half), Err(std::io::Error::other("cut by a fault"))]);
-            Response::from_parts(parts, Body::from_stream(cut))
-        }
-        Some(Fault::Malformed) => {
-            let (mut parts, body) = response.into_parts();
-            let whole = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
-            parts.headers.remove("content-length");
-            Response::from_parts(parts, Body::from(whole.slice(..whole.len() / 2)))
-        }
-        _ => response,
-    }
-}
-
-/// GitHub's headers.
-fn finish(mut response: Response, budget: Option<Budget>, now: jiff::Timestamp) -> Response {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    let request = NEXT.fetch_add(1, Ordering::Relaxed);
-    let headers = response.headers_mut();
-    set(headers, "date", http_date(now));
-    set(headers, "server", "github.com".to_owned());
-    set(headers, "x-github-media-type", "github.v3; format=json".to_owned());
-    set(headers, "x-github-request-id", format!("F0RE:{request:X}"));
-    if let Some(budget) = budget {
-        set(headers, "x-ratelimit-limit", budget.limit.to_string());
-        set(headers, "x-ratelimit-used", budget.used.to_string());
-        set(headers, "x-ratelimit-remaining", budget.limit.saturating_sub(budget.used).to_string());
-        set(headers, "x-ratelimit-reset", budget.reset.to_string());
-        set(headers, "x-ratelimit-resource", "core".to_owned());
-    }
-    response
-}
-
-fn set(headers: &mut HeaderMap, name: &'static str, value: String) {
-    if let Ok(value) = HeaderValue::try_from(value) {
-        headers.insert(name, value);
-    }
-}
-
-impl Answer {
-    /// As an HTTP response.
-    fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = Response::new(Body::from(self.bytes()));
-        *response.status_mut() = status;
-        if let Some(kind) = self.content_type() {
-            response.headers_mut().insert("content-type", HeaderValue::from_static(kind));
-        }
-        for (name, value) in self.headers {
-            set(response.headers_mut(), name, value);
-        }
-        response
     }
 }

@@ -71,7 +71,10 @@ pub struct Faults {
 
 impl Default for Faults {
     fn default() -> Self {
-        Self { state: Arc::default(), released: tokio::sync::watch::Sender::new(0) }
+        Self {
+            state: Arc::default(),
+            released: tokio::sync::watch::Sender::new(0),
+        }
     }
 }
 
@@ -95,7 +98,12 @@ impl Faults {
         let mut state = self.lock();
         state.next += 1;
         let id = state.next;
-        state.answers.push(Armed { id, pattern: pattern.to_owned(), fault, left });
+        state.answers.push(Armed {
+            id,
+            pattern: pattern.to_owned(),
+            fault,
+            left,
+        });
         FaultId(id)
     }
 
@@ -104,7 +112,12 @@ impl Faults {
         let mut state = self.lock();
         state.next += 1;
         let id = state.next;
-        let armed = Armed { id, pattern: event.map(str::to_owned), fault, left: Some(times) };
+        let armed = Armed {
+            id,
+            pattern: event.map(str::to_owned),
+            fault,
+            left: Some(times),
+        };
         state.deliveries.push(armed);
         FaultId(id)
     }
@@ -159,7 +172,12 @@ impl Faults {
     /// What happens to this delivery.
     pub(super) fn take_delivery(&self, event: &str) -> Option<DeliveryFault> {
         let mut state = self.lock();
-        let fitting = |armed: &Armed<Option<String>, _>| armed.pattern.as_deref().is_none_or(|wanted| wanted == event);
+        let fitting = |armed: &Armed<Option<String>, _>| {
+            armed
+                .pattern
+                .as_deref()
+                .is_none_or(|wanted| wanted == event)
+        };
         let index = state.deliveries.iter().position(fitting)?;
         let armed = &mut state.deliveries[index];
         let fault = armed.fault.clone();

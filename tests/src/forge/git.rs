@@ -48,7 +48,10 @@ impl Store {
         }
         fs::create_dir_all(&objects)?;
         fs::write(dir.join("HEAD"), "ref: refs/heads/main\n")?;
-        fs::write(dir.join("objects/info/alternates"), format!("{}\n", objects.display()))?;
+        fs::write(
+            dir.join("objects/info/alternates"),
+            format!("{}\n", objects.display()),
+        )?;
         let config = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n[uploadpack]\n\tallowAnySHA1InWant = true\n\
                       \tallowFilter = true\n[http]\n\treceivepack = false\n[gc]\n\tauto = 0\n";
         fs::write(dir.join("config"), config)?;
@@ -58,11 +61,14 @@ impl Store {
     /// Points a ref to a commit.
     pub fn set_ref(&self, name: &str, commit: &str) {
         let path = self.dir.join(name);
-        let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| {
-            let next = path.with_extension("next");
-            fs::write(&next, format!("{commit}\n"))?;
-            fs::rename(next, &path)
-        });
+        let written = path
+            .parent()
+            .map_or(Ok(()), fs::create_dir_all)
+            .and_then(|()| {
+                let next = path.with_extension("next");
+                fs::write(&next, format!("{commit}\n"))?;
+                fs::rename(next, &path)
+            });
         if let Err(error) = written {
             panic!("forge: cannot write {}: {error}", path.display());
         }
@@ -79,34 +85,53 @@ impl Store {
         let arguments = ["fast-import", "--quiet", "--force", "--done"];
         let (code, output) = self.git(&arguments, &input).await;
         let sha = output.trim().to_owned();
-        assert!(code == 0 && sha.len() == 40, "forge: git fast-import failed in {}", self.dir.display());
+        assert!(
+            code == 0 && sha.len() == 40,
+            "forge: git fast-import failed in {}",
+            self.dir.display()
+        );
         sha
     }
 
     /// The merge of a head into a base; none when they conflict.
     pub async fn merge(&self, base: &str, head: &str, time: Timestamp) -> Option<MergeCommit> {
-        let (code, output) = self.git(&["merge-tree", "--write-tree", base, head], b"").await;
+        let (code, output) = self
+            .git(&["merge-tree", "--write-tree", base, head], b"")
+            .await;
         if code != 0 {
             return None;
         }
         let tree = output.lines().next()?.to_owned();
         let message = format!("Merge {head} into {base}");
         let date = format!("{} +0000", time.as_second());
-        let mut command = self.command(&["commit-tree", &tree, "-p", base, "-p", head, "-m", &message]);
-        command.env("GIT_AUTHOR_DATE", &date).env("GIT_COMMITTER_DATE", &date);
+        let mut command =
+            self.command(&["commit-tree", &tree, "-p", base, "-p", head, "-m", &message]);
+        command
+            .env("GIT_AUTHOR_DATE", &date)
+            .env("GIT_COMMITTER_DATE", &date);
         let (_, output) = run(command, b"").await;
         let oid = output.trim().to_owned();
-        Some(MergeCommit { oid, tree, parents: [base.to_owned(), head.to_owned()] })
+        Some(MergeCommit {
+            oid,
+            tree,
+            parents: [base.to_owned(), head.to_owned()],
+        })
     }
 
     /// Whether a branch that moves from one commit to another only goes forward.
     pub async fn is_forward(&self, from: &str, to: &str) -> bool {
-        self.git(&["merge-base", "--is-ancestor", from, to], b"").await.0 == 0
+        self.git(&["merge-base", "--is-ancestor", from, to], b"")
+            .await
+            .0
+            == 0
     }
 
     /// Whether the network has this commit.
     pub async fn has_commit(&self, sha: &str) -> bool {
-        self.git(&["cat-file", "-e", &format!("{sha}^{{commit}}")], b"").await.0 == 0
+        self.git(&["cat-file", "-e", &format!("{sha}^{{commit}}")], b"")
+            .await
+            .0
+            == 0
     }
 
     async fn git(&self, arguments: &[&str], input: &[u8]) -> (i32, String) {
@@ -115,7 +140,10 @@ impl Store {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = hardened(&self.dir);
-        command.args(arguments).env("GIT_DIR", &self.dir).env("GIT_OBJECT_DIRECTORY", &self.objects);
+        command
+            .args(arguments)
+            .env("GIT_DIR", &self.dir)
+            .env("GIT_OBJECT_DIRECTORY", &self.objects);
         command
             .env("GIT_AUTHOR_NAME", "GitHub")
             .env("GIT_AUTHOR_EMAIL", "noreply@github.com")
@@ -139,7 +167,10 @@ pub fn hardened(dir: &Path) -> Command {
 }
 
 async fn run(mut command: Command, input: &[u8]) -> (i32, String) {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = match command.spawn() {
         Ok(child) => child,
         Err(error) => panic!("forge: cannot start git ({error}); install git 2.38 or newer"),
@@ -153,7 +184,10 @@ async fn run(mut command: Command, input: &[u8]) -> (i32, String) {
             if !output.stderr.is_empty() {
                 tracing::debug!(stderr = %String::from_utf8_lossy(&output.stderr), "git");
             }
-            (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stdout).into_owned())
+            (
+                output.status.code().unwrap_or(-1),
+                String::from_utf8_lossy(&output.stdout).into_owned(),
+            )
         }
         Err(error) => panic!("forge: git was lost: {error}"),
     }
@@ -161,7 +195,12 @@ async fn run(mut command: Command, input: &[u8]) -> (i32, String) {
 
 /// The stream that `git fast-import` reads.
 fn fast_import(new: &NewCommit<'_>) -> Vec<u8> {
-    let who = format!("{} <{}@example.com> {} +0000", new.author, new.author, new.time.as_second());
+    let who = format!(
+        "{} <{}@example.com> {} +0000",
+        new.author,
+        new.author,
+        new.time.as_second()
+    );
     let mut out = format!(
         "commit refs/heads/{}\nmark :1\nauthor {who}\ncommitter {who}\ndata {}\n{}\n",
         new.branch,
@@ -174,8 +213,15 @@ fn fast_import(new: &NewCommit<'_>) -> Vec<u8> {
         None => out.push_str(&format!("from {NO_COMMIT}\n")),
     }
     for (path, content) in new.files {
-        let mode = if content.starts_with("#!") { "100755" } else { "100644" };
-        out.push_str(&format!("M {mode} inline {path}\ndata {}\n{content}\n", content.len()));
+        let mode = if content.starts_with("#!") {
+            "100755"
+        } else {
+            "100644"
+        };
+        out.push_str(&format!(
+            "M {mode} inline {path}\ndata {}\n{content}\n",
+            content.len()
+        ));
     }
     out.push_str("\nget-mark :1\ndone\n");
     out.into_bytes()

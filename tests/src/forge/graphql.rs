@@ -2,7 +2,9 @@
 //! the rate limit. The query is parsed, and just the fields that it asks for are answered.
 
 use graphql_tools::parser::parse_query;
-use graphql_tools::parser::query::{Definition, Field, OperationDefinition, Selection, SelectionSet, Value as Term};
+use graphql_tools::parser::query::{
+    Definition, Field, OperationDefinition, Selection, SelectionSet, Value as Term,
+};
 use serde_json::{Map, Value, json};
 
 use super::auth::Caller;
@@ -15,24 +17,48 @@ type Set<'a> = SelectionSet<'a, String>;
 /// `POST /graphql`
 pub fn answer(call: &Call<'_>) -> Reply {
     if matches!(call.caller, Caller::Anonymous | Caller::App(_)) {
-        return Err(Answer::error(401, "This endpoint requires you to be authenticated."));
+        return Err(Answer::error(
+            401,
+            "This endpoint requires you to be authenticated.",
+        ));
     }
-    let text = call.text("query").ok_or_else(|| Answer::error(400, "A query attribute must be specified and must be a string."))?;
+    let text = call.text("query").ok_or_else(|| {
+        Answer::error(
+            400,
+            "A query attribute must be specified and must be a string.",
+        )
+    })?;
     let document = match parse_query::<String>(&text) {
         Ok(document) => document,
         Err(error) => return Ok(failed(Value::Null, json!([{"message": error.to_string()}]))),
     };
-    let set = document.definitions.iter().find_map(|definition| match definition {
-        Definition::Operation(OperationDefinition::Query(query)) => Some(&query.selection_set),
-        Definition::Operation(OperationDefinition::SelectionSet(set)) => Some(set),
-        _ => None,
-    });
-    let Some(set) = set else { return Ok(failed(Value::Null, json!([{"message": "The forge answers queries only."}]))) };
+    let set = document
+        .definitions
+        .iter()
+        .find_map(|definition| match definition {
+            Definition::Operation(OperationDefinition::Query(query)) => Some(&query.selection_set),
+            Definition::Operation(OperationDefinition::SelectionSet(set)) => Some(set),
+            _ => None,
+        });
+    let Some(set) = set else {
+        return Ok(failed(
+            Value::Null,
+            json!([{"message": "The forge answers queries only."}]),
+        ));
+    };
     call.forge.edit(|world| {
-        let mut run = Run { call, world, errors: Vec::new() };
+        let mut run = Run {
+            call,
+            world,
+            errors: Vec::new(),
+        };
         let data = run.query(set);
         let errors = std::mem::take(&mut run.errors);
-        Ok(if errors.is_empty() { Answer::ok(json!({"data": data})) } else { failed(data, Value::Array(errors)) })
+        Ok(if errors.is_empty() {
+            Answer::ok(json!({"data": data}))
+        } else {
+            failed(data, Value::Array(errors))
+        })
     })
 }
 
@@ -63,9 +89,17 @@ impl Run<'_> {
     }
 
     fn repository(&mut self, field: &Field<'_, String>) -> Value {
-        let name = |name| self.argument(field, name).as_str().unwrap_or_default().to_owned();
+        let name = |name| {
+            self.argument(field, name)
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        };
         let full_name = format!("{}/{}", name("owner"), name("name"));
-        let found = self.world.repository(&full_name).filter(|one| self.call.caller.sees(one));
+        let found = self
+            .world
+            .repository(&full_name)
+            .filter(|one| self.call.caller.sees(one));
         let Some(found) = found.map(|one| json!({"id": format!("R_kgDO{}", one.id), "databaseId": one.id, "name": one.name, "nameWithOwner": full_name, "isPrivate": one.private})) else {
             return self.missing(&["repository"], &format!("Could not resolve to a Repository with the name '{full_name}'."));
         };
@@ -84,20 +118,42 @@ impl Run<'_> {
     }
 
     fn pull_request(&mut self, full_name: &str, number: u64, set: &Set<'_>) -> Value {
-        let about_merge = fields(set).iter().any(|field| matches!(field.name.as_str(), "mergeable" | "potentialMergeCommit"));
-        let found = self.world.repository_mut(full_name).and_then(|one| one.pulls.get_mut(&number));
+        let about_merge = fields(set)
+            .iter()
+            .any(|field| matches!(field.name.as_str(), "mergeable" | "potentialMergeCommit"));
+        let found = self
+            .world
+            .repository_mut(full_name)
+            .and_then(|one| one.pulls.get_mut(&number));
         let Some(pull) = found else {
-            return self.missing(&["repository", "pullRequest"], &format!("Could not resolve to a PullRequest with the number of {number}."));
+            return self.missing(
+                &["repository", "pullRequest"],
+                &format!("Could not resolve to a PullRequest with the number of {number}."),
+            );
         };
-        let (mergeable, merge) = if about_merge { test_merge(pull) } else { ("UNKNOWN", None) };
-        let shown = match self.world.repository(full_name).and_then(|one| Some((one, one.pulls.get(&number)?))) {
+        let (mergeable, merge) = if about_merge {
+            test_merge(pull)
+        } else {
+            ("UNKNOWN", None)
+        };
+        let shown = match self
+            .world
+            .repository(full_name)
+            .and_then(|one| Some((one, one.pulls.get(&number)?)))
+        {
             Some((repository, pull)) => self.fields_of(repository, pull, mergeable, merge.as_ref()),
             None => Value::Null,
         };
         self.project(&shown, set, "PullRequest")
     }
 
-    fn fields_of(&self, repository: &Repository, pull: &PullRequest, mergeable: &str, merge: Option<&MergeCommit>) -> Value {
+    fn fields_of(
+        &self,
+        repository: &Repository,
+        pull: &PullRequest,
+        mergeable: &str,
+        merge: Option<&MergeCommit>,
+    ) -> Value {
         let state = match pull.state {
             PullState::Open => "OPEN",
             PullState::Closed => "CLOSED",
@@ -129,12 +185,20 @@ impl Run<'_> {
     }
 
     fn viewer(&mut self, field: &Field<'_, String>) -> Value {
-        let login = self.call.caller.writer().map(|(id, _)| self.world.login(id).to_owned());
+        let login = self
+            .call
+            .caller
+            .writer()
+            .map(|(id, _)| self.world.login(id).to_owned());
         self.project(&json!({"login": login}), &field.selection_set, "User")
     }
 
     fn rate_limit(&mut self, field: &Field<'_, String>) -> Value {
-        let budget = self.call.forge.limits.look(&self.call.caller.budget(), "graphql", self.call.forge.clock.now());
+        let budget = self.call.forge.limits.look(
+            &self.call.caller.budget(),
+            "graphql",
+            self.call.forge.clock.now(),
+        );
         let left = budget.limit.saturating_sub(budget.used);
         let shown = json!({"limit": budget.limit, "cost": 1, "used": budget.used, "remaining": left, "nodeCount": 0});
         self.project(&shown, &field.selection_set, "RateLimit")
@@ -145,7 +209,12 @@ impl Run<'_> {
         match value {
             Value::Object(_) if !set.items.is_empty() => {
                 let asked = fields(set);
-                Value::Object(asked.into_iter().map(|field| (key(field), self.project_field(value, field, kind))).collect())
+                Value::Object(
+                    asked
+                        .into_iter()
+                        .map(|field| (key(field), self.project_field(value, field, kind)))
+                        .collect(),
+                )
             }
             Value::Array(all) => all.iter().map(|one| self.project(one, set, kind)).collect(),
             other => other.clone(),
@@ -168,13 +237,17 @@ impl Run<'_> {
     }
 
     fn missing(&mut self, path: &[&str], message: &str) -> Value {
-        self.errors.push(json!({"type": "NOT_FOUND", "path": path, "message": message}));
+        self.errors
+            .push(json!({"type": "NOT_FOUND", "path": path, "message": message}));
         Value::Null
     }
 
     /// An argument, looked up among the variables if it is one.
     fn argument(&self, field: &Field<'_, String>, name: &str) -> Value {
-        let found = field.arguments.iter().find(|(argument, _)| argument == name);
+        let found = field
+            .arguments
+            .iter()
+            .find(|(argument, _)| argument == name);
         match found.map(|(_, term)| term) {
             Some(Term::Variable(variable)) => self.call.body["variables"][variable].clone(),
             Some(Term::String(text)) => json!(text),

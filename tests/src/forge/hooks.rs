@@ -73,7 +73,9 @@ impl DeliveryOutcome {
 #[must_use]
 pub fn signature(secret: &str, payload: &[u8]) -> String {
     // HMAC takes keys of any length.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else { return String::new() };
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
+        return String::new();
+    };
     mac.update(payload);
     format!("sha256={}", hex::encode(mac.finalize().into_bytes()))
 }
@@ -90,7 +92,11 @@ impl Forge {
         let limit = PATIENCE + Duration::from_secs(5);
         self.eventually(limit, "deliveries to end", |forge| {
             let world = forge.inner.lock();
-            world.deliveries.iter().all(|one| one.outcome != DeliveryOutcome::Waiting).then_some(())
+            world
+                .deliveries
+                .iter()
+                .all(|one| one.outcome != DeliveryOutcome::Waiting)
+                .then_some(())
         })
         .await;
     }
@@ -140,14 +146,24 @@ impl Inner {
         }
         for (hook, installation) in hooks {
             if let (Some(id), Value::Object(fields)) = (installation, &mut payload) {
-                fields.insert("installation".to_owned(), json!({"id": id, "node_id": format!("MDIzOkluc3RhbGxhdGlvbiMx{id}")}));
+                fields.insert(
+                    "installation".to_owned(),
+                    json!({"id": id, "node_id": format!("MDIzOkluc3RhbGxhdGlvbiMx{id}")}),
+                );
             }
             self.send(world, &hook, event, Some(repository), &payload);
         }
     }
 
     /// Sends one payload to one webhook, with the fault that is switched on.
-    pub(super) fn send(self: &Arc<Self>, world: &mut World, hook: &Hook, event: &str, repository: Option<Id>, payload: &Value) {
+    pub(super) fn send(
+        self: &Arc<Self>,
+        world: &mut World,
+        hook: &Hook,
+        event: &str,
+        repository: Option<Id>,
+        payload: &Value,
+    ) {
         let fault = self.faults.take_delivery(event);
         let guid = guid(world.id("guid"));
         let mut delivery = Delivery {
@@ -173,7 +189,10 @@ impl Inner {
             _ => 0,
         };
         for _ in 0..copies {
-            let copy = Delivery { id: world.id("delivery"), ..delivery.clone() };
+            let copy = Delivery {
+                id: world.id("delivery"),
+                ..delivery.clone()
+            };
             world.deliveries.push(copy.clone());
             self.post(hook.clone(), copy, None);
         }
@@ -215,7 +234,12 @@ impl Inner {
             let outcome = inner.attempt(&hook, &delivery).await;
             inner.edit(|world| {
                 // The newest are looked at first: there may be many.
-                if let Some(one) = world.deliveries.iter_mut().rev().find(|one| one.id == delivery.id) {
+                if let Some(one) = world
+                    .deliveries
+                    .iter_mut()
+                    .rev()
+                    .find(|one| one.id == delivery.id)
+                {
                     one.took = started.elapsed();
                     one.outcome = outcome;
                 }
@@ -237,16 +261,26 @@ impl Inner {
             .header("x-github-hook-id", hook.id)
             .header("x-github-hook-installation-target-id", target)
             .header("x-github-hook-installation-target-type", kind)
-            .header("x-hub-signature-256", signature(&hook.secret, &delivery.payload))
+            .header(
+                "x-hub-signature-256",
+                signature(&hook.secret, &delivery.payload),
+            )
             .body(Full::new(delivery.payload.clone()));
         let request = match request {
             Ok(request) => request,
             Err(error) => return DeliveryOutcome::Failed(format!("{}: {error}", hook.url)),
         };
         let exchange = async {
-            let answer = self.client.request(request).await.map_err(|error| error.to_string())?;
+            let answer = self
+                .client
+                .request(request)
+                .await
+                .map_err(|error| error.to_string())?;
             let code = answer.status().as_u16();
-            let body = Limited::new(answer.into_body(), 64 << 10).collect().await.map_err(|error| error.to_string())?;
+            let body = Limited::new(answer.into_body(), 64 << 10)
+                .collect()
+                .await
+                .map_err(|error| error.to_string())?;
             Ok((code, String::from_utf8_lossy(&body.to_bytes()).into_owned()))
         };
         match tokio::time::timeout(PATIENCE, exchange).await {
@@ -265,7 +299,9 @@ fn hooks_of(world: &World, repository: Id) -> Vec<(Hook, Option<Id>)> {
         if hook.repository == Some(repository) {
             found.push((hook.clone(), None));
         } else if let Some(app) = hook.app {
-            let fits = |one: &&super::model::Installation| one.app == app && !one.suspended && one.repositories.contains(&repository);
+            let fits = |one: &&super::model::Installation| {
+                one.app == app && !one.suspended && one.repositories.contains(&repository)
+            };
             if let Some(installation) = world.installations.values().find(fits) {
                 found.push((hook.clone(), Some(installation.id)));
             }
@@ -277,5 +313,10 @@ fn hooks_of(world: &World, repository: Id) -> Vec<(Hook, Option<Id>)> {
 /// Looks like a GUID and never repeats in one forge.
 fn guid(number: Id) -> String {
     let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    format!("{:08x}-{:04x}-11f1-8{:03x}-{number:012x}", mixed >> 32, (mixed >> 16) & 0xffff, mixed & 0xfff)
+    format!(
+        "{:08x}-{:04x}-11f1-8{:03x}-{number:012x}",
+        mixed >> 32,
+        (mixed >> 16) & 0xffff,
+        mixed & 0xfff
+    )
 }

@@ -59,21 +59,38 @@ impl Limits {
         state.writes.clear();
     }
 
-    pub(super) fn charge(&self, caller: &str, resource: &'static str, write: bool, now: Timestamp) -> Charge {
+    pub(super) fn charge(
+        &self,
+        caller: &str,
+        resource: &'static str,
+        write: bool,
+        now: Timestamp,
+    ) -> Charge {
         let mut state = self.lock();
         let (enforced, writes_limit) = (state.core, state.writes_per_minute);
         let limit = enforced.unwrap_or(UNLIMITED);
         let hour = SignedDuration::from_hours(1);
-        let window = state.windows.entry((caller.to_owned(), resource)).or_insert((0, now + hour));
+        let window = state
+            .windows
+            .entry((caller.to_owned(), resource))
+            .or_insert((0, now + hour));
         if now >= window.1 || (enforced.is_none() && window.0 >= limit) {
             *window = (0, now + hour);
         }
         let reset = window.1.as_second();
         if window.0 >= limit {
-            return Charge::Exhausted(Budget { limit, used: limit, reset });
+            return Charge::Exhausted(Budget {
+                limit,
+                used: limit,
+                reset,
+            });
         }
         window.0 += 1;
-        let budget = Budget { limit, used: window.0, reset };
+        let budget = Budget {
+            limit,
+            used: window.0,
+            reset,
+        };
         if let (true, Some(most)) = (write, writes_limit) {
             let writes = state.writes.entry(caller.to_owned()).or_default();
             let minute_ago = now - SignedDuration::from_mins(1);
@@ -93,9 +110,16 @@ impl Limits {
         let state = self.lock();
         let limit = state.core.unwrap_or(UNLIMITED);
         let hour = SignedDuration::from_hours(1);
-        let window = state.windows.get(&(caller.to_owned(), resource)).filter(|window| now < window.1);
+        let window = state
+            .windows
+            .get(&(caller.to_owned(), resource))
+            .filter(|window| now < window.1);
         let (used, end) = window.copied().unwrap_or((0, now + hour));
-        Budget { limit, used, reset: end.as_second() }
+        Budget {
+            limit,
+            used,
+            reset: end.as_second(),
+        }
     }
 
     /// Gives a request back: a conditional request that was answered 304 costs nothing.

@@ -64,7 +64,10 @@ impl RequestLog {
     /// All requests, oldest first.
     #[must_use]
     pub fn all(&self) -> Vec<Logged> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.entries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Number of requests that fit a pattern such as `GET /repos/*/*/pulls/*`.
@@ -77,12 +80,19 @@ impl RequestLog {
     #[must_use]
     pub fn matching(&self, pattern: &str) -> Vec<Logged> {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.iter().filter(|entry| fits(pattern, &entry.method, &entry.path)).cloned().collect()
+        entries
+            .iter()
+            .filter(|entry| fits(pattern, &entry.method, &entry.path))
+            .cloned()
+            .collect()
     }
 
     /// Forgets what was logged so far.
     pub fn clear(&self) {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.entries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 }
 
@@ -113,9 +123,21 @@ mod tests {
 
     #[test]
     fn a_star_stands_for_one_segment_and_two_stars_for_the_rest() {
-        assert!(fits("GET /repos/*/*/pulls/*", "GET", "/repos/octo/app/pulls/1"));
-        assert!(!fits("GET /repos/*/*/pulls/*", "GET", "/repos/octo/app/pulls/1/reviews"));
-        assert!(fits("* /repos/**", "DELETE", "/repos/octo/app/issues/1/labels/x"));
+        assert!(fits(
+            "GET /repos/*/*/pulls/*",
+            "GET",
+            "/repos/octo/app/pulls/1"
+        ));
+        assert!(!fits(
+            "GET /repos/*/*/pulls/*",
+            "GET",
+            "/repos/octo/app/pulls/1/reviews"
+        ));
+        assert!(fits(
+            "* /repos/**",
+            "DELETE",
+            "/repos/octo/app/issues/1/labels/x"
+        ));
         assert!(!fits("POST /repos/**", "GET", "/repos/octo/app"));
     }
 }

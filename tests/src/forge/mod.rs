@@ -23,6 +23,7 @@ mod limits;
 mod log;
 pub mod model;
 mod reads;
+mod respond;
 mod rest;
 mod smart_http;
 mod stories;
@@ -67,7 +68,11 @@ pub struct ForgeOptions {
 
 impl Default for ForgeOptions {
     fn default() -> Self {
-        Self { validate: true, bind: Ipv4Addr::LOCALHOST.into(), port: 0 }
+        Self {
+            validate: true,
+            bind: Ipv4Addr::LOCALHOST.into(),
+            port: 0,
+        }
     }
 }
 
@@ -139,12 +144,25 @@ impl Forge {
     pub async fn start(options: ForgeOptions) -> Self {
         let listener = match tokio::net::TcpListener::bind((options.bind, options.port)).await {
             Ok(listener) => listener,
-            Err(error) => panic!("forge: cannot listen on {}:{}: {error}", options.bind, options.port),
+            Err(error) => panic!(
+                "forge: cannot listen on {}:{}: {error}",
+                options.bind, options.port
+            ),
         };
-        let Ok(address) = listener.local_addr() else { panic!("forge: the listener has no address") };
-        let shown = if options.bind.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { options.bind };
+        let Ok(address) = listener.local_addr() else {
+            panic!("forge: the listener has no address")
+        };
+        let shown = if options.bind.is_unspecified() {
+            IpAddr::V4(Ipv4Addr::LOCALHOST)
+        } else {
+            options.bind
+        };
         let dir = scratch_dir();
-        let contract = if options.validate { Some(contract::Contract::load().await) } else { None };
+        let contract = if options.validate {
+            Some(contract::Contract::load().await)
+        } else {
+            None
+        };
         let inner = Arc::new(Inner {
             address,
             base: format!("http://{}", SocketAddr::new(shown, address.port())),
@@ -154,7 +172,10 @@ impl Forge {
             limits: Limits::default(),
             log: RequestLog::default(),
             world: Mutex::default(),
-            switches: Mutex::new(Switches { fork_activity: ForkActivity::Visible, anonymous_activity: true }),
+            switches: Mutex::new(Switches {
+                fork_activity: ForkActivity::Visible,
+                anonymous_activity: true,
+            }),
             changes: watch::Sender::new(0),
             contract,
             git_turn: tokio::sync::Mutex::new(()),
@@ -164,7 +185,10 @@ impl Forge {
         });
         let server = tokio_util::sync::CancellationToken::new();
         entrance::serve(listener, inner.clone(), server.clone());
-        Self { inner, _stop: Arc::new(Stop { server, dir }) }
+        Self {
+            inner,
+            _stop: Arc::new(Stop { server, dir }),
+        }
     }
 
     /// The base of the REST API, for a connection's `api-url`.
@@ -176,7 +200,10 @@ impl Forge {
     /// The base of the REST API as another network namespace reaches it.
     #[must_use]
     pub fn api_url_at(&self, host: IpAddr) -> String {
-        format!("http://{}", SocketAddr::new(host, self.inner.address.port()))
+        format!(
+            "http://{}",
+            SocketAddr::new(host, self.inner.address.port())
+        )
     }
 
     /// The base of clone URLs, for a connection's `git-url`, as somebody reaches it on this address of
@@ -219,8 +246,15 @@ impl Forge {
     /// What tokens of the base repository see of a fork's activity, and whether asking without
     /// credentials helps. Both are allowed at the start.
     pub fn show_fork_activity(&self, to_tokens: ForkActivity, to_anybody: bool) {
-        let mut switches = self.inner.switches.lock().unwrap_or_else(PoisonError::into_inner);
-        *switches = Switches { fork_activity: to_tokens, anonymous_activity: to_anybody };
+        let mut switches = self
+            .inner
+            .switches
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *switches = Switches {
+            fork_activity: to_tokens,
+            anonymous_activity: to_anybody,
+        };
     }
 
     /// A number that grows with every change of state and every delivery's end, to wait on.
@@ -233,7 +267,12 @@ impl Forge {
     ///
     /// # Panics
     /// After `limit`, with `what` in the message.
-    pub async fn eventually<T>(&self, limit: Duration, what: &str, mut look: impl FnMut(&Self) -> Option<T>) -> T {
+    pub async fn eventually<T>(
+        &self,
+        limit: Duration,
+        what: &str,
+        mut look: impl FnMut(&Self) -> Option<T>,
+    ) -> T {
         let mut changes = self.changed();
         let waiting = async {
             loop {
@@ -254,7 +293,11 @@ impl Forge {
     /// What differed from GitHub's descriptions so far.
     #[must_use]
     pub fn violations(&self) -> Vec<Violation> {
-        self.inner.contract.as_ref().map(contract::Contract::violations).unwrap_or_default()
+        self.inner
+            .contract
+            .as_ref()
+            .map(contract::Contract::violations)
+            .unwrap_or_default()
     }
 
     /// The end of a story: waits for deliveries that are on their way, then fails on any difference
@@ -290,7 +333,11 @@ impl Inner {
 fn scratch_dir() -> PathBuf {
     use std::sync::atomic::{AtomicU32, Ordering};
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    let name = format!("prbuild-forge-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let name = format!(
+        "prbuild-forge-{}-{}",
+        std::process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    );
     let dir = std::env::temp_dir().join(name);
     // A process with the same id may have left one behind.
     let _ = std::fs::remove_dir_all(&dir);

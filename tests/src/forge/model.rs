@@ -9,7 +9,8 @@ mod repository;
 pub use apps::{App, Hook, Installation, Permissions, Token};
 pub use people::{Role, Team, User, UserType};
 pub use pulls::{
-    Comment, EventKind, MergeCommit, PullRequest, PullState, Reaction, Review, ReviewState, TestMerge, TimelineEvent,
+    Comment, EventKind, MergeCommit, PullRequest, PullState, Reaction, Review, ReviewState,
+    TestMerge, TimelineEvent,
 };
 pub use repository::{Activity, ActivityType, Label, Repository, Status};
 
@@ -75,7 +76,9 @@ impl World {
     /// The user with this login, whatever its case.
     #[must_use]
     pub fn user(&self, login: &str) -> Option<&User> {
-        self.users.values().find(|user| user.login.eq_ignore_ascii_case(login))
+        self.users
+            .values()
+            .find(|user| user.login.eq_ignore_ascii_case(login))
     }
 
     /// The login of a user, `ghost` when there is none any more.
@@ -116,9 +119,16 @@ impl World {
     #[must_use]
     pub fn role(&self, repository: &Repository, user: Id) -> (Role, String) {
         if let Some((role, name)) = repository.permissions.get(&user) {
-            return (*role, name.clone().unwrap_or_else(|| role.name().to_owned()));
+            return (
+                *role,
+                name.clone().unwrap_or_else(|| role.name().to_owned()),
+            );
         }
-        let role = if repository.owner == user { Role::Admin } else { Role::Read };
+        let role = if repository.owner == user {
+            Role::Admin
+        } else {
+            Role::Read
+        };
         (role, role.name().to_owned())
     }
 }

@@ -20,20 +20,27 @@ impl Forge {
     /// Every status of a commit, oldest first.
     #[must_use]
     pub fn statuses(&self, full_name: &str, sha: &str) -> Vec<Status> {
-        self.look(full_name, |_, repository| repository.statuses.get(sha).cloned().unwrap_or_default())
+        self.look(full_name, |_, repository| {
+            repository.statuses.get(sha).cloned().unwrap_or_default()
+        })
     }
 
     /// Every commit that has statuses, with them, oldest first.
     #[must_use]
     pub fn all_statuses(&self, full_name: &str) -> Vec<(String, Vec<Status>)> {
-        self.look(full_name, |_, repository| repository.statuses.clone().into_iter().collect())
+        self.look(full_name, |_, repository| {
+            repository.statuses.clone().into_iter().collect()
+        })
     }
 
     /// The comments of a pull request, oldest first.
     #[must_use]
     pub fn comments(&self, full_name: &str, number: u64) -> Vec<CommentRead> {
         self.look(full_name, |world, repository| {
-            let of_pull = repository.comments.values().filter(|comment| comment.number == number);
+            let of_pull = repository
+                .comments
+                .values()
+                .filter(|comment| comment.number == number);
             of_pull
                 .map(|comment| CommentRead {
                     id: comment.id,
@@ -55,8 +62,15 @@ impl Forge {
     #[must_use]
     pub fn reactions(&self, full_name: &str, comment: Id) -> Vec<String> {
         self.look(full_name, |world, repository| {
-            let reactions = repository.comments.get(&comment).map(|one| one.reactions.as_slice()).unwrap_or_default();
-            reactions.iter().map(|one: &Reaction| format!("{} {}", world.login(one.user), one.content)).collect()
+            let reactions = repository
+                .comments
+                .get(&comment)
+                .map(|one| one.reactions.as_slice())
+                .unwrap_or_default();
+            reactions
+                .iter()
+                .map(|one: &Reaction| format!("{} {}", world.login(one.user), one.content))
+                .collect()
         })
     }
 
@@ -66,9 +80,11 @@ impl Forge {
     /// If there is no such pull request.
     #[must_use]
     pub fn pull_request(&self, full_name: &str, number: u64) -> PullRequest {
-        self.look(full_name, |_, repository| match repository.pulls.get(&number) {
-            Some(pull) => pull.clone(),
-            None => panic!("forge: there is no pull request {full_name}#{number}"),
+        self.look(full_name, |_, repository| {
+            match repository.pulls.get(&number) {
+                Some(pull) => pull.clone(),
+                None => panic!("forge: there is no pull request {full_name}#{number}"),
+            }
         })
     }
 
@@ -81,7 +97,9 @@ impl Forge {
     /// The commit that a branch points to.
     #[must_use]
     pub fn branch(&self, full_name: &str, branch: &str) -> Option<String> {
-        self.look(full_name, |_, repository| repository.branches.get(branch).cloned())
+        self.look(full_name, |_, repository| {
+            repository.branches.get(branch).cloned()
+        })
     }
 
     fn look<T>(&self, full_name: &str, read: impl FnOnce(&World, &Repository) -> T) -> T {

@@ -3,7 +3,6 @@
 
 use std::process::Stdio;
 
-
 use axum::body::{Body, Bytes};
 use axum::response::Response;
 use http::request::Parts;
@@ -23,11 +22,13 @@ pub fn is_git(path: &str) -> bool {
 /// `owner/name` and what follows: `/info/refs`, `/git-upload-pack`.
 fn repository_and_rest(path: &str) -> Option<(&str, &str)> {
     let path = path.strip_prefix('/')?;
-    ["/info/refs", "/git-upload-pack", "/git-receive-pack"].into_iter().find_map(|rest| {
-        let name = path.strip_suffix(rest)?;
-        let name = name.strip_suffix(".git").unwrap_or(name);
-        (name.split('/').count() == 2).then_some((name, rest))
-    })
+    ["/info/refs", "/git-upload-pack", "/git-receive-pack"]
+        .into_iter()
+        .find_map(|rest| {
+            let name = path.strip_suffix(rest)?;
+            let name = name.strip_suffix(".git").unwrap_or(name);
+            (name.split('/').count() == 2).then_some((name, rest))
+        })
 }
 
 /// Answers one request of git.
@@ -37,7 +38,9 @@ pub async fn serve(forge: &Inner, caller: &Caller, parts: &Parts, body: Bytes) -
         let repository = world.repository(name).filter(|one| caller.sees(one))?;
         Some((repository.dir.clone(), rest.to_owned()))
     });
-    let Some((dir, rest)) = dir else { return plain(StatusCode::NOT_FOUND, "Repository not found.") };
+    let Some((dir, rest)) = dir else {
+        return plain(StatusCode::NOT_FOUND, "Repository not found.");
+    };
     let mut command = git::hardened(&dir);
     command
         .arg("http-backend")
@@ -47,14 +50,25 @@ pub async fn serve(forge: &Inner, caller: &Caller, parts: &Parts, body: Bytes) -
         .env("REQUEST_METHOD", parts.method.as_str())
         .env("QUERY_STRING", parts.uri.query().unwrap_or_default())
         .env("CONTENT_LENGTH", body.len().to_string());
-    for (name, variable) in [("content-type", "CONTENT_TYPE"), ("content-encoding", "HTTP_CONTENT_ENCODING"), ("git-protocol", "GIT_PROTOCOL")] {
-        if let Some(value) = parts.headers.get(name).and_then(|value| value.to_str().ok()) {
+    for (name, variable) in [
+        ("content-type", "CONTENT_TYPE"),
+        ("content-encoding", "HTTP_CONTENT_ENCODING"),
+        ("git-protocol", "GIT_PROTOCOL"),
+    ] {
+        if let Some(value) = parts
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+        {
             command.env(variable, value);
         }
     }
     match cgi(command, body).await {
         Ok(response) => response,
-        Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, &format!("git http-backend: {error}")),
+        Err(error) => plain(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            &format!("git http-backend: {error}"),
+        ),
     }
 }
 
@@ -66,7 +80,11 @@ fn plain(status: StatusCode, text: &str) -> Response {
 
 /// Runs a CGI program and streams what it writes.
 async fn cgi(mut command: Command, body: Bytes) -> std::io::Result<Response> {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
     if let Some(mut stdin) = stdin {
         tokio::spawn(async move {
@@ -74,7 +92,9 @@ async fn cgi(mut command: Command, body: Bytes) -> std::io::Result<Response> {
             let _ = stdin.write_all(&body).await;
         });
     }
-    let Some(stdout) = stdout else { return Err(std::io::Error::other("no output")) };
+    let Some(stdout) = stdout else {
+        return Err(std::io::Error::other("no output"));
+    };
     let mut reader = BufReader::new(stdout);
     let mut response = Response::new(Body::empty());
     loop {
@@ -82,11 +102,15 @@ async fn cgi(mut command: Command, body: Bytes) -> std::io::Result<Response> {
         if reader.read_line(&mut line).await? == 0 || line.trim_end().is_empty() {
             break;
         }
-        let Some((name, value)) = line.trim_end().split_once(": ") else { continue };
+        let Some((name, value)) = line.trim_end().split_once(": ") else {
+            continue;
+        };
         if name.eq_ignore_ascii_case("status") {
             let code = value.split(' ').next().and_then(|code| code.parse().ok());
             *response.status_mut() = code.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        } else if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+        } else if let (Ok(name), Ok(value)) =
+            (HeaderName::try_from(name), HeaderValue::try_from(value))
+        {
             response.headers_mut().insert(name, value);
         }
     }
@@ -95,7 +119,10 @@ async fn cgi(mut command: Command, body: Bytes) -> std::io::Result<Response> {
 }
 
 /// What is left of the output; the program is waited for at its end.
-fn stream(reader: BufReader<ChildStdout>, child: tokio::process::Child) -> impl futures::Stream<Item = std::io::Result<Bytes>> {
+fn stream(
+    reader: BufReader<ChildStdout>,
+    child: tokio::process::Child,
+) -> impl futures::Stream<Item = std::io::Result<Bytes>> {
     futures::stream::unfold((reader, child), |(mut reader, mut child)| async move {
         let mut chunk = vec![0; 64 << 10];
         match reader.read(&mut chunk).await {

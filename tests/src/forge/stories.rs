@@ -1,7 +1,10 @@
 //! What people do on GitHub, in the words of a story.
 
+mod acts;
 mod apps;
 mod code;
+mod discussion;
+mod movement;
 mod people;
 mod pulls;
 

@@ -24,7 +24,11 @@ impl Wire<'_> {
     pub fn user(&self, id: Id) -> Value {
         match self.world.users.get(&id) {
             Some(user) => self.simple_user(user),
-            None => self.simple_user(&User { id: 10_137, login: "ghost".to_owned(), kind: super::UserType::User }),
+            None => self.simple_user(&User {
+                id: 10_137,
+                login: "ghost".to_owned(),
+                kind: super::UserType::User,
+            }),
         }
     }
 
@@ -117,15 +121,24 @@ impl Wire<'_> {
     /// The App through which something was done, or null.
     #[must_use]
     pub fn via_app(&self, app: Option<Id>) -> Value {
-        app.and_then(|id| self.world.apps.get(&id)).map_or(Value::Null, |app| self.app(app))
+        app.and_then(|id| self.world.apps.get(&id))
+            .map_or(Value::Null, |app| self.app(app))
     }
 
     /// An installation of an App.
     #[must_use]
     pub fn installation(&self, one: &Installation) -> Value {
-        let slug = self.world.apps.get(&one.app).map_or("", |app| app.slug.as_str());
+        let slug = self
+            .world
+            .apps
+            .get(&one.app)
+            .map_or("", |app| app.slug.as_str());
         let api = format!("{}/app/installations/{}", self.base, one.id);
-        let kind = self.world.users.get(&one.account).map_or("User", |user| user.kind.name());
+        let kind = self
+            .world
+            .users
+            .get(&one.account)
+            .map_or("User", |user| user.kind.name());
         json!({
             "id": one.id,
             "account": self.user(one.account),
@@ -151,7 +164,10 @@ impl Wire<'_> {
     #[must_use]
     pub fn membership(&self, team: &Team, user: Id, active: bool) -> Value {
         let (login, base) = (self.world.login(user), self.base);
-        let path = format!("organizations/{}/team/{}/memberships/{login}", team.organization, team.id);
+        let path = format!(
+            "organizations/{}/team/{}/memberships/{login}",
+            team.organization, team.id
+        );
         json!({
             "url": format!("{base}/{path}"),
             "role": "member",

@@ -16,7 +16,9 @@ pub fn differences(body: &[u8]) -> Vec<String> {
         Ok(request) => request,
         Err(error) => return vec![format!("the body is no JSON: {error}")],
     };
-    let Some(text) = request["query"].as_str() else { return vec!["there is no query".to_owned()] };
+    let Some(text) = request["query"].as_str() else {
+        return vec!["there is no query".to_owned()];
+    };
     let document: query::Document = match parse_query::<String>(text) {
         Ok(document) => document.into_static(),
         Err(error) => return vec![format!("the query cannot be parsed: {error}")],

@@ -44,13 +44,17 @@ pub struct Example {
 /// # Errors
 /// When the package cannot be fetched or read.
 pub fn examples() -> Result<Vec<Example>, Box<dyn std::error::Error + Send + Sync>> {
-    let file = npm_package("@octokit/webhooks-examples", EXAMPLES)?.join("api.github.com/index.json");
+    let file =
+        npm_package("@octokit/webhooks-examples", EXAMPLES)?.join("api.github.com/index.json");
     let all: Value = serde_json::from_slice(&std::fs::read(file)?)?;
     let mut found = Vec::new();
     for event in all.as_array().into_iter().flatten() {
         for payload in event["examples"].as_array().into_iter().flatten() {
             let event = event["name"].as_str().unwrap_or_default().to_owned();
-            found.push(Example { event, payload: payload.clone() });
+            found.push(Example {
+                event,
+                payload: payload.clone(),
+            });
         }
     }
     Ok(found)

@@ -32,7 +32,10 @@ pub struct Schemas {
 /// The descriptions, read once. A failure is remembered too: it will not go away by itself.
 pub fn shared() -> Result<&'static Schemas, String> {
     static SHARED: OnceLock<Result<Schemas, String>> = OnceLock::new();
-    SHARED.get_or_init(|| Schemas::load().map_err(|error| error.to_string())).as_ref().map_err(Clone::clone)
+    SHARED
+        .get_or_init(|| Schemas::load().map_err(|error| error.to_string()))
+        .as_ref()
+        .map_err(Clone::clone)
 }
 
 impl Schemas {
@@ -44,7 +47,12 @@ impl Schemas {
             .add(REST, rest.clone())?
             .add(WEBHOOKS, webhooks.clone())?
             .prepare()?;
-        Ok(Self { rest, webhooks, registry, compiled: Mutex::default() })
+        Ok(Self {
+            rest,
+            webhooks,
+            registry,
+            compiled: Mutex::default(),
+        })
     }
 
     /// How a value differs from the schema at a pointer of the REST description.
@@ -53,7 +61,12 @@ impl Schemas {
     }
 
     /// How a payload differs from the schema of its event and action.
-    pub fn webhook(&'static self, event: &str, action: Option<&str>, payload: &Value) -> Vec<String> {
+    pub fn webhook(
+        &'static self,
+        event: &str,
+        action: Option<&str>,
+        payload: &Value,
+    ) -> Vec<String> {
         let name = format!("{event}${}", action.unwrap_or("event"));
         if self.webhooks["definitions"].get(&name).is_none() {
             return vec![format!("GitHub has no event {name}")];
@@ -67,11 +80,21 @@ impl Schemas {
             Err(error) => return vec![format!("{reference} cannot be compiled: {error}")],
         };
         let describe = |error: jsonschema::ValidationError<'_>| {
-            let mut what = error.masked().to_string();
-            what.truncate(what.floor_char_boundary(300));
-            format!("at {}: {what}", if error.instance_path().as_str().is_empty() { "/" } else { error.instance_path().as_str() })
+            let what: String = error.masked().to_string().chars().take(300).collect();
+            format!(
+                "at {}: {what}",
+                if error.instance_path().as_str().is_empty() {
+                    "/"
+                } else {
+                    error.instance_path().as_str()
+                }
+            )
         };
-        validator.iter_errors(value).take(MOST).map(describe).collect()
+        validator
+            .iter_errors(value)
+            .take(MOST)
+            .map(describe)
+            .collect()
     }
 
     fn validator(&'static self, reference: &str) -> Result<Arc<Validator>, Failure> {
@@ -92,12 +115,17 @@ impl Schemas {
 
 /// The trimmed REST description, from the cache or made into it.
 fn trimmed() -> Result<Value, Failure> {
-    let operations: Vec<(&str, &str)> = ROUTES.iter().map(|route| (route.method, route.template)).collect();
+    let operations: Vec<(&str, &str)> = ROUTES
+        .iter()
+        .map(|route| (route.method, route.template))
+        .collect();
     // The way of trimming is part of the name: whoever changes it does not read an old one.
     let mut hasher = DefaultHasher::new();
     (include_str!("trim.rs"), &operations).hash(&mut hasher);
     let version = format!("{}-{:016x}", published::OPENAPI, hasher.finish());
-    let file = Cache::of_user().entry("github-rest-trimmed", &version).join("rest.json");
+    let file = Cache::of_user()
+        .entry("github-rest-trimmed", &version)
+        .join("rest.json");
     if let Ok(text) = std::fs::read(&file) {
         return Ok(serde_json::from_slice(&text)?);
     }

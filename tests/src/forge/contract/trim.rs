@@ -7,8 +7,17 @@ use serde_json::{Map, Value, json};
 
 /// The key of an operation in the trimmed description.
 pub fn key(method: &str, template: &str) -> String {
-    let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '-' };
-    format!("{}{}", method.to_lowercase(), template).chars().map(plain).collect()
+    let plain = |letter: char| {
+        if letter.is_ascii_alphanumeric() {
+            letter
+        } else {
+            '-'
+        }
+    };
+    format!("{}{}", method.to_lowercase(), template)
+        .chars()
+        .map(plain)
+        .collect()
 }
 
 /// `{operations: {key: {parameters, body, bodyRequired, answers: {status: schema}}}, components: {schemas}}`.
@@ -55,7 +64,14 @@ fn trim_operation(description: &Value, path: &Value, operation: &Value) -> Value
     let mut answers = Map::new();
     for (status, answer) in operation["responses"].as_object().into_iter().flatten() {
         let schema = resolve(description, answer)["content"]["application/json"]["schema"].clone();
-        answers.insert(status.clone(), if schema.is_object() { schema } else { json!({}) });
+        answers.insert(
+            status.clone(),
+            if schema.is_object() {
+                schema
+            } else {
+                json!({})
+            },
+        );
     }
     let body = resolve(description, &operation["requestBody"]);
     json!({
@@ -68,7 +84,9 @@ fn trim_operation(description: &Value, path: &Value, operation: &Value) -> Value
 
 /// What a `$ref` points to, or the value itself.
 fn resolve<'a>(description: &'a Value, value: &'a Value) -> &'a Value {
-    let target = value["$ref"].as_str().and_then(|reference| description.pointer(reference.trim_start_matches('#')));
+    let target = value["$ref"]
+        .as_str()
+        .and_then(|reference| description.pointer(reference.trim_start_matches('#')));
     target.unwrap_or(value)
 }
 
@@ -76,7 +94,11 @@ fn resolve<'a>(description: &'a Value, value: &'a Value) -> &'a Value {
 fn refs(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => {
-            if let Some(name) = fields.get("$ref").and_then(Value::as_str).and_then(|one| one.strip_prefix("#/components/schemas/")) {
+            if let Some(name) = fields
+                .get("$ref")
+                .and_then(Value::as_str)
+                .and_then(|one| one.strip_prefix("#/components/schemas/"))
+            {
                 found.insert(name.to_owned());
             }
             fields.values().for_each(|inner| refs(inner, found));
@@ -91,7 +113,8 @@ fn correct_operation(template: &str, operation: &mut Value) {
     if template == "/app/installations" {
         // An account cannot be user and enterprise at once, as it is written there; the list is of the
         // installations that `/app/installations/{installation_id}` describes.
-        operation["answers"]["200"] = json!({"type": "array", "items": {"$ref": "#/components/schemas/installation"}});
+        operation["answers"]["200"] =
+            json!({"type": "array", "items": {"$ref": "#/components/schemas/installation"}});
     }
 }
 
@@ -116,13 +139,18 @@ fn to_json_schema(value: Value) -> Value {
             let mut out = Map::new();
             for (name, inner) in fields {
                 // Properties may have these names too; then they are schemas and not text.
-                let text = matches!(name.as_str(), "description" | "example" | "title") && !inner.is_object();
+                let text = matches!(name.as_str(), "description" | "example" | "title")
+                    && !inner.is_object();
                 if text || name == "examples" || name == "nullable" && nullable {
                     continue;
                 }
                 out.insert(name, to_json_schema(inner));
             }
-            if nullable { or_null(out) } else { Value::Object(out) }
+            if nullable {
+                or_null(out)
+            } else {
+                Value::Object(out)
+            }
         }
         Value::Array(all) => all.into_iter().map(to_json_schema).collect(),
         other => other,
@@ -130,14 +158,16 @@ fn to_json_schema(value: Value) -> Value {
 }
 
 fn or_null(mut schema: Map<String, Value>) -> Value {
-    let combined = ["$ref", "allOf", "anyOf", "oneOf"].iter().any(|word| schema.contains_key(*word));
+    let combined = ["$ref", "allOf", "anyOf", "oneOf"]
+        .iter()
+        .any(|word| schema.contains_key(*word));
     match schema.get("type").cloned() {
         Some(Value::String(kind)) if !combined => {
             schema.insert("type".to_owned(), json!([kind, "null"]));
-            if let Some(Value::Array(values)) = schema.get_mut("enum") {
-                if !values.contains(&Value::Null) {
-                    values.push(Value::Null);
-                }
+            if let Some(Value::Array(values)) = schema.get_mut("enum")
+                && !values.contains(&Value::Null)
+            {
+                values.push(Value::Null);
             }
             Value::Object(schema)
         }
@@ -154,7 +184,9 @@ mod tests {
     #[test]
     fn what_may_be_null_is_said_in_the_words_of_json_schema() {
         assert_eq!(
-            to_json_schema(json!({"type": "string", "nullable": true, "enum": ["a"], "example": "a"})),
+            to_json_schema(
+                json!({"type": "string", "nullable": true, "enum": ["a"], "example": "a"})
+            ),
             json!({"type": ["string", "null"], "enum": ["a", null]})
         );
         assert_eq!(

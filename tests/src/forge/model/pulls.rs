@@ -157,7 +157,10 @@ impl EventKind {
     /// Whether it stands in the list of issue events and not only on the timeline.
     #[must_use]
     pub fn is_issue_event(&self) -> bool {
-        !matches!(self, Self::Committed(_) | Self::Commented(_) | Self::Reviewed(_))
+        !matches!(
+            self,
+            Self::Committed(_) | Self::Commented(_) | Self::Reviewed(_)
+        )
     }
 }
 

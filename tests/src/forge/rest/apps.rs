@@ -12,16 +12,29 @@ use crate::forge::model::{Id, Installation, Permissions, Token, World};
 /// `GET /app`
 pub fn app(call: &Call<'_>) -> Reply {
     let world = call.forge.lock();
-    let app = world.apps.get(&app_id(call)?).ok_or_else(Answer::not_found)?;
+    let app = world
+        .apps
+        .get(&app_id(call)?)
+        .ok_or_else(Answer::not_found)?;
     let mut value = call.wire(&world).app(app);
-    value["installations_count"] = json!(world.installations.values().filter(|one| one.app == app.id).count());
+    value["installations_count"] = json!(
+        world
+            .installations
+            .values()
+            .filter(|one| one.app == app.id)
+            .count()
+    );
     Ok(Answer::ok(value))
 }
 
 /// `GET /app/installations`
 pub fn installations(call: &Call<'_>) -> Reply {
     let (world, app) = (call.forge.lock(), app_id(call)?);
-    let all: Vec<&Installation> = world.installations.values().filter(|one| one.app == app).collect();
+    let all: Vec<&Installation> = world
+        .installations
+        .values()
+        .filter(|one| one.app == app)
+        .collect();
     let wire = call.wire(&world);
     Ok(call.page(&all, |one| wire.installation(one)))
 }
@@ -37,8 +50,14 @@ pub fn installation(call: &Call<'_>) -> Reply {
 pub fn repository_installation(call: &Call<'_>) -> Reply {
     let (world, app) = (call.forge.lock(), app_id(call)?);
     let id = call.repository(&world)?.id;
-    let found = world.installations.values().find(|one| one.app == app && one.repositories.contains(&id));
-    Ok(Answer::ok(call.wire(&world).installation(found.ok_or_else(Answer::not_found)?)))
+    let found = world
+        .installations
+        .values()
+        .find(|one| one.app == app && one.repositories.contains(&id));
+    Ok(Answer::ok(
+        call.wire(&world)
+            .installation(found.ok_or_else(Answer::not_found)?),
+    ))
 }
 
 /// `POST /app/installations/{installation_id}/access_tokens`: for one hour, narrowed as asked.
@@ -62,22 +81,40 @@ pub fn create_token(call: &Call<'_>) -> Reply {
             "repository_selection": "selected",
         });
         if narrowed {
-            let named = repositories.iter().filter_map(|id| world.repositories.get(id));
-            value["repositories"] = named.map(|repository| wire.repository(repository)).collect();
+            let named = repositories
+                .iter()
+                .filter_map(|id| world.repositories.get(id));
+            value["repositories"] = named
+                .map(|repository| wire.repository(repository))
+                .collect();
         }
-        world.tokens.insert(secret, Token::Installation { installation: one.id, permissions, repositories, expires_at });
+        world.tokens.insert(
+            secret,
+            Token::Installation {
+                installation: one.id,
+                permissions,
+                repositories,
+                expires_at,
+            },
+        );
         Ok(Answer::json(201, value))
     })
 }
 
 /// The permissions that were asked for, all by default, never more than were granted.
 fn narrowed_permissions(call: &Call<'_>, one: &Installation) -> Result<Permissions, Answer> {
-    let Some(asked) = call.body["permissions"].as_object() else { return Ok(one.permissions.clone()) };
+    let Some(asked) = call.body["permissions"].as_object() else {
+        return Ok(one.permissions.clone());
+    };
     let mut permissions = Permissions::new();
     for (name, level) in asked {
         let level = level.as_str().unwrap_or_default();
         let granted = one.permissions.get(name).map(String::as_str);
-        let enough = name == "metadata" && level == "read" || matches!((granted, level), (Some("write"), "read" | "write") | (Some("read"), "read"));
+        let enough = name == "metadata" && level == "read"
+            || matches!(
+                (granted, level),
+                (Some("write"), "read" | "write") | (Some("read"), "read")
+            );
         if !enough {
             let message = "The permissions requested are not granted to this installation.";
             return Err(Answer::error(422, message));
@@ -89,13 +126,27 @@ fn narrowed_permissions(call: &Call<'_>, one: &Installation) -> Result<Permissio
 }
 
 /// The repositories that were asked for by id or name, all by default.
-fn narrowed_repositories(call: &Call<'_>, world: &World, one: &Installation) -> Result<Vec<Id>, Answer> {
+fn narrowed_repositories(
+    call: &Call<'_>,
+    world: &World,
+    one: &Installation,
+) -> Result<Vec<Id>, Answer> {
     let mut asked: Vec<Id> = Vec::new();
     for id in call.body["repository_ids"].as_array().into_iter().flatten() {
         asked.push(id.as_u64().unwrap_or_default());
     }
-    for name in call.body["repositories"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        let found = one.repositories.iter().find(|id| world.repositories.get(id).is_some_and(|repository| repository.name == name));
+    for name in call.body["repositories"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+    {
+        let found = one.repositories.iter().find(|id| {
+            world
+                .repositories
+                .get(id)
+                .is_some_and(|repository| repository.name == name)
+        });
         asked.push(found.copied().unwrap_or_default());
     }
     if asked.is_empty() {
@@ -112,26 +163,55 @@ fn narrowed_repositories(call: &Call<'_>, world: &World, one: &Installation) -> 
 pub fn repositories(call: &Call<'_>) -> Reply {
     let world = call.forge.lock();
     let Caller::Installation { repositories, .. } = call.caller else {
-        return Err(Answer::error(403, "You must authenticate with an installation access token in order to list repositories for an installation."));
+        return Err(Answer::error(
+            403,
+            "You must authenticate with an installation access token in order to list repositories for an installation.",
+        ));
     };
     let wire = call.wire(&world);
-    let named = repositories.iter().filter_map(|id| world.repositories.get(id));
-    let list: Vec<Value> = named.map(|repository| wire.repository(repository)).collect();
-    Ok(Answer::ok(json!({"total_count": list.len(), "repository_selection": "selected", "repositories": list})))
+    let named = repositories
+        .iter()
+        .filter_map(|id| world.repositories.get(id));
+    let list: Vec<Value> = named
+        .map(|repository| wire.repository(repository))
+        .collect();
+    Ok(Answer::ok(
+        json!({"total_count": list.len(), "repository_selection": "selected", "repositories": list}),
+    ))
 }
 
 /// `GET /app/hook/deliveries`: newest first.
 pub fn deliveries(call: &Call<'_>) -> Reply {
     let (world, app) = (call.forge.lock(), app_id(call)?);
-    let mut own: Vec<&Delivery> = world.deliveries.iter().filter(|one| of_app(&world, one, app)).collect();
+    let mut own: Vec<&Delivery> = world
+        .deliveries
+        .iter()
+        .filter(|one| of_app(&world, one, app))
+        .collect();
     own.reverse();
-    let cursor = call.query.get("cursor").and_then(|cursor| cursor.parse::<Id>().ok());
-    let own: Vec<&Delivery> = own.into_iter().filter(|one| cursor.is_none_or(|before| one.id < before)).collect();
-    let size = call.query.get("per_page").and_then(|size| size.parse().ok()).unwrap_or(30).clamp(1, 100);
+    let cursor = call
+        .query
+        .get("cursor")
+        .and_then(|cursor| cursor.parse::<Id>().ok());
+    let own: Vec<&Delivery> = own
+        .into_iter()
+        .filter(|one| cursor.is_none_or(|before| one.id < before))
+        .collect();
+    let size = call
+        .query
+        .get("per_page")
+        .and_then(|size| size.parse().ok())
+        .unwrap_or(30)
+        .clamp(1, 100);
     let shown = &own[..own.len().min(size)];
     let mut answer = Answer::ok(shown.iter().map(|one| delivery_item(&world, one)).collect());
     if let (true, Some(last)) = (own.len() > size, shown.last()) {
-        let link = format!("<{}{}?per_page={size}&cursor={}>; rel=\"next\"", call.host, call.uri.path(), last.id);
+        let link = format!(
+            "<{}{}?per_page={size}&cursor={}>; rel=\"next\"",
+            call.host,
+            call.uri.path(),
+            last.id
+        );
         answer.headers.push(("link", link));
     }
     Ok(answer)
@@ -141,7 +221,11 @@ pub fn deliveries(call: &Call<'_>) -> Reply {
 pub fn delivery(call: &Call<'_>) -> Reply {
     let (world, app) = (call.forge.lock(), app_id(call)?);
     let id = call.number("delivery_id")?;
-    let one = world.deliveries.iter().find(|one| one.id == id && of_app(&world, one, app)).ok_or_else(Answer::not_found)?;
+    let one = world
+        .deliveries
+        .iter()
+        .find(|one| one.id == id && of_app(&world, one, app))
+        .ok_or_else(Answer::not_found)?;
     let mut value = delivery_item(&world, one);
     let body = match &one.outcome {
         DeliveryOutcome::Answered(_, body) => body.clone(),
@@ -160,7 +244,10 @@ pub fn redeliver(call: &Call<'_>) -> Reply {
     let (app, id) = (app_id(call)?, call.number("delivery_id")?);
     let own = {
         let world = call.forge.lock();
-        world.deliveries.iter().any(|one| one.id == id && of_app(&world, one, app))
+        world
+            .deliveries
+            .iter()
+            .any(|one| one.id == id && of_app(&world, one, app))
     };
     if !own || call.forge.redeliver(id).is_none() {
         return Err(Answer::not_found());
@@ -169,11 +256,19 @@ pub fn redeliver(call: &Call<'_>) -> Reply {
 }
 
 fn of_app(world: &World, one: &Delivery, app: Id) -> bool {
-    world.hooks.iter().any(|hook| hook.id == one.hook && hook.app == Some(app))
+    world
+        .hooks
+        .iter()
+        .any(|hook| hook.id == one.hook && hook.app == Some(app))
 }
 
 fn delivery_item(world: &World, one: &Delivery) -> Value {
-    let installation = one.repository.and_then(|id| world.installations.values().find(|known| known.repositories.contains(&id)));
+    let installation = one.repository.and_then(|id| {
+        world
+            .installations
+            .values()
+            .find(|known| known.repositories.contains(&id))
+    });
     let status = match &one.outcome {
         DeliveryOutcome::Waiting => "pending".to_owned(),
         DeliveryOutcome::Lost => "failed to connect to host".to_owned(),
@@ -203,12 +298,27 @@ pub fn membership(call: &Call<'_>) -> Reply {
     if matches!(call.caller, Caller::Anonymous) {
         return Err(Answer::error(401, "Requires authentication"));
     }
-    let organization = world.user(call.param("org")).ok_or_else(Answer::not_found)?.id;
-    let user = world.user(call.param("username")).ok_or_else(Answer::not_found)?.id;
-    let team = world.teams.iter().find(|team| team.organization == organization && team.slug == call.param("team_slug"));
+    let organization = world
+        .user(call.param("org"))
+        .ok_or_else(Answer::not_found)?
+        .id;
+    let user = world
+        .user(call.param("username"))
+        .ok_or_else(Answer::not_found)?
+        .id;
+    let team = world
+        .teams
+        .iter()
+        .find(|team| team.organization == organization && team.slug == call.param("team_slug"));
     let team = team.ok_or_else(Answer::not_found)?;
-    let (_, active) = team.members.iter().find(|(member, _)| *member == user).ok_or_else(Answer::not_found)?;
-    Ok(Answer::ok(call.wire(&world).membership(team, user, *active)))
+    let (_, active) = team
+        .members
+        .iter()
+        .find(|(member, _)| *member == user)
+        .ok_or_else(Answer::not_found)?;
+    Ok(Answer::ok(
+        call.wire(&world).membership(team, user, *active),
+    ))
 }
 
 /// `GET /user`
@@ -227,7 +337,9 @@ pub fn user(call: &Call<'_>) -> Reply {
 /// `GET /users/{username}`
 pub fn user_by_name(call: &Call<'_>) -> Reply {
     let world = call.forge.lock();
-    let user = world.user(call.param("username")).ok_or_else(Answer::not_found)?;
+    let user = world
+        .user(call.param("username"))
+        .ok_or_else(Answer::not_found)?;
     Ok(Answer::ok(call.wire(&world).public_user(user)))
 }
 
@@ -255,5 +367,9 @@ fn app_id(call: &Call<'_>) -> Result<Id, Answer> {
 
 fn own_installation<'w>(call: &Call<'_>, world: &'w World) -> Result<&'w Installation, Answer> {
     let (app, id) = (app_id(call)?, call.number("installation_id")?);
-    world.installations.get(&id).filter(|one| one.app == app).ok_or_else(Answer::not_found)
+    world
+        .installations
+        .get(&id)
+        .filter(|one| one.app == app)
+        .ok_or_else(Answer::not_found)
 }

@@ -16,21 +16,45 @@ pub fn labels(call: &Call<'_>) -> Reply {
 fn all_labels(call: &Call<'_>, world: &World) -> Reply {
     let (repository, pull) = call.pull(world)?;
     let wire = call.wire(world);
-    Ok(Answer::ok(pull.labels.iter().map(|name| wire.label(repository, name)).collect()))
+    Ok(Answer::ok(
+        pull.labels
+            .iter()
+            .map(|name| wire.label(repository, name))
+            .collect(),
+    ))
 }
 
 /// `POST …/issues/{issue_number}/labels`
 pub fn add_labels(call: &Call<'_>) -> Reply {
     let (by, app) = call.writer()?;
-    let list = if call.body.is_array() { &call.body } else { &call.body["labels"] };
-    let names: Vec<String> = list.as_array().map(|all| all.iter().filter_map(Value::as_str).map(str::to_owned).collect()).unwrap_or_default();
+    let list = if call.body.is_array() {
+        &call.body
+    } else {
+        &call.body["labels"]
+    };
+    let names: Vec<String> = list
+        .as_array()
+        .map(|all| {
+            all.iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect()
+        })
+        .unwrap_or_default();
     if names.is_empty() {
         return Err(Answer::invalid("Label", "labels", "labels wasn't supplied"));
     }
     call.forge.edit(|world| {
         call.pull(world)?;
         for name in &names {
-            call.forge.set_label(world, &call.full_name(), call.number("issue_number")?, name, by, app);
+            call.forge.set_label(
+                world,
+                &call.full_name(),
+                call.number("issue_number")?,
+                name,
+                by,
+                app,
+            );
         }
         all_labels(call, world)
     })
@@ -42,7 +66,9 @@ pub fn remove_label(call: &Call<'_>) -> Reply {
     call.forge.edit(|world| {
         call.pull(world)?;
         let (name, number) = (call.param("name"), call.number("issue_number")?);
-        let removed = call.forge.take_label(world, &call.full_name(), number, name, by, app);
+        let removed = call
+            .forge
+            .take_label(world, &call.full_name(), number, name, by, app);
         if removed.is_none() {
             return Err(Answer::error(404, "Label does not exist"));
         }
@@ -54,7 +80,11 @@ pub fn remove_label(call: &Call<'_>) -> Reply {
 pub fn comments(call: &Call<'_>) -> Reply {
     let world = call.forge.lock();
     let (repository, pull) = call.pull(&world)?;
-    let of_pull: Vec<&Comment> = repository.comments.values().filter(|comment| comment.number == pull.number).collect();
+    let of_pull: Vec<&Comment> = repository
+        .comments
+        .values()
+        .filter(|comment| comment.number == pull.number)
+        .collect();
     let wire = call.wire(&world);
     Ok(call.page(&of_pull, |comment| wire.comment(repository, comment)))
 }
@@ -65,9 +95,14 @@ pub fn create_comment(call: &Call<'_>) -> Reply {
     let text = comment_text(call)?;
     call.forge.edit(|world| {
         let number = call.pull(world)?.1.number;
-        let id = call.forge.write_comment(world, &call.full_name(), number, &text, by, app);
+        let id = call
+            .forge
+            .write_comment(world, &call.full_name(), number, &text, by, app);
         let (repository, comment) = find(call, world, id)?;
-        let url = format!("{}/issues/comments/{id}", call.wire(world).repository_url(repository));
+        let url = format!(
+            "{}/issues/comments/{id}",
+            call.wire(world).repository_url(repository)
+        );
         let mut answer = Answer::json(201, call.wire(world).comment(repository, comment));
         answer.headers.push(("location", url));
         Ok(answer)
@@ -90,7 +125,8 @@ pub fn update_comment(call: &Call<'_>) -> Reply {
         if find(call, world, id)?.1.user != by {
             return Err(Answer::error(403, "Must be the author of the comment"));
         }
-        call.forge.rewrite_comment(world, &call.full_name(), id, &text, by);
+        call.forge
+            .rewrite_comment(world, &call.full_name(), id, &text, by);
         let (repository, comment) = find(call, world, id)?;
         Ok(Answer::ok(call.wire(world).comment(repository, comment)))
     })
@@ -118,7 +154,11 @@ pub fn reactions(call: &Call<'_>) -> Reply {
     let wanted: Vec<&Reaction> = comment
         .reactions
         .iter()
-        .filter(|one| call.query.get("content").is_none_or(|content| *content == one.content))
+        .filter(|one| {
+            call.query
+                .get("content")
+                .is_none_or(|content| *content == one.content)
+        })
         .collect();
     Ok(call.page(&wanted, |one| reaction(call, &world, one)))
 }
@@ -127,18 +167,37 @@ pub fn reactions(call: &Call<'_>) -> Reply {
 pub fn react(call: &Call<'_>) -> Reply {
     let (by, _) = call.writer()?;
     let content = call.text("content").unwrap_or_default();
-    if !["+1", "-1", "laugh", "confused", "heart", "hooray", "rocket", "eyes"].contains(&content.as_str()) {
-        return Err(Answer::invalid("Reaction", "content", "content is not a reaction"));
+    if ![
+        "+1", "-1", "laugh", "confused", "heart", "hooray", "rocket", "eyes",
+    ]
+    .contains(&content.as_str())
+    {
+        return Err(Answer::invalid(
+            "Reaction",
+            "content",
+            "content is not a reaction",
+        ));
     }
     call.forge.edit(|world| {
         let id = call.number("comment_id")?;
         let (_, comment) = find(call, world, id)?;
-        if let Some(old) = comment.reactions.iter().find(|one| one.user == by && one.content == content) {
+        if let Some(old) = comment
+            .reactions
+            .iter()
+            .find(|one| one.user == by && one.content == content)
+        {
             return Ok(Answer::ok(reaction(call, world, old)));
         }
-        let new = Reaction { id: world.id("reaction"), user: by, content: content.clone(), created_at: call.forge.clock.now() };
+        let new = Reaction {
+            id: world.id("reaction"),
+            user: by,
+            content: content.clone(),
+            created_at: call.forge.clock.now(),
+        };
         let written = reaction(call, world, &new);
-        let comment = world.repository_mut(&call.full_name()).and_then(|repository| repository.comments.get_mut(&id));
+        let comment = world
+            .repository_mut(&call.full_name())
+            .and_then(|repository| repository.comments.get_mut(&id));
         comment.ok_or_else(Answer::not_found)?.reactions.push(new);
         Ok(Answer::json(201, written))
     })
@@ -154,18 +213,31 @@ fn reaction(call: &Call<'_>, world: &World, one: &Reaction) -> Value {
     })
 }
 
-fn find<'w>(call: &Call<'_>, world: &'w World, id: u64) -> Result<(&'w Repository, &'w Comment), Answer> {
+fn find<'w>(
+    call: &Call<'_>,
+    world: &'w World,
+    id: u64,
+) -> Result<(&'w Repository, &'w Comment), Answer> {
     let repository = call.repository(world)?;
-    Ok((repository, repository.comments.get(&id).ok_or_else(Answer::not_found)?))
+    Ok((
+        repository,
+        repository.comments.get(&id).ok_or_else(Answer::not_found)?,
+    ))
 }
 
 /// The text of a comment; GitHub takes 65,536 characters.
 fn comment_text(call: &Call<'_>) -> Result<String, Answer> {
     match call.text("body") {
-        Some(text) if text.chars().count() > 65_536 => {
-            Err(Answer::invalid("IssueComment", "body", "body is too long (maximum is 65536 characters)"))
-        }
+        Some(text) if text.chars().count() > 65_536 => Err(Answer::invalid(
+            "IssueComment",
+            "body",
+            "body is too long (maximum is 65536 characters)",
+        )),
         Some(text) if !text.trim().is_empty() => Ok(text),
-        _ => Err(Answer::invalid("IssueComment", "body", "Body cannot be blank")),
+        _ => Err(Answer::invalid(
+            "IssueComment",
+            "body",
+            "Body cannot be blank",
+        )),
     }
 }

@@ -12,7 +12,10 @@ const WITHOUT_MERGE_COMMIT: &str = "2026-03-10";
 pub fn get(call: &Call<'_>) -> Reply {
     let world = call.forge.lock();
     let (repository, pull) = call.pull(&world)?;
-    Ok(Answer::ok(versioned(call, call.wire(&world).pull(repository, pull))))
+    Ok(Answer::ok(versioned(
+        call,
+        call.wire(&world).pull(repository, pull),
+    )))
 }
 
 /// `GET …/pulls`
@@ -22,7 +25,9 @@ pub fn list(call: &Call<'_>) -> Reply {
     let query = |name: &str| call.query.get(name).map(String::as_str);
     let state = query("state").unwrap_or("open");
     let fits = |pull: &&PullRequest| {
-        let head = query("head").is_none_or(|head| format!("{}:{}", world.login(pull.head_owner), pull.head_ref) == head);
+        let head = query("head").is_none_or(|head| {
+            format!("{}:{}", world.login(pull.head_owner), pull.head_ref) == head
+        });
         let open = pull.state == PullState::Open;
         head && query("base").is_none_or(|base| base == pull.base_ref)
             && (state == "all" || (state == "open") == open)
@@ -39,7 +44,9 @@ pub fn list(call: &Call<'_>) -> Reply {
         pulls.reverse();
     }
     let wire = call.wire(&world);
-    Ok(call.page(&pulls, |pull| versioned(call, wire.simple_pull(repository, pull))))
+    Ok(call.page(&pulls, |pull| {
+        versioned(call, wire.simple_pull(repository, pull))
+    }))
 }
 
 /// `GET …/pulls/{pull_number}/reviews`
@@ -47,7 +54,9 @@ pub fn reviews(call: &Call<'_>) -> Reply {
     let world = call.forge.lock();
     let (repository, pull) = call.pull(&world)?;
     let wire = call.wire(&world);
-    Ok(call.page(&pull.reviews, |review| wire.review(repository, pull.number, review)))
+    Ok(call.page(&pull.reviews, |review| {
+        wire.review(repository, pull.number, review)
+    }))
 }
 
 /// `GET …/issues/{issue_number}/events`
@@ -55,7 +64,10 @@ pub fn events(call: &Call<'_>) -> Reply {
     let shown = lagging(call)?;
     let world = call.forge.lock();
     let (repository, pull) = call.pull(&world)?;
-    let events: Vec<&TimelineEvent> = pull.timeline[..shown.min(pull.timeline.len())].iter().filter(|event| event.kind.is_issue_event()).collect();
+    let events: Vec<&TimelineEvent> = pull.timeline[..shown.min(pull.timeline.len())]
+        .iter()
+        .filter(|event| event.kind.is_issue_event())
+        .collect();
     let wire = call.wire(&world);
     Ok(call.page(&events, |event| wire.issue_event(repository, event)))
 }
@@ -77,7 +89,9 @@ pub fn timeline(call: &Call<'_>) -> Reply {
 fn lagging(call: &Call<'_>) -> Result<usize, Answer> {
     let mut world = call.forge.lock();
     let number = call.number("issue_number")?;
-    let found = world.repository_mut(&call.full_name()).and_then(|repository| repository.pulls.get_mut(&number));
+    let found = world
+        .repository_mut(&call.full_name())
+        .and_then(|repository| repository.pulls.get_mut(&number));
     let pull = found.ok_or_else(Answer::not_found)?;
     if pull.timeline_lag == 0 {
         return Ok(pull.timeline.len());
@@ -88,10 +102,8 @@ fn lagging(call: &Call<'_>) -> Result<usize, Answer> {
 
 /// Leaves out what the version that was asked for no longer has.
 fn versioned(call: &Call<'_>, mut value: Value) -> Value {
-    if call.version == Some(WITHOUT_MERGE_COMMIT) {
-        if let Value::Object(fields) = &mut value {
-            fields.remove("merge_commit_sha");
-        }
+    if let (Some(WITHOUT_MERGE_COMMIT), Value::Object(fields)) = (call.version, &mut value) {
+        fields.remove("merge_commit_sha");
     }
     value
 }

@@ -16,39 +16,86 @@ pub fn create(call: &Call<'_>) -> Reply {
     call.forge.edit(|world| {
         let network = call.repository(world)?.network;
         if !world.commits.contains(&(network, sha.clone())) {
-            return Err(Answer::invalid("Status", "sha", &format!("No commit found for SHA: {sha}")));
+            return Err(Answer::invalid(
+                "Status",
+                "sha",
+                &format!("No commit found for SHA: {sha}"),
+            ));
         }
-        let status = Status { id: world.id("status"), ..status };
-        let repository = world.repository_mut(&call.full_name()).ok_or_else(Answer::not_found)?;
+        let status = Status {
+            id: world.id("status"),
+            ..status
+        };
+        let repository = world
+            .repository_mut(&call.full_name())
+            .ok_or_else(Answer::not_found)?;
         let all = repository.statuses.entry(sha.clone()).or_default();
-        if all.iter().filter(|one| one.context == status.context).count() >= MOST {
+        if all
+            .iter()
+            .filter(|one| one.context == status.context)
+            .count()
+            >= MOST
+        {
             let message = "This SHA and context has reached the maximum number of statuses.";
             return Err(Answer::invalid("Status", "context", message));
         }
         all.push(status.clone());
         let repository = call.repository(world)?;
-        Ok(Answer::json(201, call.wire(world).status(repository, &sha, &status)))
+        Ok(Answer::json(
+            201,
+            call.wire(world).status(repository, &sha, &status),
+        ))
     })
 }
 
 fn new_status(call: &Call<'_>, by: u64) -> Result<Status, Answer> {
     let state = call.text("state").unwrap_or_default();
     if !["error", "failure", "pending", "success"].contains(&state.as_str()) {
-        return Err(Answer::invalid("Status", "state", "state is not included in the list"));
+        return Err(Answer::invalid(
+            "Status",
+            "state",
+            "state is not included in the list",
+        ));
     }
     let description = call.text("description");
-    if description.as_ref().is_some_and(|text| text.chars().count() > 140) {
-        return Err(Answer::invalid("Status", "description", "description is too long (maximum is 140 characters)"));
+    if description
+        .as_ref()
+        .is_some_and(|text| text.chars().count() > 140)
+    {
+        return Err(Answer::invalid(
+            "Status",
+            "description",
+            "description is too long (maximum is 140 characters)",
+        ));
     }
     let target_url = call.text("target_url").filter(|url| !url.is_empty());
-    if target_url.as_ref().is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
-        return Err(Answer::invalid("Status", "target_url", "target_url must use http(s) scheme"));
+    if target_url
+        .as_ref()
+        .is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://"))
+    {
+        return Err(Answer::invalid(
+            "Status",
+            "target_url",
+            "target_url must use http(s) scheme",
+        ));
     }
     let context = call.text("context").unwrap_or_else(|| "default".to_owned());
     if context.chars().count() > 255 {
-        return Err(Answer::invalid("Status", "context", "context is too long (maximum is 255 characters)"));
+        return Err(Answer::invalid(
+            "Status",
+            "context",
+            "context is too long (maximum is 255 characters)",
+        ));
     }
-    Ok(Status { id: 0, state, context, description, target_url, creator: by, created_at: call.forge.clock.now() })
+    Ok(Status {
+        id: 0,
+        state,
+        context,
+        description,
+        target_url,
+        creator: by,
+        created_at: call.forge.clock.now(),
+    })
 }
 
 /// `GET …/commits/{ref}/statuses`: newest first.
@@ -56,7 +103,12 @@ pub fn list(call: &Call<'_>) -> Reply {
     let world = call.forge.lock();
     let repository = call.repository(&world)?;
     let sha = commit(call, repository);
-    let mut all: Vec<&Status> = repository.statuses.get(&sha).into_iter().flatten().collect();
+    let mut all: Vec<&Status> = repository
+        .statuses
+        .get(&sha)
+        .into_iter()
+        .flatten()
+        .collect();
     all.reverse();
     let wire = call.wire(&world);
     Ok(call.page(&all, |status| wire.status(repository, &sha, status)))
@@ -81,9 +133,17 @@ pub fn combined(call: &Call<'_>) -> Reply {
     };
     let wire = call.wire(world);
     let url = wire.repository_url(repository);
-    let number = |name: &str, default: usize| call.query.get(name).and_then(|value| value.parse().ok()).unwrap_or(default);
+    let number = |name: &str, default: usize| {
+        call.query
+            .get(name)
+            .and_then(|value| value.parse().ok())
+            .unwrap_or(default)
+    };
     let size = number("per_page", 30).clamp(1, 100);
-    let shown = latest.iter().skip((number("page", 1).max(1) - 1) * size).take(size);
+    let shown = latest
+        .iter()
+        .skip((number("page", 1).max(1) - 1) * size)
+        .take(size);
     Ok(Answer::ok(json!({
         "state": state,
         "statuses": shown.map(|status| wire.simple_status(repository, &sha, status)).collect::<Vec<_>>(),
@@ -98,6 +158,12 @@ pub fn combined(call: &Call<'_>) -> Reply {
 /// The commit that a ref of the path names.
 fn commit(call: &Call<'_>, repository: &Repository) -> String {
     let reference = call.param("ref");
-    let branch = reference.trim_start_matches("refs/").trim_start_matches("heads/");
-    repository.branches.get(branch).cloned().unwrap_or_else(|| reference.to_owned())
+    let branch = reference
+        .trim_start_matches("refs/")
+        .trim_start_matches("heads/");
+    repository
+        .branches
+        .get(branch)
+        .cloned()
+        .unwrap_or_else(|| reference.to_owned())
 }

@@ -43,7 +43,10 @@ impl Default for AppOptions {
         Self {
             slug: "prbuild".to_owned(),
             repositories: Vec::new(),
-            permissions: granted.iter().map(|(name, level)| ((*name).to_owned(), (*level).to_owned())).collect(),
+            permissions: granted
+                .iter()
+                .map(|(name, level)| ((*name).to_owned(), (*level).to_owned()))
+                .collect(),
             hook: None,
         }
     }
@@ -80,9 +83,19 @@ impl Forge {
         let key = key();
         let now = self.inner.clock.now();
         self.inner.edit(|world| {
-            let repositories: Vec<Id> = options.repositories.iter().map(|name| repository(world, name)).collect();
-            let owners: Vec<Id> = repositories.iter().map(|id| world.repositories[id].owner).collect();
-            assert!(owners.windows(2).all(|pair| pair[0] == pair[1]), "forge: an installation has one owner");
+            let repositories: Vec<Id> = options
+                .repositories
+                .iter()
+                .map(|name| repository(world, name))
+                .collect();
+            let owners: Vec<Id> = repositories
+                .iter()
+                .map(|id| world.repositories[id].owner)
+                .collect();
+            assert!(
+                owners.windows(2).all(|pair| pair[0] == pair[1]),
+                "forge: an installation has one owner"
+            );
             let owner = ensure_user(world, "app-owner", UserType::User);
             let bot = format!("{}[bot]", options.slug);
             let app = model::App {
@@ -108,7 +121,12 @@ impl Forge {
             if let Some((url, secret)) = &options.hook {
                 add_hook(world, None, Some(id), url, secret, now);
             }
-            App { id, bot, private_key_pem: key.private_pem.clone(), installation_id }
+            App {
+                id,
+                bot,
+                private_key_pem: key.private_pem.clone(),
+                installation_id,
+            }
         })
     }
 
@@ -137,7 +155,14 @@ impl Forge {
             let (user, number) = (user(world, login), world.id("token"));
             let secret = format!("ghp_{number:036}");
             let expires_at = options.lifetime.map(|lifetime| now + lifetime);
-            world.tokens.insert(secret.clone(), Token::Personal { user, permissions: options.permissions, expires_at });
+            world.tokens.insert(
+                secret.clone(),
+                Token::Personal {
+                    user,
+                    permissions: options.permissions,
+                    expires_at,
+                },
+            );
             secret
         })
     }
@@ -149,7 +174,11 @@ impl Forge {
 
     /// Makes every installation token invalid at once; they can be minted again.
     pub fn revoke_installation_tokens(&self) {
-        self.inner.edit(|world| world.tokens.retain(|_, token| matches!(token, Token::Personal { .. })));
+        self.inner.edit(|world| {
+            world
+                .tokens
+                .retain(|_, token| matches!(token, Token::Personal { .. }))
+        });
     }
 
     /// Adds a webhook to a repository. Returns its id. [`Forge::ping`] tries it.
@@ -163,7 +192,8 @@ impl Forge {
 
     /// Removes a webhook.
     pub fn remove_hook(&self, hook: Id) {
-        self.inner.edit(|world| world.hooks.retain(|one| one.id != hook));
+        self.inner
+            .edit(|world| world.hooks.retain(|one| one.id != hook));
     }
 
     /// Sends the `ping` that GitHub sends when a webhook is made.
@@ -172,19 +202,42 @@ impl Forge {
     /// If there is no such webhook.
     pub fn ping(&self, hook: Id) {
         self.inner.edit(|world| {
-            let Some(hook) = world.hooks.iter().find(|one| one.id == hook).cloned() else { panic!("forge: there is no webhook {hook}") };
-            let payload = ping(&Wire { world, base: &self.inner.base }, &hook);
+            let Some(hook) = world.hooks.iter().find(|one| one.id == hook).cloned() else {
+                panic!("forge: there is no webhook {hook}")
+            };
+            let payload = ping(
+                &Wire {
+                    world,
+                    base: &self.inner.base,
+                },
+                &hook,
+            );
             if let Some(contract) = &self.inner.contract {
                 contract.webhook("ping", &payload);
             }
-            self.inner.send(world, &hook, "ping", hook.repository, &payload);
+            self.inner
+                .send(world, &hook, "ping", hook.repository, &payload);
         });
     }
 }
 
-fn add_hook(world: &mut World, repository: Option<Id>, app: Option<Id>, url: &str, secret: &str, now: jiff::Timestamp) -> Id {
+fn add_hook(
+    world: &mut World,
+    repository: Option<Id>,
+    app: Option<Id>,
+    url: &str,
+    secret: &str,
+    now: jiff::Timestamp,
+) -> Id {
     let id = world.id("hook");
-    world.hooks.push(Hook { id, repository, app, url: url.to_owned(), secret: secret.to_owned(), created_at: now });
+    world.hooks.push(Hook {
+        id,
+        repository,
+        app,
+        url: url.to_owned(),
+        secret: secret.to_owned(),
+        created_at: now,
+    });
     id
 }
 
@@ -210,7 +263,10 @@ fn ping(wire: &Wire<'_>, hook: &Hook) -> serde_json::Value {
     if let Some(app) = hook.app {
         value["hook"]["app_id"] = json!(app);
     }
-    if let Some(repository) = hook.repository.and_then(|id| wire.world.repositories.get(&id)) {
+    if let Some(repository) = hook
+        .repository
+        .and_then(|id| wire.world.repositories.get(&id))
+    {
         merge(&mut value, wire.surroundings(repository, repository.owner));
     }
     value
@@ -229,8 +285,15 @@ fn key() -> &'static Key {
         let made = KeyPair::generate(KeySize::Rsa2048).ok().and_then(|pair| {
             let pkcs8 = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).ok()?;
             // PKCS#8 of a 2048 bit key wraps the PKCS#1 key in a header of 26 bytes.
-            let pkcs1 = pkcs8.as_ref().get(26..).filter(|der| der.first() == Some(&0x30))?.to_vec();
-            Some(Key { private_pem: pem(&pkcs1), public_der: pair.public_key().as_ref().to_vec() })
+            let pkcs1 = pkcs8
+                .as_ref()
+                .get(26..)
+                .filter(|der| der.first() == Some(&0x30))?
+                .to_vec();
+            Some(Key {
+                private_pem: pem(&pkcs1),
+                public_der: pair.public_key().as_ref().to_vec(),
+            })
         });
         match made {
             Some(key) => key,

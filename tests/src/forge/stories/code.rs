@@ -3,15 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
-use serde_json::json;
 
+use super::movement::Moved;
 use super::people::ensure_user;
 use super::{repository, user};
+use crate::forge::Forge;
 use crate::forge::git::{NO_COMMIT, NewCommit, Store};
-use crate::forge::model::{
-    Activity, ActivityType, EventKind, Id, MergeCommit, PullState, Repository, Role, UserType, World,
-};
-use crate::forge::{Forge, Inner};
+use crate::forge::model::{ActivityType, Id, Repository, Role, UserType, World};
 
 /// Who pushes to organizations when a story does not say.
 const MAINTAINER: &str = "maintainer";
@@ -37,16 +35,6 @@ pub struct Push<'a> {
     pub anonymous: bool,
 }
 
-/// A branch that moved.
-pub(super) struct Moved<'a> {
-    pub repository: Id,
-    pub branch: &'a str,
-    pub before: String,
-    pub after: String,
-    pub kind: ActivityType,
-    pub actor: Option<Id>,
-}
-
 impl Forge {
     /// Makes a public repository with one commit on `main`. Its owner is an organization unless a user
     /// of that name is there already; for an organization the user `maintainer` commits, with role admin.
@@ -54,13 +42,22 @@ impl Forge {
     /// # Panics
     /// If the repository is there already.
     pub async fn add_repository(&self, full_name: &str, files: &[(&str, &str)]) -> Id {
-        let Some((owner, name)) = full_name.split_once('/') else { panic!("forge: `{full_name}` is not owner/name") };
+        let Some((owner, name)) = full_name.split_once('/') else {
+            panic!("forge: `{full_name}` is not owner/name")
+        };
         let store = self.inner.edit(|world| {
-            assert!(world.repository(full_name).is_none(), "forge: `{full_name}` is there already");
+            assert!(
+                world.repository(full_name).is_none(),
+                "forge: `{full_name}` is there already"
+            );
             let owner = ensure_user(world, owner, UserType::Organization);
             let network = world.id("network");
             let mut one = self.new_repository(world, owner, name, network);
-            if world.users.get(&owner).is_some_and(|user| user.kind == UserType::Organization) {
+            if world
+                .users
+                .get(&owner)
+                .is_some_and(|user| user.kind == UserType::Organization)
+            {
                 let maintainer = ensure_user(world, MAINTAINER, UserType::User);
                 one.permissions.insert(maintainer, (Role::Admin, None));
             }
@@ -72,7 +69,14 @@ impl Forge {
         if let Err(error) = Store::create(store.dir.clone(), store.objects.clone()) {
             panic!("forge: cannot make {}: {error}", store.dir.display());
         }
-        self.push_with(Push { repository: full_name, branch: "main", files, message: "Start", ..Push::default() }).await;
+        self.push_with(Push {
+            repository: full_name,
+            branch: "main",
+            files,
+            message: "Start",
+            ..Push::default()
+        })
+        .await;
         id
     }
 
@@ -85,7 +89,11 @@ impl Forge {
             private: false,
             fork_of: None,
             network,
-            dir: self.inner.dir.join("repositories").join(format!("{id}.git")),
+            dir: self
+                .inner
+                .dir
+                .join("repositories")
+                .join(format!("{id}.git")),
             default_branch: "main".to_owned(),
             branches: BTreeMap::new(),
             activity: Vec::new(),
@@ -103,11 +111,18 @@ impl Forge {
     pub async fn fork(&self, full_name: &str, by: &str) -> Id {
         let (id, store, branch, tip) = self.inner.edit(|world| {
             let (parent, owner) = (repository(world, full_name), user(world, by));
-            let Some(parent) = world.repositories.get(&parent).cloned() else { panic!("forge: `{full_name}` is gone") };
+            let Some(parent) = world.repositories.get(&parent).cloned() else {
+                panic!("forge: `{full_name}` is gone")
+            };
             let mut one = self.new_repository(world, owner, &parent.name, parent.network);
-            let tip = parent.branches.get(&parent.default_branch).cloned().unwrap_or_default();
+            let tip = parent
+                .branches
+                .get(&parent.default_branch)
+                .cloned()
+                .unwrap_or_default();
             one.fork_of = Some(parent.id);
-            one.branches.insert(parent.default_branch.clone(), tip.clone());
+            one.branches
+                .insert(parent.default_branch.clone(), tip.clone());
             let (id, store) = (one.id, self.inner.store(&one));
             world.repositories.insert(id, one);
             (id, store, parent.default_branch, tip)
@@ -131,12 +146,30 @@ impl Forge {
     /// The owner pushes a commit onto a branch, which is made from the default branch if it is not
     /// there. Returns the commit's SHA. Open pull requests from that branch follow.
     pub async fn push(&self, full_name: &str, branch: &str, files: &[(&str, &str)]) -> String {
-        self.push_with(Push { repository: full_name, branch, files, ..Push::default() }).await
+        self.push_with(Push {
+            repository: full_name,
+            branch,
+            files,
+            ..Push::default()
+        })
+        .await
     }
 
     /// The owner replaces a branch by one commit on the default branch. Returns its SHA.
-    pub async fn force_push(&self, full_name: &str, branch: &str, files: &[(&str, &str)]) -> String {
-        self.push_with(Push { repository: full_name, branch, files, force: true, ..Push::default() }).await
+    pub async fn force_push(
+        &self,
+        full_name: &str,
+        branch: &str,
+        files: &[(&str, &str)],
+    ) -> String {
+        self.push_with(Push {
+            repository: full_name,
+            branch,
+            files,
+            force: true,
+            ..Push::default()
+        })
+        .await
     }
 
     /// Pushes in any way. Returns the commit's SHA.
@@ -148,15 +181,29 @@ impl Forge {
             let id = repository(&world, push.repository);
             let one = &world.repositories[&id];
             let trunk = one.branches.get(&one.default_branch).cloned();
-            (id, self.inner.store(one), one.branches.get(push.branch).cloned(), trunk, pusher(&world, one, push.by))
+            (
+                id,
+                self.inner.store(one),
+                one.branches.get(push.branch).cloned(),
+                trunk,
+                pusher(&world, one, push.by),
+            )
         };
-        let parent = if push.force { trunk.clone() } else { tip.clone().or(trunk) };
+        let parent = if push.force {
+            trunk.clone()
+        } else {
+            tip.clone().or(trunk)
+        };
         let login = self.inner.lock().login(pusher).to_owned();
         let new = NewCommit {
             branch: push.branch,
             parent: parent.as_deref(),
             files: push.files,
-            message: if push.message.is_empty() { "Change" } else { push.message },
+            message: if push.message.is_empty() {
+                "Change"
+            } else {
+                push.message
+            },
             author: &login,
             time: push.commit_time.unwrap_or(now),
         };
@@ -168,7 +215,16 @@ impl Forge {
         };
         let before = tip.unwrap_or_else(|| NO_COMMIT.to_owned());
         let actor = (!push.anonymous).then_some(pusher);
-        self.inner.moved(Moved { repository: id, branch: push.branch, before, after: after.clone(), kind, actor }).await;
+        self.inner
+            .moved(Moved {
+                repository: id,
+                branch: push.branch,
+                before,
+                after: after.clone(),
+                kind,
+                actor,
+            })
+            .await;
         drop(turn);
         after
     }
@@ -180,9 +236,17 @@ impl Forge {
             let world = self.inner.lock();
             let id = repository(&world, full_name);
             let one = &world.repositories[&id];
-            (id, self.inner.store(one), one.branches.get(branch).cloned(), pusher(&world, one, by))
+            (
+                id,
+                self.inner.store(one),
+                one.branches.get(branch).cloned(),
+                pusher(&world, one, by),
+            )
         };
-        assert!(store.has_commit(sha).await, "forge: `{full_name}` and its forks have no commit {sha}");
+        assert!(
+            store.has_commit(sha).await,
+            "forge: `{full_name}` and its forks have no commit {sha}"
+        );
         let kind = match &tip {
             None => ActivityType::BranchCreation,
             Some(tip) if store.is_forward(tip, sha).await => ActivityType::Push,
@@ -190,7 +254,16 @@ impl Forge {
         };
         store.set_ref(&format!("refs/heads/{branch}"), sha);
         let before = tip.unwrap_or_else(|| NO_COMMIT.to_owned());
-        self.inner.moved(Moved { repository: id, branch, before, after: sha.to_owned(), kind, actor: Some(actor) }).await;
+        self.inner
+            .moved(Moved {
+                repository: id,
+                branch,
+                before,
+                after: sha.to_owned(),
+                kind,
+                actor: Some(actor),
+            })
+            .await;
         drop(turn);
     }
 
@@ -201,12 +274,23 @@ impl Forge {
             let world = self.inner.lock();
             let id = repository(&world, full_name);
             let one = &world.repositories[&id];
-            let Some(tip) = one.branches.get(branch).cloned() else { panic!("forge: `{full_name}` has no branch `{branch}`") };
+            let Some(tip) = one.branches.get(branch).cloned() else {
+                panic!("forge: `{full_name}` has no branch `{branch}`")
+            };
             (id, self.inner.store(one), tip, pusher(&world, one, by))
         };
         store.remove_ref(&format!("refs/heads/{branch}"));
         let kind = ActivityType::BranchDeletion;
-        self.inner.moved(Moved { repository: id, branch, before: tip, after: NO_COMMIT.to_owned(), kind, actor: Some(actor) }).await;
+        self.inner
+            .moved(Moved {
+                repository: id,
+                branch,
+                before: tip,
+                after: NO_COMMIT.to_owned(),
+                kind,
+                actor: Some(actor),
+            })
+            .await;
         drop(turn);
     }
 
@@ -217,134 +301,15 @@ impl Forge {
             let id = repository(world, full_name);
             world.repositories.remove(&id);
             for repository in world.repositories.values_mut() {
-                for pull in repository.pulls.values_mut().filter(|pull| pull.head_repository == Some(id)) {
+                for pull in repository
+                    .pulls
+                    .values_mut()
+                    .filter(|pull| pull.head_repository == Some(id))
+                {
                     pull.head_repository = None;
                 }
             }
         });
-    }
-}
-
-impl Inner {
-    pub(super) fn store(&self, repository: &Repository) -> Store {
-        let objects = self.dir.join("networks").join(repository.network.to_string());
-        Store { dir: repository.dir.clone(), objects }
-    }
-
-    /// Makes known that a branch moved: activity, pull requests that follow it, their test merges, and
-    /// webhooks.
-    pub(super) async fn moved(self: &std::sync::Arc<Self>, moved: Moved<'_>) {
-        let touched = self.touched(&moved);
-        let mut merges = Vec::new();
-        for (repository, number, store, base, head) in touched {
-            let merge = store.merge(&base, &head, self.clock.now()).await;
-            show_refs(&store, number, &head, merge.as_ref());
-            merges.push((repository, number, merge));
-        }
-        self.edit(|world| self.record(world, &moved, merges));
-    }
-
-    /// Open pull requests whose head or base moved: their repository, and what is to be merged.
-    fn touched(&self, moved: &Moved<'_>) -> Vec<(Id, u64, Store, String, String)> {
-        let world = self.lock();
-        if moved.after == NO_COMMIT {
-            return Vec::new();
-        }
-        let mut found = Vec::new();
-        for repository in world.repositories.values() {
-            for pull in repository.pulls.values().filter(|pull| pull.state == PullState::Open) {
-                let head = pull.head_repository == Some(moved.repository) && pull.head_ref == moved.branch;
-                let base = repository.id == moved.repository && pull.base_ref == moved.branch;
-                let tip = repository.branches.get(&pull.base_ref).unwrap_or(&pull.base_sha);
-                let base_sha = if base { &moved.after } else { tip };
-                let head_sha = if head { &moved.after } else { &pull.head_sha };
-                if head || base {
-                    found.push((repository.id, pull.number, self.store(repository), base_sha.clone(), head_sha.clone()));
-                }
-            }
-        }
-        found
-    }
-
-    fn record(self: &std::sync::Arc<Self>, world: &mut World, moved: &Moved<'_>, merges: Vec<(Id, u64, Option<MergeCommit>)>) {
-        let (now, id) = (self.clock.now(), world.id("activity"));
-        let Some(one) = world.repositories.get_mut(&moved.repository) else { return };
-        let network = one.network;
-        one.pushed_at = now;
-        if moved.after == NO_COMMIT {
-            one.branches.remove(moved.branch);
-        } else {
-            one.branches.insert(moved.branch.to_owned(), moved.after.clone());
-            world.commits.insert((network, moved.after.clone()));
-        }
-        one.activity.push(Activity {
-            id,
-            before: moved.before.clone(),
-            after: moved.after.clone(),
-            reference: format!("refs/heads/{}", moved.branch),
-            timestamp: now,
-            kind: moved.kind,
-            actor: moved.actor,
-        });
-        for (repository, number, merge) in merges {
-            if let Some(merge) = &merge {
-                world.commits.insert((network, merge.oid.clone()));
-            }
-            self.follow(world, moved, repository, number, merge);
-        }
-        if moved.after == NO_COMMIT {
-            self.close_pulls_of(world, moved);
-        }
-    }
-
-    /// A pull request follows its head or base.
-    fn follow(self: &std::sync::Arc<Self>, world: &mut World, moved: &Moved<'_>, repository: Id, number: u64, merge: Option<MergeCommit>) {
-        let (now, event) = (self.clock.now(), world.id("event"));
-        let base_tip = world.repositories.get(&repository).and_then(|one| {
-            one.branches.get(&one.pulls.get(&number)?.base_ref).cloned()
-        });
-        let Some(pull) = world.repositories.get_mut(&repository).and_then(|one| one.pulls.get_mut(&number)) else { return };
-        pull.test_merge.previous = pull.test_merge.current.take();
-        pull.test_merge.current = merge;
-        if pull.head_repository != Some(moved.repository) || pull.head_ref != moved.branch {
-            return;
-        }
-        pull.head_sha = moved.after.clone();
-        pull.updated_at = now;
-        if let Some(tip) = base_tip {
-            pull.base_sha = tip;
-        }
-        let kind = match moved.kind {
-            ActivityType::ForcePush => EventKind::HeadRefForcePushed(moved.after.clone()),
-            _ => EventKind::Committed(moved.after.clone()),
-        };
-        let actor = moved.actor.unwrap_or_default();
-        pull.add(event, kind, actor, now, None);
-        let more = json!({"before": moved.before, "after": moved.after});
-        self.tell(world, "synchronize", repository, number, actor, more);
-    }
-
-    fn close_pulls_of(self: &std::sync::Arc<Self>, world: &mut World, moved: &Moved<'_>) {
-        let mut closed = Vec::new();
-        for repository in world.repositories.values() {
-            let of_branch = repository.pulls.values().filter(|pull| {
-                pull.state == PullState::Open && pull.head_repository == Some(moved.repository) && pull.head_ref == moved.branch
-            });
-            closed.extend(of_branch.map(|pull| (repository.id, pull.number)));
-        }
-        for (repository, number) in closed {
-            let actor = moved.actor.unwrap_or_default();
-            self.happen(world, repository, number, EventKind::HeadRefDeleted, actor, None);
-            self.close_pull(world, repository, number, actor);
-        }
-    }
-}
-
-/// The refs of a pull request that GitHub shows in the base repository.
-pub(super) fn show_refs(store: &Store, number: u64, head: &str, merge: Option<&MergeCommit>) {
-    store.set_ref(&format!("refs/pull/{number}/head"), head);
-    if let Some(merge) = merge {
-        store.set_ref(&format!("refs/pull/{number}/merge"), &merge.oid);
     }
 }
 

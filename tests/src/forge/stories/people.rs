@@ -13,12 +13,14 @@ impl Forge {
 
     /// Gives somebody a role in a repository.
     pub fn set_permission(&self, full_name: &str, login: &str, role: Role) {
-        self.inner.edit(|world| grant(world, full_name, login, (role, None)));
+        self.inner
+            .edit(|world| grant(world, full_name, login, (role, None)));
     }
 
     /// Gives somebody a custom role of an organization, which builds on one of the usual ones.
     pub fn set_custom_role(&self, full_name: &str, login: &str, base: Role, name: &str) {
-        self.inner.edit(|world| grant(world, full_name, login, (base, Some(name.to_owned()))));
+        self.inner
+            .edit(|world| grant(world, full_name, login, (base, Some(name.to_owned()))));
     }
 
     /// Puts a user into a team of an organization, which is made if need be. Until the invitation is
@@ -26,11 +28,23 @@ impl Forge {
     pub fn add_to_team(&self, organization: &str, slug: &str, login: &str, active: bool) {
         let now = self.inner.clock.now();
         self.inner.edit(|world| {
-            let (organization, member) = (ensure_user(world, organization, UserType::Organization), user(world, login));
-            let known = world.teams.iter().position(|team| team.organization == organization && team.slug == slug);
+            let (organization, member) = (
+                ensure_user(world, organization, UserType::Organization),
+                user(world, login),
+            );
+            let known = world
+                .teams
+                .iter()
+                .position(|team| team.organization == organization && team.slug == slug);
             let index = known.unwrap_or_else(|| {
                 let id = world.id("team");
-                world.teams.push(Team { id, organization, slug: slug.to_owned(), members: Vec::new(), created_at: now });
+                world.teams.push(Team {
+                    id,
+                    organization,
+                    slug: slug.to_owned(),
+                    members: Vec::new(),
+                    created_at: now,
+                });
                 world.teams.len() - 1
             });
             let members = &mut world.teams[index].members;
@@ -77,6 +91,13 @@ pub fn ensure_user(world: &mut World, login: &str, kind: UserType) -> Id {
         return known.id;
     }
     let id = world.id("user");
-    world.users.insert(id, User { id, login: login.to_owned(), kind });
+    world.users.insert(
+        id,
+        User {
+            id,
+            login: login.to_owned(),
+            kind,
+        },
+    );
     id
 }

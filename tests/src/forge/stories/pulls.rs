@@ -1,17 +1,13 @@
 //! Pull requests: opened, labelled, discussed, reviewed, closed and merged.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::code::{Moved, show_refs};
+use super::movement::{Moved, show_refs};
 use super::{repository, user};
-use crate::forge::model::{
-    self, ActivityType, Comment, EventKind, Id, Label, PullState, Review, ReviewState, TestMerge, TimelineEvent, World,
-};
-use crate::forge::wire::{Wire, merge};
-use crate::forge::{Forge, Inner};
+use crate::forge::Forge;
+use crate::forge::model::{self, ActivityType, EventKind, PullState, TestMerge, World};
+use crate::forge::wire::Wire;
 
 /// A pull request to be opened.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +26,13 @@ pub struct PullRequest<'a> {
 
 impl Default for PullRequest<'_> {
     fn default() -> Self {
-        Self { title: "Change", author: "", head: "", base: "main", draft: false }
+        Self {
+            title: "Change",
+            author: "",
+            head: "",
+            base: "main",
+            draft: false,
+        }
     }
 }
 
@@ -54,13 +56,28 @@ impl Forge {
         let (mut pull, store, base) = {
             let world = self.inner.lock();
             let one = &world.repositories[&repository(&world, full_name)];
-            let Some(base) = one.branches.get(new.base).cloned() else { panic!("forge: `{full_name}` has no branch `{}`", new.base) };
-            (new_pull(&world, one, &new, &base, self.inner.clock.now()), self.inner.store(one), base)
+            let Some(base) = one.branches.get(new.base).cloned() else {
+                panic!("forge: `{full_name}` has no branch `{}`", new.base)
+            };
+            (
+                new_pull(&world, one, &new, &base, self.inner.clock.now()),
+                self.inner.store(one),
+                base,
+            )
         };
-        let merge = store.merge(&base, &pull.head_sha, self.inner.clock.now()).await;
+        let merge = store
+            .merge(&base, &pull.head_sha, self.inner.clock.now())
+            .await;
         let number = self.inner.edit(|world| {
             let id = repository(world, full_name);
-            (pull.id, pull.number) = (world.id("pull"), world.repositories[&id].pulls.keys().last().map_or(1, |last| last + 1));
+            (pull.id, pull.number) = (
+                world.id("pull"),
+                world.repositories[&id]
+                    .pulls
+                    .keys()
+                    .last()
+                    .map_or(1, |last| last + 1),
+            );
             let (number, author, event) = (pull.number, pull.author, world.id("event"));
             pull.test_merge.current = merge.clone();
             let (head, at) = (pull.head_sha.clone(), pull.created_at);
@@ -72,79 +89,12 @@ impl Forge {
             if let Some(repository) = world.repositories.get_mut(&id) {
                 repository.pulls.insert(number, pull);
             }
-            self.inner.tell(world, "opened", id, number, author, Value::Null);
+            self.inner
+                .tell(world, "opened", id, number, author, Value::Null);
             number
         });
         drop(turn);
         number
-    }
-
-    /// Somebody sets a label. Returns the id of the `labeled` event, of the older one if it was set.
-    pub fn add_label(&self, full_name: &str, number: u64, label: &str, by: &str) -> Id {
-        self.inner.edit(|world| {
-            let by = user(world, by);
-            self.inner.set_label(world, full_name, number, label, by, None)
-        })
-    }
-
-    /// Somebody sets a label by means of an App, which only the timeline tells.
-    pub fn add_label_via_app(&self, full_name: &str, number: u64, label: &str, by: &str, app: Id) -> Id {
-        self.inner.edit(|world| {
-            let by = user(world, by);
-            self.inner.set_label(world, full_name, number, label, by, Some(app))
-        })
-    }
-
-    /// Somebody takes a label away. Returns the id of the event.
-    ///
-    /// # Panics
-    /// If the label is not set.
-    pub fn remove_label(&self, full_name: &str, number: u64, label: &str, by: &str) -> Id {
-        self.inner.edit(|world| {
-            let by = user(world, by);
-            match self.inner.take_label(world, full_name, number, label, by, None) {
-                Some(id) => id,
-                None => panic!("forge: {full_name}#{number} has no label `{label}`"),
-            }
-        })
-    }
-
-    /// Somebody comments. Returns the id of the comment.
-    pub fn comment(&self, full_name: &str, number: u64, by: &str, text: &str) -> Id {
-        self.inner.edit(|world| {
-            let by = user(world, by);
-            self.inner.write_comment(world, full_name, number, text, by, None)
-        })
-    }
-
-    /// Somebody edits a comment.
-    pub fn edit_comment(&self, full_name: &str, comment: Id, by: &str, text: &str) {
-        self.inner.edit(|world| {
-            let by = user(world, by);
-            self.inner.rewrite_comment(world, full_name, comment, text, by);
-        });
-    }
-
-    /// Somebody reviews a commit. Returns the id of the review.
-    pub fn review(&self, full_name: &str, number: u64, by: &str, state: ReviewState, sha: &str) -> Id {
-        let now = self.inner.clock.now();
-        self.inner.edit(|world| {
-            let (by, id) = (user(world, by), world.id("review"));
-            let review = Review { id, user: by, state, commit: sha.to_owned(), body: String::new(), submitted_at: now };
-            pull_mut(world, full_name, number).reviews.push(review);
-            let repository = repository(world, full_name);
-            self.inner.happen(world, repository, number, EventKind::Reviewed(id), by, None);
-            id
-        })
-    }
-
-    /// Somebody dismisses a review.
-    pub fn dismiss_review(&self, full_name: &str, number: u64, review: Id) {
-        self.inner.edit(|world| {
-            if let Some(one) = pull_mut(world, full_name, number).reviews.iter_mut().find(|one| one.id == review) {
-                one.state = ReviewState::Dismissed;
-            }
-        });
     }
 
     /// Somebody closes a pull request without a merge.
@@ -161,8 +111,10 @@ impl Forge {
             let (repository, by) = (repository(world, full_name), user(world, by));
             let pull = pull_mut(world, full_name, number);
             (pull.state, pull.closed_at) = (PullState::Open, None);
-            self.inner.happen(world, repository, number, EventKind::Reopened, by, None);
-            self.inner.tell(world, "reopened", repository, number, by, Value::Null);
+            self.inner
+                .happen(world, repository, number, EventKind::Reopened, by, None);
+            self.inner
+                .tell(world, "reopened", repository, number, by, Value::Null);
         });
     }
 
@@ -176,7 +128,8 @@ impl Forge {
                 false => (EventKind::ReadyForReview, "ready_for_review"),
             };
             self.inner.happen(world, repository, number, kind, by, None);
-            self.inner.tell(world, action, repository, number, by, Value::Null);
+            self.inner
+                .tell(world, action, repository, number, by, Value::Null);
         });
     }
 
@@ -191,21 +144,55 @@ impl Forge {
             let world = self.inner.lock();
             let id = repository(&world, full_name);
             let one = &world.repositories[&id];
-            let Some(pull) = one.pulls.get(&number) else { panic!("forge: there is no {full_name}#{number}") };
-            let base = one.branches.get(&pull.base_ref).cloned().unwrap_or_default();
-            (id, self.inner.store(one), pull.base_ref.clone(), base, pull.head_sha.clone(), user(&world, by))
+            let Some(pull) = one.pulls.get(&number) else {
+                panic!("forge: there is no {full_name}#{number}")
+            };
+            let base = one
+                .branches
+                .get(&pull.base_ref)
+                .cloned()
+                .unwrap_or_default();
+            (
+                id,
+                self.inner.store(one),
+                pull.base_ref.clone(),
+                base,
+                pull.head_sha.clone(),
+                user(&world, by),
+            )
         };
-        let Some(made) = store.merge(&base, &head, now).await else { panic!("forge: {full_name}#{number} conflicts with {branch}") };
+        let Some(made) = store.merge(&base, &head, now).await else {
+            panic!("forge: {full_name}#{number} conflicts with {branch}")
+        };
         store.set_ref(&format!("refs/heads/{branch}"), &made.oid);
         self.inner.edit(|world| {
-            self.inner.happen(world, id, number, EventKind::Merged(made.oid.clone()), by, None);
-            self.inner.happen(world, id, number, EventKind::Closed, by, None);
+            self.inner.happen(
+                world,
+                id,
+                number,
+                EventKind::Merged(made.oid.clone()),
+                by,
+                None,
+            );
+            self.inner
+                .happen(world, id, number, EventKind::Closed, by, None);
             let pull = pull_mut(world, full_name, number);
-            (pull.state, pull.closed_at, pull.merged_by) = (PullState::Merged, Some(now), Some((by, made.oid.clone())));
-            self.inner.tell(world, "closed", id, number, by, Value::Null);
+            (pull.state, pull.closed_at, pull.merged_by) =
+                (PullState::Merged, Some(now), Some((by, made.oid.clone())));
+            self.inner
+                .tell(world, "closed", id, number, by, Value::Null);
         });
         let kind = ActivityType::PrMerge;
-        self.inner.moved(Moved { repository: id, branch: &branch, before: base, after: made.oid.clone(), kind, actor: Some(by) }).await;
+        self.inner
+            .moved(Moved {
+                repository: id,
+                branch: &branch,
+                before: base,
+                after: made.oid.clone(),
+                kind,
+                actor: Some(by),
+            })
+            .await;
         drop(turn);
         made.oid
     }
@@ -214,7 +201,11 @@ impl Forge {
     pub fn set_test_merge(&self, full_name: &str, number: u64, switch: TestMergeSwitch) {
         self.inner.edit(|world| {
             let merge = &mut pull_mut(world, full_name, number).test_merge;
-            (merge.unknown_answers, merge.stale_answers, merge.conflicting) = match switch {
+            (
+                merge.unknown_answers,
+                merge.stale_answers,
+                merge.conflicting,
+            ) = match switch {
                 TestMergeSwitch::Truthful => (0, 0, false),
                 TestMergeSwitch::Late(answers) => (answers, 0, false),
                 TestMergeSwitch::Stale(answers) => (0, answers, false),
@@ -225,7 +216,8 @@ impl Forge {
 
     /// So many answers about events and timeline still miss the newest entry.
     pub fn set_timeline_lag(&self, full_name: &str, number: u64, answers: u32) {
-        self.inner.edit(|world| pull_mut(world, full_name, number).timeline_lag = answers);
+        self.inner
+            .edit(|world| pull_mut(world, full_name, number).timeline_lag = answers);
     }
 
     /// The payload of a `labeled` delivery as GitHub would send it now, to be forged with
@@ -234,14 +226,25 @@ impl Forge {
     pub fn labeled_payload(&self, full_name: &str, number: u64, label: &str, by: &str) -> Value {
         let world = self.inner.lock();
         let (id, by) = (repository(&world, full_name), user(&world, by));
-        let mut payload = self.inner.pull_payload(&world, "labeled", id, number, by, Value::Null);
-        let wire = Wire { world: &world, base: &self.inner.base };
+        let mut payload = self
+            .inner
+            .pull_payload(&world, "labeled", id, number, by, Value::Null);
+        let wire = Wire {
+            world: &world,
+            base: &self.inner.base,
+        };
         payload["label"] = wire.label(&world.repositories[&id], label);
         payload
     }
 }
 
-fn new_pull(world: &World, one: &model::Repository, new: &PullRequest<'_>, base: &str, now: Timestamp) -> model::PullRequest {
+fn new_pull(
+    world: &World,
+    one: &model::Repository,
+    new: &PullRequest<'_>,
+    base: &str,
+    now: Timestamp,
+) -> model::PullRequest {
     let (owner, branch) = match new.head.split_once(':') {
         Some((owner, branch)) => (user(world, owner), branch),
         None => (one.owner, new.head),
@@ -249,8 +252,17 @@ fn new_pull(world: &World, one: &model::Repository, new: &PullRequest<'_>, base:
     let head = world.repositories.values().find(|known| {
         known.owner == owner && known.network == one.network && known.branches.contains_key(branch)
     });
-    let Some(head) = head else { panic!("forge: no fork has the branch `{}`; push it first", new.head) };
-    let author = if new.author.is_empty() { owner } else { user(world, new.author) };
+    let Some(head) = head else {
+        panic!(
+            "forge: no fork has the branch `{}`; push it first",
+            new.head
+        )
+    };
+    let author = if new.author.is_empty() {
+        owner
+    } else {
+        user(world, new.author)
+    };
     model::PullRequest {
         id: 0,
         number: 0,
@@ -277,138 +289,16 @@ fn new_pull(world: &World, one: &model::Repository, new: &PullRequest<'_>, base:
     }
 }
 
-fn pull_mut<'w>(world: &'w mut World, full_name: &str, number: u64) -> &'w mut model::PullRequest {
-    match world.repository_mut(full_name).and_then(|one| one.pulls.get_mut(&number)) {
+pub(super) fn pull_mut<'w>(
+    world: &'w mut World,
+    full_name: &str,
+    number: u64,
+) -> &'w mut model::PullRequest {
+    match world
+        .repository_mut(full_name)
+        .and_then(|one| one.pulls.get_mut(&number))
+    {
         Some(pull) => pull,
         None => panic!("forge: there is no pull request {full_name}#{number}"),
-    }
-}
-
-impl model::PullRequest {
-    /// Adds an entry to the timeline.
-    pub(super) fn add(&mut self, id: Id, kind: EventKind, actor: Id, at: Timestamp, via_app: Option<Id>) {
-        self.timeline.push(TimelineEvent { id, kind, actor, created_at: at, via_app });
-        self.updated_at = at;
-    }
-}
-
-impl Inner {
-    /// Sets a label that is not set yet. Returns the id of its newest `labeled` event.
-    pub(crate) fn set_label(self: &Arc<Self>, world: &mut World, full_name: &str, number: u64, label: &str, by: Id, app: Option<Id>) -> Id {
-        let id = repository(world, full_name);
-        let pull = pull_mut(world, full_name, number);
-        if pull.labels.iter().any(|name| name == label) {
-            let set = |event: &&TimelineEvent| event.kind == EventKind::Labeled(label.to_owned());
-            return pull.timeline.iter().rev().find(set).map(|event| event.id).unwrap_or_default();
-        }
-        pull.labels.push(label.to_owned());
-        let label_id = world.id("label");
-        if let Some(repository) = world.repositories.get_mut(&id) {
-            if !repository.labels.iter().any(|known| known.name == label) {
-                repository.labels.push(Label { id: label_id, name: label.to_owned() });
-            }
-        }
-        let event = self.happen(world, id, number, EventKind::Labeled(label.to_owned()), by, app);
-        self.tell_label(world, "labeled", id, number, label, by);
-        event
-    }
-
-    /// Takes a label away. Returns the id of the event, none if it was not set.
-    pub(crate) fn take_label(self: &Arc<Self>, world: &mut World, full_name: &str, number: u64, label: &str, by: Id, app: Option<Id>) -> Option<Id> {
-        let id = repository(world, full_name);
-        let pull = pull_mut(world, full_name, number);
-        let index = pull.labels.iter().position(|name| name.eq_ignore_ascii_case(label))?;
-        let label = pull.labels.remove(index);
-        let event = self.happen(world, id, number, EventKind::Unlabeled(label.clone()), by, app);
-        self.tell_label(world, "unlabeled", id, number, &label, by);
-        Some(event)
-    }
-
-    /// Writes a comment. Returns its id.
-    pub(crate) fn write_comment(self: &Arc<Self>, world: &mut World, full_name: &str, number: u64, text: &str, by: Id, app: Option<Id>) -> Id {
-        let (id, comment, now) = (repository(world, full_name), world.id("comment"), self.clock.now());
-        let new = Comment {
-            id: comment,
-            number,
-            user: by,
-            body: text.to_owned(),
-            created_at: now,
-            updated_at: now,
-            via_app: app,
-            reactions: Vec::new(),
-        };
-        if let Some(repository) = world.repositories.get_mut(&id) {
-            repository.comments.insert(comment, new);
-        }
-        self.happen(world, id, number, EventKind::Commented(comment), by, app);
-        self.tell_comment(world, "created", id, comment, by, Value::Null);
-        comment
-    }
-
-    /// Changes the text of a comment.
-    pub(crate) fn rewrite_comment(self: &Arc<Self>, world: &mut World, full_name: &str, comment: Id, text: &str, by: Id) {
-        let (id, now) = (repository(world, full_name), self.clock.now());
-        let found = world.repositories.get_mut(&id).and_then(|one| one.comments.get_mut(&comment));
-        let Some(one) = found else { panic!("forge: there is no comment {comment}") };
-        let old = std::mem::replace(&mut one.body, text.to_owned());
-        one.updated_at = now;
-        self.tell_comment(world, "edited", id, comment, by, json!({"changes": {"body": {"from": old}}}));
-    }
-
-    /// Closes a pull request without a merge.
-    pub(super) fn close_pull(self: &Arc<Self>, world: &mut World, repository: Id, number: u64, by: Id) {
-        self.happen(world, repository, number, EventKind::Closed, by, None);
-        if let Some(pull) = world.repositories.get_mut(&repository).and_then(|one| one.pulls.get_mut(&number)) {
-            (pull.state, pull.closed_at) = (PullState::Closed, Some(pull.updated_at));
-        }
-        self.tell(world, "closed", repository, number, by, Value::Null);
-    }
-
-    /// Adds an entry to the timeline of a pull request. Returns its id.
-    pub(super) fn happen(&self, world: &mut World, repository: Id, number: u64, kind: EventKind, actor: Id, app: Option<Id>) -> Id {
-        let (id, now) = (world.id("event"), self.clock.now());
-        if let Some(pull) = world.repositories.get_mut(&repository).and_then(|one| one.pulls.get_mut(&number)) {
-            pull.add(id, kind, actor, now, app);
-        }
-        id
-    }
-
-    /// Tells webhooks of a `pull_request` event.
-    pub(super) fn tell(self: &Arc<Self>, world: &mut World, action: &str, repository: Id, number: u64, sender: Id, more: Value) {
-        let payload = |world: &World| self.pull_payload(world, action, repository, number, sender, more);
-        self.emit(world, "pull_request", repository, payload);
-    }
-
-    fn tell_label(self: &Arc<Self>, world: &mut World, action: &str, repository: Id, number: u64, label: &str, sender: Id) {
-        let payload = |world: &World| {
-            let wire = Wire { world, base: &self.base };
-            let label = json!({"label": wire.label(&world.repositories[&repository], label)});
-            self.pull_payload(world, action, repository, number, sender, label)
-        };
-        self.emit(world, "pull_request", repository, payload);
-    }
-
-    fn tell_comment(self: &Arc<Self>, world: &mut World, action: &str, repository: Id, comment: Id, sender: Id, more: Value) {
-        let payload = |world: &World| {
-            let (wire, one) = (Wire { world, base: &self.base }, &world.repositories[&repository]);
-            let comment = &one.comments[&comment];
-            let mut value = json!({
-                "action": action,
-                "issue": wire.issue(one, &one.pulls[&comment.number]),
-                "comment": wire.comment(one, comment),
-            });
-            merge(&mut value, wire.surroundings(one, sender));
-            merge(&mut value, more);
-            value
-        };
-        self.emit(world, "issue_comment", repository, payload);
-    }
-
-    fn pull_payload(&self, world: &World, action: &str, repository: Id, number: u64, sender: Id, more: Value) -> Value {
-        let (wire, one) = (Wire { world, base: &self.base }, &world.repositories[&repository]);
-        let mut value = json!({"action": action, "number": number, "pull_request": wire.pull(one, &one.pulls[&number])});
-        merge(&mut value, wire.surroundings(one, sender));
-        merge(&mut value, more);
-        value
     }
 }

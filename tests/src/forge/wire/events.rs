@@ -27,26 +27,40 @@ impl Wire<'_> {
             "performed_via_github_app": self.via_app(event.via_app),
         });
         if let EventKind::Labeled(label) | EventKind::Unlabeled(label) = &event.kind {
-            merge(&mut value, json!({"label": {"name": label, "color": "ededed"}}));
+            merge(
+                &mut value,
+                json!({"label": {"name": label, "color": "ededed"}}),
+            );
         }
         value
     }
 
     /// One entry of the timeline. None for a comment that was deleted meanwhile.
     #[must_use]
-    pub fn timeline_event(&self, repository: &Repository, pull: &PullRequest, event: &TimelineEvent) -> Option<Value> {
+    pub fn timeline_event(
+        &self,
+        repository: &Repository,
+        pull: &PullRequest,
+        event: &TimelineEvent,
+    ) -> Option<Value> {
         match &event.kind {
             EventKind::Committed(sha) => Some(self.committed(repository, event, sha)),
             EventKind::Commented(id) => {
                 let mut value = self.comment(repository, repository.comments.get(id)?);
-                merge(&mut value, json!({"event": "commented", "actor": self.user(event.actor)}));
+                merge(
+                    &mut value,
+                    json!({"event": "commented", "actor": self.user(event.actor)}),
+                );
                 Some(value)
             }
             EventKind::Reviewed(id) => {
                 let review = pull.reviews.iter().find(|review| review.id == *id)?;
                 let mut value = self.review(repository, pull.number, review);
                 // The timeline writes the states of reviews in small letters.
-                merge(&mut value, json!({"event": "reviewed", "state": review.state.name().to_lowercase()}));
+                merge(
+                    &mut value,
+                    json!({"event": "reviewed", "state": review.state.name().to_lowercase()}),
+                );
                 Some(value)
             }
             _ => Some(self.issue_event(repository, event)),
@@ -55,8 +69,15 @@ impl Wire<'_> {
 
     /// A pushed commit. Its dates are the author's claim, and it has neither id nor actor.
     fn committed(&self, repository: &Repository, event: &TimelineEvent, sha: &str) -> Value {
-        let (url, login) = (self.repository_url(repository), self.world.login(event.actor));
-        let html = format!("{}/{}/commit/{sha}", self.base, self.world.full_name(repository));
+        let (url, login) = (
+            self.repository_url(repository),
+            self.world.login(event.actor),
+        );
+        let html = format!(
+            "{}/{}/commit/{sha}",
+            self.base,
+            self.world.full_name(repository)
+        );
         let person = json!({"name": login, "email": format!("{login}@example.com"), "date": iso(event.created_at)});
         json!({
             "event": "committed",

@@ -14,8 +14,16 @@ impl Wire<'_> {
         let (number, api) = (pull.number, format!("{url}/pulls/{}", pull.number));
         let issue = format!("{url}/issues/{number}");
         let html = self.pull_html(repository, number);
-        let labels: Vec<Value> = pull.labels.iter().map(|name| self.label(repository, name)).collect();
-        let merged_at = if pull.state == PullState::Merged { pull.closed_at } else { None };
+        let labels: Vec<Value> = pull
+            .labels
+            .iter()
+            .map(|name| self.label(repository, name))
+            .collect();
+        let merged_at = if pull.state == PullState::Merged {
+            pull.closed_at
+        } else {
+            None
+        };
         json!({
             "url": api,
             "id": pull.id,
@@ -60,7 +68,11 @@ impl Wire<'_> {
     #[must_use]
     pub fn pull(&self, repository: &Repository, pull: &PullRequest) -> Value {
         let mut value = self.simple_pull(repository, pull);
-        let comments = repository.comments.values().filter(|comment| comment.number == pull.number).count();
+        let comments = repository
+            .comments
+            .values()
+            .filter(|comment| comment.number == pull.number)
+            .count();
         let (mergeable, word) = mergeability(pull);
         merge(
             &mut value,
@@ -88,8 +100,16 @@ impl Wire<'_> {
         let repository_url = self.repository_url(repository);
         let url = format!("{repository_url}/issues/{}", pull.number);
         let html = self.pull_html(repository, pull.number);
-        let comments = repository.comments.values().filter(|comment| comment.number == pull.number).count();
-        let labels: Vec<Value> = pull.labels.iter().map(|name| self.label(repository, name)).collect();
+        let comments = repository
+            .comments
+            .values()
+            .filter(|comment| comment.number == pull.number)
+            .count();
+        let labels: Vec<Value> = pull
+            .labels
+            .iter()
+            .map(|name| self.label(repository, name))
+            .collect();
         json!({
             "url": url,
             "repository_url": repository_url,
@@ -154,7 +174,11 @@ impl Wire<'_> {
     /// A review.
     #[must_use]
     pub fn review(&self, repository: &Repository, number: u64, review: &Review) -> Value {
-        let html = format!("{}#pullrequestreview-{}", self.pull_html(repository, number), review.id);
+        let html = format!(
+            "{}#pullrequestreview-{}",
+            self.pull_html(repository, number),
+            review.id
+        );
         let pull = format!("{}/pulls/{number}", self.repository_url(repository));
         json!({
             "id": review.id,
@@ -185,14 +209,25 @@ impl Wire<'_> {
     /// The page of a pull request.
     #[must_use]
     pub fn pull_html(&self, repository: &Repository, number: u64) -> String {
-        format!("{}/{}/pull/{number}", self.base, self.world.full_name(repository))
+        format!(
+            "{}/{}/pull/{number}",
+            self.base,
+            self.world.full_name(repository)
+        )
     }
 
     /// The roll-up of reactions that comments and issues carry.
     fn reactions(&self, url: &str, reactions: &[crate::forge::model::Reaction]) -> Value {
         let mut value = json!({"url": format!("{url}/reactions"), "total_count": reactions.len()});
-        for content in ["+1", "-1", "laugh", "hooray", "confused", "heart", "rocket", "eyes"] {
-            value[content] = json!(reactions.iter().filter(|one| one.content == content).count());
+        for content in [
+            "+1", "-1", "laugh", "hooray", "confused", "heart", "rocket", "eyes",
+        ] {
+            value[content] = json!(
+                reactions
+                    .iter()
+                    .filter(|one| one.content == content)
+                    .count()
+            );
         }
         value
     }
@@ -200,12 +235,18 @@ impl Wire<'_> {
     fn merge_commit_sha(&self, pull: &PullRequest) -> Option<String> {
         match &pull.merged_by {
             Some((_, commit)) => Some(commit.clone()),
-            None => pull.test_merge.current.as_ref().map(|merge| merge.oid.clone()),
+            None => pull
+                .test_merge
+                .current
+                .as_ref()
+                .map(|merge| merge.oid.clone()),
         }
     }
 
     fn head(&self, pull: &PullRequest) -> Value {
-        let repository = pull.head_repository.and_then(|id| self.world.repositories.get(&id));
+        let repository = pull
+            .head_repository
+            .and_then(|id| self.world.repositories.get(&id));
         json!({
             "label": format!("{}:{}", self.world.login(pull.head_owner), pull.head_ref),
             "ref": pull.head_ref,
@@ -227,7 +268,11 @@ impl Wire<'_> {
 }
 
 fn state(pull: &PullRequest) -> &'static str {
-    if pull.state == PullState::Open { "open" } else { "closed" }
+    if pull.state == PullState::Open {
+        "open"
+    } else {
+        "closed"
+    }
 }
 
 fn mergeability(pull: &PullRequest) -> (Option<bool>, &'static str) {
@@ -240,7 +285,10 @@ fn mergeability(pull: &PullRequest) -> (Option<bool>, &'static str) {
 }
 
 fn links(url: &str, html: &str, pull: &PullRequest) -> Value {
-    let (api, issue) = (format!("{url}/pulls/{}", pull.number), format!("{url}/issues/{}", pull.number));
+    let (api, issue) = (
+        format!("{url}/pulls/{}", pull.number),
+        format!("{url}/issues/{}", pull.number),
+    );
     json!({
         "self": {"href": api},
         "html": {"href": html},

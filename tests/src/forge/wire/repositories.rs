@@ -16,7 +16,11 @@ impl Wire<'_> {
     /// A repository with the fields that webhooks and pull requests carry.
     #[must_use]
     pub fn repository(&self, repository: &Repository) -> Value {
-        let open = repository.pulls.values().filter(|pull| pull.state == PullState::Open).count();
+        let open = repository
+            .pulls
+            .values()
+            .filter(|pull| pull.state == PullState::Open)
+            .count();
         let full_name = self.world.full_name(repository);
         let web = format!("{}/{full_name}", self.base);
         let mut value = self.minimal_repository(repository);
@@ -72,9 +76,18 @@ impl Wire<'_> {
     /// What every payload of a webhook ends with: repository, organization, sender.
     #[must_use]
     pub fn surroundings(&self, repository: &Repository, sender: Id) -> Value {
-        let mut value = json!({"repository": self.hook_repository(repository), "sender": self.user(sender)});
-        if let Some(owner) = self.world.users.get(&repository.owner).filter(|owner| owner.kind == UserType::Organization) {
-            merge(&mut value, json!({"organization": self.organization(owner)}));
+        let mut value =
+            json!({"repository": self.hook_repository(repository), "sender": self.user(sender)});
+        if let Some(owner) = self
+            .world
+            .users
+            .get(&repository.owner)
+            .filter(|owner| owner.kind == UserType::Organization)
+        {
+            merge(
+                &mut value,
+                json!({"organization": self.organization(owner)}),
+            );
         }
         value
     }
@@ -101,9 +114,18 @@ impl Wire<'_> {
     #[must_use]
     pub fn full_repository(&self, repository: &Repository) -> Value {
         let mut value = self.repository(repository);
-        merge(&mut value, json!({"network_count": 0, "subscribers_count": 0, "temp_clone_token": null}));
-        if let Some(parent) = repository.fork_of.and_then(|id| self.world.repositories.get(&id)) {
-            merge(&mut value, json!({"parent": self.repository(parent), "source": self.repository(parent)}));
+        merge(
+            &mut value,
+            json!({"network_count": 0, "subscribers_count": 0, "temp_clone_token": null}),
+        );
+        if let Some(parent) = repository
+            .fork_of
+            .and_then(|id| self.world.repositories.get(&id))
+        {
+            merge(
+                &mut value,
+                json!({"parent": self.repository(parent), "source": self.repository(parent)}),
+            );
         }
         value
     }
@@ -136,7 +158,11 @@ impl Wire<'_> {
     /// A label of a repository. One that is only a name in a pull request has the grey of new labels.
     #[must_use]
     pub fn label(&self, repository: &Repository, name: &str) -> Value {
-        let id = repository.labels.iter().find(|label| label.name == name).map_or(0, |label: &Label| label.id);
+        let id = repository
+            .labels
+            .iter()
+            .find(|label| label.name == name)
+            .map_or(0, |label: &Label| label.id);
         json!({
             "id": id,
             "node_id": format!("LA_kwDO{id}"),
@@ -195,7 +221,9 @@ pub fn encode(text: &str) -> String {
     let mut out = String::new();
     for byte in text.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(char::from(byte))
+            }
             _ => out.push_str(&format!("%{byte:02X}")),
         }
     }
@@ -236,7 +264,10 @@ const LINKS: &[(&str, &str)] = &[
     ("issues_url", "issues{/number}"),
     ("pulls_url", "pulls{/number}"),
     ("milestones_url", "milestones{/number}"),
-    ("notifications_url", "notifications{?since,all,participating}"),
+    (
+        "notifications_url",
+        "notifications{?since,all,participating}",
+    ),
     ("labels_url", "labels{/name}"),
     ("releases_url", "releases{/id}"),
     ("deployments_url", "deployments"),

@@ -1,0 +1,157 @@
+//! One call of an operation: what was asked, and what all operations have in common.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{Answer, Reply, Route};
+use crate::forge::Inner;
+use crate::forge::auth::Caller;
+use crate::forge::model::{Id, PullRequest, Repository, World};
+use crate::forge::wire::Wire;
+
+/// What a route has to work with.
+pub struct Call<'a> {
+    pub forge: &'a Arc<Inner>,
+    pub caller: &'a Caller,
+    pub params: HashMap<String, String>,
+    pub query: HashMap<String, String>,
+    pub body: Value,
+    pub uri: &'a http::Uri,
+    pub host: String,
+    pub version: Option<&'a str>,
+}
+
+impl Call<'_> {
+    /// Checks what the route asks of its caller, and does the work.
+    pub fn handle(&self, route: &Route) -> Reply {
+        {
+            let world = self.forge.lock();
+            let repository = match self.params.contains_key("repo") {
+                true => Some(self.repository(&world)?),
+                false => None,
+            };
+            self.caller.may(&world, repository, route.needs)?;
+        }
+        (route.work)(self)
+    }
+
+    /// A parameter of the path, decoded.
+    pub fn param(&self, name: &str) -> &str {
+        self.params.get(name).map_or("", String::as_str)
+    }
+
+    /// A numeric parameter of the path.
+    pub fn number(&self, name: &str) -> Result<u64, Answer> {
+        self.param(name).parse().map_err(|_| Answer::not_found())
+    }
+
+    /// `owner/name` of the path.
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.param("owner"), self.param("repo"))
+    }
+
+    /// The repository of the path, 404 if the caller does not see it.
+    pub fn repository<'w>(&self, world: &'w World) -> Result<&'w Repository, Answer> {
+        let found = world
+            .repository(&self.full_name())
+            .ok_or_else(Answer::not_found)?;
+        if self.caller.sees(found) {
+            Ok(found)
+        } else {
+            Err(Answer::not_found())
+        }
+    }
+
+    /// The pull request of the path; issues and pull requests share their numbers.
+    pub fn pull<'w>(&self, world: &'w World) -> Result<(&'w Repository, &'w PullRequest), Answer> {
+        let name = if self.params.contains_key("pull_number") {
+            "pull_number"
+        } else {
+            "issue_number"
+        };
+        let (repository, number) = (self.repository(world)?, self.number(name)?);
+        Ok((
+            repository,
+            repository
+                .pulls
+                .get(&number)
+                .ok_or_else(Answer::not_found)?,
+        ))
+    }
+
+    /// The writer of JSON.
+    pub fn wire<'w>(&'w self, world: &'w World) -> Wire<'w> {
+        Wire {
+            world,
+            base: &self.forge.base,
+        }
+    }
+
+    /// The account that writes, and its App; 401 for nobody.
+    pub fn writer(&self) -> Result<(Id, Option<Id>), Answer> {
+        self.caller
+            .writer()
+            .ok_or_else(|| Answer::error(401, "Requires authentication"))
+    }
+
+    /// A string of the body.
+    pub fn text(&self, name: &str) -> Option<String> {
+        self.body[name].as_str().map(str::to_owned)
+    }
+
+    /// The page that was asked for (30 entries by default, 100 at most), with absolute links to others.
+    pub fn page<T>(&self, all: &[T], write: impl Fn(&T) -> Value) -> Answer {
+        let number = |name: &str| {
+            self.query
+                .get(name)
+                .and_then(|value| value.parse::<usize>().ok())
+        };
+        let size = number("per_page").unwrap_or(30).clamp(1, 100);
+        let page = number("page").unwrap_or(1).max(1);
+        let from = (page - 1).saturating_mul(size).min(all.len());
+        let shown: Vec<Value> = all[from..(from + size).min(all.len())]
+            .iter()
+            .map(write)
+            .collect();
+        let mut answer = Answer::json(200, Value::Array(shown));
+        let last = all.len().div_ceil(size).max(1);
+        let mut links = Vec::new();
+        let mut link = |page: usize, name: &str| {
+            links.push(format!("<{}>; rel=\"{name}\"", self.page_url(page, size)))
+        };
+        if page > 1 {
+            link(page - 1, "prev");
+        }
+        if page < last {
+            link(page + 1, "next");
+            link(last, "last");
+        }
+        if page > 1 {
+            link(1, "first");
+        }
+        if !links.is_empty() {
+            answer.headers.push(("link", links.join(", ")));
+        }
+        answer
+    }
+
+    fn page_url(&self, page: usize, size: usize) -> String {
+        let mut query: Vec<String> = Vec::new();
+        for pair in self
+            .uri
+            .query()
+            .unwrap_or_default()
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+        {
+            let name = pair.split('=').next().unwrap_or_default();
+            if name != "page" && name != "per_page" {
+                query.push(pair.to_owned());
+            }
+        }
+        query.push(format!("per_page={size}&page={page}"));
+        format!("{}{}?{}", self.host, self.uri.path(), query.join("&"))
+    }
+}

@@ -26,25 +26,38 @@ impl Cargo {
         piped: bool,
     ) -> std::io::Result<Self> {
         let mut cargo = Command::new("cargo");
-        cargo.args(args).current_dir(workspace()).envs(environment.iter().copied());
+        cargo
+            .args(args)
+            .current_dir(workspace())
+            .envs(environment.iter().copied());
         cargo.stdin(Stdio::null()).process_group(0);
         if piped {
             cargo.stdout(Stdio::piped());
         }
-        Ok(Self { child: cargo.spawn()? })
+        Ok(Self {
+            child: cargo.spawn()?,
+        })
     }
 
     /// Runs cargo to its end.
     pub async fn run(args: &[&str]) -> crate::Result<()> {
         let status = Self::start(args, &[], false)?.child.wait().await?;
-        if status.success() { Ok(()) } else { Err(format!("cargo {} failed", args.join(" ")).into()) }
+        if status.success() {
+            Ok(())
+        } else {
+            Err(format!("cargo {} failed", args.join(" ")).into())
+        }
     }
 }
 
 impl Drop for Cargo {
     fn drop(&mut self) {
         // `id` is there only until it was waited for.
-        let pid = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let pid = self
+            .child
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw);
         if let Some(group) = pid {
             let _ = kill_process_group(group, Signal::TERM);
         }

@@ -30,12 +30,26 @@ pub fn run(_: Args) -> Result {
     }
     let root = if machine.root { "yes" } else { "no" };
     missing |= !machine.root;
-    println!("{:<26}{root:<12}a node needs root; all else does not", "root");
-    println!("{:<26}{:<12}{}", "free space", free_space(), cache.root().display());
+    println!(
+        "{:<26}{root:<12}a node needs root; all else does not",
+        "root"
+    );
+    println!(
+        "{:<26}{:<12}{}",
+        "free space",
+        free_space(),
+        cache.root().display()
+    );
     if missing {
-        eprintln!("\nerror: something is missing\n  try: the remedy beside it, or `cargo xtask test --no-node`");
+        eprintln!(
+            "\nerror: something is missing\n  try: the remedy beside it, or `cargo xtask test --no-node`"
+        );
     }
-    Ok(if missing { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if missing {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 struct Row {
@@ -52,14 +66,20 @@ fn row(part: &Part, found: Option<Found>, machine: &Machine, cache: &Cache) -> R
             Origin::Cache => "cache",
         };
         return Row {
-            version: found.version.map_or_else(|| "any".to_owned(), |version| version.to_string()),
+            version: found
+                .version
+                .map_or_else(|| "any".to_owned(), |version| version.to_string()),
             from: format!("{origin}: {}", found.path.display()),
             missing: false,
         };
     }
     match parts::obstacle(part, machine) {
         None => {
-            let verb = if matches!(part.recipe, parts::Recipe::Apt { .. }) { "installed" } else { "built" };
+            let verb = if matches!(part.recipe, parts::Recipe::Apt { .. }) {
+                "installed"
+            } else {
+                "built"
+            };
             Row {
                 version: part.version.to_owned(),
                 from: format!("to be {verb}: about {}", parts::expected(part, cache)),
@@ -78,8 +98,16 @@ fn row(part: &Part, found: Option<Found>, machine: &Machine, cache: &Cache) -> R
 fn tools(machine: &Machine) -> [(&'static str, Option<Version>, &'static str); 4] {
     [
         ("rust", machine.rust, "builds PrBuild"),
-        ("go", machine.go, "builds Kubernetes, where no fitting one is found"),
-        ("git", machine.git, "repositories of the forge, and the checkout image"),
+        (
+            "go",
+            machine.go,
+            "builds Kubernetes, where no fitting one is found",
+        ),
+        (
+            "git",
+            machine.git,
+            "repositories of the forge, and the checkout image",
+        ),
         ("npm", machine.npm, "GitHub's published descriptions"),
     ]
 }
@@ -94,8 +122,14 @@ fn free_space() -> String {
             None => break,
         }
     }
-    let df = Command::new("df").args(["--output=avail", "-BG"]).arg(dir).output();
+    let df = Command::new("df")
+        .args(["--output=avail", "-BG"])
+        .arg(dir)
+        .output();
     let printed = df.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
     let printed = printed.unwrap_or_default();
-    printed.lines().nth(1).map_or_else(|| "unknown".to_owned(), |line| line.trim().replace('G', " GB"))
+    printed.lines().nth(1).map_or_else(
+        || "unknown".to_owned(),
+        |line| line.trim().replace('G', " GB"),
+    )
 }

@@ -16,7 +16,11 @@ pub struct Args {
 /// Obtains the part and prints its path.
 pub fn run(args: Args) -> Result {
     let part = parts::ALL.into_iter().find(|part| part.name == args.name);
-    let part = part.ok_or_else(|| format!("there is no part {}\n  try: cargo xtask doctor", args.name))?;
-    println!("{}", parts::obtain(part, &Cache::of_user(), Loudness::Normal)?.display());
+    let part =
+        part.ok_or_else(|| format!("there is no part {}\n  try: cargo xtask doctor", args.name))?;
+    println!(
+        "{}",
+        parts::obtain(part, &Cache::of_user(), Loudness::Normal)?.display()
+    );
     Ok(ExitCode::SUCCESS)
 }

@@ -9,7 +9,9 @@ use crate::Result;
 /// Runs a task on a runtime until it is done, or until SIGINT or SIGTERM: then it is dropped where it
 /// waits, and the exit code is 130.
 pub fn run_until_stopped(task: impl Future<Output = Result>) -> Result {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;

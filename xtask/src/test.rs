@@ -33,20 +33,28 @@ pub struct Args {
 /// Runs all tests and prints `N passed, N failed`.
 pub fn run(args: Args) -> Result {
     let started = Instant::now();
-    let loudness = if args.quiet { Loudness::Quiet } else { Loudness::Normal };
+    let loudness = if args.quiet {
+        Loudness::Quiet
+    } else {
+        Loudness::Normal
+    };
     let cache = Cache::of_user();
     parts::obtain_all(parts::control_plane(), &cache, loudness)?;
     if !args.no_node {
         parts::obtain_all(parts::node(), &cache, loudness)?;
     }
     run_until_stopped(async {
-        let (clusters, built) = tokio::join!(Clusters::start(args.no_node), build(args.no_node, loudness));
+        let (clusters, built) =
+            tokio::join!(Clusters::start(args.no_node), build(args.no_node, loudness));
         let (clusters, images) = (clusters?, built?);
         if let Some(node) = &clusters.node {
             node.import(&images)?;
         }
         if !args.quiet {
-            eprintln!("clusters and binaries are ready after {}", duration(started.elapsed()));
+            eprintln!(
+                "clusters and binaries are ready after {}",
+                duration(started.elapsed())
+            );
         }
         let tally = test(&args, &clusters).await?;
         if tally.failed > 0 {
@@ -58,7 +66,11 @@ pub fn run(args: Args) -> Result {
         if tally.total() == 0 {
             return Err("no test has such a name".into());
         }
-        Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(if tally.failed == 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
     })
 }
 
@@ -71,7 +83,10 @@ impl Clusters {
     async fn start(no_node: bool) -> Result<Self> {
         let options = ControlPlaneOptions::default();
         if no_node {
-            return Ok(Self { control: ControlPlane::start(options).await?, node: None });
+            return Ok(Self {
+                control: ControlPlane::start(options).await?,
+                node: None,
+            });
         }
         let node = async {
             let plane = ControlPlane::start(options).await?;
@@ -80,19 +95,29 @@ impl Clusters {
             )
         };
         let (control, node) = tokio::join!(ControlPlane::start(options), node);
-        Ok(Self { control: control?, node: Some(node?) })
+        Ok(Self {
+            control: control?,
+            node: Some(node?),
+        })
     }
 
     /// Copies the logs of the clusters' programs to where a person or CI finds them.
     fn keep_logs(&self) {
         let logs = workspace().join("target/cluster-logs");
         let node = self.node.as_ref().map(|node| ("node", node.access().dir()));
-        for (name, dir) in [Some(("control", self.control.access().dir())), node].into_iter().flatten() {
+        for (name, dir) in [Some(("control", self.control.access().dir())), node]
+            .into_iter()
+            .flatten()
+        {
             let to = logs.join(name);
             // What a failing test needs is in its own output; these are beyond it.
             let _ = std::fs::remove_dir_all(&to);
             let _ = std::fs::create_dir_all(&logs);
-            let _ = std::process::Command::new("cp").arg("-r").arg(dir.join("logs")).arg(&to).status();
+            let _ = std::process::Command::new("cp")
+                .arg("-r")
+                .arg(dir.join("logs"))
+                .arg(&to)
+                .status();
         }
         eprintln!("the clusters' logs are in {}", logs.display());
     }
@@ -117,7 +142,8 @@ async fn build(no_node: bool, loudness: Loudness) -> Result<Vec<Image>> {
 
 /// Runs the tests, shows what they print, and counts.
 async fn test(args: &Args, clusters: &Clusters) -> Result<Tally> {
-    let mut environment: Vec<(&str, &Path)> = vec![(CONTROL_VARIABLE, clusters.control.kubeconfig())];
+    let mut environment: Vec<(&str, &Path)> =
+        vec![(CONTROL_VARIABLE, clusters.control.kubeconfig())];
     if let Some(node) = &clusters.node {
         environment.push((NODE_VARIABLE, node.access().kubeconfig()));
     }

@@ -23,11 +23,18 @@ pub struct Access {
 impl Access {
     /// Access by a kubeconfig file.
     pub fn by(kubeconfig: impl Into<PathBuf>) -> Self {
-        Self { kubeconfig: kubeconfig.into() }
+        Self {
+            kubeconfig: kubeconfig.into(),
+        }
     }
 
     /// Writes a kubeconfig for a bearer token.
-    pub(super) fn write(path: &Path, server: &str, ca: &Path, token: &str) -> Result<Self, ClusterError> {
+    pub(super) fn write(
+        path: &Path,
+        server: &str,
+        ca: &Path,
+        token: &str,
+    ) -> Result<Self, ClusterError> {
         let ca = fs::read(ca).map_err(ClusterError::io(ca))?;
         let config = serde_json::json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "prbuild",
@@ -54,8 +61,12 @@ impl Access {
     pub async fn client(&self) -> Result<Client, ClusterError> {
         // Installing it twice is refused and harmless: it is the same one.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let bad = |because: String| ClusterError::Kubeconfig { path: self.kubeconfig.clone(), because };
-        let file = Kubeconfig::read_from(&self.kubeconfig).map_err(|error| bad(error.to_string()))?;
+        let bad = |because: String| ClusterError::Kubeconfig {
+            path: self.kubeconfig.clone(),
+            because,
+        };
+        let file =
+            Kubeconfig::read_from(&self.kubeconfig).map_err(|error| bad(error.to_string()))?;
         let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
             .await
             .map_err(|error| bad(error.to_string()))?;
@@ -65,11 +76,18 @@ impl Access {
     }
 
     /// Writes a kubeconfig for a service account, with a token that the API server made for an hour.
-    pub async fn kubeconfig_for(&self, namespace: &str, account: &str) -> Result<PathBuf, ClusterError> {
+    pub async fn kubeconfig_for(
+        &self,
+        namespace: &str,
+        account: &str,
+    ) -> Result<PathBuf, ClusterError> {
         let what = format!("cannot get a token for the service account {namespace}/{account}");
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client().await?, namespace);
         let request = TokenRequest {
-            spec: TokenRequestSpec { expiration_seconds: Some(3600), ..TokenRequestSpec::default() },
+            spec: TokenRequestSpec {
+                expiration_seconds: Some(3600),
+                ..TokenRequestSpec::default()
+            },
             ..TokenRequest::default()
         };
         let answer: TokenRequest = accounts

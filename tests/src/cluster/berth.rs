@@ -56,7 +56,12 @@ impl Berth {
         fs::create_dir_all(dir.join("pids")).map_err(ClusterError::io(&dir))?;
         fs::create_dir_all(dir.join("logs")).map_err(ClusterError::io(&dir))?;
         let reaper = Some(reap(&dir, &bridge_name(number))?.0);
-        Ok(Self { number, dir, lock, reaper })
+        Ok(Self {
+            number,
+            dir,
+            lock,
+            reaper,
+        })
     }
 
     /// Its directory: short, because sockets lie in it, whose paths have at most 107 bytes.
@@ -110,17 +115,35 @@ impl Reaper {
     fn wait_to_end(mut self, dir: &Path) -> Result<(), ClusterError> {
         drop(self.0.stdin.take());
         let status = self.0.wait().map_err(ClusterError::io(dir))?;
-        if status.success() { Ok(()) } else { Err(ClusterError::Leftovers { dir: dir.to_owned() }) }
+        if status.success() {
+            Ok(())
+        } else {
+            Err(ClusterError::Leftovers {
+                dir: dir.to_owned(),
+            })
+        }
     }
 }
 
 fn reap(dir: &Path, bridge: &str) -> Result<Reaper, ClusterError> {
     let mut reaper = Command::new("sh");
-    reaper.arg("-c").arg(REAPER).arg("prbuild-reaper").arg(dir).arg(bridge);
+    reaper
+        .arg("-c")
+        .arg(REAPER)
+        .arg("prbuild-reaper")
+        .arg(dir)
+        .arg(bridge);
     reaper.env_remove("PRBUILD_BERTH");
     // A process group of its own: Ctrl-C on the terminal is not for it.
-    reaper.process_group(0).current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null());
-    reaper.spawn().map(Reaper).map_err(ClusterError::start("sh"))
+    reaper
+        .process_group(0)
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null());
+    reaper
+        .spawn()
+        .map(Reaper)
+        .map_err(ClusterError::start("sh"))
 }
 
 /// `/tmp/prbuild-UID`, ours alone: who could write there could have us run a program.
@@ -142,7 +165,11 @@ fn base() -> Result<PathBuf, ClusterError> {
 
 /// The lock, or nothing if somebody alive holds it.
 fn lock(path: &Path) -> Result<Option<File>, ClusterError> {
-    let file = File::options().create(true).truncate(false).write(true).open(path);
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path);
     let file = file.map_err(ClusterError::io(path))?;
     Ok(file.try_lock().is_ok().then_some(file))
 }

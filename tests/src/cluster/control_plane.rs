@@ -31,7 +31,11 @@ pub struct ControlPlaneOptions {
 impl Default for ControlPlaneOptions {
     /// With controllers at their usual pace, and with our kinds.
     fn default() -> Self {
-        Self { controllers: true, fast_controllers: false, crds: true }
+        Self {
+            controllers: true,
+            fast_controllers: false,
+            crds: true,
+        }
     }
 }
 
@@ -47,7 +51,8 @@ pub struct ControlPlane {
 impl ControlPlane {
     /// Starts it and waits until it answers. The parts must be there: `cargo xtask` obtains them.
     pub async fn start(options: ControlPlaneOptions) -> Result<Self, ClusterError> {
-        let berth = Berth::take()?;
+        // It may have to clean up after others first.
+        let berth = blocking(Berth::take).await?;
         let dir = berth.dir().to_owned();
         let admin = keys::token();
         let kubelet = keys::token();
@@ -69,7 +74,11 @@ impl ControlPlane {
         })
         .await?;
         let access = Access::by(dir.join("kubeconfig"));
-        let mut this = Self { berth, access, processes: vec![etcd, apiserver] };
+        let mut this = Self {
+            berth,
+            access,
+            processes: vec![etcd, apiserver],
+        };
         if options.controllers {
             let command = controllers(&this.berth, options.fast_controllers)?;
             this.start_process("kube-controller-manager", &command)?;
@@ -96,7 +105,11 @@ impl ControlPlane {
     }
 
     /// Writes a kubeconfig for a service account.
-    pub async fn kubeconfig_for(&self, namespace: &str, account: &str) -> Result<PathBuf, ClusterError> {
+    pub async fn kubeconfig_for(
+        &self,
+        namespace: &str,
+        account: &str,
+    ) -> Result<PathBuf, ClusterError> {
         self.access.kubeconfig_for(namespace, account).await
     }
 
@@ -107,24 +120,39 @@ impl ControlPlane {
 
     /// One of its programs, for tests of what happens when it ends.
     pub fn process(&mut self, name: &str) -> Option<&mut Process> {
-        self.processes.iter_mut().find(|process| process.name() == name)
+        self.processes
+            .iter_mut()
+            .find(|process| process.name() == name)
     }
 
     /// Takes it down and waits until it is gone.
     pub async fn stop(self) -> Result<(), ClusterError> {
-        let Self { berth, processes, .. } = self;
-        let cleared = tokio::task::spawn_blocking(move || {
+        let Self {
+            berth, processes, ..
+        } = self;
+        blocking(move || {
             let cleared = berth.clear();
             drop(processes);
             cleared
-        });
-        cleared.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+        })
+        .await
     }
 
-    pub(super) fn start_process(&mut self, name: &str, command: &Command) -> Result<(), ClusterError> {
-        self.processes.push(Process::start(self.berth.dir(), name, command)?);
+    pub(super) fn start_process(
+        &mut self,
+        name: &str,
+        command: &Command,
+    ) -> Result<(), ClusterError> {
+        self.processes
+            .push(Process::start(self.berth.dir(), name, command)?);
         Ok(())
     }
+}
+
+/// Does what waits for processes and files on a thread for it.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
 /// Waits for the certificate that the API server writes, then for its readiness.
@@ -144,7 +172,9 @@ async fn ready(
             let access = access().map_err(|error| error.to_string())?;
             client = Some(access.client().await.map_err(|error| error.to_string())?);
         }
-        let Some(client) = &client else { return Err("no client".to_owned()) };
+        let Some(client) = &client else {
+            return Err("no client".to_owned());
+        };
         let request = http::Request::get("/readyz").body(Vec::new());
         let request = request.map_err(|error| error.to_string())?;
         let looked = tokio::time::timeout(Duration::from_secs(2), client.request_text(request));
@@ -176,8 +206,18 @@ fn etcd(berth: &Berth) -> Result<Command, ClusterError> {
     let peer = format!("http://127.0.0.1:{}", berth.port(1));
     let mut etcd = command(&parts::ETCD_SERVER)?;
     etcd.arg("--data-dir").arg(berth.dir().join("etcd"));
-    etcd.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
-    etcd.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
+    etcd.args([
+        "--listen-client-urls",
+        &client,
+        "--advertise-client-urls",
+        &client,
+    ]);
+    etcd.args([
+        "--listen-peer-urls",
+        &peer,
+        "--initial-advertise-peer-urls",
+        &peer,
+    ]);
     etcd.args(["--initial-cluster", &format!("default={peer}")]);
     // What is lost when the machine loses power is lost with the test.
     etcd.args(["--unsafe-no-fsync", "--log-level", "warn"]);
@@ -190,16 +230,28 @@ fn apiserver(berth: &Berth) -> Result<Command, ClusterError> {
     apiserver.arg(format!("--etcd-servers=http://127.0.0.1:{}", berth.port(0)));
     apiserver.arg(format!("--secure-port={}", berth.port(2)));
     apiserver.args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"]);
-    apiserver.args(["--endpoint-reconciler-type=none", "--authorization-mode=Node,RBAC"]);
-    apiserver.args(["--service-cluster-ip-range=10.0.0.0/24", "--allow-privileged=true"]);
+    apiserver.args([
+        "--endpoint-reconciler-type=none",
+        "--authorization-mode=Node,RBAC",
+    ]);
+    apiserver.args([
+        "--service-cluster-ip-range=10.0.0.0/24",
+        "--allow-privileged=true",
+    ]);
     apiserver.args([
         "--service-account-issuer=https://kubernetes.default.svc",
         "--kubelet-preferred-address-types=Hostname",
     ]);
     apiserver.arg("--cert-dir").arg(dir.join("pki"));
-    apiserver.arg("--token-auth-file").arg(dir.join("tokens.csv"));
-    apiserver.arg("--service-account-key-file").arg(dir.join("sa.key"));
-    apiserver.arg("--service-account-signing-key-file").arg(dir.join("sa.key"));
+    apiserver
+        .arg("--token-auth-file")
+        .arg(dir.join("tokens.csv"));
+    apiserver
+        .arg("--service-account-key-file")
+        .arg(dir.join("sa.key"));
+    apiserver
+        .arg("--service-account-signing-key-file")
+        .arg(dir.join("sa.key"));
     Ok(apiserver)
 }
 
@@ -207,8 +259,12 @@ fn controllers(berth: &Berth, fast: bool) -> Result<Command, ClusterError> {
     let dir = berth.dir();
     let mut controllers = command(&parts::KUBE_CONTROLLER_MANAGER)?;
     as_admin(&mut controllers, dir, berth.port(3));
-    controllers.arg("--service-account-private-key-file").arg(dir.join("sa.key"));
-    controllers.arg("--root-ca-file").arg(dir.join("pki/apiserver.crt"));
+    controllers
+        .arg("--service-account-private-key-file")
+        .arg(dir.join("sa.key"));
+    controllers
+        .arg("--root-ca-file")
+        .arg(dir.join("pki/apiserver.crt"));
     if fast {
         controllers.args(["--kube-api-qps=5000", "--kube-api-burst=5000"]);
         controllers.args(["--concurrent-job-syncs=20", "--concurrent-gc-syncs=40"]);
@@ -218,7 +274,11 @@ fn controllers(berth: &Berth, fast: bool) -> Result<Command, ClusterError> {
 
 /// Flags that controllers and scheduler have in common.
 pub(super) fn as_admin(command: &mut Command, dir: &Path, port: u16) {
-    for flag in ["--kubeconfig", "--authentication-kubeconfig", "--authorization-kubeconfig"] {
+    for flag in [
+        "--kubeconfig",
+        "--authentication-kubeconfig",
+        "--authorization-kubeconfig",
+    ] {
         command.arg(flag).arg(dir.join("kubeconfig"));
     }
     command.args(["--bind-address=127.0.0.1", "--leader-elect=false"]);

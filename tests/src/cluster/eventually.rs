@@ -34,7 +34,9 @@ where
     async move {
         match until(timeout, look).await {
             Ok(value) => value,
-            Err(last) => panic!("{at}: not within {timeout:?}: {what}. The last look showed: {last}"),
+            Err(last) => {
+                panic!("{at}: not within {timeout:?}: {what}. The last look showed: {last}")
+            }
         }
     }
 }

@@ -38,7 +38,14 @@ impl Binary {
         let given = std::env::var_os("PRBUILD_BIN_DIR").map(PathBuf::from);
         let beside = std::env::current_exe().ok().and_then(|exe| {
             let dir = exe.parent()?;
-            Some(if dir.ends_with("deps") { dir.parent()? } else { dir }.to_owned())
+            Some(
+                if dir.ends_with("deps") {
+                    dir.parent()?
+                } else {
+                    dir
+                }
+                .to_owned(),
+            )
         });
         let path = given.or(beside).unwrap_or_default().join(self.name());
         if path.is_file() {
@@ -79,12 +86,24 @@ impl Install {
         namespaces
             .create(&PostParams::default(), &object)
             .await
-            .map_err(ClusterError::api(format!("cannot make the namespace {namespace}")))?;
+            .map_err(ClusterError::api(format!(
+                "cannot make the namespace {namespace}"
+            )))?;
         // From here on the namespaces are deleted however it goes on.
-        let this = Self { access: access.clone(), client, namespace, builds, programs: Vec::new() };
+        let this = Self {
+            access: access.clone(),
+            client,
+            namespace,
+            builds,
+            programs: Vec::new(),
+        };
         // Rendered once for all tests of this program: helm takes longer than everything else here.
-        let rendered = RENDERED.get_or_try_init(async || manifests::render(OBJECTS, BUILDS)).await?;
-        let yaml = rendered.replace(OBJECTS, &this.namespace).replace(BUILDS, &this.builds);
+        let rendered = RENDERED
+            .get_or_try_init(async || manifests::render(OBJECTS, BUILDS))
+            .await?;
+        let yaml = rendered
+            .replace(OBJECTS, &this.namespace)
+            .replace(BUILDS, &this.builds);
         manifests::apply(&this.client, &yaml).await?;
         this.default_account(&this.builds).await?;
         Ok(this)
@@ -94,7 +113,11 @@ impl Install {
     async fn default_account(&self, namespace: &str) -> Result<(), ClusterError> {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), namespace);
         let made = until(Duration::from_secs(20), async || {
-            accounts.get("default").await.map(drop).map_err(|error| error.to_string())
+            accounts
+                .get("default")
+                .await
+                .map(drop)
+                .map_err(|error| error.to_string())
         });
         made.await.map_err(|last| ClusterError::NotReady {
             what: format!("the account of namespace {namespace}, which the controllers make"),
@@ -148,7 +171,8 @@ impl Install {
         command.args(args);
         let index = self.programs.len();
         let name = format!("{}-{index}-{}", self.namespace, binary.name());
-        self.programs.push(Process::start(self.access.dir(), &name, &command)?);
+        self.programs
+            .push(Process::start(self.access.dir(), &name, &command)?);
         Ok(index)
     }
 
@@ -171,7 +195,9 @@ impl Install {
                 died = Some(error);
                 return Ok(None);
             }
-            listening_address(&program.log()).map(Some).ok_or_else(|| "no such line yet".to_owned())
+            listening_address(&program.log())
+                .map(Some)
+                .ok_or_else(|| "no such line yet".to_owned())
         })
         .await;
         match (died, found) {
@@ -205,7 +231,9 @@ impl Drop for Install {
         let names = [self.builds.clone(), self.namespace.clone()];
         // A thread and a runtime of its own: `drop` may run within a runtime, and must not wait in it.
         let deletion = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
             let _ = runtime.map(|runtime| {
                 runtime.block_on(async {
                     let client = access.client().await?;
@@ -235,8 +263,17 @@ async fn delete(client: &Client, names: &[&str]) -> Result<(), ClusterError> {
 
 /// The address in the first line that has `listening on ADDR:PORT`, in plain text or in JSON.
 fn listening_address(log: &str) -> Option<std::net::SocketAddr> {
-    let words = log.lines().filter_map(|line| line.split_once("listening on "));
-    words.filter_map(|(_, rest)| rest.split(|c: char| c.is_whitespace() || c == '"').next()?.parse().ok()).next()
+    let words = log
+        .lines()
+        .filter_map(|line| line.split_once("listening on "));
+    words
+        .filter_map(|(_, rest)| {
+            rest.split(|c: char| c.is_whitespace() || c == '"')
+                .next()?
+                .parse()
+                .ok()
+        })
+        .next()
 }
 
 #[cfg(test)]
@@ -246,7 +283,10 @@ mod tests {
     #[test]
     fn the_address_is_found_in_plain_and_in_json_logs() {
         let address = Some("127.0.0.1:4711".parse().unwrap());
-        assert_eq!(listening_address("INFO start\nINFO listening on 127.0.0.1:4711\n"), address);
+        assert_eq!(
+            listening_address("INFO start\nINFO listening on 127.0.0.1:4711\n"),
+            address
+        );
         let json = r#"{"level":"INFO","message":"listening on 127.0.0.1:4711"}"#;
         assert_eq!(listening_address(json), address);
         assert_eq!(listening_address("listening on nothing"), None);

@@ -16,7 +16,8 @@ use super::ClusterError;
 pub(super) fn token() -> String {
     let mut bytes = [0; 16];
     // It fails only where the kernel has no random numbers; then a token of zeros would be wrong.
-    aws_lc_rs::rand::fill(&mut bytes).unwrap_or_else(|_| panic!("the kernel has no random numbers"));
+    aws_lc_rs::rand::fill(&mut bytes)
+        .unwrap_or_else(|_| panic!("the kernel has no random numbers"));
     hex::encode(bytes)
 }
 
@@ -41,6 +42,12 @@ pub(super) fn write_signing_key(path: &Path) -> Result<(), ClusterError> {
 /// Writes a file that only we can read.
 pub(super) fn write_private(path: &Path, content: &[u8]) -> Result<(), ClusterError> {
     let mut options = OpenOptions::new();
-    let file = options.create(true).truncate(true).write(true).mode(0o600).open(path);
-    file.and_then(|mut file| file.write_all(content)).map_err(ClusterError::io(path))
+    let file = options
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(path);
+    file.and_then(|mut file| file.write_all(content))
+        .map_err(ClusterError::io(path))
 }

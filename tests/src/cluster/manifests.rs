@@ -23,27 +23,43 @@ pub(super) async fn apply_crds(
     for crd in crds {
         let what = format!("cannot apply the definition {}", crd.name_any());
         let params = PatchParams::apply(MANAGER).force();
-        api.patch(&crd.name_any(), &params, &Patch::Apply(crd)).await.map_err(ClusterError::api(&what))?;
+        api.patch(&crd.name_any(), &params, &Patch::Apply(crd))
+            .await
+            .map_err(ClusterError::api(&what))?;
     }
     for crd in crds {
-        until(Duration::from_secs(30), async || served(client, crd).await).await.map_err(|last| {
-            ClusterError::NotReady {
+        until(Duration::from_secs(30), async || served(client, crd).await)
+            .await
+            .map_err(|last| ClusterError::NotReady {
                 what: format!("the kind {}", crd.spec.names.kind),
                 seconds: 30,
                 last,
                 log: String::new(),
-            }
-        })?;
+            })?;
     }
     Ok(())
 }
 
 /// `Established` comes a moment before the first list succeeds, so the list is what is asked for.
 async fn served(client: &Client, crd: &CustomResourceDefinition) -> Result<(), String> {
-    let version = crd.spec.versions.first().map(|version| version.name.clone()).unwrap_or_default();
-    let path = format!("/apis/{}/{version}/{}?limit=1", crd.spec.group, crd.spec.names.plural);
-    let request = http::Request::get(path).body(Vec::new()).map_err(|error| error.to_string())?;
-    client.request_text(request).await.map(drop).map_err(|error| error.to_string())
+    let version = crd
+        .spec
+        .versions
+        .first()
+        .map(|version| version.name.clone())
+        .unwrap_or_default();
+    let path = format!(
+        "/apis/{}/{version}/{}?limit=1",
+        crd.spec.group, crd.spec.names.plural
+    );
+    let request = http::Request::get(path)
+        .body(Vec::new())
+        .map_err(|error| error.to_string())?;
+    client
+        .request_text(request)
+        .await
+        .map(drop)
+        .map_err(|error| error.to_string())
 }
 
 /// What `helm template` makes of the chart for these two namespaces.
@@ -51,7 +67,12 @@ pub(super) fn render(namespace: &str, builds: &str) -> Result<String, ClusterErr
     let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/prbuild");
     let mut helm = Command::new(parts::existing(&parts::HELM_CLI)?);
     helm.args(["template", "prbuild", chart, "--namespace", namespace]);
-    helm.args(["--set", &format!("namespace.builds={builds}"), "--set", "crds.install=false"]);
+    helm.args([
+        "--set",
+        &format!("namespace.builds={builds}"),
+        "--set",
+        "crds.install=false",
+    ]);
     let output = helm.output().map_err(ClusterError::start("helm"))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
@@ -64,7 +85,12 @@ pub(super) fn render(namespace: &str, builds: &str) -> Result<String, ClusterErr
 
 /// Kinds of the chart that tests leave out: our programs run as child processes, under the same
 /// accounts.
-const LEFT_OUT: [&str; 4] = ["CustomResourceDefinition", "Deployment", "Service", "PodDisruptionBudget"];
+const LEFT_OUT: [&str; 4] = [
+    "CustomResourceDefinition",
+    "Deployment",
+    "Service",
+    "PodDisruptionBudget",
+];
 
 /// Applies every document of a YAML text, in its order.
 pub(super) async fn apply(client: &Client, yaml: &str) -> Result<(), ClusterError> {
@@ -90,7 +116,9 @@ pub(super) async fn apply(client: &Client, yaml: &str) -> Result<(), ClusterErro
             None => Api::all_with(client.clone(), &resource),
         };
         let params = PatchParams::apply(MANAGER).force();
-        api.patch(&name, &params, &Patch::Apply(&object)).await.map_err(ClusterError::api(&what))?;
+        api.patch(&name, &params, &Patch::Apply(&object))
+            .await
+            .map_err(ClusterError::api(&what))?;
     }
     Ok(())
 }

@@ -40,10 +40,14 @@ pub enum ClusterError {
     #[error(transparent)]
     Part(#[from] PartError),
     /// All berths are taken, or their ports are.
-    #[error("no room for another cluster on this machine\n  because all 100 berths are taken\n  try: end other runs of `cargo xtask`")]
+    #[error(
+        "no room for another cluster on this machine\n  because all 100 berths are taken\n  try: end other runs of `cargo xtask`"
+    )]
     NoBerth,
     /// The directory of berths belongs to somebody else.
-    #[error("{dir} cannot be used\n  because it belongs to somebody else, or others can write there\n  try: remove it, or set TMPDIR")]
+    #[error(
+        "{dir} cannot be used\n  because it belongs to somebody else, or others can write there\n  try: remove it, or set TMPDIR"
+    )]
     ForeignDirectory {
         /// The directory.
         dir: PathBuf,
@@ -95,13 +99,17 @@ pub enum ClusterError {
         because: String,
     },
     /// Processes or mounts outlived their cluster.
-    #[error("something is left of a cluster in {dir}\n  try: look at `grep {dir} /proc/mounts` and `ps e`, then start any cluster: it cleans up")]
+    #[error(
+        "something is left of a cluster in {dir}\n  try: look at `grep {dir} /proc/mounts` and `ps e`, then start any cluster: it cleans up"
+    )]
     Leftovers {
         /// The directory of the berth.
         dir: PathBuf,
     },
     /// Containers need root.
-    #[error("a node cannot run\n  because we are not root\n  try: sudo -E env PATH=$PATH cargo xtask test, or `cargo xtask test --no-node`")]
+    #[error(
+        "a node cannot run\n  because we are not root\n  try: sudo -E env PATH=$PATH cargo xtask test, or `cargo xtask test --no-node`"
+    )]
     NotRoot,
     /// The API server refused something, or is gone.
     #[error("{what}\n  because {source}")]
@@ -135,6 +143,9 @@ impl ClusterError {
 
     fn api(what: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
         let what = what.into();
-        move |source| Self::Api { what, source: Box::new(source) }
+        move |source| Self::Api {
+            what,
+            source: Box::new(source),
+        }
     }
 }

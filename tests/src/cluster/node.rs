@@ -47,12 +47,17 @@ impl Node {
         let dir = plane.berth().dir().to_owned();
         let subnet = plane.berth().subnet();
         let facts = NodeFacts {
-            host_address: format!("{subnet}.1").parse().unwrap_or(std::net::Ipv4Addr::LOCALHOST),
+            host_address: format!("{subnet}.1")
+                .parse()
+                .unwrap_or(std::net::Ipv4Addr::LOCALHOST),
             bridge: plane.berth().bridge(),
             containerd: dir.join("containerd.sock"),
         };
         make_bridge(&facts, &subnet)?;
-        write(&dir.join("cni/10-prbuild.conflist"), &cni(&facts, &dir, &subnet))?;
+        write(
+            &dir.join("cni/10-prbuild.conflist"),
+            &cni(&facts, &dir, &subnet),
+        )?;
         write(&dir.join("containerd.toml"), &containerd_config(&dir)?)?;
         let mut containerd = command(&parts::CONTAINERD)?;
         containerd.arg("--config").arg(dir.join("containerd.toml"));
@@ -92,8 +97,8 @@ impl Node {
         std::thread::scope(|scope| {
             let import = |image| scope.spawn(move || self.facts.import(image));
             let imports: Vec<_> = images.iter().map(import).collect();
-            let joined = imports.into_iter().map(|import| import.join());
-            joined.map(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+            let mut joined = imports.into_iter().map(|import| import.join());
+            joined.try_for_each(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         })
     }
 
@@ -106,7 +111,10 @@ impl Node {
     pub(super) fn facts(dir: &Path) -> Result<NodeFacts, ClusterError> {
         let path = dir.join("node.json");
         let text = fs::read(&path).map_err(ClusterError::io(&path))?;
-        serde_json::from_slice(&text).map_err(|error| ClusterError::Kubeconfig { path, because: error.to_string() })
+        serde_json::from_slice(&text).map_err(|error| ClusterError::Kubeconfig {
+            path,
+            because: error.to_string(),
+        })
     }
 
     fn start_kubelet(&mut self, dir: &Path) -> Result<(), ClusterError> {
@@ -114,7 +122,9 @@ impl Node {
         write(&dir.join("kubelet.json"), &config)?;
         let mut kubelet = command(&parts::KUBELET)?;
         kubelet.arg("--config").arg(dir.join("kubelet.json"));
-        kubelet.arg("--kubeconfig").arg(dir.join("kubelet.kubeconfig"));
+        kubelet
+            .arg("--kubeconfig")
+            .arg(dir.join("kubelet.kubeconfig"));
         kubelet.arg("--root-dir").arg(dir.join("kubelet"));
         kubelet.arg("--cert-dir").arg(dir.join("pki"));
         // A legal name of a node, by which the API server reaches the kubelet over loopback.
@@ -132,10 +142,21 @@ impl Node {
                 died = Some(error);
                 return Ok(());
             }
-            let node = nodes.get("127.0.0.1").await.map_err(|error| error.to_string())?;
-            let conditions = node.status.and_then(|status| status.conditions).unwrap_or_default();
-            let condition = conditions.into_iter().find(|condition| condition.type_ == "Ready");
-            let tainted = node.spec.and_then(|spec| spec.taints).is_some_and(|taints| !taints.is_empty());
+            let node = nodes
+                .get("127.0.0.1")
+                .await
+                .map_err(|error| error.to_string())?;
+            let conditions = node
+                .status
+                .and_then(|status| status.conditions)
+                .unwrap_or_default();
+            let condition = conditions
+                .into_iter()
+                .find(|condition| condition.type_ == "Ready");
+            let tainted = node
+                .spec
+                .and_then(|spec| spec.taints)
+                .is_some_and(|taints| !taints.is_empty());
             match condition {
                 Some(condition) if condition.status == "True" && !tainted => Ok(()),
                 Some(condition) => Err(condition.message.unwrap_or_default()),
@@ -150,7 +171,9 @@ impl Node {
                 what: "the node".to_owned(),
                 seconds: SECONDS,
                 last,
-                log: kubelet.map(|kubelet| tail(&kubelet.log(), 15)).unwrap_or_default(),
+                log: kubelet
+                    .map(|kubelet| tail(&kubelet.log(), 15))
+                    .unwrap_or_default(),
             }),
         }
     }
@@ -160,27 +183,41 @@ impl NodeFacts {
     /// Loads an image into the node's containerd.
     pub fn import(&self, image: &Image) -> Result<(), ClusterError> {
         let tar = image.tar().to_string_lossy();
-        self.ctr(&["images", "import", &tar], &format!("cannot import the image {}", image.reference()))
+        self.ctr(
+            &["images", "import", &tar],
+            &format!("cannot import the image {}", image.reference()),
+        )
     }
 
     fn ctr(&self, args: &[&str], what: &str) -> Result<(), ClusterError> {
         let mut ctr = command(&parts::CTR)?;
-        ctr.arg("--address").arg(&self.containerd).args(["--namespace", "k8s.io"]).args(args);
+        ctr.arg("--address")
+            .arg(&self.containerd)
+            .args(["--namespace", "k8s.io"])
+            .args(args);
         succeed(ctr, what)
     }
 }
 
-async fn containerd_answers(plane: &mut ControlPlane, facts: &NodeFacts) -> Result<(), ClusterError> {
+async fn containerd_answers(
+    plane: &mut ControlPlane,
+    facts: &NodeFacts,
+) -> Result<(), ClusterError> {
     let mut died = None;
     let answered = until(Duration::from_secs(20), async || {
-        if let Some(Err(error)) = plane.process("containerd").map(|process| process.must_live()) {
+        if let Some(Err(error)) = plane
+            .process("containerd")
+            .map(|process| process.must_live())
+        {
             died = Some(error);
             return Ok(());
         }
         if !facts.containerd.exists() {
             return Err("it has no socket".to_owned());
         }
-        facts.ctr(&["version"], "it does not answer").map_err(|error| error.to_string())
+        facts
+            .ctr(&["version"], "it does not answer")
+            .map_err(|error| error.to_string())
     })
     .await;
     match (died, answered) {
@@ -190,7 +227,10 @@ async fn containerd_answers(plane: &mut ControlPlane, facts: &NodeFacts) -> Resu
             what: "containerd".to_owned(),
             seconds: 20,
             last,
-            log: plane.process("containerd").map(|process| tail(&process.log(), 15)).unwrap_or_default(),
+            log: plane
+                .process("containerd")
+                .map(|process| tail(&process.log(), 15))
+                .unwrap_or_default(),
         }),
     }
 }
@@ -285,7 +325,10 @@ fn write(path: &Path, text: &str) -> Result<(), ClusterError> {
 
 fn succeed(mut command: Command, what: &str) -> Result<(), ClusterError> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let output = command.stdin(Stdio::null()).output().map_err(ClusterError::start(&program))?;
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(ClusterError::start(&program))?;
     if output.status.success() {
         return Ok(());
     }

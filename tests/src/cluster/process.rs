@@ -32,7 +32,11 @@ impl Process {
         let out = File::create(&log).map_err(ClusterError::io(&log))?;
         let err = out.try_clone().map_err(ClusterError::io(&log))?;
         let mut launch = Command::new("sh");
-        launch.arg("-c").arg(LAUNCH).arg(&pid_file).arg(command.get_program());
+        launch
+            .arg("-c")
+            .arg(LAUNCH)
+            .arg(&pid_file)
+            .arg(command.get_program());
         launch.args(command.get_args());
         for (key, value) in command.get_envs() {
             match value {
@@ -42,9 +46,18 @@ impl Process {
         }
         launch.current_dir(command.get_current_dir().unwrap_or(berth));
         launch.env("PRBUILD_BERTH", berth);
-        launch.process_group(0).stdin(Stdio::null()).stdout(out).stderr(err);
+        launch
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(err);
         let child = launch.spawn().map_err(ClusterError::start(name))?;
-        Ok(Self { name: name.to_owned(), child, log, pid_file })
+        Ok(Self {
+            name: name.to_owned(),
+            child,
+            log,
+            pid_file,
+        })
     }
 
     /// Its name.
@@ -59,7 +72,9 @@ impl Process {
 
     /// What it wrote so far.
     pub fn log(&self) -> String {
-        fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+        fs::read(&self.log)
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
     }
 
     /// How it ended, if it did.
@@ -88,7 +103,10 @@ impl Process {
     /// Returns how it ended.
     pub async fn stop(&mut self) -> Option<ExitStatus> {
         self.terminate();
-        let ended = until(Duration::from_secs(10), async || self.ended().ok_or_else(String::new)).await;
+        let ended = until(Duration::from_secs(10), async || {
+            self.ended().ok_or_else(String::new)
+        })
+        .await;
         if ended.is_err() {
             self.kill();
         }

@@ -38,6 +38,8 @@ end() {
 
 # The kubelet first, or it would start again what is killed next.
 end kubelet 0
+# Sockets of shims lie elsewhere, and containerd forgets them when it notices that a shim is gone.
+sockets=$(cat "$berth"/containerd-state/io.containerd.runtime.v2.task/k8s.io/*/address 2>/dev/null | sed 's|unix://| |g')
 # The first process of each container is a child of its shim, and takes the others of its container with it.
 for shim in $(ours 'containerd-shim*'); do
     for child in $(cat /proc/"$shim"/task/*/children 2>/dev/null); do
@@ -45,6 +47,7 @@ for shim in $(ours 'containerd-shim*'); do
     done
 done
 end 'containerd-shim*' 0
+rm -f $sockets
 end containerd 20
 end kube-apiserver 0
 end '*' 20
@@ -58,10 +61,9 @@ done
 for netns in "$berth"/netns/*; do
     [ -e "$netns" ] && rm -f "$netns"
 done
-# What containerd and the network plugins keep elsewhere: the socket of each shim, the result of each call.
-for task in "$berth"/containerd-state/io.containerd.runtime.v2.task/k8s.io/*; do
-    [ -e "$task/address" ] && rm -f "$(sed 's|^unix://||' "$task/address")"
-    rm -f /var/lib/cni/results/*-"${task##*/}"-*
+# What the network plugins remember of each pod.
+for sandbox in "$berth"/containerd/io.containerd.grpc.v1.cri/sandboxes/*; do
+    rm -f /var/lib/cni/results/*-"${sandbox##*/}"-*
 done
 [ -e "/sys/class/net/$bridge" ] && ip link delete "$bridge"
 

@@ -13,8 +13,8 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{Binding, Node, ObjectReference, Pod};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
-use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt};
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -102,7 +102,9 @@ impl Hand {
         let mut events = std::pin::pin!(events.into_stream());
         while let Some(event) = events.next().await {
             match event {
-                Ok(Event::Apply(pod) | Event::InitApply(pod)) => self.seen(pod, &mut cared, &script),
+                Ok(Event::Apply(pod) | Event::InitApply(pod)) => {
+                    self.seen(pod, &mut cared, &script)
+                }
                 Ok(Event::Delete(pod)) => {
                     cared.remove(&pod.uid().unwrap_or_default());
                 }
@@ -130,7 +132,14 @@ impl Hand {
         // Who waits for the end of a lost node's pod waits for ever, as on a real one.
         let bound = fate.bind && !matches!(fate.ending, Ending::NodeLost);
         let story = tokio::spawn(self.clone().tell(pod, fate)).abort_handle();
-        cared.insert(uid, Care { story, bound, terminating: false });
+        cared.insert(
+            uid,
+            Care {
+                story,
+                bound,
+                terminating: false,
+            },
+        );
     }
 
     /// Leads a pod through its phases. Phases without a duration are left out.
@@ -163,14 +172,22 @@ impl Hand {
     }
 
     async fn show(&self, pod: &Pod, status: Value) {
-        let Ok(_permit) = self.permits.acquire().await else { return };
+        let Ok(_permit) = self.permits.acquire().await else {
+            return;
+        };
         // The uid keeps it from a pod that has taken the name.
         let patch = serde_json::json!({ "metadata": { "uid": pod.uid() }, "status": status });
         let params = PatchParams::default();
         for _ in 0..3 {
-            match self.pods.patch_status(&pod.name_any(), &params, &Patch::Merge(&patch)).await {
+            match self
+                .pods
+                .patch_status(&pod.name_any(), &params, &Patch::Merge(&patch))
+                .await
+            {
                 // The pod is gone, or another has its name.
-                Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => return,
+                Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {
+                    return;
+                }
                 Err(_) => sleep(Duration::from_millis(100)).await,
                 Ok(_) => return,
             }
@@ -184,14 +201,19 @@ impl Hand {
         // It is there already from the second pod on.
         let _ = nodes.create(&PostParams::default(), &node).await;
         let mut binding = Binding {
-            target: ObjectReference { name: Some(NODE.to_owned()), ..ObjectReference::default() },
+            target: ObjectReference {
+                name: Some(NODE.to_owned()),
+                ..ObjectReference::default()
+            },
             ..Binding::default()
         };
         binding.metadata.name = pod.metadata.name.clone();
         let name = pod.name_any();
         // A pod that is gone cannot be bound, and needs not be.
-        let _: Result<Value, _> =
-            self.pods.create_subresource("binding", &name, &PostParams::default(), &binding).await;
+        let _: Result<Value, _> = self
+            .pods
+            .create_subresource("binding", &name, &PostParams::default(), &binding)
+            .await;
     }
 
     /// What a kubelet does with a pod that is being deleted: ends its containers, then lets it go.
@@ -201,7 +223,10 @@ impl Hand {
         }
         let params = DeleteParams {
             grace_period_seconds: Some(0),
-            preconditions: Some(Preconditions { uid: pod.uid(), ..Preconditions::default() }),
+            preconditions: Some(Preconditions {
+                uid: pod.uid(),
+                ..Preconditions::default()
+            }),
             ..DeleteParams::default()
         };
         // Gone is what was wanted.

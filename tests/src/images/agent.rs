@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::pack::{Config, make_tmp, pack};
 use super::Image;
+use super::pack::{Config, make_tmp, pack};
 use crate::parts::{Cache, PartError, make_run, on_path};
 
 /// Name of the checkout image.
@@ -25,14 +25,25 @@ const CA_BUNDLES: [&str; 3] = [
 pub fn build_agent(workspace: &Path) -> Result<PathBuf, PartError> {
     let what = "cannot build a static prbuild-agent";
     let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
-    let installed = Command::new("rustup").args(["target", "add", &target]).output();
+    let installed = Command::new("rustup")
+        .args(["target", "add", &target])
+        .output();
     // Without rustup the distribution's own target is tried, and its absence is cargo's error.
     let _ = installed;
     let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--quiet", "--release", "--package", "agent", "--target", &target]);
+    cargo.args([
+        "build",
+        "--quiet",
+        "--release",
+        "--package",
+        "agent",
+        "--target",
+        &target,
+    ]);
     cargo.current_dir(workspace);
     make_run(cargo, what, &format!("rustup target add {target}"))?;
-    let directory = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
+    let directory = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| workspace.join("target"), PathBuf::from);
     Ok(directory.join(target).join("release/prbuild-agent"))
 }
 
@@ -42,18 +53,33 @@ pub fn agent_image(agent: &Path) -> Result<Image, PartError> {
     let io = |error: std::io::Error| PartError::io(cache.root(), &error);
     let _lock = cache.lock("image-checkout", || ()).map_err(io)?;
     let dir = cache.work("image-checkout").map_err(io)?;
-    let image = Image { reference: CHECKOUT.to_owned(), tar: dir.join("checkout.tar") };
+    let image = Image {
+        reference: CHECKOUT.to_owned(),
+        tar: dir.join("checkout.tar"),
+    };
     let modified = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified());
     let agent_made = modified(agent).map_err(|error| PartError::io(agent, &error))?;
     let git = on_path("git").ok_or_else(|| {
-        PartError::new("cannot make the checkout image", "there is no git", "install git")
+        PartError::new(
+            "cannot make the checkout image",
+            "there is no git",
+            "install git",
+        )
     })?;
     if modified(&image.tar).is_ok_and(|made| made > agent_made) {
         return Ok(image);
     }
     let root = dir.join("root");
     let _ = fs::remove_dir_all(&root);
-    for folder in ["usr/local/bin", "usr/bin", "etc/ssl/certs", "proc", "dev", "sys", "build"] {
+    for folder in [
+        "usr/local/bin",
+        "usr/bin",
+        "etc/ssl/certs",
+        "proc",
+        "dev",
+        "sys",
+        "build",
+    ] {
         fs::create_dir_all(root.join(folder)).map_err(io)?;
     }
     make_tmp(&root).map_err(io)?;
@@ -63,12 +89,20 @@ pub fn agent_image(agent: &Path) -> Result<Image, PartError> {
     if let Some(bundle) = bundle {
         fs::copy(bundle, root.join("etc/ssl/certs/ca-certificates.crt")).map_err(io)?;
     }
-    fs::write(root.join("etc/passwd"), "prbuild:x:65532:65532::/build/home:/nonexistent\n").map_err(io)?;
-    pack(&image, &root, &Config {
-        path: "/usr/local/bin:/usr/bin",
-        entrypoint: &["/usr/local/bin/prbuild-agent"],
-        command: &[],
-    })?;
+    fs::write(
+        root.join("etc/passwd"),
+        "prbuild:x:65532:65532::/build/home:/nonexistent\n",
+    )
+    .map_err(io)?;
+    pack(
+        &image,
+        &root,
+        &Config {
+            path: "/usr/local/bin:/usr/bin",
+            entrypoint: &["/usr/local/bin/prbuild-agent"],
+            command: &[],
+        },
+    )?;
     Ok(image)
 }
 
@@ -78,8 +112,11 @@ fn copy_git(git: &Path, root: &Path) -> Result<(), PartError> {
     exec_path.arg("--exec-path");
     let printed = make_run(exec_path, "cannot ask git for its programs", "install git")?;
     let exec_path = PathBuf::from(String::from_utf8_lossy(&printed).trim().to_owned());
-    let mut programs: Vec<PathBuf> =
-        GIT_PROGRAMS.iter().map(|name| exec_path.join(name)).filter(|path| path.exists()).collect();
+    let mut programs: Vec<PathBuf> = GIT_PROGRAMS
+        .iter()
+        .map(|name| exec_path.join(name))
+        .filter(|path| path.exists())
+        .collect();
     // Resolved, so that it is the program and not a link into a directory that is not copied.
     programs.push(fs::canonicalize(git).map_err(|error| PartError::io(git, &error))?);
     let mut files = BTreeSet::new();
@@ -124,6 +161,9 @@ mod tests {
     fn libraries_and_the_loader_are_read_from_what_ldd_prints() {
         let printed = "\tlinux-vdso.so.1 (0x00007ffc)\n\tlibz.so.1 => /lib/x/libz.so.1 (0x7f)\n\tlibgone.so => not found\n\t/lib64/ld-linux-x86-64.so.2 (0x7f)\n";
         let paths = parse_ldd(printed);
-        assert_eq!(paths, ["/lib/x/libz.so.1", "/lib64/ld-linux-x86-64.so.2"].map(PathBuf::from));
+        assert_eq!(
+            paths,
+            ["/lib/x/libz.so.1", "/lib64/ld-linux-x86-64.so.2"].map(PathBuf::from)
+        );
     }
 }

@@ -5,22 +5,46 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::pack::{Config, make_tmp, pack};
 use super::Image;
+use super::pack::{Config, make_tmp, pack};
 use crate::parts::{Cache, Loudness, PartError, Progress, make_run, on_path};
 
 /// Name of the build image with `cc`, `make`, `sh` and `bash`.
 pub const GCC: &str = "prbuild.test/gcc:1";
 
 const PACKAGES: [&str; 10] = [
-    "gcc", "libc6-dev", "make", "bash", "dash", "coreutils", "sed", "grep", "diffutils", "findutils",
+    "gcc",
+    "libc6-dev",
+    "make",
+    "bash",
+    "dash",
+    "coreutils",
+    "sed",
+    "grep",
+    "diffutils",
+    "findutils",
 ];
 /// What no build of a test needs: half of the packages' size. Folders of the image …
-const FOLDERS: [&str; 6] =
-    ["usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian", "var"];
+const FOLDERS: [&str; 6] = [
+    "usr/share/doc",
+    "usr/share/man",
+    "usr/share/info",
+    "usr/share/locale",
+    "usr/share/lintian",
+    "var",
+];
 /// … and programs and libraries, by a part of their name.
 const FILES: [&str; 11] = [
-    "lto1", "lto-dump", "ld.gold", "-dwp", "gprofng", "libgp-collector", "asan", "libtsan", "ubsan", "liblsan",
+    "lto1",
+    "lto-dump",
+    "ld.gold",
+    "-dwp",
+    "gprofng",
+    "libgp-collector",
+    "asan",
+    "libtsan",
+    "ubsan",
+    "liblsan",
     "gconv",
 ];
 const REMEDY: &str = "check the network, and run `apt-get update` as root";
@@ -32,7 +56,10 @@ pub fn gcc_image(loudness: Loudness) -> Result<Image, PartError> {
     let what = "cannot make the build image with gcc";
     let _lock = cache.lock("image-gcc", || ()).map_err(io)?;
     let dir = cache.work("image-gcc").map_err(io)?;
-    let image = Image { reference: GCC.to_owned(), tar: dir.join("gcc.tar") };
+    let image = Image {
+        reference: GCC.to_owned(),
+        tar: dir.join("gcc.tar"),
+    };
     if image.tar.is_file() {
         return Ok(image);
     }
@@ -40,7 +67,9 @@ pub fn gcc_image(loudness: Loudness) -> Result<Image, PartError> {
         let remedy = "run it on Debian or Ubuntu, or install apt and dpkg";
         return Err(PartError::new(what, "there is no apt-get", remedy));
     }
-    let expected = cache.last_time("image-gcc").unwrap_or(Duration::from_secs(30));
+    let expected = cache
+        .last_time("image-gcc")
+        .unwrap_or(Duration::from_secs(30));
     let progress = Progress::start("making the build image with gcc", Some(expected), loudness);
     let debs = dir.join("debs");
     let root = dir.join("root");
@@ -51,11 +80,16 @@ pub fn gcc_image(loudness: Loudness) -> Result<Image, PartError> {
         fs::create_dir_all(root.join("usr").join(folder)).map_err(io)?;
         std::os::unix::fs::symlink(format!("usr/{folder}"), root.join(folder)).map_err(io)?;
     }
-    let missing: Vec<String> =
-        closure(what)?.into_iter().filter(|package| !have(&debs, package)).collect();
+    let missing: Vec<String> = closure(what)?
+        .into_iter()
+        .filter(|package| !have(&debs, package))
+        .collect();
     if !missing.is_empty() {
         let mut download = Command::new("apt-get");
-        download.args(["download", "-q"]).args(missing).current_dir(&debs);
+        download
+            .args(["download", "-q"])
+            .args(missing)
+            .current_dir(&debs);
         make_run(download, what, REMEDY)?;
     }
     for entry in fs::read_dir(&debs).map_err(io)?.flatten() {
@@ -63,7 +97,15 @@ pub fn gcc_image(loudness: Loudness) -> Result<Image, PartError> {
     }
     strip(&root).map_err(io)?;
     finish(&root).map_err(io)?;
-    pack(&image, &root, &Config { path: "/usr/bin:/bin", entrypoint: &[], command: &["/bin/sh"] })?;
+    pack(
+        &image,
+        &root,
+        &Config {
+            path: "/usr/bin:/bin",
+            entrypoint: &[],
+            command: &["/bin/sh"],
+        },
+    )?;
     let _ = fs::remove_dir_all(&root);
     let _ = fs::remove_dir_all(&debs);
     cache.remember_time("image-gcc", progress.finish("done"));
@@ -73,16 +115,28 @@ pub fn gcc_image(loudness: Loudness) -> Result<Image, PartError> {
 /// Every package that an empty system would need for ours.
 fn closure(what: &str) -> Result<Vec<String>, PartError> {
     let mut simulate = Command::new("apt-get");
-    simulate.args(["-o", "Dir::State::status=/dev/null", "-o", "Debug::NoLocking=1"]);
-    simulate.args(["--no-install-recommends", "--simulate", "install"]).args(PACKAGES);
+    simulate.args([
+        "-o",
+        "Dir::State::status=/dev/null",
+        "-o",
+        "Debug::NoLocking=1",
+    ]);
+    simulate
+        .args(["--no-install-recommends", "--simulate", "install"])
+        .args(PACKAGES);
     let printed = make_run(simulate, what, REMEDY)?;
     Ok(parse_simulation(&String::from_utf8_lossy(&printed)))
 }
 
 /// Names in the lines `Inst NAME (VERSION …)`.
 fn parse_simulation(printed: &str) -> Vec<String> {
-    let names = printed.lines().filter_map(|line| line.strip_prefix("Inst "));
-    names.filter_map(|rest| rest.split_whitespace().next()).map(str::to_owned).collect()
+    let names = printed
+        .lines()
+        .filter_map(|line| line.strip_prefix("Inst "));
+    names
+        .filter_map(|rest| rest.split_whitespace().next())
+        .map(str::to_owned)
+        .collect()
 }
 
 fn have(debs: &Path, package: &str) -> bool {
@@ -94,7 +148,10 @@ fn have(debs: &Path, package: &str) -> bool {
 fn extract(deb: &Path, root: &Path, what: &str) -> Result<(), PartError> {
     let failed = |because: String| PartError::new(what, because, REMEDY);
     let mut dpkg = Command::new("dpkg-deb");
-    dpkg.arg("--fsys-tarfile").arg(deb).stdin(Stdio::null()).stdout(Stdio::piped());
+    dpkg.arg("--fsys-tarfile")
+        .arg(deb)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
     let mut dpkg = dpkg.spawn().map_err(|error| failed(error.to_string()))?;
     let mut tar = Command::new("tar");
     tar.args(["--keep-directory-symlink", "-x", "-C"]).arg(root);
@@ -127,7 +184,11 @@ fn strip_files(dir: &Path) -> std::io::Result<()> {
         let name = entry.file_name().to_string_lossy().into_owned();
         let is_dir = entry.file_type()?.is_dir();
         if FILES.iter().any(|part| name.contains(part)) {
-            if is_dir { fs::remove_dir_all(entry.path())? } else { fs::remove_file(entry.path())? }
+            if is_dir {
+                fs::remove_dir_all(entry.path())?
+            } else {
+                fs::remove_file(entry.path())?
+            }
         } else if is_dir {
             strip_files(&entry.path())?;
         }
@@ -141,7 +202,10 @@ fn finish(root: &Path) -> std::io::Result<()> {
     for folder in ["proc", "dev", "sys", "etc"] {
         fs::create_dir_all(root.join(folder))?;
     }
-    fs::write(root.join("etc/passwd"), "root:x:0:0::/:/bin/sh\nprbuild:x:65532:65532::/build/home:/bin/sh\n")?;
+    fs::write(
+        root.join("etc/passwd"),
+        "root:x:0:0::/:/bin/sh\nprbuild:x:65532:65532::/build/home:/bin/sh\n",
+    )?;
     for (link, to) in [("usr/bin/sh", "dash"), ("usr/bin/cc", "gcc")] {
         if fs::symlink_metadata(root.join(link)).is_err() {
             std::os::unix::fs::symlink(to, root.join(link))?;

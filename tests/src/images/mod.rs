@@ -49,13 +49,28 @@ pub fn story_images(workspace: &Path, loudness: Loudness) -> Result<Vec<Image>, 
 pub fn small_images() -> Result<Vec<Image>, PartError> {
     let cache = Cache::of_user();
     let busybox = parts::existing(&parts::BUSYBOX)?;
-    let dir = cache.work("image-busybox").map_err(|error| PartError::io(cache.root(), &error))?;
-    let _lock = cache.lock("image-busybox", || ()).map_err(|error| PartError::io(&dir, &error))?;
+    let dir = cache
+        .work("image-busybox")
+        .map_err(|error| PartError::io(cache.root(), &error))?;
+    let _lock = cache
+        .lock("image-busybox", || ())
+        .map_err(|error| PartError::io(&dir, &error))?;
     let root = dir.join("root");
     let io = |error: std::io::Error| PartError::io(&root, &error);
-    let shell = Config { path: "/bin", entrypoint: &[], command: &["/bin/sh"] };
-    let pause = Config { path: "/bin", entrypoint: &["/bin/busybox", "sleep", "1000000000"], command: &[] };
-    let of = |reference: &str, file: &str| Image { reference: reference.to_owned(), tar: dir.join(file) };
+    let shell = Config {
+        path: "/bin",
+        entrypoint: &[],
+        command: &["/bin/sh"],
+    };
+    let pause = Config {
+        path: "/bin",
+        entrypoint: &["/bin/busybox", "sleep", "1000000000"],
+        command: &[],
+    };
+    let of = |reference: &str, file: &str| Image {
+        reference: reference.to_owned(),
+        tar: dir.join(file),
+    };
     let images = vec![of(PAUSE, "pause.tar"), of(BUSYBOX, "busybox.tar")];
     if images.iter().all(|image| image.tar.is_file()) {
         return Ok(images);
@@ -65,8 +80,14 @@ pub fn small_images() -> Result<Vec<Image>, PartError> {
     }
     pack::make_tmp(&root).map_err(io)?;
     std::fs::copy(&busybox, root.join("bin/busybox")).map_err(io)?;
-    let applets = std::process::Command::new(&busybox).arg("--list").output().map_err(io)?;
-    for applet in String::from_utf8_lossy(&applets.stdout).lines().filter(|name| *name != "busybox") {
+    let applets = std::process::Command::new(&busybox)
+        .arg("--list")
+        .output()
+        .map_err(io)?;
+    for applet in String::from_utf8_lossy(&applets.stdout)
+        .lines()
+        .filter(|name| *name != "busybox")
+    {
         let link = root.join("bin").join(applet);
         if !link.exists() {
             std::os::unix::fs::symlink("busybox", &link).map_err(io)?;

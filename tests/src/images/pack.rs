@@ -44,7 +44,11 @@ pub(super) fn pack(image: &Image, root: &Path, config: &Config<'_>) -> Result<()
     }]);
     fs::write(work.join("manifest.json"), manifest.to_string()).map_err(io)?;
     let whole = work.join("image.tar");
-    tar(&whole, &work, &["manifest.json", "config.json", "layer.tar"])?;
+    tar(
+        &whole,
+        &work,
+        &["manifest.json", "config.json", "layer.tar"],
+    )?;
     fs::rename(&whole, image.tar()).map_err(io)?;
     fs::remove_dir_all(&work).map_err(io)
 }
@@ -59,7 +63,13 @@ pub(super) fn make_tmp(root: &Path) -> io::Result<()> {
 
 fn tar(file: &Path, dir: &Path, entries: &[&str]) -> Result<(), PartError> {
     let mut tar = Command::new("tar");
-    tar.args(["--owner=0", "--group=0", "--numeric-owner", "--sort=name", "--mtime=@0"]);
+    tar.args([
+        "--owner=0",
+        "--group=0",
+        "--numeric-owner",
+        "--sort=name",
+        "--mtime=@0",
+    ]);
     tar.arg("-cf").arg(file).arg("-C").arg(dir).args(entries);
     let what = format!("cannot pack {}", dir.display());
     make_run(tar, &what, "install GNU tar, and free some space").map(drop)

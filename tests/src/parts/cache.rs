@@ -19,7 +19,8 @@ impl Cache {
         let root = var("PRBUILD_CACHE").map(PathBuf::from).unwrap_or_else(|| {
             let base = var("XDG_CACHE_HOME").map(PathBuf::from);
             let home = || var("HOME").map_or_else(|| PathBuf::from("/root"), PathBuf::from);
-            base.unwrap_or_else(|| home().join(".cache")).join("prbuild")
+            base.unwrap_or_else(|| home().join(".cache"))
+                .join("prbuild")
         });
         Self { root }
     }
@@ -81,7 +82,9 @@ mod tests {
     fn what_is_being_made_by_one_is_waited_for_by_the_other() {
         let root = std::env::temp_dir().join(format!("prbuild-cache-{}", std::process::id()));
         let cache = Cache { root: root.clone() };
-        let first = cache.lock("kubelet", || panic!("nobody else is at work")).unwrap();
+        let first = cache
+            .lock("kubelet", || panic!("nobody else is at work"))
+            .unwrap();
         let (told, heard) = std::sync::mpsc::channel();
         let other = {
             let cache = cache.clone();

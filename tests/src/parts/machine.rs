@@ -53,22 +53,31 @@ pub struct Obstacle {
 pub fn obstacle(part: &Part, machine: &Machine) -> Option<Obstacle> {
     let or_bring = format!("or put {} {} on PATH", part.name, part.fit);
     let obstacle = |missing: &str, remedy: String| {
-        Some(Obstacle { missing: missing.to_owned(), remedy: format!("{remedy}, {or_bring}") })
+        Some(Obstacle {
+            missing: missing.to_owned(),
+            remedy: format!("{remedy}, {or_bring}"),
+        })
     };
     match part.recipe {
         Recipe::KubernetesModule { .. } | Recipe::GoInstall { .. } => match machine.go {
-            None => obstacle("there is no Go", format!("install Go {GO} or later from go.dev/dl")),
-            Some(go) if go < GO => {
-                obstacle(&format!("Go {go} is too old"), format!("install Go {GO} or later"))
-            }
+            None => obstacle(
+                "there is no Go",
+                format!("install Go {GO} or later from go.dev/dl"),
+            ),
+            Some(go) if go < GO => obstacle(
+                &format!("Go {go} is too old"),
+                format!("install Go {GO} or later"),
+            ),
             Some(_) => None,
         },
-        Recipe::Apt { package, .. } if !machine.apt => {
-            obstacle("there is no apt-get", format!("install your system's package of {package}"))
-        }
-        Recipe::Apt { package, .. } if !machine.root => {
-            obstacle("we are not root", format!("run `sudo apt-get install {package}`"))
-        }
+        Recipe::Apt { package, .. } if !machine.apt => obstacle(
+            "there is no apt-get",
+            format!("install your system's package of {package}"),
+        ),
+        Recipe::Apt { package, .. } if !machine.root => obstacle(
+            "we are not root",
+            format!("run `sudo apt-get install {package}`"),
+        ),
         Recipe::Apt { .. } | Recipe::Cargo => None,
     }
 }
@@ -80,7 +89,11 @@ pub(super) fn version_of(program: &Path, args: &[&str]) -> Option<Version> {
 
 /// What a program prints, on both streams; nothing if it does not start.
 pub(super) fn output_of(program: &Path, args: &[&str]) -> Option<String> {
-    let output = Command::new(program).args(args).stdin(Stdio::null()).output().ok()?;
+    let output = Command::new(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .ok()?;
     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.push('\n');
     text.push_str(&String::from_utf8_lossy(&output.stderr));
@@ -100,27 +113,64 @@ mod tests {
     use super::*;
 
     fn able() -> Machine {
-        Machine { go: Some(GO), apt: true, root: true, ..Machine::default() }
+        Machine {
+            go: Some(GO),
+            apt: true,
+            root: true,
+            ..Machine::default()
+        }
     }
 
     #[test]
     fn a_machine_with_go_and_root_makes_everything() {
-        assert!([&KUBELET, &CONTAINERD, &CARGO_DENY].iter().all(|part| obstacle(part, &able()).is_none()));
+        assert!(
+            [&KUBELET, &CONTAINERD, &CARGO_DENY]
+                .iter()
+                .all(|part| obstacle(part, &able()).is_none())
+        );
     }
 
     #[test]
     fn what_is_missing_is_named_with_the_way_to_get_it() {
         let no_go = obstacle(&KUBELET, &Machine { go: None, ..able() }).unwrap();
         assert_eq!(no_go.missing, "there is no Go");
-        assert!(no_go.remedy.ends_with("or put kubelet 1.35 on PATH"), "{}", no_go.remedy);
+        assert!(
+            no_go.remedy.ends_with("or put kubelet 1.35 on PATH"),
+            "{}",
+            no_go.remedy
+        );
 
-        let old = Machine { go: Some(Version::new(1, 19, 8)), ..able() };
-        assert_eq!(obstacle(&KUBELET, &old).unwrap().missing, "Go 1.19.8 is too old");
+        let old = Machine {
+            go: Some(Version::new(1, 19, 8)),
+            ..able()
+        };
+        assert_eq!(
+            obstacle(&KUBELET, &old).unwrap().missing,
+            "Go 1.19.8 is too old"
+        );
 
-        let user = obstacle(&CONTAINERD, &Machine { root: false, ..able() }).unwrap();
-        assert!(user.remedy.contains("sudo apt-get install containerd"), "{}", user.remedy);
+        let user = obstacle(
+            &CONTAINERD,
+            &Machine {
+                root: false,
+                ..able()
+            },
+        )
+        .unwrap();
+        assert!(
+            user.remedy.contains("sudo apt-get install containerd"),
+            "{}",
+            user.remedy
+        );
 
-        let fedora = obstacle(&CONTAINERD, &Machine { apt: false, ..able() }).unwrap();
+        let fedora = obstacle(
+            &CONTAINERD,
+            &Machine {
+                apt: false,
+                ..able()
+            },
+        )
+        .unwrap();
         assert_eq!(fedora.missing, "there is no apt-get");
     }
 }

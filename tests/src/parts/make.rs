@@ -22,17 +22,31 @@ pub(super) fn make(part: &Part, cache: &Cache, loudness: Loudness) -> Result<Pat
         return Err(PartError::new(what, obstacle.missing, obstacle.remedy));
     }
     let waiting = || eprintln!("{}: waiting for another run that makes parts", part.name);
-    let _lock = cache.lock("parts", waiting).map_err(|error| PartError::io(cache.root(), &error))?;
+    let _lock = cache
+        .lock("parts", waiting)
+        .map_err(|error| PartError::io(cache.root(), &error))?;
     if let Some(found) = find(part, cache) {
         return Ok(found.path);
     }
-    let expected = cache.last_time(part.name).unwrap_or(Duration::from_secs(part.expected_seconds));
-    let verb = if matches!(part.recipe, Recipe::Apt { .. }) { "installing" } else { "building" };
-    let progress =
-        Progress::start(&format!("{verb} {} {}", part.name, part.version), Some(expected), loudness);
+    let expected = cache
+        .last_time(part.name)
+        .unwrap_or(Duration::from_secs(part.expected_seconds));
+    let verb = if matches!(part.recipe, Recipe::Apt { .. }) {
+        "installing"
+    } else {
+        "building"
+    };
+    let progress = Progress::start(
+        &format!("{verb} {} {}", part.name, part.version),
+        Some(expected),
+        loudness,
+    );
     match part.recipe {
         Recipe::KubernetesModule { package } => kubernetes_module(part, package, cache)?,
-        Recipe::GoInstall { package, version_variable } => {
+        Recipe::GoInstall {
+            package,
+            version_variable,
+        } => {
             go_install(part, package, version_variable, cache)?;
         }
         Recipe::Apt { package, .. } => apt_install(package, &what)?,
@@ -47,21 +61,29 @@ pub(super) fn make(part: &Part, cache: &Cache, loudness: Loudness) -> Result<Pat
 
 /// How long making a part took last time, or is expected to take, as a person reads it.
 pub fn expected(part: &Part, cache: &Cache) -> String {
-    duration(cache.last_time(part.name).unwrap_or(Duration::from_secs(part.expected_seconds)))
+    duration(
+        cache
+            .last_time(part.name)
+            .unwrap_or(Duration::from_secs(part.expected_seconds)),
+    )
 }
 
 /// `go install k8s.io/kubernetes/cmd/...` is refused, because its go.mod replaces every library of
 /// its own with a local path. A main module of ours that replaces them with the published ones works.
 fn kubernetes_module(part: &Part, package: &str, cache: &Cache) -> Result<(), PartError> {
     let module = format!("kubernetes-{KUBERNETES}-etcd-{ETCD}");
-    let dir = cache.work(&module).map_err(|error| PartError::io(cache.root(), &error))?;
+    let dir = cache
+        .work(&module)
+        .map_err(|error| PartError::io(cache.root(), &error))?;
     if !dir.join("ready").is_file() {
         write_module(&dir)?;
     }
     let variable = "k8s.io/component-base/version";
     let ldflags = if package.starts_with("k8s.io/") {
         let (major, minor) = match part.fit {
-            super::Fit::Minor(major, minor) | super::Fit::MinorOrNeighbour(major, minor) => (major, minor),
+            super::Fit::Minor(major, minor) | super::Fit::MinorOrNeighbour(major, minor) => {
+                (major, minor)
+            }
             _ => (0, 0),
         };
         format!(
@@ -72,12 +94,20 @@ fn kubernetes_module(part: &Part, package: &str, cache: &Cache) -> Result<(), Pa
     };
     let built = dir.join(part.name);
     let mut build = go(&dir);
-    build.args(["build", "-trimpath", "-ldflags", &ldflags, "-o"]).arg(&built).arg(package);
-    run(build, &format!("cannot build {} {}", part.name, part.version), NETWORK_OF_GO)?;
+    build
+        .args(["build", "-trimpath", "-ldflags", &ldflags, "-o"])
+        .arg(&built)
+        .arg(package);
+    run(
+        build,
+        &format!("cannot build {} {}", part.name, part.version),
+        NETWORK_OF_GO,
+    )?;
     keep(&built, part, cache)
 }
 
-const NETWORK_OF_GO: &str = "check that Go reaches its module proxy: go list -m k8s.io/kubernetes@v1.35.4";
+const NETWORK_OF_GO: &str =
+    "check that Go reaches its module proxy: go list -m k8s.io/kubernetes@v1.35.4";
 
 /// Writes go.mod, go.sum and the file that makes `go mod tidy` keep what the commands need.
 fn write_module(dir: &Path) -> Result<(), PartError> {
@@ -88,11 +118,17 @@ fn write_module(dir: &Path) -> Result<(), PartError> {
     );
     fs::write(dir.join("go.mod"), &text).map_err(io)?;
     let mut download = go(dir);
-    download.args(["mod", "download", "-json", &format!("{GITHUB_OF_LIBRARIES}@v{KUBERNETES}")]);
+    download.args([
+        "mod",
+        "download",
+        "-json",
+        &format!("{GITHUB_OF_LIBRARIES}@v{KUBERNETES}"),
+    ]);
     let json = run(download, &what, NETWORK_OF_GO)?;
     let downloaded: serde_json::Value = serde_json::from_slice(&json)
         .map_err(|error| PartError::new(&what, error.to_string(), NETWORK_OF_GO))?;
-    let theirs = fs::read_to_string(downloaded["GoMod"].as_str().unwrap_or_default()).map_err(io)?;
+    let theirs =
+        fs::read_to_string(downloaded["GoMod"].as_str().unwrap_or_default()).map_err(io)?;
     text.push_str(&replacements(&theirs, &KUBERNETES.replacen("1.", "0.", 1)));
     fs::write(dir.join("go.mod"), text).map_err(io)?;
     fs::write(dir.join("tools.go"), tools()).map_err(io)?;
@@ -105,7 +141,10 @@ fn write_module(dir: &Path) -> Result<(), PartError> {
 /// One `replace` with a published version for each library that go.mod replaces by a local path.
 fn replacements(go_mod: &str, version: &str) -> String {
     let mut lines = String::new();
-    for line in go_mod.lines().filter(|line| line.contains("=> ./staging/src/")) {
+    for line in go_mod
+        .lines()
+        .filter(|line| line.contains("=> ./staging/src/"))
+    {
         if let Some(library) = line.trim_start_matches("replace").split_whitespace().next() {
             let _ = writeln!(lines, "replace {library} => {library} v{version}");
         }
@@ -126,23 +165,39 @@ fn tools() -> String {
 }
 
 fn go_install(part: &Part, package: &str, variable: &str, cache: &Cache) -> Result<(), PartError> {
-    let dir = cache.work(part.name).map_err(|error| PartError::io(cache.root(), &error))?;
+    let dir = cache
+        .work(part.name)
+        .map_err(|error| PartError::io(cache.root(), &error))?;
     let mut install = go(&dir);
-    install.env("GOBIN", &dir).args(["install", "-trimpath", "-ldflags"]);
+    install
+        .env("GOBIN", &dir)
+        .args(["install", "-trimpath", "-ldflags"]);
     install.arg(format!("-s -w -X {variable}=v{}", part.version));
     install.arg(format!("{package}@v{}", part.version));
-    run(install, &format!("cannot build {} {}", part.name, part.version), NETWORK_OF_GO)?;
+    run(
+        install,
+        &format!("cannot build {} {}", part.name, part.version),
+        NETWORK_OF_GO,
+    )?;
     keep(&dir.join(part.name), part, cache)
 }
 
 fn cargo_install(part: &Part, cache: &Cache) -> Result<(), PartError> {
-    let dir = cache.work(part.name).map_err(|error| PartError::io(cache.root(), &error))?;
+    let dir = cache
+        .work(part.name)
+        .map_err(|error| PartError::io(cache.root(), &error))?;
     let mut install = Command::new("cargo");
-    install.args(["install", "--locked", "--quiet", "--root"]).arg(&dir);
+    install
+        .args(["install", "--locked", "--quiet", "--root"])
+        .arg(&dir);
     install.arg("--target-dir").arg(dir.join("target"));
     install.arg(format!("{}@{}", part.name, part.version));
     let remedy = "check that cargo reaches crates.io";
-    run(install, &format!("cannot build {} {}", part.name, part.version), remedy)?;
+    run(
+        install,
+        &format!("cannot build {} {}", part.name, part.version),
+        remedy,
+    )?;
     keep(&dir.join("bin").join(part.name), part, cache)?;
     // Only the program is needed again.
     let _ = fs::remove_dir_all(&dir);
@@ -169,7 +224,9 @@ fn apt_install(package: &str, what: &str) -> Result<(), PartError> {
 
 fn go(dir: &Path) -> Command {
     let mut go = Command::new("go");
-    go.current_dir(dir).env("CGO_ENABLED", "0").env("GOWORK", "off");
+    go.current_dir(dir)
+        .env("CGO_ENABLED", "0")
+        .env("GOWORK", "off");
     go
 }
 
@@ -190,22 +247,37 @@ pub(crate) fn run(mut command: Command, what: &str, remedy: &str) -> Result<Vec<
     if output.status.success() {
         return Ok(output.stdout);
     }
-    let printed = if output.stderr.is_empty() { &output.stdout } else { &output.stderr };
-    Err(PartError::new(what, format!("{program} failed: {}", last_lines(printed)), remedy))
+    let printed = if output.stderr.is_empty() {
+        &output.stdout
+    } else {
+        &output.stderr
+    };
+    Err(PartError::new(
+        what,
+        format!("{program} failed: {}", last_lines(printed)),
+        remedy,
+    ))
 }
 
 /// Unpacks a compressed tar file into a directory.
 pub(crate) fn unpack(tarball: &Path, into: &Path) -> Result<(), PartError> {
     let mut tar = Command::new("tar");
     tar.arg("-xzf").arg(tarball).arg("-C").arg(into);
-    run(tar, &format!("cannot unpack {}", tarball.display()), "remove the cache directory and start again")
-        .map(drop)
+    run(
+        tar,
+        &format!("cannot unpack {}", tarball.display()),
+        "remove the cache directory and start again",
+    )
+    .map(drop)
 }
 
 /// The last lines of what a command printed.
 pub(crate) fn last_lines(printed: &[u8]) -> String {
     let text = String::from_utf8_lossy(printed);
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
     lines[lines.len().saturating_sub(6)..].join("\n    ")
 }
 
@@ -216,7 +288,10 @@ mod tests {
     #[test]
     fn only_libraries_with_a_local_path_are_replaced() {
         let theirs = "require (\n\tk8s.io/api v0.0.0\n)\n\nreplace (\n\tk8s.io/api => ./staging/src/k8s.io/api\n\tgithub.com/x/y => github.com/z/y v1.0.0\n)\n";
-        assert_eq!(replacements(theirs, "0.35.4"), "replace k8s.io/api => k8s.io/api v0.35.4\n");
+        assert_eq!(
+            replacements(theirs, "0.35.4"),
+            "replace k8s.io/api => k8s.io/api v0.35.4\n"
+        );
     }
 
     #[test]

@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 
 pub use cache::Cache;
 pub use machine::{GO, Machine, Obstacle, obstacle, on_path};
-pub(crate) use make::run as make_run;
 pub use make::expected;
+pub(crate) use make::run as make_run;
 pub use npm::npm_package;
 pub use progress::{Loudness, Progress, duration};
 pub use table::*;
@@ -36,8 +36,16 @@ pub struct PartError {
 }
 
 impl PartError {
-    pub(crate) fn new(what: impl Into<String>, because: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { what: what.into(), because: because.into(), remedy: remedy.into() }
+    pub(crate) fn new(
+        what: impl Into<String>,
+        because: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            what: what.into(),
+            because: because.into(),
+            remedy: remedy.into(),
+        }
     }
 
     /// A file operation in the cache that failed.
@@ -92,7 +100,11 @@ pub fn find(part: &Part, cache: &Cache) -> Option<Found> {
         let version = Version::find(&printed).filter(|_| part.fit != Fit::Any);
         let fits = part.fit == Fit::Any || version.is_some_and(|version| part.fit.accepts(version));
         let links = !part.linked_statically || is_static(&path);
-        (fits && links).then_some(Found { path, version, origin })
+        (fits && links).then_some(Found {
+            path,
+            version,
+            origin,
+        })
     })
 }
 
@@ -110,18 +122,22 @@ pub fn obtain_all(
     cache: &Cache,
     loudness: Loudness,
 ) -> Result<(), PartError> {
-    parts.into_iter().try_for_each(|part| obtain(part, cache, loudness).map(drop))
+    parts
+        .into_iter()
+        .try_for_each(|part| obtain(part, cache, loudness).map(drop))
 }
 
 /// The path of a part that was obtained before.
 pub fn existing(part: &Part) -> Result<PathBuf, PartError> {
-    find(part, &Cache::of_user()).map(|found| found.path).ok_or_else(|| {
-        PartError::new(
-            format!("{} {} is not on this machine", part.name, part.fit),
-            "only `cargo xtask` builds and installs parts",
-            "cargo xtask test",
-        )
-    })
+    find(part, &Cache::of_user())
+        .map(|found| found.path)
+        .ok_or_else(|| {
+            PartError::new(
+                format!("{} {} is not on this machine", part.name, part.fit),
+                "only `cargo xtask` builds and installs parts",
+                "cargo xtask test",
+            )
+        })
 }
 
 /// Whether an ELF program has no interpreter, which stands near its beginning.

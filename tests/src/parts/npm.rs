@@ -27,12 +27,21 @@ pub fn npm_package(name: &str, version: &str) -> Result<PathBuf, PartError> {
     let what = format!("npm package {name} {version}");
     if on_path("npm").is_none() {
         let remedy = "install Node.js with npm (Debian: apt-get install npm)";
-        return Err(PartError::new(format!("cannot fetch {what}"), "there is no npm", remedy));
+        return Err(PartError::new(
+            format!("cannot fetch {what}"),
+            "there is no npm",
+            remedy,
+        ));
     }
     let progress = Progress::start(&format!("fetching {what}"), None, Loudness::Normal);
     let work = cache.work(&format!("npm-{flat}-{version}")).map_err(io)?;
     let packed = Command::new("npm")
-        .args(["pack", &format!("{name}@{version}"), "--silent", "--pack-destination"])
+        .args([
+            "pack",
+            &format!("{name}@{version}"),
+            "--silent",
+            "--pack-destination",
+        ])
         .arg(&work)
         .current_dir(&work)
         .stdin(Stdio::null())

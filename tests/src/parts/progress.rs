@@ -34,7 +34,11 @@ impl Progress {
         let terminal = std::io::stderr().is_terminal();
         let text = title.to_owned();
         let painter = (loudness == Loudness::Normal).then(|| {
-            let every = if terminal { Duration::from_millis(250) } else { Duration::from_secs(30) };
+            let every = if terminal {
+                Duration::from_millis(250)
+            } else {
+                Duration::from_secs(30)
+            };
             std::thread::spawn(move || {
                 let mut wait = Duration::ZERO;
                 while stopped.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
@@ -43,7 +47,13 @@ impl Progress {
                 }
             })
         });
-        Self { started, title: title.to_owned(), stop: Some(stop), painter, loudness }
+        Self {
+            started,
+            title: title.to_owned(),
+            stop: Some(stop),
+            painter,
+            loudness,
+        }
     }
 
     /// Ends the line with what came of it, and tells how long it took.
@@ -87,7 +97,11 @@ fn paint(terminal: bool, line: &str) {
 fn line(title: &str, elapsed: Duration, expected: Option<Duration>) -> String {
     match expected {
         Some(expected) => {
-            format!("{title}: {} of about {}", duration(elapsed), duration(expected))
+            format!(
+                "{title}: {} of about {}",
+                duration(elapsed),
+                duration(expected)
+            )
         }
         None => format!("{title}: {}", duration(elapsed)),
     }
@@ -119,7 +133,11 @@ mod tests {
 
     #[test]
     fn a_line_says_what_how_long_and_how_long_it_took_last_time() {
-        let text = line("building kubelet 1.35.4", Duration::from_secs(12), Some(Duration::from_secs(17)));
+        let text = line(
+            "building kubelet 1.35.4",
+            Duration::from_secs(12),
+            Some(Duration::from_secs(17)),
+        );
         assert_eq!(text, "building kubelet 1.35.4: 12 s of about 17 s");
     }
 }

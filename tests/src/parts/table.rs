@@ -109,13 +109,19 @@ pub const ETCD_SERVER: Part = Part {
     version_args: &["--version"],
     needed_for: Need::ControlPlane,
     linked_statically: false,
-    recipe: Recipe::KubernetesModule { package: "go.etcd.io/etcd/server/v3" },
+    recipe: Recipe::KubernetesModule {
+        package: "go.etcd.io/etcd/server/v3",
+    },
     expected_seconds: 9,
 };
 
 /// The API server. Built first: it compiles nearly all packages that the others share.
-pub const KUBE_APISERVER: Part =
-    kubernetes("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", Need::ControlPlane, 218);
+pub const KUBE_APISERVER: Part = kubernetes(
+    "kube-apiserver",
+    "k8s.io/kubernetes/cmd/kube-apiserver",
+    Need::ControlPlane,
+    218,
+);
 
 /// The controllers, among them those of Jobs and of garbage.
 pub const KUBE_CONTROLLER_MANAGER: Part = kubernetes(
@@ -126,8 +132,12 @@ pub const KUBE_CONTROLLER_MANAGER: Part = kubernetes(
 );
 
 /// The scheduler.
-pub const KUBE_SCHEDULER: Part =
-    kubernetes("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler", Need::Node, 5);
+pub const KUBE_SCHEDULER: Part = kubernetes(
+    "kube-scheduler",
+    "k8s.io/kubernetes/cmd/kube-scheduler",
+    Need::Node,
+    5,
+);
 
 /// The kubelet.
 pub const KUBELET: Part = kubernetes("kubelet", "k8s.io/kubernetes/cmd/kubelet", Need::Node, 17);
@@ -136,7 +146,12 @@ pub const KUBELET: Part = kubernetes("kubelet", "k8s.io/kubernetes/cmd/kubelet",
 pub const KUBECTL: Part = Part {
     fit: Fit::MinorOrNeighbour(1, 35),
     version_args: &["version", "--client"],
-    ..kubernetes("kubectl", "k8s.io/kubernetes/cmd/kubectl", Need::ControlPlane, 8)
+    ..kubernetes(
+        "kubectl",
+        "k8s.io/kubernetes/cmd/kubectl",
+        Need::ControlPlane,
+        8,
+    )
 };
 
 /// Renders the chart.
@@ -164,12 +179,22 @@ pub const CONTAINERD: Part = debian(
 );
 
 /// Talks to a containerd: imports images.
-pub const CTR: Part =
-    debian("ctr", Fit::From(Version::new(1, 6, 0)), "containerd", "/usr/bin/ctr", &["--version"]);
+pub const CTR: Part = debian(
+    "ctr",
+    Fit::From(Version::new(1, 6, 0)),
+    "containerd",
+    "/usr/bin/ctr",
+    &["--version"],
+);
 
 /// Starts one container.
-pub const RUNC: Part =
-    debian("runc", Fit::From(Version::new(1, 1, 0)), "runc", "/usr/sbin/runc", &["--version"]);
+pub const RUNC: Part = debian(
+    "runc",
+    Fit::From(Version::new(1, 1, 0)),
+    "runc",
+    "/usr/sbin/runc",
+    &["--version"],
+);
 
 /// The pod network's plugins; the directory is that of the plugin `bridge`.
 pub const CNI_BRIDGE: Part = debian(
@@ -183,7 +208,13 @@ pub const CNI_BRIDGE: Part = debian(
 /// The shell of small test images, linked statically.
 pub const BUSYBOX: Part = Part {
     linked_statically: true,
-    ..debian("busybox", Fit::From(Version::new(1, 30, 0)), "busybox-static", "/bin/busybox", &[])
+    ..debian(
+        "busybox",
+        Fit::From(Version::new(1, 30, 0)),
+        "busybox-static",
+        "/bin/busybox",
+        &[],
+    )
 };
 
 /// Checks licences, duplicate and banned crates.
@@ -217,7 +248,8 @@ pub const ALL: [&Part; 13] = [
 
 /// The parts of a control plane.
 pub fn control_plane() -> impl Iterator<Item = &'static Part> {
-    ALL.into_iter().filter(|part| part.needed_for == Need::ControlPlane)
+    ALL.into_iter()
+        .filter(|part| part.needed_for == Need::ControlPlane)
 }
 
 /// The parts that a node needs beside those of the control plane.

@@ -16,13 +16,18 @@ pub struct Version {
 impl Version {
     /// A version from its numbers.
     pub const fn new(major: u32, minor: u32, patch: u32) -> Self {
-        Self { major, minor, patch }
+        Self {
+            major,
+            minor,
+            patch,
+        }
     }
 
     /// The first version in a text, such as the output of `--version`: two or three numbers with dots
     /// between them, where a word begins, perhaps after a `v`.
     pub fn find(text: &str) -> Option<Self> {
-        let words = text.split(|c: char| c.is_whitespace() || matches!(c, '"' | ',' | '(' | ')' | ':'));
+        let words =
+            text.split(|c: char| c.is_whitespace() || matches!(c, '"' | ',' | '(' | ')' | ':'));
         words.filter_map(Self::parse).next()
     }
 
@@ -35,7 +40,11 @@ impl Version {
         let major = numbers.next()?.parse().ok()?;
         let minor = numbers.next()?.parse().ok()?;
         let patch = numbers.next().and_then(|n| n.parse().ok()).unwrap_or(0);
-        Some(Self { major, minor, patch })
+        Some(Self {
+            major,
+            minor,
+            patch,
+        })
     }
 }
 
@@ -81,7 +90,12 @@ impl fmt::Display for Fit {
             Self::Any => write!(f, "any version"),
             Self::Minor(major, minor) => write!(f, "{major}.{minor}"),
             Self::MinorOrNeighbour(major, minor) => {
-                write!(f, "{major}.{} to {major}.{}", minor.saturating_sub(1), minor + 1)
+                write!(
+                    f,
+                    "{major}.{} to {major}.{}",
+                    minor.saturating_sub(1),
+                    minor + 1
+                )
             }
             Self::SameMajorFrom(from) => write!(f, "{from} or later, but {}.x", from.major),
             Self::From(from) => write!(f, "{from} or later"),
@@ -97,20 +111,42 @@ mod tests {
     fn a_version_is_found_in_what_each_program_prints() {
         let prints = [
             ("Kubernetes v1.35.4", (1, 35, 4)),
-            ("etcd Version: 3.6.5\nGit SHA: Not provided\nGo Version: go1.26.8", (3, 6, 5)),
-            ("Client Version: v1.35.4\nKustomize Version: v5.7.1", (1, 35, 4)),
+            (
+                "etcd Version: 3.6.5\nGit SHA: Not provided\nGo Version: go1.26.8",
+                (3, 6, 5),
+            ),
+            (
+                "Client Version: v1.35.4\nKustomize Version: v5.7.1",
+                (1, 35, 4),
+            ),
             ("v4.3.1+g1234567", (4, 3, 1)),
-            (r#"version.BuildInfo{Version:"v4.3.1", GitCommit:""}"#, (4, 3, 1)),
-            ("containerd github.com/containerd/containerd 1.6.20~ds1 1.6.20~ds1-1+b1", (1, 6, 20)),
-            ("runc version 1.1.5+ds1\ncommit: 1.1.5+ds1-1+b1\nspec: 1.0.2-dev", (1, 1, 5)),
+            (
+                r#"version.BuildInfo{Version:"v4.3.1", GitCommit:""}"#,
+                (4, 3, 1),
+            ),
+            (
+                "containerd github.com/containerd/containerd 1.6.20~ds1 1.6.20~ds1-1+b1",
+                (1, 6, 20),
+            ),
+            (
+                "runc version 1.1.5+ds1\ncommit: 1.1.5+ds1-1+b1\nspec: 1.0.2-dev",
+                (1, 1, 5),
+            ),
             ("CNI bridge plugin v1.1.1", (1, 1, 1)),
-            ("BusyBox v1.35.0 (Debian 1:1.35.0-4+b3) multi-call binary.", (1, 35, 0)),
+            (
+                "BusyBox v1.35.0 (Debian 1:1.35.0-4+b3) multi-call binary.",
+                (1, 35, 0),
+            ),
             ("cargo-deny 0.20.2", (0, 20, 2)),
             ("go version go1.26.8 linux/amd64", (1, 26, 8)),
             ("git version 2.39", (2, 39, 0)),
         ];
         for (text, (major, minor, patch)) in prints {
-            assert_eq!(Version::find(text), Some(Version::new(major, minor, patch)), "{text}");
+            assert_eq!(
+                Version::find(text),
+                Some(Version::new(major, minor, patch)),
+                "{text}"
+            );
         }
         assert_eq!(Version::find("no version at all: error 12"), None);
     }
@@ -126,8 +162,16 @@ mod tests {
     #[test]
     fn kubectl_may_be_one_minor_version_off() {
         let kubectl = Fit::MinorOrNeighbour(1, 35);
-        assert!([34, 35, 36].iter().all(|minor| kubectl.accepts(Version::new(1, *minor, 7))));
-        assert!(![33, 37].iter().any(|minor| kubectl.accepts(Version::new(1, *minor, 7))));
+        assert!(
+            [34, 35, 36]
+                .iter()
+                .all(|minor| kubectl.accepts(Version::new(1, *minor, 7)))
+        );
+        assert!(
+            ![33, 37]
+                .iter()
+                .any(|minor| kubectl.accepts(Version::new(1, *minor, 7)))
+        );
         assert_eq!(kubectl.to_string(), "1.34 to 1.36");
     }
 

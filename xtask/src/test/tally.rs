@@ -13,7 +13,9 @@ pub(super) struct Tally {
 impl Tally {
     /// Takes a line into account: `test result: ok. 12 passed; 0 failed; 1 ignored; …`.
     pub(super) fn read(&mut self, line: &str) {
-        let Some(result) = line.strip_prefix("test result: ") else { return };
+        let Some(result) = line.strip_prefix("test result: ") else {
+            return;
+        };
         self.passed += before(result, "passed;");
         self.failed += before(result, "failed;");
         self.skipped += before(result, "ignored;");
@@ -50,9 +52,17 @@ mod tests {
     fn the_results_of_all_test_programs_are_added_up() {
         let mut tally = Tally::default();
         tally.read("test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured; 3 filtered out; finished in 0.01s");
-        tally.read("test result: FAILED. 3 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out");
+        tally
+            .read("test result: FAILED. 3 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out");
         tally.read("test a_test_that_passed ... ok");
-        assert_eq!(tally, Tally { passed: 15, failed: 2, skipped: 1 });
+        assert_eq!(
+            tally,
+            Tally {
+                passed: 15,
+                failed: 2,
+                skipped: 1
+            }
+        );
         assert_eq!(tally.to_string(), "15 passed, 2 failed, 1 skipped");
     }
 }

@@ -70,7 +70,13 @@ impl Fate {
     pub fn ends(ending: Ending) -> Self {
         let bind = ending == Ending::NodeLost;
         let zero = Duration::ZERO;
-        Self { schedule_after: zero, checkout_takes: zero, build_takes: zero, bind, ending }
+        Self {
+            schedule_after: zero,
+            checkout_takes: zero,
+            build_takes: zero,
+            bind,
+            ending,
+        }
     }
 
     /// A pod that passes at once.
@@ -91,7 +97,10 @@ impl Fate {
             _ if report.exit_code != 0 => report.exit_code,
             _ => 1,
         };
-        Self::ends(Ending::Exit { code, message: report.to_message() })
+        Self::ends(Ending::Exit {
+            code,
+            message: report.to_message(),
+        })
     }
 
     /// The same, but the build runs so long.
@@ -101,6 +110,9 @@ impl Fate {
     }
 
     pub(super) fn reaches_the_build(&self) -> bool {
-        !matches!(self.ending, Ending::CheckoutFails { .. } | Ending::ImagePullBackOff { .. })
+        !matches!(
+            self.ending,
+            Ending::CheckoutFails { .. } | Ending::ImagePullBackOff { .. }
+        )
     }
 }

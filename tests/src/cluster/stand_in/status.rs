@@ -17,7 +17,10 @@ pub(super) struct Picture {
 
 /// Whether a pod has ended.
 pub(super) fn is_over(pod: &Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    let phase = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref());
     matches!(phase, Some("Succeeded" | "Failed"))
 }
 
@@ -33,7 +36,9 @@ impl Picture {
             init: pairs(&init),
             main: pairs(&spec.containers),
             checkout: checkout_message(&init),
-            now: k8s_openapi::jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            now: k8s_openapi::jiff::Timestamp::now()
+                .strftime("%Y-%m-%dT%H:%M:%SZ")
+                .to_string(),
         }
     }
 
@@ -41,12 +46,22 @@ impl Picture {
     pub(super) fn checking_out(&self) -> Value {
         let running = self.running();
         let waiting = waiting("PodInitializing", "");
-        self.status("Pending", false, list(&self.init, &running, false), list(&self.main, &waiting, false))
+        self.status(
+            "Pending",
+            false,
+            list(&self.init, &running, false),
+            list(&self.main, &waiting, false),
+        )
     }
 
     /// The containers run.
     pub(super) fn building(&self) -> Value {
-        self.status("Running", true, self.checked_out(), list(&self.main, &self.running(), true))
+        self.status(
+            "Running",
+            true,
+            self.checked_out(),
+            list(&self.main, &self.running(), true),
+        )
     }
 
     /// No node takes it.
@@ -65,7 +80,12 @@ impl Picture {
         let status = match ending {
             Ending::Exit { code: 0, message } => {
                 let done = self.terminated(0, "Completed", message);
-                self.status("Succeeded", true, self.checked_out(), list(&self.main, &done, false))
+                self.status(
+                    "Succeeded",
+                    true,
+                    self.checked_out(),
+                    list(&self.main, &done, false),
+                )
             }
             Ending::Exit { code, message } => self.failed(*code, "Error", message),
             Ending::CheckoutSays { message } => {
@@ -83,7 +103,8 @@ impl Picture {
                 let mut status = self.failed(137, "Error", "");
                 status["reason"] = "Evicted".into();
                 status["message"] = message.as_str().into();
-                let target = self.condition("DisruptionTarget", "True", "TerminationByKubelet", message);
+                let target =
+                    self.condition("DisruptionTarget", "True", "TerminationByKubelet", message);
                 if let Some(conditions) = status["conditions"].as_array_mut() {
                     conditions.push(target);
                 }
@@ -91,7 +112,12 @@ impl Picture {
             }
             Ending::ImagePullBackOff { message } => {
                 let waiting = waiting("ImagePullBackOff", message);
-                self.status("Pending", true, self.checked_out(), list(&self.main, &waiting, false))
+                self.status(
+                    "Pending",
+                    true,
+                    self.checked_out(),
+                    list(&self.main, &waiting, false),
+                )
             }
             Ending::Unschedulable { message } => self.unschedulable(message),
             Ending::NodeLost => {
@@ -107,11 +133,20 @@ impl Picture {
 
     fn failed(&self, code: i32, reason: &str, message: &str) -> Value {
         let done = self.terminated(code, reason, message);
-        self.status("Failed", true, self.checked_out(), list(&self.main, &done, false))
+        self.status(
+            "Failed",
+            true,
+            self.checked_out(),
+            list(&self.main, &done, false),
+        )
     }
 
     fn checked_out(&self) -> Value {
-        list(&self.init, &self.terminated(0, "Completed", &self.checkout), true)
+        list(
+            &self.init,
+            &self.terminated(0, "Completed", &self.checkout),
+            true,
+        )
     }
 
     fn running(&self) -> Value {
@@ -170,7 +205,9 @@ fn checkout_message(init: &[Container]) -> String {
     let source = variables.and_then(|env| env.iter().find(|one| one.name == "PRBUILD_SOURCE"));
     let source = source.and_then(|variable| variable.value.as_deref());
     let source: Option<Source> = source.and_then(|json| serde_json::from_str(json).ok());
-    let Some(source) = source else { return String::new() };
+    let Some(source) = source else {
+        return String::new();
+    };
     let report = CheckoutReport {
         commit: source.commit,
         parents: source.parents,
@@ -211,10 +248,28 @@ mod tests {
     fn every_ending_is_a_status_that_the_api_knows() {
         let text = || "words".to_owned();
         let endings = [
-            (Ending::Exit { code: 0, message: text() }, "Succeeded"),
-            (Ending::Exit { code: 3, message: text() }, "Failed"),
+            (
+                Ending::Exit {
+                    code: 0,
+                    message: text(),
+                },
+                "Succeeded",
+            ),
+            (
+                Ending::Exit {
+                    code: 3,
+                    message: text(),
+                },
+                "Failed",
+            ),
             (Ending::CheckoutSays { message: text() }, "Succeeded"),
-            (Ending::CheckoutFails { code: 1, message: text() }, "Failed"),
+            (
+                Ending::CheckoutFails {
+                    code: 1,
+                    message: text(),
+                },
+                "Failed",
+            ),
             (Ending::OutOfMemory, "Failed"),
             (Ending::Evicted { message: text() }, "Failed"),
             (Ending::ImagePullBackOff { message: text() }, "Pending"),
@@ -225,7 +280,11 @@ mod tests {
         for (ending, phase) in endings {
             let status = picture.ended(&ending).unwrap();
             let pod: Pod = serde_json::from_value(json!({ "status": status })).unwrap();
-            assert_eq!(pod.status.unwrap().phase.as_deref(), Some(phase), "{ending:?}");
+            assert_eq!(
+                pod.status.unwrap().phase.as_deref(),
+                Some(phase),
+                "{ending:?}"
+            );
         }
         assert_eq!(picture.ended(&Ending::Never), None);
     }

@@ -1,6 +1,6 @@
 //! Pure: whether runs of a Builder can be started, beyond what the API server checks itself.
 
-use std::{borrow::Borrow, time::Duration};
+use std::borrow::Borrow;
 
 use crds::{Builder, BuilderStatus, Kubernetes, condition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use protocol::{Recipe, Step};
 
 use super::{Change, Finding, counts_beside, image, is_older, label_syntax, settle};
-use crate::report::text::{code, duration};
+use crate::report::text::code;
 
 /// Bytes that the steps may take in a run: they travel in one environment variable of a container,
 /// and Linux gives one at most 128 KiB.
@@ -48,7 +48,6 @@ pub fn validate(builder: &Builder, others: &[impl Borrow<Builder>]) -> Result<()
     check_machine(machine)?;
     check_steps(&spec.steps)?;
     check_size(builder)?;
-    check_times(builder)?;
     check_name(builder, others)
 }
 
@@ -117,47 +116,46 @@ fn is_positive(quantity: &str) -> bool {
 }
 
 fn check_steps(steps: &[Step]) -> Result<(), Invalid> {
+    let invalid = |message| Err(Invalid::new("InvalidStep", message));
     for step in steps {
         let title = code(step.title(), 60);
-        if step.run.trim().is_empty() {
-            return Err(Invalid::new(
-                "InvalidStep",
-                format!("the step {title} has an empty script"),
+        if step.run.trim().is_empty() || step.run.contains('\0') {
+            return invalid(format!(
+                "the script of the step {title} is empty, or has a NUL character"
             ));
         }
-        let absolute =
-            |path: &str| path.starts_with('/') || path.split('/').any(|part| part == "..");
-        if step.working_directory.as_deref().is_some_and(absolute) {
-            let message = format!(
+        let minutes = step.timeout_minutes.unwrap_or(1.0);
+        if !minutes.is_finite() || minutes <= 0.0 {
+            return invalid(format!("timeout-minutes of the step {title} is no time"));
+        }
+        if step.working_directory.as_deref().is_some_and(leaves) {
+            return invalid(format!(
                 "the working-directory of the step {title} leaves the checkout; write a path inside it"
-            );
-            return Err(Invalid::new("InvalidStep", message));
+            ));
         }
         for (name, value) in &step.env {
-            let first = name
-                .bytes()
-                .next()
-                .is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
-            if !first
-                || !name
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-            {
-                let message = format!(
-                    "the step {title} sets {}, which is not the name of a variable",
-                    code(name, 60)
-                );
-                return Err(Invalid::new("InvalidStep", message));
-            }
-            if name.contains('\0') || value.contains('\0') || step.run.contains('\0') {
-                return Err(Invalid::new(
-                    "InvalidStep",
-                    format!("the step {title} contains a NUL character"),
+            if !is_variable(name) || value.contains('\0') {
+                let name = code(name, 60);
+                return invalid(format!(
+                    "the step {title} sets {name}, which is not the name of a variable, or has a NUL character"
                 ));
             }
         }
     }
     Ok(())
+}
+
+/// Whether a path leaves the directory that it is relative to.
+fn leaves(path: &str) -> bool {
+    path.starts_with('/') || path.split('/').any(|part| part == "..")
+}
+
+/// Whether this is a name that shells know for a variable.
+fn is_variable(name: &str) -> bool {
+    let inside = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    !name.starts_with(|first: char| first.is_ascii_digit())
+        && !name.is_empty()
+        && name.bytes().all(inside)
 }
 
 fn check_size(builder: &Builder) -> Result<(), Invalid> {
@@ -181,29 +179,6 @@ fn check_size(builder: &Builder) -> Result<(), Invalid> {
             format!("the steps cannot be written down: {error}"),
         )),
     }
-}
-
-/// A step's own limit that is longer than the limit of all steps is never reached.
-fn check_times(builder: &Builder) -> Result<(), Invalid> {
-    let all = builder.spec.timeouts.run_seconds;
-    for step in &builder.spec.steps {
-        let minutes = step.timeout_minutes.unwrap_or(0.0);
-        if !minutes.is_finite() || minutes < 0.0 {
-            let title = code(step.title(), 60);
-            return Err(Invalid::new(
-                "InvalidStep",
-                format!("timeout-minutes of the step {title} is no time"),
-            ));
-        }
-    }
-    if all < 1 {
-        let limit = duration(Duration::from_secs(all.max(0).unsigned_abs()));
-        return Err(Invalid::new(
-            "InvalidTimeouts",
-            format!("timeouts.runSeconds is {limit}"),
-        ));
-    }
-    Ok(())
 }
 
 /// Two Builders with one display name would overwrite each other's statuses: the older one keeps it.

@@ -299,3 +299,28 @@ async fn an_app_that_is_not_granted_statuses_yet_keeps_trying_and_says_why() {
     let settled = tokio::time::timeout(std::time::Duration::ZERO, ticket).await;
     assert!(settled.is_err(), "it is neither taken nor settled");
 }
+
+#[tokio::test]
+async fn many_statuses_are_under_way_at_once() {
+    let scene = Scene::new().await;
+    let (reporter, _stop) = scene.reporter();
+    let latency = Duration::from_millis(50);
+    scene.forge.faults().on(STATUSES, Fault::Latency(latency));
+    let start = Instant::now();
+    let tickets: Vec<_> = (0..100)
+        .map(|n| {
+            let target = scene.target(&format!("prbuild/{n}"));
+            reporter.tell(target, by(1), status(Pending, "Waiting"))
+        })
+        .collect();
+    for ticket in tickets {
+        assert_eq!(ticket.await, Sent::Taken(Pending));
+    }
+    let one_after_the_other = latency * 100;
+    assert!(
+        start.elapsed() < one_after_the_other / 2,
+        "{:?}",
+        start.elapsed()
+    );
+    scene.forge.finish().await;
+}

@@ -2,5 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
+mod agent;
 mod cluster;
 mod forge;
+mod operator;
+mod report;
+mod webhook;

@@ -7,3 +7,4 @@ pub mod cluster;
 pub mod forge;
 pub mod images;
 pub mod parts;
+pub mod story;

@@ -160,8 +160,8 @@ async fn follow(forge: &Forge) {
     let log = forge.log();
     let mut more = log.changed();
     loop {
-        let all = log.all();
-        for one in &all[seen..] {
+        let new = log.since(seen);
+        for one in &new {
             let query = if one.query.is_empty() {
                 String::new()
             } else {
@@ -175,7 +175,7 @@ async fn follow(forge: &Forge) {
                 one.took.as_secs_f64() * 1000.0
             );
         }
-        seen = all.len();
+        seen += new.len();
         if more.changed().await.is_err() {
             return;
         }

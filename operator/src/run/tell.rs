@@ -25,7 +25,8 @@ pub fn pending(ctx: &Context, run: &BuilderRun, waiting: Option<&Waiting>) {
 
 /// Tells that a run ended in error and another attempt follows.
 pub fn retried(ctx: &Context, ended: &BuilderRun) {
-    say(ctx, ended, order(ctx, ended), true);
+    // It speaks for the attempt that follows, which waits now.
+    say(ctx, ended, order(ctx, ended).next_attempt(), true);
 }
 
 /// Tells that a run was deleted before it ended.
@@ -82,7 +83,8 @@ fn target(ctx: &Context, run: &BuilderRun) -> Option<Target> {
     let task = &run.spec.task;
     let repository = ctx.cache.repositories.get(&task.repository)?;
     ctx.connections.get(&repository.spec.connection)?;
-    let (owner, name) = task.source.repository.split_once('/')?;
+    let now_called = repository.status.as_ref().and_then(|status| status.full_name.as_deref());
+    let (owner, name) = now_called.unwrap_or(&task.source.repository).split_once('/')?;
     Some(Target {
         connection: repository.spec.connection.clone(),
         owner: owner.to_owned(),

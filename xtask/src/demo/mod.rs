@@ -1,0 +1,179 @@
+//! `cargo xtask demo`: one pull request from its label to its statuses, on real parts. GitHub is the
+//! forge; everything else is what users run.
+
+mod narrator;
+mod project;
+
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use tests::cluster::{ControlPlane, ControlPlaneOptions, Node};
+use tests::images::{self, CHECKOUT, GCC, MISSING};
+use tests::parts::{self, Cache, Loudness, duration};
+use tests::story::{REPO, Setting, Story};
+use tokio::task::spawn_blocking;
+
+use crate::Result;
+use crate::cargo::{Cargo, workspace};
+use crate::stop::run_until_stopped;
+use narrator::Narrator;
+
+/// How long the build may take before the demo gives up.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// Contexts and states that the story ends with.
+const EXPECTED: [(&str, &str); 3] = [
+    ("prbuild/AMD64 Debian", "success"),
+    ("prbuild/AMD64 Debian strict", "failure"),
+    ("prbuild/AMD64 Fedora", "error"),
+];
+
+/// Arguments of `cargo xtask demo`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// End when the story is told; exit code 0 only if every status is what the story says
+    #[arg(long)]
+    once: bool,
+    /// Print no progress
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Tells the story.
+pub fn run(args: Args) -> Result {
+    let started = Instant::now();
+    let loudness = if args.quiet { Loudness::Quiet } else { Loudness::Normal };
+    let cache = Cache::of_user();
+    parts::obtain_all(parts::control_plane(), &cache, loudness)?;
+    parts::obtain_all(parts::node(), &cache, loudness)?;
+    run_until_stopped(async {
+        let (node, images) = tokio::join!(node(), build(loudness));
+        let (node, images) = (node?, images?);
+        node.import(&images)?;
+        println!("a cluster is ready after {}", duration(started.elapsed()));
+        let mut story = Story::begin(node.access(), "demo", setting(&node)).await?;
+        let right = tell(&mut story, &node).await?;
+        println!("\nthe whole demo took {}", duration(started.elapsed()));
+        if !args.once {
+            look_around(&story, &node);
+            std::future::pending::<()>().await;
+        }
+        story.end().await;
+        node.stop().await?;
+        Ok(if right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    })
+}
+
+async fn node() -> Result<Node> {
+    let plane = ControlPlane::start(ControlPlaneOptions::default()).await?;
+    Ok(Node::start(plane, &images::small_images()?).await?)
+}
+
+/// Builds our programs and the images that the story's builders run in.
+async fn build(loudness: Loudness) -> Result<Vec<images::Image>> {
+    Cargo::run(&["build", "--workspace", "--bins"]).await?;
+    Ok(spawn_blocking(move || images::story_images(&workspace(), loudness)).await??)
+}
+
+fn setting(node: &Node) -> Setting {
+    let file = |(path, text): &(&str, &str)| ((*path).to_owned(), (*text).to_owned());
+    Setting {
+        host: node.host_address().into(),
+        checkout_image: CHECKOUT.to_owned(),
+        files: project::BEFORE.iter().map(file).collect(),
+        ..Setting::default()
+    }
+}
+
+/// The story: builders, a pull request, a label, and what comes of it. Says whether it came as told.
+async fn tell(story: &mut Story, node: &Node) -> Result<bool> {
+    builders(story).await;
+    story.start_operator().await?;
+    story.start_webhook_with(&["--no-sweep"]).await?;
+    println!("webhook and operator run; three builders are defined\n");
+
+    let number = story.open_pull_request("roman-numerals", project::CHANGE).await;
+    println!("@mallory opens pull request #{number} from a fork: roman numerals beyond ten");
+    let narrator = Narrator::begin(story, number);
+    let event = story.label(number);
+    println!("@ada, who may push, adds the label `{}`", tests::story::LABEL);
+    let name = story.name_of(number, event);
+    let build = story.complete_within(&name, PATIENCE).await;
+    narrator.end(story, number).await;
+
+    let statuses = story.last_statuses(number);
+    let said: Vec<(&str, &str)> =
+        statuses.iter().map(|(context, state, _)| (context.as_str(), state.as_str())).collect();
+    println!("\nThe pull request shows:");
+    for (context, state, description) in &statuses {
+        println!("  {state:<8} {context:<28} {description}");
+    }
+    if let Some(comment) = story.forge.comments(REPO, number).first() {
+        println!("\nand one comment:\n{}", indented(&comment.body));
+    }
+    let namespace = story.install.namespace().to_owned();
+    for what in [&["get", "prbuilds"][..], &["get", "builderruns"]] {
+        kubectl(node, &namespace, what)?;
+    }
+    let right = said == EXPECTED;
+    if !right {
+        println!("\nerror: these are not the statuses of the story: {EXPECTED:?}");
+        println!("  because {}", serde_json::to_string(&build.status).unwrap_or_default());
+        println!("{}", story.operator_log());
+    }
+    Ok(right)
+}
+
+async fn builders(story: &Story) {
+    story
+        .builder("amd64-debian", |spec| {
+            spec.display_name = "AMD64 Debian".to_owned();
+            spec.steps = project::steps("");
+            image(spec, GCC);
+        })
+        .await;
+    story
+        .builder("amd64-debian-strict", |spec| {
+            spec.display_name = "AMD64 Debian strict".to_owned();
+            spec.steps = project::steps("STRICT=1");
+            image(spec, GCC);
+        })
+        .await;
+    story
+        .builder("amd64-fedora", |spec| {
+            spec.display_name = "AMD64 Fedora".to_owned();
+            spec.steps = project::steps("");
+            image(spec, MISSING);
+        })
+        .await;
+}
+
+fn image(spec: &mut crds::BuilderSpec, image: &str) {
+    if let Some(machine) = &mut spec.kubernetes {
+        machine.image = image.to_owned();
+    }
+}
+
+fn kubectl(node: &Node, namespace: &str, args: &[&str]) -> Result<()> {
+    let kubectl = parts::obtain(&parts::KUBECTL, &Cache::of_user(), Loudness::Quiet)?;
+    println!("\n$ kubectl {}", args.join(" "));
+    let mut command = Command::new(kubectl);
+    command.env("KUBECONFIG", node.access().kubeconfig()).args(["--namespace", namespace]);
+    command.args(args).status()?;
+    Ok(())
+}
+
+fn look_around(story: &Story, node: &Node) {
+    let namespace = story.install.namespace();
+    println!("\nIt all still runs. Look around in another terminal:");
+    println!("  export KUBECONFIG={}", node.access().kubeconfig().display());
+    println!("  kubectl -n {namespace} get prbuild,builderruns,builders,repositories -o wide");
+    println!("  kubectl -n {namespace} describe prbuilds");
+    println!("  kubectl -n {} get pods", story.install.builds());
+    println!("  kubectl -n {} logs --all-containers -l prbuild.dev/builder=amd64-debian-strict", story.install.builds());
+    println!("  curl {}/repos/{REPO}/issues/1/comments", story.forge.api_url());
+    println!("Ctrl-C ends it.");
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  | {line}\n")).collect()
+}

@@ -8,7 +8,7 @@ use aws_lc_rs::signature::RSA_PKCS1_SHA256;
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
-use tests::forge::{App, AppOptions, Forge};
+use tests::forge::{App, AppOptions, ConnectionKind, Forge};
 
 use super::client::Client;
 use super::{APP, forge, mallory_opens};
@@ -259,6 +259,48 @@ async fn an_app_writes_as_its_bot() {
         .json();
     assert_eq!(status["creator"]["login"], "prbuild[bot]");
     forge.finish().await;
+}
+
+#[tokio::test]
+async fn a_connection_is_a_directory_with_urls_credentials_and_secrets() {
+    let forge = forge().await;
+    let app = install(&forge);
+    let dir = std::env::temp_dir().join(format!("prbuild-forge-connection-{}", std::process::id()));
+    let host = "127.0.0.1".parse().unwrap();
+    let secrets = [
+        "first secret, thirty-two bytes long",
+        "second secret, thirty-two bytes long",
+    ];
+    let kind = ConnectionKind::App(app.clone());
+    let written = forge
+        .write_connection(&dir, "as-app", &kind, &secrets, host)
+        .unwrap();
+    let read = |name: &str| std::fs::read_to_string(written.join(name)).unwrap();
+    assert_eq!(read("api-url").trim(), forge.api_url());
+    assert_eq!(read("git-url").trim(), forge.git_url(host));
+    assert_eq!(read("app-id").trim(), app.id.to_string());
+    assert_eq!(
+        read("installation-id").trim(),
+        app.installation_id.to_string()
+    );
+    assert!(read("private-key.pem").starts_with("-----BEGIN RSA PRIVATE KEY-----"));
+    assert_eq!(
+        (
+            read("webhook-secret").trim(),
+            read("webhook-secret-next").trim()
+        ),
+        (secrets[0], secrets[1])
+    );
+    let kind = ConnectionKind::Token("ghp_x".to_owned());
+    let written = forge
+        .write_connection(&dir, "as-person", &kind, &secrets[..1], host)
+        .unwrap();
+    assert_eq!(
+        std::fs::read_to_string(written.join("token")).unwrap(),
+        "ghp_x\n"
+    );
+    assert!(!written.join("webhook-secret-next").exists() && !written.join("app-id").exists());
+    std::fs::remove_dir_all(dir).unwrap();
 }
 
 #[tokio::test]

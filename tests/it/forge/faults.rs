@@ -198,6 +198,50 @@ async fn a_budget_that_is_used_up_is_refused_until_the_hour_is_over() {
 }
 
 #[tokio::test]
+async fn asking_for_the_budget_is_free_and_graphql_has_its_own() {
+    let forge = forge().await;
+    forge.limits().set_hourly(Some(5));
+    let ada = ada(&forge);
+    ada.get("/user").await;
+    let query = json!({"query": "{viewer{login} rateLimit{remaining}}"});
+    let told = ada.post("/graphql", query).await;
+    assert_eq!(told.header("x-ratelimit-resource"), "graphql");
+    assert_eq!(told.json()["data"]["viewer"]["login"], "ada");
+    for _ in 0..9 {
+        let told = ada.get("/rate_limit").await.json();
+        assert_eq!(told["resources"]["core"]["remaining"], json!(4));
+        assert_eq!(told["resources"]["graphql"]["remaining"], json!(4));
+    }
+    forge.finish().await;
+}
+
+#[tokio::test]
+async fn a_stopped_clock_moves_only_when_it_is_told_to() {
+    let forge = forge().await;
+    forge.clock().stop();
+    let before = forge.clock().now();
+    forge.push(APP, "main", &[("a", "1\n")]).await;
+    forge.clock().advance(Duration::from_secs(60));
+    forge.push(APP, "main", &[("a", "2\n")]).await;
+    let told = Client::anonymous(&forge)
+        .get("/repos/octo/app/activity")
+        .await
+        .json();
+    let at = |index: usize| {
+        told[index]["timestamp"]
+            .as_str()
+            .unwrap()
+            .parse::<jiff::Timestamp>()
+            .unwrap()
+    };
+    assert_eq!(
+        (at(1), at(0)),
+        (before, before + jiff::SignedDuration::from_mins(1))
+    );
+    forge.finish().await;
+}
+
+#[tokio::test]
 async fn too_many_writes_in_a_minute_are_refused_and_reads_are_not() {
     let forge = forge().await;
     let (number, _) = mallory_opens(&forge).await;

@@ -1,37 +1,55 @@
-//! GitHub's time, which a story can move forward.
+//! GitHub's time, which a story can move and stop.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// The forge's clock: real time plus an offset. Every timestamp and every `Date` header comes from it.
+/// The forge's clock: real time plus an offset, unless it was stopped. Every timestamp and every
+/// `Date` header comes from it. Clones are handles to the same one.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
-    ahead_ms: Arc<AtomicI64>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    ahead: SignedDuration,
+    stopped: Option<Timestamp>,
 }
 
 impl Clock {
     /// The time that GitHub believes it is.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        let ahead = SignedDuration::from_millis(self.ahead_ms.load(Ordering::SeqCst));
-        Timestamp::now()
-            .saturating_add(ahead)
-            .unwrap_or(Timestamp::MAX)
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let real = state.stopped.unwrap_or_else(Timestamp::now);
+        real.saturating_add(state.ahead).unwrap_or(Timestamp::MAX)
     }
 
     /// Moves the clock forward at once.
     pub fn advance(&self, by: Duration) {
-        let ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-        self.ahead_ms.fetch_add(ms, Ordering::SeqCst);
+        self.shift(SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX));
     }
 
     /// Moves the clock back at once: for people who doubt that nobody compares it with their own.
     pub fn set_back(&self, by: Duration) {
-        let ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-        self.ahead_ms.fetch_sub(ms, Ordering::SeqCst);
+        self.shift(SignedDuration::try_from(by).map_or(SignedDuration::MIN, |by| -by));
+    }
+
+    /// Stops the clock at a whole second: from now on only [`Clock::advance`] moves it. For stories in
+    /// which one second counts.
+    pub fn stop(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let second = Timestamp::from_second(Timestamp::now().as_second());
+        state.stopped = Some(second.unwrap_or(Timestamp::MIN));
+        let whole = SignedDuration::from_secs(state.ahead.as_secs());
+        state.ahead = whole;
+    }
+
+    fn shift(&self, by: SignedDuration) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.ahead = state.ahead.saturating_add(by);
     }
 }
 

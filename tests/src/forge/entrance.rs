@@ -184,14 +184,18 @@ async fn respond(
 impl Visit {
     /// The answer within the budget, and validated.
     fn work(&self, params: HashMap<String, String>) -> (Answer, Option<Budget>) {
-        let resource = if self.parts.uri.path() == "/graphql" {
-            "graphql"
-        } else {
-            "core"
+        let resource = match self.parts.uri.path() {
+            "/graphql" => "graphql",
+            _ => "core",
         };
         let write = !matches!(self.parts.method.as_str(), "GET" | "HEAD") && resource == "core";
         let (key, now) = (self.caller.budget(), self.forge.clock.now());
-        let budget = match self.forge.limits.charge(&key, resource, write, now) {
+        // Asking for the budget is free.
+        let charge = match self.parts.uri.path() {
+            "/rate_limit" => Charge::Paid(self.forge.limits.look(&key, resource, now)),
+            _ => self.forge.limits.charge(&key, resource, write, now),
+        };
+        let budget = match charge {
             Charge::Paid(budget) => budget,
             Charge::Exhausted(budget) => return (exhausted(), Some(budget)),
             Charge::TooFast(budget) => return (too_fast(403, Some(60)), Some(budget)),

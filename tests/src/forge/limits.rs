@@ -8,6 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 /// What the budget headers of an answer say.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
+    /// What it is for: `core` or `graphql`.
+    pub resource: &'static str,
     /// Requests an hour.
     pub limit: u32,
     /// Requests so far.
@@ -41,7 +43,8 @@ pub struct Limits {
     state: Arc<Mutex<State>>,
 }
 
-/// What the headers say when no limit is set; then a new window begins when it is used up.
+/// What the headers say when no limit is set; then a new window begins when half of it is used, so that
+/// nobody becomes careful.
 const UNLIMITED: u32 = 15_000;
 
 impl Limits {
@@ -74,12 +77,13 @@ impl Limits {
             .windows
             .entry((caller.to_owned(), resource))
             .or_insert((0, now + hour));
-        if now >= window.1 || (enforced.is_none() && window.0 >= limit) {
+        if now >= window.1 || (enforced.is_none() && window.0 >= limit / 2) {
             *window = (0, now + hour);
         }
         let reset = window.1.as_second();
         if window.0 >= limit {
             return Charge::Exhausted(Budget {
+                resource,
                 limit,
                 used: limit,
                 reset,
@@ -87,6 +91,7 @@ impl Limits {
         }
         window.0 += 1;
         let budget = Budget {
+            resource,
             limit,
             used: window.0,
             reset,
@@ -116,6 +121,7 @@ impl Limits {
             .filter(|window| now < window.1);
         let (used, end) = window.copied().unwrap_or((0, now + hour));
         Budget {
+            resource,
             limit,
             used,
             reset: end.as_second(),

@@ -70,6 +70,13 @@ impl RequestLog {
             .clone()
     }
 
+    /// Requests after the first so many, oldest first.
+    #[must_use]
+    pub fn since(&self, seen: usize) -> Vec<Logged> {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.get(seen..).unwrap_or_default().to_vec()
+    }
+
     /// Number of requests that fit a pattern such as `GET /repos/*/*/pulls/*`.
     #[must_use]
     pub fn count(&self, pattern: &str) -> usize {

@@ -7,6 +7,25 @@
 //! With validation on (it is by default), whatever the forge says and whatever it is asked is held
 //! against GitHub's own published descriptions; [`Forge::finish`] fails the test on any difference.
 //!
+//! ```no_run
+//! # async fn story() {
+//! use tests::forge::{Forge, ForgeOptions, PullRequest, Role, UserType};
+//!
+//! let forge = Forge::start(ForgeOptions::default()).await;
+//! forge.add_repository("octo/app", &[("README", "An app.")]).await;
+//! forge.add_user("ada", UserType::User);
+//! forge.set_permission("octo/app", "ada", Role::Write);
+//! forge.add_user("mallory", UserType::User);
+//! forge.fork("octo/app", "mallory").await;
+//! let head = forge.push("mallory/app", "change", &[("new.c", "int x;")]).await;
+//! let pull = PullRequest { author: "mallory", head: "mallory:change", ..PullRequest::default() };
+//! let number = forge.open_pull_request("octo/app", pull).await;
+//! forge.add_label("octo/app", number, "test", "ada");
+//! assert!(forge.statuses("octo/app", &head).is_empty());
+//! forge.finish().await;
+//! # }
+//! ```
+//!
 //! Methods that tell a story panic with a sentence when the story is impossible (an unknown user or
 //! repository): a mistake in a test is to be seen at once.
 

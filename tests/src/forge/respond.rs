@@ -111,7 +111,7 @@ pub fn finish(mut response: Response, budget: Option<Budget>, now: jiff::Timesta
             budget.limit.saturating_sub(budget.used).to_string(),
         );
         set(headers, "x-ratelimit-reset", budget.reset.to_string());
-        set(headers, "x-ratelimit-resource", "core".to_owned());
+        set(headers, "x-ratelimit-resource", budget.resource.to_owned());
     }
     response
 }

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 /// An answer of the API.
 #[derive(Clone, Debug)]
 pub struct Answer {
+    /// HTTP status.
     pub status: u16,
+    /// Headers beside those that every answer has.
     pub headers: Vec<(&'static str, String)>,
     kind: Option<&'static str>,
     body: Bytes,

@@ -13,13 +13,21 @@ use crate::forge::wire::Wire;
 
 /// What a route has to work with.
 pub struct Call<'a> {
+    /// The forge that is asked.
     pub forge: &'a Arc<Inner>,
+    /// Who asks.
     pub caller: &'a Caller,
+    /// Parameters of the path, decoded.
     pub params: HashMap<String, String>,
+    /// Parameters of the query, decoded.
     pub query: HashMap<String, String>,
+    /// The JSON body, null if there is none.
     pub body: Value,
+    /// The URI as it was asked for.
     pub uri: &'a http::Uri,
+    /// The base of links in headers.
     pub host: String,
+    /// `X-GitHub-Api-Version`, if one was asked for.
     pub version: Option<&'a str>,
 }
 

@@ -11,7 +11,7 @@ use kube::{Api, Client};
 use tokio::time::Instant;
 
 /// Name of the Lease.
-pub const NAME: &str = "prbuild-webhook-sweep";
+pub const NAME: &str = "prbuild-sweep";
 /// A holder that was not heard of for this long is gone.
 const DURATION: Duration = Duration::from_secs(45);
 

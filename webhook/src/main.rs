@@ -76,6 +76,9 @@ async fn run(args: Args) -> Result<(), String> {
         .map_err(|error| format!("no way to the API server: {error}"))?;
     let deliveries = listener(args.listen).await?;
     let inner = listener(args.metrics).await?;
+    if let Ok(address) = inner.local_addr() {
+        tracing::info!("inner port on {address}");
+    }
 
     let metrics = Arc::new(Metrics::default());
     let health = Arc::new(Health {

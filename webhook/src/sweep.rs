@@ -26,26 +26,34 @@ const LONGEST_PAUSE: u32 = 16;
 const LIMIT: Duration = Duration::from_secs(15);
 /// Between two renewals of the Lease.
 const RENEWAL: Duration = Duration::from_secs(15);
+/// Between two looks at a Lease that somebody else holds.
+const CANDIDATE: Duration = Duration::from_secs(5);
+/// Entries of a full page.
+const PAGE: usize = 100;
 
 /// Sweeps while this replica holds the Lease.
 pub async fn run(app: Arc<App>, mut holder: Holder, every: Duration, stop: CancellationToken) {
     let mut sweep = Sweep::default();
     let mut next = Instant::now();
     loop {
-        match holder.holds().await {
-            Ok(true) if next <= Instant::now() => {
-                next = Instant::now() + every;
-                tokio::select! {
-                    () = sweep.look(&app) => {}
-                    () = stop.cancelled() => break,
-                }
+        let holds = holder.holds().await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the sweep's lease is not to be had");
+            false
+        });
+        if !holds {
+            // Whoever looks now remembers more than we do.
+            sweep = Sweep::default();
+        } else if next <= Instant::now() {
+            next = Instant::now() + every;
+            tokio::select! {
+                () = sweep.look(&app) => {}
+                () = stop.cancelled() => break,
             }
-            Ok(true) => {}
-            Ok(false) => sweep = Sweep::default(),
-            Err(error) => tracing::warn!(%error, "the sweep's lease is not to be had"),
         }
-        let pause = next.saturating_duration_since(Instant::now());
-        let pause = pause.clamp(Duration::from_millis(100), RENEWAL);
+        let pause = match holds {
+            true => RENEWAL.min(next.saturating_duration_since(Instant::now())),
+            false => CANDIDATE,
+        };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = stop.cancelled() => break,
@@ -198,10 +206,9 @@ async fn changed_since(
     let mut found = Vec::new();
     let mut items = first;
     for page in 2..=MOST_PAGES {
-        let all = items.len();
+        let is_last = items.len() < PAGE || items.iter().any(|pull| pull.updated_at < since);
         found.extend(items.into_iter().filter(|pull| pull.updated_at >= since));
-        let older = found.len() < all * (usize::try_from(page).unwrap_or(2) - 1);
-        if older || all < 100 {
+        if is_last {
             break;
         }
         items = match repo.open_pull_requests(None, page).await?.value {

@@ -1,0 +1,411 @@
+//! What strangers send, and how little they get.
+
+use tests::forge::DeliveryFault;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+
+/// A label whose delivery was lost: what is posted can build something.
+async fn ready(name: &str) -> (Town, Vec<u8>) {
+    let town = Town::new(name).await;
+    let number = town.pull_request().await;
+    town.story
+        .forge
+        .faults()
+        .deliveries(1, Some("pull_request"), DeliveryFault::Lost);
+    town.story.label(number);
+    town.story.forge.deliveries_settled().await;
+    let body = town.labeled_payload(number, ADA);
+    (town, body)
+}
+
+#[tokio::test]
+async fn s02_a_body_that_is_not_signed_with_sha256_asks_github_nothing() {
+    let (town, body) = ready("wh-unsigned").await;
+    town.story.forge.log().clear();
+    let good = signed(&body);
+    let all = headers("pull_request", &good);
+    let without: Vec<_> = all
+        .iter()
+        .copied()
+        .filter(|(name, _)| *name != "x-hub-signature-256")
+        .collect();
+    let mut sha1 = without.clone();
+    sha1.push((
+        "x-hub-signature",
+        "sha1=0000000000000000000000000000000000000000",
+    ));
+    for headers in [&without, &sha1] {
+        assert_eq!(town.post(headers, &body).await.status, 401);
+    }
+    town.nothing_stored().await;
+    assert!(town.story.forge.log().all().is_empty());
+    assert_eq!(town.post(&all, &body).await.status, 202);
+    town.end().await;
+}
+
+#[tokio::test]
+async fn s03_every_bad_signature_gets_the_same_answer() {
+    let (town, body) = ready("wh-signature").await;
+    let good = signed(&body);
+    let hex = &good[7..];
+    let mut bodies = Vec::new();
+    for signature in [
+        "sha256=".to_owned(),
+        format!("sha256={}", &hex[1..]),
+        format!("sha256={hex}0"),
+        format!("SHA256={hex}"),
+        format!("aaaaaaa{hex}"),
+        format!("sha256={}", "0".repeat(64)),
+    ] {
+        let reply = town.post(&headers("pull_request", &signature), &body).await;
+        assert_eq!(reply.status, 401, "{signature}");
+        bodies.push(reply.body);
+    }
+    let mut twice = headers("pull_request", &good);
+    twice.push(("x-hub-signature-256", &good));
+    let reply = town.post(&twice, &body).await;
+    assert_eq!(reply.status, 401);
+    bodies.push(reply.body);
+    bodies.dedup();
+    assert_eq!(bodies, ["Unauthorized"]);
+    let mut flipped = body.clone();
+    flipped[10] ^= 1;
+    assert_eq!(
+        town.post(&headers("pull_request", &good), &flipped)
+            .await
+            .status,
+        401
+    );
+    town.nothing_stored().await;
+    town.end().await;
+}
+
+#[tokio::test]
+async fn s04_a_label_under_another_header_is_no_label() {
+    let (town, body) = ready("wh-confused").await;
+    let signature = signed(&body);
+    for event in ["issues", "check_run", "ping", "push", "issue_comment"] {
+        assert_eq!(
+            town.post(&headers(event, &signature), &body).await.status,
+            200,
+            "{event}"
+        );
+    }
+    town.nothing_stored().await;
+    town.end().await;
+}
+
+#[tokio::test]
+async fn s07_nothing_in_headers_or_body_makes_us_talk_to_another_host() {
+    let (town, body) = ready("wh-host").await;
+    let trap = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = trap.local_addr().unwrap().to_string();
+    let mut payload: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    payload["installation"] = json!({ "id": 424_242 });
+    for field in ["url", "events_url", "collaborators_url", "pulls_url"] {
+        payload["repository"][field] = json!(format!("http://{host}/{field}"));
+    }
+    payload["pull_request"]["url"] = json!(format!("http://{host}/pull"));
+    let body = serde_json::to_vec(&payload).unwrap();
+    let signature = signed(&body);
+    for (signature, expected) in [("sha256=0", 401), (signature.as_str(), 202)] {
+        let mut headers = headers("pull_request", signature);
+        headers.push(("x-github-enterprise-host", &host));
+        assert_eq!(town.post(&headers, &body).await.status, expected);
+    }
+    let called = tokio::time::timeout(Duration::from_millis(50), trap.accept()).await;
+    assert!(called.is_err(), "somebody called the host of the headers");
+    town.end().await;
+}
+
+#[tokio::test]
+async fn s08_a_large_body_is_refused_whether_its_length_is_told_or_not() {
+    let town = Town::new("wh-large").await;
+    let head = "POST /webhook HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+        x-github-event: pull_request\r\nx-github-delivery: 1\r\nx-hub-signature-256: sha256=0\r\n";
+    let told = format!("{head}content-length: 3145728\r\n\r\n");
+    let reply = raw(&town, told.as_bytes(), &[]).await;
+    assert!(reply.starts_with("HTTP/1.1 413"), "{reply}");
+    let chunked = format!("{head}transfer-encoding: chunked\r\n\r\n");
+    let chunk = [b"10000\r\n".as_slice(), &vec![b'a'; 0x10000], b"\r\n"].concat();
+    let reply = raw(&town, chunked.as_bytes(), &chunk.repeat(40)).await;
+    assert!(reply.starts_with("HTTP/1.1 413"), "{reply}");
+    let both = format!("{head}content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n");
+    let reply = raw(&town, both.as_bytes(), &[]).await;
+    assert!(reply.starts_with("HTTP/1.1 400"), "{reply}");
+    town.end().await;
+}
+
+#[tokio::test]
+async fn s08_slow_headers_and_slow_bodies_are_cut_off_and_hold_up_nobody() {
+    let (town, body) = ready("wh-loris").await;
+    let start = tokio::time::Instant::now();
+    let mut headers_only = Vec::new();
+    for _ in 0..300 {
+        let mut stream = TcpStream::connect(town.address).await.unwrap();
+        stream
+            .write_all(b"POST /webhook HTTP/1.1\r\nhost: x\r\n")
+            .await
+            .unwrap();
+        headers_only.push(stream);
+    }
+    let mut slow = TcpStream::connect(town.address).await.unwrap();
+    let head = "POST /webhook HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+        x-github-event: ping\r\nx-github-delivery: 1\r\nx-hub-signature-256: sha256=0\r\ncontent-length: 100\r\n\r\n{";
+    slow.write_all(head.as_bytes()).await.unwrap();
+
+    // Meanwhile GitHub gets through.
+    let signature = signed(&body);
+    assert_eq!(
+        town.post(&headers("pull_request", &signature), &body)
+            .await
+            .status,
+        202
+    );
+
+    for mut stream in headers_only {
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest).await;
+    }
+    assert!(
+        start.elapsed() < Duration::from_secs(9),
+        "headers: {:?}",
+        start.elapsed()
+    );
+    let mut rest = Vec::new();
+    let _ = slow.read_to_end(&mut rest).await;
+    assert!(String::from_utf8_lossy(&rest).starts_with("HTTP/1.1 408"));
+    assert!(
+        start.elapsed() < Duration::from_secs(14),
+        "body: {:?}",
+        start.elapsed()
+    );
+    town.end().await;
+}
+
+#[tokio::test]
+async fn s08_a_crowd_is_sent_away_and_memory_stays_small() {
+    let mut town = Town::new("wh-crowd").await;
+    let number = town.pull_request().await;
+    town.story
+        .forge
+        .faults()
+        .deliveries(1, Some("pull_request"), DeliveryFault::Lost);
+    town.story.label(number);
+    let late = tests::forge::Fault::Latency(Duration::from_secs(2));
+    town.story.forge.faults().on("GET /repos/*/*/pulls/*", late);
+    let body = town.labeled_payload(number, ADA);
+    let signature = signed(&body);
+    let all = (0..400).map(|_| async {
+        town.post(&headers("pull_request", &signature), &body)
+            .await
+            .status
+    });
+    let codes = futures::future::join_all(all).await;
+    assert!(
+        codes.iter().all(|code| [202, 503].contains(code)),
+        "{codes:?}"
+    );
+    assert!(codes.contains(&503) && codes.contains(&202), "{codes:?}");
+    let pid = town.story.install.program(town.webhook).unwrap().pid();
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM"))
+        .unwrap();
+    let kilobytes: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    assert!(kilobytes < 200_000, "{line}");
+    assert_eq!(town.builds().await.len(), 1);
+    town.end().await;
+}
+
+#[tokio::test]
+async fn s09_only_a_post_of_json_to_the_one_path_is_read() {
+    let (town, body) = ready("wh-shape").await;
+    let good = signed(&body);
+    let json = headers("pull_request", &good);
+    let with = |name: &'static str, value: &'static str| {
+        let mut changed: Vec<_> = json
+            .iter()
+            .copied()
+            .filter(|(found, _)| *found != name)
+            .collect();
+        changed.push((name, value));
+        changed
+    };
+    for (method, path, headers, expected) in [
+        ("GET", "/webhook", json.clone(), 405),
+        ("PUT", "/webhook", json.clone(), 405),
+        ("POST", "/", json.clone(), 404),
+        ("POST", "/webhook/", json.clone(), 404),
+        ("POST", "/webhooks", json.clone(), 404),
+        ("GET", "/metrics", json.clone(), 404),
+        (
+            "POST",
+            "/webhook",
+            with("content-type", "application/x-www-form-urlencoded"),
+            415,
+        ),
+        ("POST", "/webhook", with("content-encoding", "gzip"), 415),
+        ("POST", "/webhook", with("x-github-event", "\t"), 200),
+    ] {
+        let reply = town.send(method, path, &headers, &body).await;
+        assert_eq!(reply.status, expected, "{method} {path} {headers:?}");
+    }
+    for missing in ["x-github-event", "x-github-delivery"] {
+        let headers: Vec<_> = json
+            .iter()
+            .copied()
+            .filter(|(name, _)| *name != missing)
+            .collect();
+        assert_eq!(town.post(&headers, &body).await.status, 400, "{missing}");
+    }
+    for body in [&b""[..], b"{", b"null", b"\xff\xfe"] {
+        let signature = signed(body);
+        assert_eq!(
+            town.post(&headers("pull_request", &signature), body)
+                .await
+                .status,
+            200
+        );
+    }
+    town.nothing_stored().await;
+    town.end().await;
+}
+
+#[tokio::test]
+async fn s10_secrets_rotate_while_it_runs_and_bad_ones_do_not_start() {
+    let (mut town, body) = ready("wh-rotate").await;
+    let dir = town.story.connections().unwrap().join("github");
+    let next = "another secret, which is also long enough";
+    std::fs::write(dir.join("webhook-secret-next"), next).unwrap();
+    let by = |secret: &str| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+        mac.update(&body);
+        format!("sha256={}", hex::encode(mac.finalize().into_bytes()))
+    };
+    let (old, new) = (by(SECRET), by(next));
+    let becomes = async |signature: &str, code: u16| {
+        eventually(format!("{code}"), PATIENCE, async || {
+            match town.post(&headers("ping", signature), &body).await.status {
+                found if found == code => Ok(()),
+                found => Err(found.to_string()),
+            }
+        })
+        .await;
+    };
+    becomes(&new, 200).await;
+    becomes(&old, 200).await;
+    std::fs::write(dir.join("webhook-secret"), next).unwrap();
+    std::fs::remove_file(dir.join("webhook-secret-next")).unwrap();
+    becomes(&old, 401).await;
+    becomes(&new, 200).await;
+
+    for secret in ["", "short"] {
+        std::fs::write(dir.join("webhook-secret"), secret).unwrap();
+        let connections = town.story.connections().unwrap().display().to_string();
+        let args = [
+            "--connections",
+            &connections,
+            "--listen",
+            "127.0.0.1:0",
+            "--metrics",
+            "127.0.0.1:0",
+        ];
+        let index = town
+            .story
+            .install
+            .start(Binary::Webhook, &args)
+            .await
+            .unwrap();
+        let program = town.story.install.program(index).unwrap();
+        let status = eventually("it ends", PATIENCE, async || {
+            program.ended().ok_or("it runs".to_owned())
+        })
+        .await;
+        assert!(!status.success());
+        assert!(
+            program.log().contains("webhook-secret"),
+            "{}",
+            program.log()
+        );
+    }
+    town.end().await;
+}
+
+#[tokio::test]
+async fn a_body_signed_by_another_connection_than_the_repositorys_is_foreign() {
+    let story = Town::before("wh-foreign", |_| {}).await;
+    let dir = story.connections().unwrap().join("other");
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("token"), "ghp_other").unwrap();
+    let secret = "the secret of another connection altogether";
+    std::fs::write(dir.join("webhook-secret"), secret).unwrap();
+    let town = Town::open(story, &["--no-sweep"]).await;
+    let number = town.pull_request().await;
+    town.story
+        .forge
+        .faults()
+        .deliveries(1, Some("pull_request"), DeliveryFault::Lost);
+    town.story.label(number);
+    let body = town.labeled_payload(number, ADA);
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+    mac.update(&body);
+    let signature = format!("sha256={}", hex::encode(mac.finalize().into_bytes()));
+    assert_eq!(
+        town.post(&headers("pull_request", &signature), &body)
+            .await
+            .status,
+        401
+    );
+    town.nothing_stored().await;
+    town.end().await;
+}
+
+#[tokio::test]
+async fn an_unknown_repository_is_ignored_and_says_nothing() {
+    let town = Town::new("wh-unknown-repo").await;
+    let number = town.pull_request().await;
+    let body = town.labeled_payload(number, ADA);
+    let mut payload: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    payload["repository"]["id"] = json!(1);
+    payload["repository"]["full_name"] = json!("some/other");
+    let body = serde_json::to_vec(&payload).unwrap();
+    let reply = town
+        .post(&headers("pull_request", &signed(&body)), &body)
+        .await;
+    assert_eq!((reply.status, reply.body.as_str()), (200, "OK"));
+    town.nothing_stored().await;
+    town.end().await;
+}
+
+#[tokio::test]
+async fn a_program_that_is_asked_to_stop_ends_cleanly() {
+    let mut town = Town::new("wh-stop").await;
+    town.story
+        .install
+        .program(town.webhook)
+        .unwrap()
+        .terminate();
+    let index = town.webhook;
+    let program = town.story.install.program(index).unwrap();
+    let status = eventually("it ends", PATIENCE, async || {
+        program.ended().ok_or("it runs".to_owned())
+    })
+    .await;
+    assert!(status.success(), "{status:?}");
+    town.end().await;
+}
+
+/// Writes bytes as they are, and reads what comes back.
+async fn raw(town: &Town, head: &[u8], body: &[u8]) -> String {
+    let mut stream = TcpStream::connect(town.address).await.unwrap();
+    stream.write_all(head).await.unwrap();
+    // The other side may close before all is written: that is the point.
+    let _ = stream.write_all(body).await;
+    let mut reply = vec![0; 4096];
+    let read = stream.read(&mut reply).await.unwrap_or(0);
+    String::from_utf8_lossy(&reply[..read]).into_owned()
+}

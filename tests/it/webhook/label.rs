@@ -1,0 +1,510 @@
+//! A label, from GitHub to the PrBuild.
+
+use std::collections::HashSet;
+
+use crds::{AnswerReason, Builder, Checkout, Evidence};
+use kube::api::{DeleteParams, Patch, PatchParams};
+use tests::forge::{DeliveryFault, Fault, Push, TestMergeSwitch};
+
+use super::*;
+use tests::story::{GRACE, MALLORY};
+
+#[tokio::test]
+async fn s02_a_label_by_a_core_developer_becomes_one_prbuild_of_exactly_the_labelled_code() {
+    let town = Town::new("wh-label").await;
+    let number = town.pull_request().await;
+    let (name, code) = town.label(number).await;
+    assert_eq!(code, 202);
+
+    let request = town.build(&name).await.spec.request;
+    let pull = town.story.forge.pull_request(REPO, number);
+    assert_eq!(request.head_sha, pull.head_sha);
+    assert_eq!(request.base_sha, town.story.forge.branch(REPO, "main"));
+    assert!(request.merge_sha.is_some() && request.merge_tree.is_some());
+    assert_eq!(request.builders, ["linux"]);
+    assert_eq!(
+        request.trigger.user.id,
+        number_of(town.story.forge.user_id(ADA))
+    );
+    assert_eq!(request.trigger.permission, "write");
+    assert_eq!(request.trigger.evidence, Evidence::Label);
+    assert_eq!(request.trigger.label.as_deref(), Some(LABEL));
+    assert_eq!(town.builds().await.len(), 1);
+    assert!(town.answers().await.is_empty());
+    town.end().await;
+}
+
+#[tokio::test]
+async fn s05_the_same_body_twenty_times_is_one_build() {
+    let town = Town::new("wh-twenty").await;
+    let number = town.pull_request().await;
+    town.story
+        .forge
+        .faults()
+        .deliveries(1, Some("pull_request"), DeliveryFault::Lost);
+    let event = town.story.forge.add_label(REPO, number, LABEL, ADA);
+    let body = town.labeled_payload(number, ADA);
+    let signature = signed(&body);
+    let all = (0..20).map(|n| {
+        let (town, body, signature) = (&town, &body, &signature);
+        async move {
+            let id = format!("{n:08}-0000-4000-8000-000000000000");
+            let mut headers = headers("pull_request", signature);
+            headers[2].1 = &id;
+            town.post(&headers, body).await.status
+        }
+    });
+    let codes: HashSet<u16> = futures::future::join_all(all).await.into_iter().collect();
+    assert_eq!(codes, HashSet::from([202]));
+    let builds = town.builds().await;
+    assert_eq!(builds.len(), 1);
+    assert_eq!(builds[0].name_any(), town.story.name_of(number, event));
+    town.end().await;
+}
+
+#[tokio::test]
+async fn s05_two_labellings_are_two_builds() {
+    let town = Town::new("wh-twice").await;
+    let number = town.pull_request().await;
+    let (first, _) = town.label(number).await;
+    town.story.forge.remove_label(REPO, number, LABEL, ADA);
+    town.story.quiet();
+    let (second, code) = town.label(number).await;
+    assert_eq!(code, 202);
+    assert_ne!(first, second);
+    assert_eq!(town.builds().await.len(), 2);
+    town.end().await;
+}
+
+#[tokio::test]
+async fn s06_an_old_body_is_judged_by_what_github_says_now() {
+    let town = Town::new("wh-old").await;
+    let number = town.pull_request().await;
+    let (name, _) = town.label(number).await;
+    // The label came off, so the replayed body asks for nothing, however well it is signed.
+    town.story.forge.remove_label(REPO, number, LABEL, ADA);
+    town.story.forge.clock().advance(Duration::from_secs(3600));
+    assert_eq!(town.again().await, 200);
+    assert_eq!(town.builds().await.len(), 1);
+    // And it says nothing about a label that was set since, on another commit.
+    let push = Push {
+        repository: "mallory/app",
+        branch: "topic",
+        files: &[("a.txt", "b\n")],
+        by: MALLORY,
+        ..Push::default()
+    };
+    town.story.forge.push_with(push).await;
+    town.story.quiet();
+    town.story
+        .forge
+        .faults()
+        .deliveries(1, Some("pull_request"), DeliveryFault::Held);
+    let event = town.story.forge.add_label(REPO, number, LABEL, ADA);
+    let old = town.story.forge.deliveries();
+    let old = old
+        .iter()
+        .find(|one| one.action.as_deref() == Some("labeled"))
+        .unwrap();
+    let reply = town
+        .post(
+            &headers("pull_request", &signed(&old.payload)),
+            &old.payload,
+        )
+        .await;
+    assert_eq!(reply.status, 200);
+    assert!(town.answers().await.is_empty());
+    town.story.forge.faults().release_deliveries();
+    assert_eq!(town.last_code().await, 202);
+    let second = town.build(&town.story.name_of(number, event)).await;
+    assert_ne!(
+        second.spec.request.head_sha,
+        town.build(&name).await.spec.request.head_sha
+    );
+    town.end().await;
+}
+
+#[tokio::test]
+async fn a_label_that_is_a_day_old_builds_nothing_and_is_not_talked_about() {
+    let town = Town::new("wh-day").await;
+    let number = town.pull_request().await;
+    town.story
+        .forge
+        .faults()
+        .deliveries(1, Some("pull_request"), DeliveryFault::Held);
+    let event = town.story.forge.add_label(REPO, number, LABEL, ADA);
+    town.story
+        .forge
+        .clock()
+        .advance(Duration::from_secs(25 * 3600));
+    town.story.forge.faults().release_deliveries();
+    assert_eq!(town.last_code().await, 202);
+    let answer = town.refused(&town.story.name_of(number, event)).await;
+    assert_eq!(reason(&answer), AnswerReason::TooOld);
+    assert_eq!(answer.spec.manner, crds::Manner::Silent);
+    town.end().await;
+}
+
+#[tokio::test]
+async fn every_spelling_of_the_label_is_the_label_and_others_are_not() {
+    let rule =
+        |spec: &mut RepositorySpec| spec.labels[0].name = ":hammer: test-with-buildbots".to_owned();
+    let town = Town::ruled("wh-spelling", rule).await;
+    let number = town.pull_request().await;
+    for label in ["🔨 test-with-buildbots", ":hammer: Test-With-Buildbots"] {
+        town.story.forge.add_label(REPO, number, label, ADA);
+        assert_eq!(town.last_code().await, 202, "{label}");
+        town.story.forge.remove_label(REPO, number, label, ADA);
+    }
+    for label in [
+        "test-with-buildbots",
+        ":wrench: test-with-buildbots",
+        "docs",
+    ] {
+        town.story.forge.add_label(REPO, number, label, ADA);
+        assert_eq!(town.last_code().await, 200, "{label}");
+    }
+    assert_eq!(town.builds().await.len(), 2);
+    town.end().await;
+}
+
+#[tokio::test]
+async fn a_label_event_that_the_timeline_shows_late_is_waited_for() {
+    let town = Town::new("wh-lag").await;
+    let number = town.pull_request().await;
+    town.story.forge.set_timeline_lag(REPO, number, 2);
+    let (name, code) = town.label(number).await;
+    assert_eq!(code, 202);
+    town.build(&name).await;
+    town.end().await;
+}
+
+#[tokio::test]
+async fn a_test_merge_that_is_late_or_stale_is_waited_for() {
+    let town = Town::new("wh-merge").await;
+    for switch in [TestMergeSwitch::Late(2), TestMergeSwitch::Stale(2)] {
+        let branch = format!("{switch:?}").replace(['(', ')'], "");
+        let number = town
+            .story
+            .open_pull_request(&branch, &[("a.txt", "a\n")])
+            .await;
+        town.story.forge.set_test_merge(REPO, number, switch);
+        let (name, code) = town.label(number).await;
+        assert_eq!(code, 202, "{switch:?}");
+        let request = town.build(&name).await.spec.request;
+        assert_eq!(request.base_sha, town.story.forge.branch(REPO, "main"));
+    }
+    town.end().await;
+}
+
+#[tokio::test]
+async fn a_test_merge_that_never_comes_is_left_to_the_sweep() {
+    let town = Town::new("wh-nomerge").await;
+    let number = town.pull_request().await;
+    town.story
+        .forge
+        .set_test_merge(REPO, number, TestMergeSwitch::Late(1000));
+    assert_eq!(town.label(number).await.1, 503);
+    town.nothing_stored().await;
+    assert_eq!(town.story.forge.labels(REPO, number), [LABEL]);
+    town.end().await;
+}
+
+#[tokio::test]
+async fn a_conflict_is_refused_and_the_bare_head_has_none() {
+    let town = Town::new("wh-conflict").await;
+    let number = town.pull_request().await;
+    town.story
+        .forge
+        .set_test_merge(REPO, number, TestMergeSwitch::Conflicting);
+    let (name, _) = town.label(number).await;
+    let answer = town.refused(&name).await;
+    assert_eq!(reason(&answer), AnswerReason::Conflict);
+    assert_eq!(answer.spec.facts.subject.as_deref(), Some("main"));
+    town.end().await;
+
+    let town = Town::ruled("wh-head", |spec| spec.checkout = Checkout::Head).await;
+    let number = town.pull_request().await;
+    town.story
+        .forge
+        .set_test_merge(REPO, number, TestMergeSwitch::Conflicting);
+    let (name, code) = town.label(number).await;
+    assert_eq!(code, 202);
+    assert_eq!(town.build(&name).await.spec.request.merge_sha, None);
+    town.end().await;
+}
+
+#[tokio::test]
+async fn drafts_build_and_closed_pull_requests_do_not() {
+    let town = Town::new("wh-state").await;
+    let draft = town
+        .story
+        .open_pull_request("draft", &[("a.txt", "a\n")])
+        .await;
+    town.story.forge.set_draft(REPO, draft, true, MALLORY);
+    let (name, code) = town.label(draft).await;
+    assert_eq!(code, 202);
+    town.build(&name).await;
+
+    let closed = town
+        .story
+        .open_pull_request("closed", &[("a.txt", "a\n")])
+        .await;
+    town.story.forge.close(REPO, closed, MALLORY);
+    let (name, _) = town.label(closed).await;
+    assert_eq!(reason(&town.refused(&name).await), AnswerReason::Closed);
+    town.end().await;
+}
+
+#[tokio::test]
+async fn a_base_branch_that_is_not_built_is_named() {
+    let rule = |spec: &mut RepositorySpec| spec.guards.base_branches = vec!["3.*".to_owned()];
+    let town = Town::ruled("wh-base", rule).await;
+    let number = town.pull_request().await;
+    let (name, _) = town.label(number).await;
+    let answer = town.refused(&name).await;
+    assert_eq!(reason(&answer), AnswerReason::BaseBranch);
+    assert_eq!(answer.spec.facts.subject.as_deref(), Some("main"));
+    town.end().await;
+}
+
+#[tokio::test]
+async fn builders_are_frozen_and_those_left_out_have_a_reason() {
+    let story = Town::before("wh-builders", |_| {}).await;
+    story
+        .builder("lan", |spec| spec.evidence = Evidence::Review)
+        .await;
+    story
+        .builder("other", |spec| spec.flavours = vec!["refleak".to_owned()])
+        .await;
+    let town = Town::open(story, &["--no-sweep"]).await;
+    let number = town.pull_request().await;
+    let (name, _) = town.label(number).await;
+    let request = town.build(&name).await.spec.request;
+    assert_eq!(request.builders, ["linux"]);
+    assert_eq!(request.left_out.len(), 1);
+    assert_eq!(request.left_out[0].builder, "lan");
+
+    // With an approval of exactly this commit it is included.
+    let head = town.story.forge.pull_request(REPO, number).head_sha;
+    town.story
+        .forge
+        .review(REPO, number, GRACE, tests::forge::State::Approved, &head);
+    town.story.forge.remove_label(REPO, number, LABEL, ADA);
+    let (name, _) = town.label(number).await;
+    let request = town.build(&name).await.spec.request;
+    assert_eq!(request.builders, ["lan", "linux"]);
+    assert_eq!(request.trigger.evidence, Evidence::Review);
+    town.end().await;
+}
+
+#[tokio::test]
+async fn without_a_builder_the_answer_says_why() {
+    let story = Town::before("wh-nobuilder", |_| {}).await;
+    story
+        .builder("linux", |spec| spec.base_branches = vec!["3.*".to_owned()])
+        .await;
+    let town = Town::open(story, &["--no-sweep"]).await;
+    let number = town.pull_request().await;
+    let (name, _) = town.label(number).await;
+    let answer = town.refused(&name).await;
+    assert_eq!(reason(&answer), AnswerReason::NoBuilder);
+    assert!(answer.spec.facts.detail.unwrap().contains("linux"));
+    town.end().await;
+}
+
+#[tokio::test]
+async fn a_name_that_is_taken_by_something_else_is_an_error_and_an_alert() {
+    let mut town = Town::new("wh-taken").await;
+    let number = town.pull_request().await;
+    let (name, _) = town.label(number).await;
+    let mut other = town.build(&name).await;
+    let api = town.story.api::<PrBuild>();
+    api.delete(&name, &DeleteParams::default()).await.unwrap();
+    other.metadata = kube::api::ObjectMeta {
+        name: Some(name.clone()),
+        ..Default::default()
+    };
+    other.spec.request.head_sha = "0".repeat(40);
+    api.create(&kube::api::PostParams::default(), &other)
+        .await
+        .unwrap();
+
+    assert_eq!(town.again().await, 409);
+    assert_eq!(
+        town.build(&name).await.spec.request.head_sha,
+        "0".repeat(40)
+    );
+    assert!(
+        town.metric(r#"prbuild_webhook_alerts_total{kind="name_taken"}"#)
+            .await
+            >= 1.0
+    );
+    town.end().await;
+}
+
+#[tokio::test]
+async fn an_answered_event_stays_answered() {
+    let town = Town::new("wh-answered").await;
+    let number = town.pull_request().await;
+    let (name, _) = town.labelled_by(number, tests::story::TRISTAN).await;
+    assert_eq!(reason(&town.refused(&name).await), AnswerReason::Permission);
+    town.story
+        .forge
+        .set_permission(REPO, tests::story::TRISTAN, tests::forge::Role::Write);
+    eventually(
+        "the webhook knows its answer",
+        PATIENCE,
+        async || match town.again().await {
+            200 => Ok(()),
+            code => Err(code.to_string()),
+        },
+    )
+    .await;
+    assert!(town.builds().await.is_empty());
+    town.end().await;
+}
+
+#[tokio::test]
+async fn a_repository_that_is_not_ready_comes_back_later() {
+    let access = shared_control_plane();
+    let story = Story::begin(&access, "wh-notready", Setting::default())
+        .await
+        .unwrap();
+    story.builder("linux", |_| {}).await;
+    let town = Town::open(story, &["--no-sweep"]).await;
+    let number = town.pull_request().await;
+    let (name, code) = town.label(number).await;
+    assert_eq!(code, 503);
+    town.nothing_stored().await;
+    found(&town.story).await;
+    eventually(
+        "the webhook sees the repository",
+        PATIENCE,
+        async || match town.again().await {
+            202 => Ok(()),
+            code => Err(code.to_string()),
+        },
+    )
+    .await;
+    town.build(&name).await;
+    town.end().await;
+}
+
+#[tokio::test]
+async fn a_failing_github_costs_a_delivery_and_nothing_is_half_done() {
+    let town = Town::new("wh-faults").await;
+    let number = town.pull_request().await;
+    let faults = town.story.forge.faults();
+    faults.deliveries(1, Some("pull_request"), DeliveryFault::Lost);
+    let event = town.story.forge.add_label(REPO, number, LABEL, ADA);
+    let calls = [
+        "GET /repos/*/*/pulls/*",
+        "GET /repos/*/*/issues/*/events",
+        "GET /repos/*/*/collaborators/*/permission",
+        "POST /graphql",
+    ];
+    for call in calls {
+        for fault in [
+            Fault::Status(502),
+            Fault::Cut,
+            Fault::Malformed,
+            Fault::Html(500),
+        ] {
+            let fault = faults.on(call, fault.clone());
+            assert_eq!(town.again().await, 503, "{call} {fault:?}");
+            faults.off(fault);
+        }
+    }
+    town.nothing_stored().await;
+    assert_eq!(town.story.forge.labels(REPO, number), [LABEL]);
+    assert_eq!(town.again().await, 202);
+    town.build(&town.story.name_of(number, event)).await;
+    town.end().await;
+}
+
+#[tokio::test]
+async fn one_failed_answer_of_github_is_asked_for_again() {
+    let town = Town::new("wh-once").await;
+    let number = town.pull_request().await;
+    let faults = town.story.forge.faults();
+    faults.next(1, "GET /repos/*/*/pulls/*", Fault::Status(502));
+    faults.next(1, "POST /graphql", Fault::Cut);
+    assert_eq!(town.label(number).await.1, 202);
+    town.end().await;
+}
+
+#[tokio::test]
+async fn facts_are_fetched_at_once_and_a_delivery_costs_one_round_of_answers() {
+    let town = Town::new("wh-fast").await;
+    let number = town.pull_request().await;
+    let delay = Duration::from_millis(400);
+    town.story.forge.faults().on("* /**", Fault::Latency(delay));
+    let (name, code) = town.label(number).await;
+    assert_eq!(code, 202);
+    town.build(&name).await;
+    let took = town.story.forge.deliveries().last().unwrap().took;
+    assert!(
+        took < delay * 2,
+        "one round takes {delay:?}, this took {took:?}"
+    );
+    town.end().await;
+}
+
+#[tokio::test]
+async fn a_slow_github_is_answered_in_time_and_stores_nothing() {
+    let town = Town::new("wh-slow").await;
+    let number = town.pull_request().await;
+    let late = Fault::Latency(Duration::from_secs(30));
+    town.story.forge.faults().on("GET /repos/*/*/pulls/*", late);
+    let (_, code) = town.label(number).await;
+    assert_eq!(code, 503);
+    let took = town.story.forge.deliveries().last().unwrap().took;
+    assert!(took < Duration::from_secs(9), "{took:?}");
+    town.nothing_stored().await;
+    town.end().await;
+}
+
+#[tokio::test]
+async fn s19_dates_in_commits_change_nothing() {
+    let town = Town::new("wh-dates").await;
+    let push = Push {
+        repository: "mallory/app",
+        branch: "topic",
+        files: &[("a.txt", "a\n")],
+        by: MALLORY,
+        commit_time: Some("2001-01-01T00:00:00Z".parse().unwrap()),
+        ..Push::default()
+    };
+    town.story.forge.push_with(push).await;
+    let head = format!("{MALLORY}:topic");
+    let new = tests::forge::PullRequest {
+        title: "A change",
+        author: MALLORY,
+        head: &head,
+        ..Default::default()
+    };
+    let number = town.story.forge.open_pull_request(REPO, new).await;
+    let (name, _) = town.label(number).await;
+    assert_eq!(
+        reason(&town.refused(&name).await),
+        AnswerReason::HeadMovedBefore
+    );
+    town.end().await;
+}
+
+#[tokio::test]
+async fn a_builder_that_changes_after_the_label_does_not_change_the_build() {
+    let town = Town::new("wh-frozen").await;
+    let number = town.pull_request().await;
+    let (name, _) = town.label(number).await;
+    town.story.builder("windows", |_| {}).await;
+    let patch = serde_json::json!({ "spec": { "flavours": ["other"] } });
+    let api = town.story.api::<Builder>();
+    api.patch("linux", &PatchParams::default(), &Patch::Merge(patch))
+        .await
+        .unwrap();
+    assert_eq!(town.again().await, 202);
+    assert_eq!(town.build(&name).await.spec.request.builders, ["linux"]);
+    town.end().await;
+}

@@ -1,0 +1,328 @@
+//! The head moves before, in, and after: nobody's code is built that nobody labelled.
+
+use crds::{AnswerReason, Evidence, Manner};
+use tests::forge::{DeliveryFault, ForkActivity, Push, State};
+
+use super::*;
+use tests::story::{GRACE, MALLORY};
+
+const FORK: &str = "mallory/app";
+
+async fn push(town: &Town, text: &str) -> String {
+    let files = [("a.txt", text)];
+    let push = Push {
+        repository: FORK,
+        branch: "topic",
+        files: &files,
+        by: MALLORY,
+        ..Push::default()
+    };
+    town.story.forge.push_with(push).await
+}
+
+fn advance(town: &Town, seconds: u64) {
+    town.story
+        .forge
+        .clock()
+        .advance(Duration::from_secs(seconds));
+}
+
+#[tokio::test]
+async fn a_push_shortly_before_the_label_builds_nothing_and_is_named() {
+    let town = Town::new("wh-before").await;
+    let number = town.pull_request().await;
+    let sha = push(&town, "b\n").await;
+    advance(&town, 28);
+    let (name, code) = town.label(number).await;
+    assert_eq!(code, 202);
+    let answer = town.refused(&name).await;
+    assert_eq!(reason(&answer), AnswerReason::HeadMovedBefore);
+    assert_eq!(answer.spec.manner, Manner::Comment);
+    let movement = answer.spec.facts.movement.clone().unwrap();
+    assert_eq!(movement.by.unwrap().login, MALLORY);
+    let text = serde_json::to_string(&answer.spec).unwrap();
+    assert!(!text.contains(&sha), "an answer teaches no SHA: {text}");
+    town.end().await;
+}
+
+#[tokio::test]
+async fn s15_a_push_between_label_and_delivery_builds_nothing() {
+    let town = Town::new("wh-between").await;
+    let number = town.pull_request().await;
+    town.story
+        .forge
+        .faults()
+        .deliveries(1, Some("pull_request"), DeliveryFault::Held);
+    let event = town.story.forge.add_label(REPO, number, LABEL, ADA);
+    advance(&town, 5);
+    push(&town, "b\n").await;
+    town.story.forge.faults().release_deliveries();
+    town.story.forge.deliveries_settled().await;
+    let answer = town.refused(&town.story.name_of(number, event)).await;
+    assert_eq!(reason(&answer), AnswerReason::HeadMovedAfter);
+    assert_eq!(
+        answer.spec.facts.movement.unwrap().by.unwrap().login,
+        MALLORY
+    );
+    assert!(town.builds().await.is_empty());
+    town.end().await;
+}
+
+#[tokio::test]
+async fn s17_a_commit_that_was_pushed_long_ago_and_brought_back_is_a_movement() {
+    let town = Town::new("wh-back").await;
+    let number = town.pull_request().await;
+    let evil = push(&town, "evil\n").await;
+    advance(&town, 3600);
+    town.story
+        .forge
+        .move_branch(
+            FORK,
+            "topic",
+            &town.story.forge.branch(REPO, "main").unwrap(),
+            MALLORY,
+        )
+        .await;
+    push(&town, "good\n").await;
+    advance(&town, 3600);
+    town.story
+        .forge
+        .move_branch(FORK, "topic", &evil, MALLORY)
+        .await;
+    advance(&town, 5);
+    let (name, _) = town.label(number).await;
+    assert_eq!(
+        reason(&town.refused(&name).await),
+        AnswerReason::HeadMovedBefore
+    );
+    town.end().await;
+}
+
+#[tokio::test]
+async fn s18_a_push_after_the_build_was_granted_builds_nothing_more() {
+    let town = Town::new("wh-sync").await;
+    let number = town.pull_request().await;
+    let (name, _) = town.label(number).await;
+    let before = town.build(&name).await.spec.request.head_sha;
+    let after = push(&town, "b\n").await;
+    town.story.forge.deliveries_settled().await;
+    assert_eq!(town.builds().await.len(), 1);
+    assert_ne!(before, after);
+    assert_eq!(town.build(&name).await.spec.request.head_sha, before);
+    town.end().await;
+}
+
+#[tokio::test]
+async fn a_push_by_a_core_developer_does_not_need_to_be_quiet() {
+    let town = Town::new("wh-trusted").await;
+    let push = Push {
+        repository: REPO,
+        branch: "topic",
+        files: &[("a.txt", "a\n")],
+        by: GRACE,
+        ..Push::default()
+    };
+    town.story.forge.push_with(push).await;
+    let new = tests::forge::PullRequest {
+        title: "A change",
+        author: GRACE,
+        head: "topic",
+        ..Default::default()
+    };
+    let number = town.story.forge.open_pull_request(REPO, new).await;
+    advance(&town, 2);
+    let (name, _) = town.label(number).await;
+    town.build(&name).await;
+    town.end().await;
+}
+
+#[tokio::test]
+async fn a_push_by_nobody_known_is_not_trusted() {
+    let town = Town::new("wh-nobody").await;
+    let number = town.pull_request().await;
+    let push = Push {
+        repository: FORK,
+        branch: "topic",
+        files: &[("a.txt", "b\n")],
+        by: MALLORY,
+        anonymous: true,
+        ..Push::default()
+    };
+    town.story.forge.push_with(push).await;
+    advance(&town, 5);
+    let (name, _) = town.label(number).await;
+    let answer = town.refused(&name).await;
+    assert_eq!(reason(&answer), AnswerReason::HeadMovedBefore);
+    assert_eq!(answer.spec.facts.movement.unwrap().by, None);
+    town.end().await;
+}
+
+#[tokio::test]
+async fn an_approval_of_exactly_this_commit_makes_movements_irrelevant() {
+    let town = Town::new("wh-approved").await;
+    let number = town.pull_request().await;
+    let sha = push(&town, "b\n").await;
+    town.story
+        .forge
+        .review(REPO, number, GRACE, State::Approved, &sha);
+    advance(&town, 5);
+    let (name, _) = town.label(number).await;
+    assert_eq!(
+        town.build(&name).await.spec.request.trigger.evidence,
+        Evidence::Review
+    );
+
+    // The approval is of one commit, not of the pull request; and it can be taken back.
+    town.story.forge.remove_label(REPO, number, LABEL, ADA);
+    let sha = push(&town, "c\n").await;
+    let review = town
+        .story
+        .forge
+        .review(REPO, number, GRACE, State::Approved, &sha);
+    town.story.forge.dismiss_review(REPO, number, review);
+    advance(&town, 5);
+    let (name, _) = town.label(number).await;
+    assert_eq!(
+        reason(&town.refused(&name).await),
+        AnswerReason::HeadMovedBefore
+    );
+    town.end().await;
+}
+
+#[tokio::test]
+async fn an_approval_by_a_stranger_or_the_author_counts_for_nothing() {
+    let town = Town::new("wh-stranger").await;
+    let number = town.pull_request().await;
+    let sha = push(&town, "b\n").await;
+    for by in [MALLORY, tests::story::TRISTAN] {
+        town.story
+            .forge
+            .review(REPO, number, by, State::Approved, &sha);
+    }
+    advance(&town, 5);
+    let (name, _) = town.label(number).await;
+    assert_eq!(
+        reason(&town.refused(&name).await),
+        AnswerReason::HeadMovedBefore
+    );
+    town.end().await;
+}
+
+#[tokio::test]
+async fn the_same_persons_next_label_after_the_answer_confirms_what_it_named() {
+    let town = Town::new("wh-confirm").await;
+    let number = town.pull_request().await;
+    let sha = push(&town, "b\n").await;
+    advance(&town, 5);
+    let (refused, _) = town.label(number).await;
+    assert_eq!(
+        reason(&town.refused(&refused).await),
+        AnswerReason::HeadMovedBefore
+    );
+
+    // Not before the answer was given, and not by another person.
+    let relabel = async |by: &str| {
+        town.story.forge.remove_label(REPO, number, LABEL, by);
+        town.labelled_by(number, by).await.0
+    };
+    advance(&town, 5);
+    let early = relabel(ADA).await;
+    assert_eq!(
+        reason(&town.refused(&early).await),
+        AnswerReason::HeadMovedBefore
+    );
+    given(&town.story, &refused).await;
+    advance(&town, 5);
+    let other = relabel(GRACE).await;
+    assert_eq!(
+        reason(&town.refused(&other).await),
+        AnswerReason::HeadMovedBefore
+    );
+
+    let confirmed = relabel(ADA).await;
+    assert_eq!(town.build(&confirmed).await.spec.request.head_sha, sha);
+
+    // A newer movement is not what the answer named.
+    push(&town, "c\n").await;
+    advance(&town, 5);
+    let again = relabel(ADA).await;
+    assert_eq!(
+        reason(&town.refused(&again).await),
+        AnswerReason::HeadMovedBefore
+    );
+    town.end().await;
+}
+
+#[tokio::test]
+async fn s21_a_fork_that_was_deleted_builds_nothing() {
+    let town = Town::new("wh-gone").await;
+    let number = town.pull_request().await;
+    town.story.forge.delete_fork(FORK);
+    let (name, _) = town.label(number).await;
+    assert_eq!(
+        reason(&town.refused(&name).await),
+        AnswerReason::ForkDeleted
+    );
+    town.end().await;
+}
+
+#[tokio::test]
+async fn s21_movements_that_only_everybody_may_see_are_asked_for_without_credentials() {
+    for hidden in [ForkActivity::NotFound, ForkActivity::Empty] {
+        let town = Town::new("wh-anonymous").await;
+        town.story.forge.show_fork_activity(hidden, true);
+        let number = town.pull_request().await;
+        let sha = push(&town, "b\n").await;
+        advance(&town, 5);
+        let (name, _) = town.label(number).await;
+        assert_eq!(
+            reason(&town.refused(&name).await),
+            AnswerReason::HeadMovedBefore
+        );
+        // An unrelated branch moved, which only the list of movements can tell from this one.
+        town.story.forge.remove_label(REPO, number, LABEL, ADA);
+        town.story.quiet();
+        town.story
+            .forge
+            .push(FORK, "elsewhere", &[("x.txt", "x\n")])
+            .await;
+        let (name, _) = town.label(number).await;
+        assert_eq!(
+            town.build(&name).await.spec.request.head_sha,
+            sha,
+            "{hidden:?}"
+        );
+        town.end().await;
+    }
+}
+
+#[tokio::test]
+async fn s21_without_movements_only_a_quiet_repository_or_a_reviewer_proves_the_head() {
+    let town = Town::new("wh-unknown").await;
+    town.story
+        .forge
+        .show_fork_activity(ForkActivity::NotFound, false);
+    let number = town.pull_request().await;
+    let (quiet, _) = town.label(number).await;
+    town.build(&quiet).await;
+
+    town.story.forge.remove_label(REPO, number, LABEL, ADA);
+    town.story
+        .forge
+        .push(FORK, "elsewhere", &[("x.txt", "x\n")])
+        .await;
+    let (name, _) = town.label(number).await;
+    assert_eq!(
+        reason(&town.refused(&name).await),
+        AnswerReason::MovementUnknown
+    );
+
+    town.story.forge.remove_label(REPO, number, LABEL, ADA);
+    let head = town.story.forge.pull_request(REPO, number).head_sha;
+    town.story
+        .forge
+        .review(REPO, number, GRACE, State::Approved, &head);
+    let (name, _) = town.label(number).await;
+    town.build(&name).await;
+    town.end().await;
+}

@@ -1,0 +1,260 @@
+//! Tokens, and the traps of the library underneath: none of them is ours.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use github::{Access, Connections, GithubError, Repo, StatusState};
+use tests::forge::{
+    AppOptions, ConnectionKind, Fault, Forge, ForgeOptions, PullRequest, Role, TokenKind, UserType,
+};
+
+const APP: &str = "octo/app";
+const MINT: &str = "POST /app/installations/*/access_tokens";
+
+/// A forge, and a connection to it as an App.
+struct Scene {
+    forge: Forge,
+    number: u64,
+    connections: Arc<Connections>,
+    dir: PathBuf,
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+impl Scene {
+    async fn new(access: Access) -> Self {
+        let forge = Forge::start(ForgeOptions::default()).await;
+        forge.add_user("ada", UserType::User);
+        forge.add_repository(APP, &[("README", "An app.\n")]).await;
+        forge.set_permission(APP, "ada", Role::Write);
+        forge.push(APP, "topic", &[("a.txt", "a\n")]).await;
+        let new = PullRequest {
+            title: "A change",
+            author: "ada",
+            head: "topic",
+            ..PullRequest::default()
+        };
+        let number = forge.open_pull_request(APP, new).await;
+        let options = AppOptions {
+            repositories: vec![APP.to_owned()],
+            ..AppOptions::default()
+        };
+        let app = forge.add_app(options);
+        let dir = std::env::temp_dir().join(format!(
+            "prbuild-tokens-{}-{}",
+            std::process::id(),
+            forge.address().port()
+        ));
+        let host = forge.address().ip();
+        forge
+            .write_connection(&dir, "github", &ConnectionKind::App(app), &[], host)
+            .unwrap();
+        let connections = Connections::load(&dir, access).unwrap();
+        Self {
+            forge,
+            number,
+            connections,
+            dir,
+        }
+    }
+
+    fn repo(&self) -> Repo {
+        self.connections.get("github").unwrap().repo("octo", "app")
+    }
+
+    fn n(&self) -> i64 {
+        i64::try_from(self.number).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn twenty_callers_share_one_installation_token() {
+    let scene = Scene::new(Access::Read).await;
+    let repos: Vec<Repo> = (0..20).map(|_| scene.repo()).collect();
+    let all = repos.iter().map(|repo| repo.pull_request(scene.n()));
+    for found in futures::future::join_all(all).await {
+        found.unwrap();
+    }
+    assert_eq!(scene.forge.log().count(MINT), 1);
+    scene.forge.finish().await;
+}
+
+#[tokio::test]
+async fn a_token_that_github_takes_back_is_minted_anew_once() {
+    let scene = Scene::new(Access::Read).await;
+    scene.repo().pull_request(scene.n()).await.unwrap();
+    scene.forge.revoke_installation_tokens();
+    scene.repo().pull_request(scene.n()).await.unwrap();
+    assert_eq!(scene.forge.log().count(MINT), 2);
+    scene.forge.finish().await;
+}
+
+#[tokio::test]
+async fn the_webhooks_token_cannot_write() {
+    let scene = Scene::new(Access::Read).await;
+    let head = scene.forge.pull_request(APP, scene.number).head_sha;
+    let repo = scene.repo();
+    let status = repo
+        .create_status(&head, "x", StatusState::Success, "forged", None)
+        .await;
+    assert!(
+        matches!(status, Err(GithubError::Forbidden { .. })),
+        "{status:?}"
+    );
+    let comment = repo.create_comment(scene.n(), "forged").await;
+    assert!(
+        matches!(comment, Err(GithubError::Forbidden { .. })),
+        "{comment:?}"
+    );
+    scene.forge.finish().await;
+}
+
+#[tokio::test]
+async fn a_write_that_fails_is_sent_once() {
+    let scene = Scene::new(Access::Report).await;
+    let head = scene.forge.pull_request(APP, scene.number).head_sha;
+    let repo = scene.repo();
+    for fault in [
+        Fault::Status(502),
+        Fault::AnswerLost(502),
+        Fault::Cut,
+        Fault::Status(500),
+    ] {
+        scene.forge.log().clear();
+        let fault = scene.forge.faults().on("POST /repos/**", fault);
+        let error = repo
+            .create_status(&head, "x", StatusState::Pending, "d", None)
+            .await
+            .unwrap_err();
+        assert!(error.is_transient(), "{error}");
+        scene.forge.faults().off(fault);
+        assert_eq!(
+            scene.forge.log().count("POST /repos/*/*/statuses/*"),
+            1,
+            "{error}"
+        );
+    }
+    scene.forge.finish().await;
+}
+
+#[tokio::test]
+async fn every_page_is_asked_for_with_the_credential() {
+    let scene = Scene::new(Access::Read).await;
+    for _ in 0..130 {
+        scene.forge.add_label(APP, scene.number, "docs", "ada");
+        scene.forge.remove_label(APP, scene.number, "docs", "ada");
+    }
+    let newest = scene.forge.add_label(APP, scene.number, "last", "ada");
+    let events = scene.repo().label_events(scene.n()).await.unwrap().value;
+    assert!(!events.complete);
+    assert_eq!(
+        events.events.last().unwrap().id,
+        i64::try_from(newest).unwrap()
+    );
+    let asked = scene.forge.log().matching("GET /repos/*/*/issues/*/events");
+    assert_eq!(asked.len(), 3);
+    assert!(
+        asked.iter().all(|one| one.token == TokenKind::Installation),
+        "{asked:?}"
+    );
+    scene.forge.finish().await;
+}
+
+#[tokio::test]
+async fn every_role_that_github_reports_is_understood() {
+    let scene = Scene::new(Access::Read).await;
+    for (login, role, permission) in [
+        ("a", Role::Admin, "admin"),
+        ("m", Role::Maintain, "write"),
+        ("w", Role::Write, "write"),
+        ("t", Role::Triage, "read"),
+    ] {
+        scene.forge.add_user(login, UserType::User);
+        scene.forge.set_permission(APP, login, role);
+        let found = scene.repo().permission(login).await.unwrap().value;
+        assert_eq!(found.permission, permission, "{login}");
+    }
+    scene.forge.add_user("stranger", UserType::User);
+    assert_eq!(
+        scene
+            .repo()
+            .permission("stranger")
+            .await
+            .unwrap()
+            .value
+            .permission,
+        "read"
+    );
+    scene.forge.finish().await;
+}
+
+#[tokio::test]
+async fn no_error_shows_a_token() {
+    let scene = Scene::new(Access::Read).await;
+    let mut errors = Vec::new();
+    for fault in [
+        Fault::Status(401),
+        Fault::Status(500),
+        Fault::Malformed,
+        Fault::Cut,
+    ] {
+        let fault = scene.forge.faults().on("* /**", fault);
+        errors.push(scene.repo().pull_request(scene.n()).await.unwrap_err());
+        scene.forge.faults().off(fault);
+    }
+    let malformed = scene.forge.faults().on(MINT, Fault::Malformed);
+    scene.forge.revoke_installation_tokens();
+    errors.push(scene.repo().pull_request(scene.n()).await.unwrap_err());
+    scene.forge.faults().off(malformed);
+    for error in errors {
+        let text = format!("{error} {error:?} {:?}", scene.repo());
+        assert!(!text.contains("ghs_") && !text.contains("eyJ"), "{text}");
+    }
+    scene.forge.finish().await;
+}
+
+#[tokio::test]
+async fn a_rate_limit_is_kept_until_it_is_over() {
+    let scene = Scene::new(Access::Read).await;
+    let repo = scene.repo();
+    repo.pull_request(scene.n()).await.unwrap();
+    let limited = Fault::RateLimited {
+        status: 403,
+        retry_after: Some(60),
+    };
+    scene
+        .forge
+        .faults()
+        .next(1, "GET /repos/*/*/pulls/*", limited);
+    let error = repo.pull_request(scene.n()).await.unwrap_err();
+    assert!(matches!(error, GithubError::RateLimited { .. }), "{error}");
+    scene.forge.log().clear();
+    let error = repo.pull_request(scene.n()).await.unwrap_err();
+    assert!(matches!(error, GithubError::RateLimited { .. }), "{error}");
+    assert!(
+        scene.forge.log().all().is_empty(),
+        "nothing is sent while limited"
+    );
+    scene.forge.finish().await;
+}
+
+#[tokio::test]
+async fn a_connection_without_the_app_on_the_repository_says_so() {
+    let scene = Scene::new(Access::Report).await;
+    assert_eq!(
+        scene.repo().missing_permissions().await.unwrap(),
+        Vec::<String>::new()
+    );
+    scene.forge.add_repository("octo/other", &[]).await;
+    let other = scene
+        .connections
+        .get("github")
+        .unwrap()
+        .repo("octo", "other");
+    assert!(other.repository().await.is_err());
+    scene.forge.finish().await;
+}

@@ -216,6 +216,29 @@ impl Story {
         Ok(())
     }
 
+    /// Process ids of webhook and operator.
+    pub fn pids(&mut self) -> Vec<u32> {
+        let indexes = [self.webhook, self.operator];
+        let running = indexes.into_iter().flatten();
+        running.filter_map(|index| self.install.program(index).map(|program| program.pid())).collect()
+    }
+
+    /// Writes that PrBuild made since the API server started, by the API server's own count: to its
+    /// kinds, to Jobs, and Events.
+    pub async fn api_writes(&self) -> Result<f64, ClusterError> {
+        let asked = http::Request::get("/metrics").body(Vec::new());
+        let asked = asked.map_err(|error| ClusterError::Command {
+            what: "the API server's metrics cannot be asked for".to_owned(),
+            because: error.to_string(),
+        })?;
+        let text = self.install.client().request_text(asked).await;
+        let text = text.map_err(|source| ClusterError::Api {
+            what: "the API server's metrics cannot be read".to_owned(),
+            source: Box::new(source),
+        })?;
+        Ok(text.lines().filter(|line| is_our_write(line)).filter_map(value_of).sum())
+    }
+
     /// What the operator printed.
     pub fn operator_log(&mut self) -> String {
         let program = self.operator.and_then(|index| self.install.program(index));
@@ -409,6 +432,18 @@ pub async fn client_of(access: &Access) -> Client {
         Ok(client) => client,
         Err(error) => panic!("{error}"),
     }
+}
+
+fn is_our_write(line: &str) -> bool {
+    let has = |label: &str| line.contains(label);
+    let writes = ["POST", "PUT", "PATCH", "DELETE"].iter().any(|verb| has(&format!("verb=\"{verb}\"")));
+    let jobs = has("resource=\"jobs\"") && has("subresource=\"\"") && (has("verb=\"POST\"") || has("verb=\"DELETE\""));
+    let ours = has("group=\"prbuild.dev\"") || has("group=\"events.k8s.io\"") || jobs;
+    line.starts_with("apiserver_request_total{") && writes && ours
+}
+
+fn value_of(line: &str) -> Option<f64> {
+    line.rsplit(' ').next()?.parse().ok()
 }
 
 fn read<T: DeserializeOwned>(value: Value) -> T {

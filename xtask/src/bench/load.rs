@@ -1,0 +1,282 @@
+//! The load: labels at a fixed rate whatever comes of them, and a record of when what was seen.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crds::{LabelRule, RepositorySpec};
+use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::api::batch::v1::Job;
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, ResourceExt};
+use tests::forge::Forge;
+use tests::story::{ADA, REPO, Story};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::Result;
+
+/// How long the last result of a scenario is waited for.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What is asked for, and how fast.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// The label.
+    pub label: &'static str,
+    /// Builders that it selects.
+    pub builders: usize,
+    /// Labels in all.
+    pub events: usize,
+    /// Labels a second.
+    pub per_second: f64,
+}
+
+/// The labels of the bench: one builder, ten without a limit, ten with one.
+pub fn labels(spec: &mut RepositorySpec) {
+    let label = |name: &str, tag: &str| LabelRule {
+        name: name.to_owned(),
+        flavour: crds::default_flavour(),
+        tags: vec![tag.to_owned()],
+        ..LabelRule::default()
+    };
+    spec.labels = vec![label("one", "n0"), label("many", "free"), label("limited", "limited")];
+}
+
+/// Pull requests to label, and what was seen of them.
+pub struct Load {
+    pulls: Vec<Pull>,
+    next: usize,
+    seen: Arc<Mutex<Seen>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+struct Pull {
+    number: u64,
+    head: String,
+}
+
+#[derive(Default)]
+struct Seen {
+    /// Final statuses by commit.
+    finals: HashMap<String, Vec<Instant>>,
+    /// Jobs by pull request.
+    jobs: HashMap<String, Vec<Instant>>,
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Times of one scenario, in seconds.
+#[derive(Debug, Default)]
+pub struct Times {
+    /// From sending a delivery to its answer.
+    pub ack: Sample,
+    /// From that answer to the first Job, as a watch saw it.
+    pub job_after_ack: Sample,
+    /// From the label to the last builder's final status.
+    pub last: Sample,
+    events: usize,
+    span: f64,
+}
+
+impl Times {
+    /// Builds of the scenario.
+    pub fn builds(&self) -> f64 {
+        self.events as f64
+    }
+
+    /// Builds a second, from the first label to the last status.
+    pub fn drained(&self) -> f64 {
+        self.events as f64 / self.span
+    }
+}
+
+/// Numbers of which quantiles are told.
+#[derive(Debug, Default)]
+pub struct Sample(Vec<f64>);
+
+impl Sample {
+    fn add(&mut self, value: f64) {
+        let at = self.0.partition_point(|known| *known <= value);
+        self.0.insert(at, value);
+    }
+
+    fn quantile(&self, share: f64) -> f64 {
+        let last = self.0.len().saturating_sub(1) as f64;
+        let index = (last * share).round() as usize;
+        self.0.get(index).copied().unwrap_or(f64::NAN)
+    }
+
+    /// The median.
+    pub fn p50(&self) -> f64 {
+        self.quantile(0.5)
+    }
+
+    /// All but the highest hundredth lie below.
+    pub fn p99(&self) -> f64 {
+        self.quantile(0.99)
+    }
+}
+
+impl From<Vec<f64>> for Sample {
+    fn from(mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
+        Self(values)
+    }
+}
+
+impl Load {
+    /// Opens pull requests, each with a head of its own, and begins to watch.
+    pub async fn prepare(story: &Story, pulls: usize) -> Self {
+        let mut made = Vec::new();
+        for n in 0..pulls {
+            let text = n.to_string();
+            let number = story.open_pull_request(&format!("branch-{n}"), &[("README", &text)]).await;
+            let head = story.forge.pull_request(REPO, number).head_sha;
+            made.push(Pull { number, head });
+        }
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let jobs = Api::namespaced(story.install.client(), story.install.builds());
+        let tasks = vec![
+            tokio::spawn(watch_statuses(story.forge.clone(), seen.clone())),
+            tokio::spawn(watch_jobs(jobs, seen.clone())),
+        ];
+        Self { pulls: made, next: 0, seen, tasks }
+    }
+
+    /// Adds labels at the rate of `shape` and waits for every result.
+    pub async fn run(&mut self, story: &Story, shape: Shape) -> Result<Times> {
+        let deliveries = story.forge.deliveries().len();
+        let began = Instant::now();
+        let gap = Duration::from_secs_f64(1.0 / shape.per_second);
+        let mut sent = Vec::new();
+        for event in 0..shape.events {
+            let due = began + gap * u32::try_from(event).unwrap_or(u32::MAX);
+            sleep_until(due).await;
+            let pull = &self.pulls[self.next % self.pulls.len()];
+            self.next += 1;
+            let before = self.counts(pull);
+            story.forge.add_label(REPO, pull.number, shape.label, ADA);
+            sent.push((pull.number, pull.head.clone(), due, before));
+        }
+        let mut times = Times { events: shape.events, ..Times::default() };
+        for (number, head, due, (finals, jobs)) in sent {
+            let done = self.until(|seen| seen.finals.get(&head)?.get(finals + shape.builders - 1).copied());
+            let done = done.await.ok_or_else(|| format!("pull request {number} has no result after {PATIENCE:?}"))?;
+            times.last.add((done - due).as_secs_f64());
+            times.span = times.span.max((done - began).as_secs_f64());
+            let acked = ack_of(story, deliveries, number);
+            times.ack.add(acked);
+            if let Some(job) = self.look(|seen| seen.jobs.get(&number.to_string())?.get(jobs).copied()) {
+                times.job_after_ack.add((job - due).as_secs_f64() - acked);
+            }
+        }
+        Ok(times)
+    }
+
+    /// Adds labels as fast as possible and waits only until so many pods are there.
+    pub async fn start_and_leave(
+        &mut self,
+        story: &Story,
+        label: &str,
+        builds: usize,
+        jobs: usize,
+        patience: Duration,
+    ) -> Result<()> {
+        let before = self.look(|seen| Some(seen.jobs.values().map(Vec::len).sum::<usize>())).unwrap_or(0);
+        for _ in 0..builds {
+            let pull = &self.pulls[self.next % self.pulls.len()];
+            self.next += 1;
+            story.forge.add_label(REPO, pull.number, label, ADA);
+            story.forge.deliveries_settled().await;
+        }
+        let all = |seen: &Seen| {
+            let now = seen.jobs.values().map(Vec::len).sum::<usize>();
+            (now >= before + jobs).then_some(())
+        };
+        let waited = timeout(patience, self.until(all)).await.ok().flatten();
+        waited.ok_or_else(|| format!("{jobs} runs did not get their Jobs within {patience:?}").into())
+    }
+
+    fn counts(&self, pull: &Pull) -> (usize, usize) {
+        self.look(|seen| {
+            let finals = seen.finals.get(&pull.head).map_or(0, Vec::len);
+            let jobs = seen.jobs.get(&pull.number.to_string()).map_or(0, Vec::len);
+            Some((finals, jobs))
+        })
+        .unwrap_or_default()
+    }
+
+    fn look<T>(&self, look: impl Fn(&Seen) -> Option<T>) -> Option<T> {
+        look(&self.seen.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn until<T>(&self, look: impl Fn(&Seen) -> Option<T>) -> Option<T> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = self.look(&look) {
+                return Some(found);
+            }
+            if Instant::now() > deadline {
+                return None;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// How long the webhook took to answer the delivery about this pull request.
+fn ack_of(story: &Story, since: usize, number: u64) -> f64 {
+    let about = format!("/pulls/{number}\"");
+    let deliveries = story.forge.deliveries();
+    let labeled = deliveries[since..].iter().filter(|one| one.action.as_deref() == Some("labeled"));
+    let mut ours = labeled.filter(|one| {
+        let text = String::from_utf8_lossy(&one.payload);
+        text.contains(&about)
+    });
+    ours.next().map_or(f64::NAN, |one| one.took.as_secs_f64())
+}
+
+/// Notes when the forge took a final status.
+async fn watch_statuses(forge: Forge, seen: Arc<Mutex<Seen>>) {
+    let log = forge.log();
+    let mut changes = log.changed();
+    let (mut read, mut known) = (0, HashMap::<String, usize>::new());
+    loop {
+        let new = log.since(read);
+        read += new.len();
+        let now = Instant::now();
+        let posts = new.iter().filter(|one| one.method == "POST");
+        for sha in posts.filter_map(|one| one.path.split_once("/statuses/").map(|(_, sha)| sha.to_owned())) {
+            let all = forge.statuses(REPO, &sha);
+            let count = known.entry(sha.clone()).or_default();
+            let finals = all.iter().skip(*count).filter(|status| status.state != "pending").count();
+            *count = all.len();
+            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.finals.entry(sha).or_default().extend(std::iter::repeat_n(now, finals));
+        }
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Notes when a watch brought a Job.
+async fn watch_jobs(jobs: Api<Job>, seen: Arc<Mutex<Seen>>) {
+    let mut known = std::collections::HashSet::new();
+    let stream = watcher(jobs, watcher::Config::default()).default_backoff().applied_objects();
+    let mut stream = std::pin::pin!(stream.into_stream());
+    while let Some(next) = stream.next().await {
+        let Ok(job) = next else { continue };
+        if let Some(number) = job.labels().get("prbuild.dev/pull-request")
+            && known.insert(job.name_any())
+        {
+            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.jobs.entry(number.clone()).or_default().push(Instant::now());
+        }
+    }
+}

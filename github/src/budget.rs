@@ -161,9 +161,17 @@ mod tests {
         Timestamp::from_second(second).expect("a time")
     }
 
+    /// Status, headers, message, and the seconds to wait.
+    type Case = (
+        u16,
+        &'static [(&'static str, &'static str)],
+        &'static str,
+        Option<u64>,
+    );
+
     #[test]
     fn a_limit_is_told_from_a_missing_permission() {
-        let cases: &[(u16, &[(&'static str, &str)], &str, Option<u64>)] = &[
+        let cases: &[Case] = &[
             (403, &[], "Resource not accessible by integration", None),
             (
                 403,

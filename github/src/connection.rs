@@ -1,4 +1,4 @@
-//! The mounted connections, and a repository as seen through one.
+//! The mounted connections.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,17 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use http::Method;
 use secrecy::SecretString;
-use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::App;
-use crate::budget::{Budget, Ledger, Resource};
-use crate::path::{graphql_url, segment};
+use crate::budget::{Budget, Ledger};
+use crate::repo::Repo;
 use crate::settings::{self, ConnectionError, Files, Identity, Settings};
-use crate::transport::{Answer, Call, Transport};
-use crate::{Dated, GithubError};
+use crate::transport::Transport;
 
 /// What installation tokens are minted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,16 +146,17 @@ impl Connections {
 /// One mounted connection: an API, a credential, webhook secrets.
 pub struct Connection {
     name: String,
-    api_url: String,
+    pub(crate) api_url: String,
     git_url: String,
-    credential: Credential,
+    pub(crate) credential: Credential,
     webhook_secrets: Vec<SecretString>,
     files: Files,
-    transport: Transport,
-    ledger: Ledger,
+    pub(crate) transport: Transport,
+    pub(crate) ledger: Ledger,
 }
 
-enum Credential {
+/// What calls are authenticated with.
+pub(crate) enum Credential {
     Token(SecretString),
     App(Arc<App>),
 }
@@ -233,161 +231,8 @@ impl Connection {
 
     /// A repository as seen through this connection.
     pub fn repo(self: &Arc<Self>, owner: &str, name: &str) -> Repo {
-        Repo {
-            connection: self.clone(),
-            owner: owner.to_owned(),
-            name: name.to_owned(),
-        }
+        Repo::new(self.clone(), owner, name)
     }
-}
-
-/// A repository as seen through a connection; all calls are methods of it.
-#[derive(Clone, Debug)]
-pub struct Repo {
-    connection: Arc<Connection>,
-    owner: String,
-    name: String,
-}
-
-/// What is sent besides method and path.
-#[derive(Default)]
-pub(crate) struct Extras<'a> {
-    pub body: Option<serde_json::Value>,
-    pub etag: Option<&'a str>,
-    pub anonymous: bool,
-}
-
-impl Repo {
-    /// The connection.
-    pub fn connection(&self) -> &Arc<Connection> {
-        &self.connection
-    }
-
-    /// `owner/name` as it was asked for.
-    pub fn full_name(&self) -> String {
-        format!("{}/{}", self.owner, self.name)
-    }
-
-    /// The permissions that PrBuild needs and the App was not granted here, as `statuses: write`.
-    /// Always empty for a personal token: GitHub does not tell what one may do.
-    ///
-    /// # Errors
-    /// [`GithubError::NotFound`] when the App is not installed on the repository.
-    pub async fn missing_permissions(&self) -> Result<Vec<String>, GithubError> {
-        match &self.connection.credential {
-            Credential::Token(_) => Ok(Vec::new()),
-            Credential::App(app) => app.missing(&self.owner, &self.name).await,
-        }
-    }
-
-    /// Fetches the credential before it is needed, so that the first delivery does not wait for it.
-    ///
-    /// # Errors
-    /// As any call.
-    pub async fn warm_up(&self) -> Result<(), GithubError> {
-        self.credential().await.map(drop)
-    }
-
-    /// `/repos/owner/name` + rest.
-    pub(crate) fn path(&self, rest: &str) -> String {
-        let (owner, name) = (segment(&self.owner), segment(&self.name));
-        format!("/repos/{owner}/{name}{rest}")
-    }
-
-    pub(crate) async fn get<T: DeserializeOwned>(
-        &self,
-        path: &str,
-    ) -> Result<Dated<T>, GithubError> {
-        let answer = self.call(Method::GET, path, Extras::default()).await?;
-        parsed(&Method::GET, path, &answer)
-    }
-
-    pub(crate) async fn call(
-        &self,
-        method: Method,
-        path: &str,
-        extras: Extras<'_>,
-    ) -> Result<Answer, GithubError> {
-        let url = format!("{}{path}", self.connection.api_url);
-        self.send(method, url, path, Resource::Rest, extras).await
-    }
-
-    pub(crate) async fn graphql(&self, body: serde_json::Value) -> Result<Answer, GithubError> {
-        let url = graphql_url(&self.connection.api_url);
-        let extras = Extras {
-            body: Some(body),
-            ..Extras::default()
-        };
-        self.send(Method::POST, url, "/graphql", Resource::Graphql, extras)
-            .await
-    }
-
-    /// Sends a call; once more with a new token if an installation token was refused, which means
-    /// that nothing was carried out.
-    async fn send(
-        &self,
-        method: Method,
-        url: String,
-        path: &str,
-        resource: Resource,
-        extras: Extras<'_>,
-    ) -> Result<Answer, GithubError> {
-        let body = extras.body.map(|body| body.to_string().into_bytes());
-        let attempt = async || {
-            let credential = match extras.anonymous {
-                true => None,
-                false => Some(self.credential().await?),
-            };
-            let call = Call {
-                method: method.clone(),
-                url: url.clone(),
-                name: call_name(&method, path),
-                credential: credential.as_ref(),
-                body: body.clone(),
-                etag: extras.etag,
-                ledger: credential
-                    .is_some()
-                    .then_some((&self.connection.ledger, resource)),
-            };
-            self.connection.transport.send(call).await
-        };
-        match (attempt().await, &self.connection.credential) {
-            (Err(GithubError::Unauthorized { .. }), Credential::App(app)) if !extras.anonymous => {
-                app.forget(&self.owner, &self.name);
-                attempt().await
-            }
-            (result, _) => result,
-        }
-    }
-
-    async fn credential(&self) -> Result<SecretString, GithubError> {
-        match &self.connection.credential {
-            Credential::Token(token) => Ok(token.clone()),
-            Credential::App(app) => app.token(&self.owner, &self.name).await,
-        }
-    }
-}
-
-/// How errors name a call: without its query.
-fn call_name(method: &Method, path: &str) -> String {
-    let path = path.split_once('?').map_or(path, |(path, _)| path);
-    format!("{method} {path}")
-}
-
-/// The JSON of an answer.
-pub(crate) fn parsed<T: DeserializeOwned>(
-    method: &Method,
-    path: &str,
-    answer: &Answer,
-) -> Result<Dated<T>, GithubError> {
-    let value = serde_json::from_slice(&answer.body).map_err(|error| GithubError::Malformed {
-        call: call_name(method, path),
-        reason: error.to_string(),
-    })?;
-    Ok(Dated {
-        value,
-        date: answer.date,
-    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::connection::Repo;
+use crate::repo::Repo;
 use crate::wire::{MergeCommit, Mergeable, TestMerge};
 use crate::{Dated, GithubError};
 

@@ -13,16 +13,18 @@ mod graphql;
 mod label;
 mod path;
 mod reads;
+mod repo;
 mod settings;
 mod transport;
 mod wire;
 mod writes;
 
 pub use budget::Budget;
-pub use connection::{Access, Connection, Connections, Repo};
+pub use connection::{Access, Connection, Connections};
 pub use error::GithubError;
 pub use label::same_label;
 pub use reads::{LabelEvents, Listing, Movements};
+pub use repo::Repo;
 pub use settings::ConnectionError;
 pub use wire::{
     Activity, AppRef, Base, Collaborator, Comment, ForkRef, Head, IssueEvent, Label, MergeCommit,

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::connection::{Extras, Repo, parsed};
 use crate::path::{full_name, segment};
+use crate::repo::{Extras, Repo, parsed};
 use crate::wire::{
     Activity, Collaborator, Comment, IssueEvent, PullRequest, RepositoryInfo, Review,
 };

@@ -4,8 +4,8 @@
 use http::Method;
 use serde_json::json;
 
-use crate::connection::{Extras, Repo, parsed};
 use crate::path::segment;
+use crate::repo::{Extras, Repo, parsed};
 use crate::wire::Comment;
 use crate::{Dated, GithubError};
 

@@ -7,8 +7,10 @@ mod examples;
 mod label;
 mod movement;
 mod people;
+mod secrets;
 mod sweep;
 mod tokens;
+mod trouble;
 
 use std::net::SocketAddr;
 use std::time::Duration;

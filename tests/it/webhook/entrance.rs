@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 
 /// A label whose delivery was lost: what is posted can build something.
-async fn ready(name: &str) -> (Town, Vec<u8>) {
+pub(super) async fn ready(name: &str) -> (Town, Vec<u8>) {
     let town = Town::new(name).await;
     let number = town.pull_request().await;
     town.story
@@ -132,9 +132,18 @@ async fn s08_a_large_body_is_refused_whether_its_length_is_told_or_not() {
     let chunk = [b"10000\r\n".as_slice(), &vec![b'a'; 0x10000], b"\r\n"].concat();
     let reply = raw(&town, chunked.as_bytes(), &chunk.repeat(40)).await;
     assert!(reply.starts_with("HTTP/1.1 413"), "{reply}");
-    let both = format!("{head}content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n");
-    let reply = raw(&town, both.as_bytes(), &[]).await;
-    assert!(reply.starts_with("HTTP/1.1 400"), "{reply}");
+    // Two lengths, and a second request hidden behind the one of them: nobody answers that one.
+    let both = format!("{head}content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n");
+    let reply = raw(
+        &town,
+        both.as_bytes(),
+        b"GET /hidden HTTP/1.1\r\nhost: x\r\n\r\n",
+    )
+    .await;
+    assert!(
+        reply.contains("connection: close") && !reply.contains("404"),
+        "{reply}"
+    );
     town.end().await;
 }
 
@@ -271,95 +280,6 @@ async fn s09_only_a_post_of_json_to_the_one_path_is_read() {
             200
         );
     }
-    town.nothing_stored().await;
-    town.end().await;
-}
-
-#[tokio::test]
-async fn s10_secrets_rotate_while_it_runs_and_bad_ones_do_not_start() {
-    let (mut town, body) = ready("wh-rotate").await;
-    let dir = town.story.connections().unwrap().join("github");
-    let next = "another secret, which is also long enough";
-    std::fs::write(dir.join("webhook-secret-next"), next).unwrap();
-    let by = |secret: &str| {
-        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
-        mac.update(&body);
-        format!("sha256={}", hex::encode(mac.finalize().into_bytes()))
-    };
-    let (old, new) = (by(SECRET), by(next));
-    let becomes = async |signature: &str, code: u16| {
-        eventually(format!("{code}"), PATIENCE, async || {
-            match town.post(&headers("ping", signature), &body).await.status {
-                found if found == code => Ok(()),
-                found => Err(found.to_string()),
-            }
-        })
-        .await;
-    };
-    becomes(&new, 200).await;
-    becomes(&old, 200).await;
-    std::fs::write(dir.join("webhook-secret"), next).unwrap();
-    std::fs::remove_file(dir.join("webhook-secret-next")).unwrap();
-    becomes(&old, 401).await;
-    becomes(&new, 200).await;
-
-    for secret in ["", "short"] {
-        std::fs::write(dir.join("webhook-secret"), secret).unwrap();
-        let connections = town.story.connections().unwrap().display().to_string();
-        let args = [
-            "--connections",
-            &connections,
-            "--listen",
-            "127.0.0.1:0",
-            "--metrics",
-            "127.0.0.1:0",
-        ];
-        let index = town
-            .story
-            .install
-            .start(Binary::Webhook, &args)
-            .await
-            .unwrap();
-        let program = town.story.install.program(index).unwrap();
-        let status = eventually("it ends", PATIENCE, async || {
-            program.ended().ok_or("it runs".to_owned())
-        })
-        .await;
-        assert!(!status.success());
-        assert!(
-            program.log().contains("webhook-secret"),
-            "{}",
-            program.log()
-        );
-    }
-    town.end().await;
-}
-
-#[tokio::test]
-async fn a_body_signed_by_another_connection_than_the_repositorys_is_foreign() {
-    let story = Town::before("wh-foreign", |_| {}).await;
-    let dir = story.connections().unwrap().join("other");
-    std::fs::create_dir_all(&dir).unwrap();
-    std::fs::write(dir.join("token"), "ghp_other").unwrap();
-    let secret = "the secret of another connection altogether";
-    std::fs::write(dir.join("webhook-secret"), secret).unwrap();
-    let town = Town::open(story, &["--no-sweep"]).await;
-    let number = town.pull_request().await;
-    town.story
-        .forge
-        .faults()
-        .deliveries(1, Some("pull_request"), DeliveryFault::Lost);
-    town.story.label(number);
-    let body = town.labeled_payload(number, ADA);
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
-    mac.update(&body);
-    let signature = format!("sha256={}", hex::encode(mac.finalize().into_bytes()));
-    assert_eq!(
-        town.post(&headers("pull_request", &signature), &body)
-            .await
-            .status,
-        401
-    );
     town.nothing_stored().await;
     town.end().await;
 }

@@ -152,7 +152,7 @@ mod tests {
         for second in [START, START + 1, LABEL, LABEL + 30] {
             let entry = by(second, 5);
             assert_eq!(
-                judged(&[entry.clone()], false, true, None),
+                judged(std::slice::from_ref(&entry), false, true, None),
                 Stillness::Moved(entry),
                 "{second}"
             );
@@ -186,7 +186,7 @@ mod tests {
         for mover in [None, Some(user(CORE, "Bot")), Some(user(CORE, ""))] {
             let entry = moved(LABEL - 1, mover, "head");
             assert_eq!(
-                judged(&[entry.clone()], false, true, None),
+                judged(std::slice::from_ref(&entry), false, true, None),
                 Stillness::Moved(entry)
             );
         }
@@ -212,7 +212,7 @@ mod tests {
         for second in [LABEL, LABEL + 1] {
             let entry = by(second, CORE);
             assert_eq!(
-                judged(&[entry.clone()], false, false, None),
+                judged(std::slice::from_ref(&entry), false, false, None),
                 Stillness::Moved(entry)
             );
         }

@@ -1,0 +1,146 @@
+//! GitHub is late, slow, or wrong for a while: nothing is half done, and nothing is lost.
+
+use tests::forge::{DeliveryFault, Fault, TestMergeSwitch};
+
+use super::*;
+
+#[tokio::test]
+async fn a_label_event_that_the_timeline_shows_late_is_waited_for() {
+    let town = Town::new("wh-lag").await;
+    let number = town.pull_request().await;
+    town.story.forge.set_timeline_lag(REPO, number, 2);
+    let (name, code) = town.label(number).await;
+    assert_eq!(code, 202);
+    town.build(&name).await;
+    town.end().await;
+}
+
+#[tokio::test]
+async fn a_test_merge_that_is_late_or_stale_is_waited_for() {
+    let town = Town::new("wh-merge").await;
+    for switch in [TestMergeSwitch::Late(2), TestMergeSwitch::Stale(2)] {
+        let branch = format!("{switch:?}").replace(['(', ')'], "");
+        let number = town
+            .story
+            .open_pull_request(&branch, &[("a.txt", "a\n")])
+            .await;
+        town.story.forge.set_test_merge(REPO, number, switch);
+        let (name, code) = town.label(number).await;
+        assert_eq!(code, 202, "{switch:?}");
+        let request = town.build(&name).await.spec.request;
+        assert_eq!(request.base_sha, town.story.forge.branch(REPO, "main"));
+    }
+    town.end().await;
+}
+
+#[tokio::test]
+async fn a_test_merge_that_never_comes_is_left_to_the_sweep() {
+    let town = Town::new("wh-nomerge").await;
+    let number = town.pull_request().await;
+    town.story
+        .forge
+        .set_test_merge(REPO, number, TestMergeSwitch::Late(1000));
+    assert_eq!(town.label(number).await.1, 503);
+    town.nothing_stored().await;
+    assert_eq!(town.story.forge.labels(REPO, number), [LABEL]);
+    town.end().await;
+}
+
+#[tokio::test]
+async fn a_repository_that_is_not_ready_comes_back_later() {
+    let access = shared_control_plane();
+    let story = Story::begin(&access, "wh-notready", Setting::default())
+        .await
+        .unwrap();
+    story.builder("linux", |_| {}).await;
+    let town = Town::open(story, &["--no-sweep"]).await;
+    let number = town.pull_request().await;
+    let (name, code) = town.label(number).await;
+    assert_eq!(code, 503);
+    town.nothing_stored().await;
+    found(&town.story).await;
+    eventually(
+        "the webhook sees the repository",
+        PATIENCE,
+        async || match town.again().await {
+            202 => Ok(()),
+            code => Err(code.to_string()),
+        },
+    )
+    .await;
+    town.build(&name).await;
+    town.end().await;
+}
+
+#[tokio::test]
+async fn a_failing_github_costs_a_delivery_and_nothing_is_half_done() {
+    let town = Town::new("wh-faults").await;
+    let number = town.pull_request().await;
+    let faults = town.story.forge.faults();
+    faults.deliveries(1, Some("pull_request"), DeliveryFault::Lost);
+    let event = town.story.forge.add_label(REPO, number, LABEL, ADA);
+    let calls = [
+        "GET /repos/*/*/pulls/*",
+        "GET /repos/*/*/issues/*/events",
+        "POST /graphql",
+    ];
+    for call in calls {
+        for fault in [
+            Fault::Status(502),
+            Fault::Cut,
+            Fault::Malformed,
+            Fault::Html(500),
+        ] {
+            let fault = faults.on(call, fault.clone());
+            assert_eq!(town.again().await, 503, "{call} {fault:?}");
+            faults.off(fault);
+        }
+    }
+    town.nothing_stored().await;
+    assert_eq!(town.story.forge.labels(REPO, number), [LABEL]);
+    assert_eq!(town.again().await, 202);
+    town.build(&town.story.name_of(number, event)).await;
+    town.end().await;
+}
+
+#[tokio::test]
+async fn one_failed_answer_of_github_is_asked_for_again() {
+    let town = Town::new("wh-once").await;
+    let number = town.pull_request().await;
+    let faults = town.story.forge.faults();
+    faults.next(1, "GET /repos/*/*/pulls/*", Fault::Status(502));
+    faults.next(1, "POST /graphql", Fault::Cut);
+    assert_eq!(town.label(number).await.1, 202);
+    town.end().await;
+}
+
+#[tokio::test]
+async fn facts_are_fetched_at_once_and_a_delivery_costs_one_round_of_answers() {
+    let town = Town::new("wh-fast").await;
+    let number = town.pull_request().await;
+    let delay = Duration::from_millis(400);
+    town.story.forge.faults().on("* /**", Fault::Latency(delay));
+    let (name, code) = town.label(number).await;
+    assert_eq!(code, 202);
+    town.build(&name).await;
+    let took = town.story.forge.deliveries().last().unwrap().took;
+    assert!(
+        took < delay * 2,
+        "one round takes {delay:?}, this took {took:?}"
+    );
+    town.end().await;
+}
+
+#[tokio::test]
+async fn a_slow_github_is_answered_in_time_and_stores_nothing() {
+    let town = Town::new("wh-slow").await;
+    let number = town.pull_request().await;
+    let late = Fault::Latency(Duration::from_secs(30));
+    town.story.forge.faults().on("GET /repos/*/*/pulls/*", late);
+    let (_, code) = town.label(number).await;
+    assert_eq!(code, 503);
+    let took = town.story.forge.deliveries().last().unwrap().took;
+    assert!(took < Duration::from_secs(9), "{took:?}");
+    town.nothing_stored().await;
+    town.end().await;
+}

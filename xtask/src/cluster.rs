@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use tests::cluster::{CONTROL_VARIABLE, ControlPlane, ControlPlaneOptions, NODE_VARIABLE, Node};
 use tests::images;
 use tests::parts::{self, Cache, Loudness, duration};
 use tokio::task::spawn_blocking;
 
 use crate::Result;
 use crate::cargo::workspace;
+use crate::clusters::Clusters;
 use crate::stop::run_until_stopped;
 
 /// Arguments of `cargo xtask cluster`.
@@ -29,22 +29,20 @@ pub fn run(args: Args) -> Result {
     }
     run_until_stopped(async {
         let started = Instant::now();
-        let plane = ControlPlane::start(ControlPlaneOptions::default()).await?;
-        eprintln!("control plane after {}", duration(started.elapsed()));
-        println!("export KUBECONFIG={}", plane.kubeconfig().display());
-        println!("export {CONTROL_VARIABLE}={}", plane.kubeconfig().display());
-        let _node;
-        let _plane;
-        if args.node {
-            println!("export {NODE_VARIABLE}={}", plane.kubeconfig().display());
-            let node = Node::start(plane, &images::small_images()?).await?;
-            eprintln!("node after {}", duration(started.elapsed()));
+        let clusters = Clusters::start(args.node).await?;
+        let looked_at = clusters
+            .node
+            .as_ref()
+            .map_or(clusters.control.access(), |node| node.access());
+        println!("export KUBECONFIG={}", looked_at.kubeconfig().display());
+        for (name, kubeconfig) in clusters.environment() {
+            println!("export {name}={}", kubeconfig.display());
+        }
+        eprintln!("ready after {}", duration(started.elapsed()));
+        if let Some(node) = &clusters.node {
             let made = spawn_blocking(|| images::story_images(&workspace(), Loudness::Normal));
             node.import(&made.await??)?;
             eprintln!("images after {}", duration(started.elapsed()));
-            _node = node;
-        } else {
-            _plane = plane;
         }
         eprintln!("Ctrl-C ends it");
         std::future::pending::<()>().await;

@@ -3,6 +3,7 @@
 mod bench;
 mod cargo;
 mod cluster;
+mod clusters;
 mod crds;
 mod demo;
 mod doctor;

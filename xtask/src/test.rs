@@ -2,11 +2,9 @@
 
 mod tally;
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use tests::cluster::{CONTROL_VARIABLE, ControlPlane, ControlPlaneOptions, NODE_VARIABLE, Node};
 use tests::images::{self, Image};
 use tests::parts::{self, Cache, Loudness, duration};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -14,6 +12,7 @@ use tokio::task::spawn_blocking;
 
 use crate::Result;
 use crate::cargo::{Cargo, workspace};
+use crate::clusters::Clusters;
 use crate::stop::run_until_stopped;
 use tally::Tally;
 
@@ -44,8 +43,10 @@ pub fn run(args: Args) -> Result {
         parts::obtain_all(parts::node(), &cache, loudness)?;
     }
     run_until_stopped(async {
-        let (clusters, built) =
-            tokio::join!(Clusters::start(args.no_node), build(args.no_node, loudness));
+        let (clusters, built) = tokio::join!(
+            Clusters::start(!args.no_node),
+            build(args.no_node, loudness)
+        );
         let (clusters, images) = (clusters?, built?);
         if let Some(node) = &clusters.node {
             node.import(&images)?;
@@ -74,62 +75,6 @@ pub fn run(args: Args) -> Result {
     })
 }
 
-struct Clusters {
-    control: ControlPlane,
-    node: Option<Node>,
-}
-
-impl Clusters {
-    async fn start(no_node: bool) -> Result<Self> {
-        let options = ControlPlaneOptions::default();
-        if no_node {
-            return Ok(Self {
-                control: ControlPlane::start(options).await?,
-                node: None,
-            });
-        }
-        let node = async {
-            let plane = ControlPlane::start(options).await?;
-            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(
-                Node::start(plane, &images::small_images()?).await?,
-            )
-        };
-        let (control, node) = tokio::join!(ControlPlane::start(options), node);
-        Ok(Self {
-            control: control?,
-            node: Some(node?),
-        })
-    }
-
-    /// Copies the logs of the clusters' programs to where a person or CI finds them.
-    fn keep_logs(&self) {
-        let logs = workspace().join("target/cluster-logs");
-        let node = self.node.as_ref().map(|node| ("node", node.access().dir()));
-        for (name, dir) in [Some(("control", self.control.access().dir())), node]
-            .into_iter()
-            .flatten()
-        {
-            let to = logs.join(name);
-            // What a failing test needs is in its own output; these are beyond it.
-            let _ = std::fs::remove_dir_all(&to);
-            let _ = std::fs::create_dir_all(&logs);
-            let _ = std::process::Command::new("cp")
-                .arg("-r")
-                .arg(dir.join("logs"))
-                .arg(&to)
-                .status();
-        }
-        eprintln!("the clusters' logs are in {}", logs.display());
-    }
-
-    async fn stop(self) -> Result<()> {
-        if let Some(node) = self.node {
-            node.stop().await?;
-        }
-        Ok(self.control.stop().await?)
-    }
-}
-
 /// Builds everything that tests run, and the images of the stories on a node.
 async fn build(no_node: bool, loudness: Loudness) -> Result<Vec<Image>> {
     Cargo::run(&["build", "--workspace", "--bins"]).await?;
@@ -142,11 +87,7 @@ async fn build(no_node: bool, loudness: Loudness) -> Result<Vec<Image>> {
 
 /// Runs the tests, shows what they print, and counts.
 async fn test(args: &Args, clusters: &Clusters) -> Result<Tally> {
-    let mut environment: Vec<(&str, &Path)> =
-        vec![(CONTROL_VARIABLE, clusters.control.kubeconfig())];
-    if let Some(node) = &clusters.node {
-        environment.push((NODE_VARIABLE, node.access().kubeconfig()));
-    }
+    let environment = clusters.environment();
     let mut command = vec!["test", "--workspace", "--no-fail-fast", "--"];
     command.extend(args.filters.iter().map(String::as_str));
     if args.no_node {

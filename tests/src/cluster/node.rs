@@ -98,7 +98,9 @@ impl Node {
             let import = |image| scope.spawn(move || self.facts.import(image));
             let imports: Vec<_> = images.iter().map(import).collect();
             let mut joined = imports.into_iter().map(|import| import.join());
-            joined.try_for_each(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            joined.try_for_each(|result| {
+                result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
         })
     }
 

@@ -4,7 +4,9 @@
 
 mod agent;
 mod cluster;
+mod crds;
 mod forge;
+mod node;
 mod operator;
 mod report;
 mod webhook;

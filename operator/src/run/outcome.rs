@@ -265,7 +265,7 @@ fn image_trouble(
     created: Option<Timestamp>,
     now: Timestamp,
 ) -> Option<Progress> {
-    let why = one_line(message);
+    let why = cause(message);
     let ending = match reason {
         "InvalidImageName" => Ending::new(RunPhase::Error, format!("`{image}` is not the name of an image")),
         "ErrImageNeverPull" => Ending::new(
@@ -278,7 +278,7 @@ fn image_trouble(
         "ErrImagePull" | "ImagePullBackOff" | "RegistryUnavailable" => {
             if created.is_none_or(|created| now < created + PULL_PATIENCE) {
                 return Some(Progress::Starting(Some(format!(
-                    "the image `{image}` cannot be pulled yet: {why}"
+                    "the image `{image}` cannot be pulled yet"
                 ))));
             }
             Ending::infrastructure(format!("the image `{image}` cannot be pulled: {why}"))
@@ -291,13 +291,19 @@ fn image_trouble(
     Some(Progress::Ended(ending.stopping()))
 }
 
+/// The innermost of the causes that the kubelet strings together.
+fn cause(message: &str) -> String {
+    one_line(message.rsplit(": ").next().unwrap_or(message))
+}
+
 /// Whether a registry said that there is no such image, as opposed to not answering.
 fn is_missing(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
-    ["not found", "manifest unknown", "does not exist", "name unknown", "pull access denied"]
-        .iter()
-        .any(|words| message.contains(words))
-        && !message.contains("no such host")
+    let said = ["not found", "manifest unknown", "does not exist", "name unknown", "pull access denied"];
+    // The same words about the registry itself: its name does not resolve.
+    let unreachable = ["no such host", "server misbehaving", "dial tcp"];
+    said.iter().any(|words| message.contains(words))
+        && !unreachable.iter().any(|words| message.contains(words))
 }
 
 /// The words of others end up in statuses: one plain line of them.

@@ -4,11 +4,13 @@
 mod agent;
 mod debian;
 mod pack;
+mod registry;
 
 use std::path::{Path, PathBuf};
 
 pub use agent::{CHECKOUT, agent_image, build_agent};
 pub use debian::{GCC, gcc_image};
+pub use registry::EmptyRegistry;
 
 use crate::parts::{self, Cache, Loudness, PartError};
 use pack::{Config, pack};
@@ -17,8 +19,6 @@ use pack::{Config, pack};
 pub const PAUSE: &str = "prbuild.test/pause:1";
 /// An image with busybox: a shell and the usual small programs.
 pub const BUSYBOX: &str = "prbuild.test/busybox:1";
-/// A name that no registry answers to, at once and without a network.
-pub const MISSING: &str = "127.0.0.1:1/there-is-no-such-image:1";
 
 /// An image as a tar file that containerd can load.
 #[derive(Clone, Debug, PartialEq, Eq)]

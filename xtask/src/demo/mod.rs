@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use tests::cluster::{ControlPlane, ControlPlaneOptions, Node};
-use tests::images::{self, CHECKOUT, GCC, MISSING};
+use tests::images::{self, CHECKOUT, EmptyRegistry, GCC};
 use tests::parts::{self, Cache, Loudness, duration};
 use tests::story::{REPO, Setting, Story};
 use tokio::task::spawn_blocking;
@@ -86,7 +86,8 @@ fn setting(node: &Node) -> Setting {
 
 /// The story: builders, a pull request, a label, and what comes of it. Says whether it came as told.
 async fn tell(story: &mut Story, node: &Node) -> Result<bool> {
-    builders(story).await;
+    let registry = EmptyRegistry::start().await?;
+    builders(story, &registry.image()).await;
     story.start_operator().await?;
     story.start_webhook_with(&["--no-sweep"]).await?;
     println!("webhook and operator run; three builders are defined\n");
@@ -123,7 +124,7 @@ async fn tell(story: &mut Story, node: &Node) -> Result<bool> {
     Ok(right)
 }
 
-async fn builders(story: &Story) {
+async fn builders(story: &Story, missing: &str) {
     story
         .builder("amd64-debian", |spec| {
             spec.display_name = "AMD64 Debian".to_owned();
@@ -142,7 +143,7 @@ async fn builders(story: &Story) {
         .builder("amd64-fedora", |spec| {
             spec.display_name = "AMD64 Fedora".to_owned();
             spec.steps = project::steps("");
-            image(spec, MISSING);
+            image(spec, missing);
         })
         .await;
 }

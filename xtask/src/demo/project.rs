@@ -21,7 +21,7 @@ pub fn steps(options: &str) -> Vec<Step> {
         step("test", format!("make test {options}")),
         Step {
             run_if: Some(protocol::RunIf::Always),
-            ..step("show the commit", "git log -1 --format='%H built as %P' && echo \"$GITHUB_SHA\"".to_owned())
+            ..step("say what was built", "echo \"$GITHUB_REPOSITORY $GITHUB_REF at $GITHUB_SHA\"".to_owned())
         },
     ]
 }

@@ -1,0 +1,36 @@
+//! The whole way on a real node: webhook, gate, operator, kubelet, containers, statuses.
+
+mod hardening;
+mod label_to_status;
+
+use crds::BuilderSpec;
+use tests::{
+    images::{CHECKOUT, GCC},
+    story::{Setting, Story},
+    cluster::shared_node,
+};
+
+/// A story on the shared node, with webhook and operator.
+async fn begin(name: &str) -> Story {
+    let (access, facts) = shared_node();
+    let setting = Setting {
+        host: facts.host_address.into(),
+        checkout_image: CHECKOUT.to_owned(),
+        ..Setting::default()
+    };
+    let mut story = Story::begin(&access, name, setting).await.unwrap();
+    story.start_operator().await.unwrap();
+    story.start_webhook_with(&["--no-sweep"]).await.unwrap();
+    story
+}
+
+/// Lets a builder run this script in an image with a compiler.
+fn runs(script: &str) -> impl FnOnce(&mut BuilderSpec) {
+    let script = script.to_owned();
+    move |spec| {
+        spec.steps[0].run = script;
+        if let Some(machine) = &mut spec.kubernetes {
+            machine.image = GCC.to_owned();
+        }
+    }
+}

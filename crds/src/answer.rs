@@ -18,7 +18,7 @@ use crate::{Person, RepositoryRef, Trigger};
     shortname = "ans",
     category = "prbuild",
     derive = "PartialEq",
-    doc = "An event that was looked at and makes no build, and what its author is told. `kubectl get answers` is the audit.",
+    doc = "An event on GitHub that was looked at and makes no build, and what its author is told. `kubectl get answers` is the audit.",
     printcolumn(name = "PR", type_ = "integer", json_path = ".spec.number"),
     printcolumn(name = "By", type_ = "string", json_path = ".spec.trigger.user.login"),
     printcolumn(name = "Trigger", type_ = "string", json_path = ".spec.trigger.kind"),
@@ -31,16 +31,16 @@ use crate::{Person, RepositoryRef, Trigger};
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self == oldSelf").message("an Answer is immutable: it records what was decided"))]
 pub struct AnswerSpec {
-    /// The repository.
+    /// The repository of the pull request.
     pub repository: RepositoryRef,
     /// Number of the pull request.
     #[schemars(range(min = 1))]
     pub number: i64,
-    /// The event.
+    /// The label or command, when, and by whom.
     pub trigger: Trigger,
     /// Why it makes no build.
     pub reason: AnswerReason,
-    /// How it is answered.
+    /// How it is answered on GitHub: by a comment, by a reaction, or not at all.
     #[serde(default)]
     pub manner: Manner,
     /// What was found, for the sentence and for the audit.
@@ -87,6 +87,7 @@ pub enum AnswerReason {
     TooOld,
     /// Written by a newer version.
     #[serde(other)]
+    #[schemars(skip)]
     Unknown,
 }
 
@@ -141,10 +142,10 @@ pub struct AnswerStatus {
     /// `Comment`, `Reaction`, `Silent`, or `Failed` when GitHub would not take it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub given: Option<String>,
-    /// When, by GitHub's clock where GitHub took it.
+    /// When it was given, by GitHub's clock where GitHub took it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub given_at: Option<Time>,
-    /// The sentence.
+    /// The sentence that was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sentence: Option<String>,
     /// GitHub's id of the comment.

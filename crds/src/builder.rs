@@ -40,57 +40,63 @@ use crate::{Evidence, default_flavour};
     validation = Rule::new("self.steps.exists(s, !has(s.__if__) || s.__if__ != 'failure()')").message("every step has `if: failure()`: nothing would run"),
     validation = Rule::new("!self.steps.all(s, has(s.continue__dash__on__dash__error) && s.continue__dash__on__dash__error)").message("every step has `continue-on-error`: this builder could never fail"),
     validation = Rule::new("self.steps.map(s, size(s.run)).sum() <= 16384").message("the scripts of all steps together have at most 16,384 characters; put longer ones into the image"),
-    validation = Rule::new("self.timeouts.noOutputSeconds <= self.timeouts.runSeconds").message("timeouts.noOutputSeconds is longer than timeouts.runSeconds and would never be reached")
+    validation = Rule::new("self.timeouts.noOutputSeconds <= self.timeouts.runSeconds").message("timeouts.noOutputSeconds is longer than timeouts.runSeconds and would never be reached"),
+    // The API server rounds the schema's minimum of 0.001 down where the value is written as an integer.
+    validation = Rule::new("self.steps.all(s, !has(s.timeout__dash__minutes) || s.timeout__dash__minutes > 0.0)").message("the timeout-minutes of a step are more than 0"),
+    validation = Rule::new("self.steps.all(s, !has(s.timeout__dash__minutes) || s.timeout__dash__minutes * 60.0 <= double(self.timeouts.runSeconds))").message("the timeout-minutes of a step are longer than timeouts.runSeconds and would never be reached"),
+    validation = Rule::new("self.steps.all(s, !has(s.working__dash__directory) || !(s.working__dash__directory.startsWith('/') || s.working__dash__directory.matches('(^|/)[.][.](/|$)')))").message("the working-directory of a step leaves the checkout: write a path inside it")
 )]
 pub struct BuilderSpec {
     /// Name that people read, in statuses and comments: `s390x Debian`.
     #[schemars(regex(pattern = "^[A-Za-z0-9][A-Za-z0-9 ._+()/-]{0,79}$"))]
     pub display_name: String,
-    /// Words that labels select by.
+    /// Words that a Repository's labels can select builders by: `linux`, `big-endian`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 63)))]
     pub tags: Vec<String>,
-    /// Support tier, for reading: `tier-1`.
+    /// Support tier, for people to read: `tier-1`. Nothing depends on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 30))]
     pub tier: Option<String>,
-    /// Labels select stable builders unless they say otherwise.
+    /// Whether failures are the code's. A label selects unstable builders only with `includeUnstable`.
     #[serde(default)]
     pub stability: Stability,
-    /// Flavours of labels that this builder takes part in.
+    /// A label selects this builder if the label's `flavour` is one of these: `default`, `refleak`.
     #[serde(default = "default_flavours")]
-    #[schemars(length(min = 1, max = 16))]
+    #[schemars(length(min = 1, max = 16), inner(regex(pattern = "^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$")))]
     pub flavours: Vec<String>,
-    /// Base branches whose pull requests this builder builds; `*` stands for any characters. Empty: all.
+    /// Base branches whose pull requests this builder builds, such as `main` or `3.*`; `*` stands for
+    /// any characters. Empty: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 255)))]
     pub base_branches: Vec<String>,
-    /// The steps, in the vocabulary of GitHub Actions.
+    /// The steps, run one after the other in the checkout, in the vocabulary of GitHub Actions.
     #[schemars(length(min = 1, max = 50))]
     pub steps: Vec<Step>,
-    /// Exit codes that mean something other than failure.
+    /// Exit codes of steps that mean something other than failure.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, b.code == a.code))").message("an exit code is mapped twice"))]
     pub exit_codes: Vec<ExitCode>,
-    /// Evidence that a commit needs before this builder runs it.
+    /// How sure it must be that a person looked at exactly this commit before this builder runs it.
+    /// Each value asks for more than the one before.
     #[serde(default)]
     pub evidence: Evidence,
-    /// Runs at a time. Absent: no limit.
+    /// How many runs of this builder there are at a time; others wait. Absent: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub max_concurrent: Option<i64>,
     /// Limits in time.
     #[serde(default)]
     pub timeouts: Timeouts,
-    /// New attempts after a failure that was the infrastructure's.
+    /// How often a run is tried again after the infrastructure failed. Failing tests are never tried again.
     #[serde(default = "default_retries")]
     #[schemars(range(min = 0, max = 5))]
     pub infra_retries: i64,
-    /// Runs wait while this is set.
+    /// While true, new runs wait; those that run go on.
     #[serde(default)]
     pub paused: bool,
-    /// Backend: a Job in the cluster.
+    /// Where the steps run: a pod in this cluster. Required, until there is another backend.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubernetes: Option<Kubernetes>,
 }
@@ -118,21 +124,24 @@ pub enum Stability {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Kubernetes {
-    /// The image that the steps run in.
+    /// Container image that the steps run in. It needs a shell and what the steps call; git and
+    /// PrBuild's own program are brought along.
     #[schemars(length(min = 1, max = 512))]
     pub image: String,
-    /// Whether the image is pulled each time.
+    /// When the image is pulled.
     #[serde(default)]
     pub image_pull_policy: PullPolicy,
-    /// CPU, memory and disk that a run gets: request and limit in one.
+    /// CPU, memory and disk that a run gets: this much is reserved, and more is not given.
     #[serde(default)]
+    #[x_kube(validation = Rule::new("[self.cpu, self.memory, self.disk].all(q, quantity(q).isGreaterThan(quantity('0')))").message("resources.cpu, memory and disk are more than 0: Kubernetes takes a limit of 0 for no limit"))]
     pub resources: Resources,
     /// RuntimeClass of the pod, such as `gvisor` or `kata`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$"))]
     pub runtime_class: Option<String>,
-    /// Labels that the node must have.
+    /// Labels that the node must have, such as `kubernetes.io/arch: s390x`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 32))]
     pub node_selector: BTreeMap<String, String>,
 }
 
@@ -152,14 +161,14 @@ pub enum PullPolicy {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Resources {
-    /// CPUs, as a Kubernetes quantity.
-    #[schemars(regex(pattern = "^[0-9]+(\\.[0-9]+|m)?$"))]
+    /// CPUs: `2`, `0.5`, `500m` (thousandths).
+    #[schemars(regex(pattern = "^[0-9]{1,9}(\\.[0-9]{1,3}|m)?$"))]
     pub cpu: String,
-    /// Memory, as a Kubernetes quantity.
-    #[schemars(regex(pattern = "^[0-9]+(Ki|Mi|Gi|Ti|k|M|G|T)?$"))]
+    /// Memory: `512Mi`, `4Gi`. A run that takes more is stopped and has failed.
+    #[schemars(regex(pattern = "^[0-9]{1,15}(Ki|Mi|Gi|Ti|k|M|G|T)?$"))]
     pub memory: String,
-    /// Disk for checkout, build and temporary files, as a Kubernetes quantity.
-    #[schemars(regex(pattern = "^[0-9]+(Ki|Mi|Gi|Ti|k|M|G|T)?$"))]
+    /// Disk for checkout, build and temporary files: `10Gi`. A run that takes more is stopped and has failed.
+    #[schemars(regex(pattern = "^[0-9]{1,15}(Ki|Mi|Gi|Ti|k|M|G|T)?$"))]
     pub disk: String,
 }
 

@@ -57,24 +57,25 @@ pub struct BuilderRunSpec {
 #[serde(rename_all = "camelCase")]
 pub struct BuildRef {
     /// Name of the PrBuild.
-    #[schemars(length(max = 253))]
+    #[schemars(length(min = 1, max = 253))]
     pub name: String,
     /// Its uid: a build of the same name that was made anew is another one.
-    #[schemars(length(max = 64))]
+    #[schemars(length(min = 1, max = 64))]
     pub uid: String,
 }
 
 /// What runs: code, steps, limits and machine, as they were at dispatch.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.invalid) || (has(self.recipe) && has(self.kubernetes))").message("spec.task has recipe and kubernetes, or says in `invalid` why it cannot run"))]
 pub struct Task {
-    /// Object name of the Builder.
-    #[schemars(length(max = 40))]
+    /// Name of the Builder object.
+    #[schemars(regex(pattern = "^[a-z0-9]([-a-z0-9.]{0,38}[a-z0-9])?$"))]
     pub builder: String,
-    /// Name that people read.
+    /// The builder's name that people read.
     #[schemars(length(max = 80))]
     pub display_name: String,
-    /// Context of the commit status.
+    /// Context of the commit status: the name that GitHub shows before a result.
     #[schemars(length(max = 300))]
     pub context: String,
     /// Name of the Repository object.
@@ -85,7 +86,7 @@ pub struct Task {
     pub requester: String,
     /// Numeric id of that person.
     pub requester_id: i64,
-    /// The code.
+    /// The exact code, by full SHAs.
     pub source: Source,
     /// Steps, exit codes, limits in time. Absent only where `invalid` is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,7 +94,7 @@ pub struct Task {
     /// New attempts that remain after this one.
     #[serde(default)]
     pub infra_retries: i64,
-    /// Where it runs.
+    /// Where it runs. Absent only where `invalid` is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubernetes: Option<Kubernetes>,
     /// Why this run cannot run at all, as a sentence: its Builder is gone or not valid.
@@ -196,7 +197,7 @@ pub struct Waiting {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Outcome {
-    /// Exit code of the build, where there was one.
+    /// Exit code of the step that decided, where there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
     /// Passed, with an exit code that the Builder maps to a warning.

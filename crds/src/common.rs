@@ -28,7 +28,7 @@ pub struct RepositoryRef {
 pub struct Person {
     /// GitHub's numeric user id.
     pub id: i64,
-    /// Login at the time of the request.
+    /// Login at the time of the request; people change theirs.
     #[schemars(length(max = 64))]
     pub login: String,
 }
@@ -117,7 +117,7 @@ pub struct Trigger {
     /// The role that GitHub reported for that person: `admin`, `maintain`, `write`, `triage`, `read`, `none`.
     #[schemars(length(max = 100))]
     pub permission: String,
-    /// The strongest evidence that was found for the commit.
+    /// The strongest evidence that was found that a person looked at exactly this commit.
     #[serde(default)]
     pub evidence: Evidence,
 }

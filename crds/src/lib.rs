@@ -8,6 +8,7 @@ mod builder;
 mod builder_run;
 mod common;
 pub mod condition;
+mod definition;
 pub mod names;
 mod prbuild;
 mod repository;
@@ -27,11 +28,15 @@ pub const GROUP: &str = "prbuild.dev";
 
 /// Every CustomResourceDefinition, as the chart installs them.
 pub fn all() -> Vec<CustomResourceDefinition> {
-    vec![
+    let derived = [
         Repository::crd(),
         Builder::crd(),
         PrBuild::crd(),
         BuilderRun::crd(),
         Answer::crd(),
-    ]
+    ];
+    derived.map(definition::null_is_absent).into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ use crate::{Cancel, RepositoryRef, RunPhase, Trigger};
     shortname = "prb",
     category = "prbuild",
     derive = "PartialEq",
-    doc = "One authorized request: some builders on one commit of one pull request.",
+    doc = "One authorized request: some builders on one commit of one pull request. The webhook makes it when somebody who may adds a label. `kubectl get prb NAME` shows one, `kubectl get prbuild` all kinds of PrBuild's objects.",
     selectable = ".spec.request.number",
     printcolumn(name = "PR", type_ = "integer", json_path = ".spec.request.number"),
     printcolumn(name = "SHA", type_ = "string", json_path = ".status.shortSha"),
@@ -42,9 +42,10 @@ use crate::{Cancel, RepositoryRef, RunPhase, Trigger};
     validation = Rule::new("!has(oldSelf.cancel) || (has(self.cancel) && self.cancel == oldSelf.cancel)").message("spec.cancel is set once and stays: a cancelled build does not come back. Ask for a new one")
 )]
 pub struct PrBuildSpec {
-    /// What was authorized. Immutable.
+    /// What was authorized: which code, on which builders, on whose request. Immutable.
     pub request: Request,
-    /// Stops the build. May be set once.
+    /// Stops the build when set: `kubectl patch prb NAME --type merge -p '{"spec": {"cancel": {"by":
+    /// "me", "reason": "why", "at": "2026-01-31T12:00:00Z"}}}'`. May be set once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel: Option<Cancel>,
 }
@@ -52,17 +53,21 @@ pub struct PrBuildSpec {
 /// What was asked for, by whom, and the exact code that it was granted for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.mergeSha) == has(self.baseSha) && has(self.mergeSha) == has(self.mergeTree)").message("mergeSha, mergeTree and baseSha come together: they are the pinned test merge"))]
+#[x_kube(
+    validation = Rule::new("has(self.mergeSha) == has(self.baseSha) && has(self.mergeSha) == has(self.mergeTree)").message("mergeSha, mergeTree and baseSha come together: they are the pinned test merge"),
+    validation = Rule::new("self.repository.id > 0 && self.trigger.user.id > 0").message("repository.id and trigger.user.id are GitHub's numeric ids, from 1: names can change hands")
+)]
 pub struct Request {
-    /// The repository.
+    /// The repository that the pull request wants to change.
     pub repository: RepositoryRef,
     /// Number of the pull request.
     #[schemars(range(min = 1))]
     pub number: i64,
-    /// The labelled head of the pull request.
+    /// The labelled head of the pull request, in full. Results are told on this commit.
     #[schemars(regex(pattern = "^([0-9a-f]{40}|[0-9a-f]{64})$"))]
     pub head_sha: String,
-    /// GitHub's test merge of exactly that head. Absent when the bare head is built.
+    /// The commit that is built: GitHub's test merge of exactly that head into the base branch.
+    /// Absent when the bare head is built.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^([0-9a-f]{40}|[0-9a-f]{64})$"))]
     pub merge_sha: Option<String>,
@@ -80,15 +85,15 @@ pub struct Request {
     /// What was asked for, as people name it: the label's flavour, or `custom`.
     #[schemars(length(min = 1, max = 40))]
     pub flavour: String,
-    /// Object names of the builders, resolved and frozen by the gate.
-    #[schemars(length(min = 1, max = 256))]
+    /// Names of the Builder objects that run, as they were selected when the request was granted.
+    #[schemars(length(min = 1, max = 256), inner(regex(pattern = "^[a-z0-9]([-a-z0-9.]{0,38}[a-z0-9])?$")))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub builders: Vec<String>,
-    /// Builders that the request names and that do not run, and why.
+    /// Builders that the request asks for and that do not run, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub left_out: Vec<LeftOut>,
-    /// What caused the request.
+    /// The label or command that asked, when, and by whom.
     pub trigger: Trigger,
 }
 
@@ -113,7 +118,7 @@ pub struct PrBuildStatus {
     /// The result, once complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<BuildResult>,
-    /// Runs by phase.
+    /// How many builders wait, run, passed, failed …
     pub counts: Counts,
     /// First ten characters of the labelled head.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -199,8 +204,8 @@ pub struct Counts {
 pub struct BuilderResult {
     /// Object name of the builder.
     pub builder: String,
-    /// The attempt.
+    /// Number of its last attempt.
     pub attempt: i64,
-    /// Where it stands.
+    /// Where that attempt stands.
     pub phase: RunPhase,
 }

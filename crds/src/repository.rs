@@ -30,33 +30,35 @@ use crate::Permission;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct RepositorySpec {
-    /// User or organization that owns the repository on GitHub.
+    /// User or organization that owns the repository on GitHub: `python` of `python/cpython`.
     #[schemars(regex(pattern = "^[A-Za-z0-9](-?[A-Za-z0-9]){0,38}$"))]
     pub owner: String,
-    /// Name of the repository on GitHub.
+    /// Name of the repository on GitHub: `cpython` of `python/cpython`.
     #[schemars(regex(pattern = "^[A-Za-z0-9._-]{1,100}$"))]
+    #[x_kube(validation = Rule::new("self != '.' && self != '..' && !self.endsWith('.git')").message("name is the repository's name as GitHub shows it, without .git"))]
     pub name: String,
-    /// The mounted connection (GitHub App or token, and webhook secrets) that serves this repository.
+    /// Name of the connection that serves this repository: a directory mounted into webhook and
+    /// operator, with a GitHub App's key or a token, and the webhook's secrets.
     #[schemars(regex(pattern = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"))]
     pub connection: String,
     /// The labels that start builds, and what each selects.
     #[schemars(length(min = 1, max = 32))]
     #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, b.name.lowerAscii() == a.name.lowerAscii()))").message("two labels have the same name; GitHub does not tell upper from lower case"))]
     pub labels: Vec<LabelRule>,
-    /// Who may start builds.
+    /// Who may start builds. Absent: everybody with write access.
     #[serde(default)]
     #[x_kube(validation = Rule::new("self.minimum != 'Triage'").message("authorization.minimum is Write, Maintain or Admin; open a single label to triagers with its own minimum"))]
     pub authorization: Authorization,
-    /// What must hold besides.
+    /// What else must hold before a label starts a build: the head stands still, the base branch is built.
     #[serde(default)]
     pub guards: Guards,
-    /// Which tree is built.
+    /// Which tree is built: the pull request merged into its base branch, or its bare head.
     #[serde(default)]
     pub checkout: Checkout,
-    /// Commands in comments.
+    /// How commands in comments begin.
     #[serde(default)]
     pub commands: Commands,
-    /// How results are told.
+    /// How results are shown on GitHub.
     #[serde(default)]
     #[x_kube(validation = Rule::new("self.context.contains('{builder}')").message("reporting.context contains {builder}: two builders with one context would overwrite each other's status"))]
     pub reporting: Reporting,
@@ -69,23 +71,24 @@ pub struct LabelRule {
     /// The label as people know it. `:hammer: test` and `🔨 test` are the same label.
     #[schemars(length(min = 1, max = 100))]
     pub name: String,
-    /// Builders that list this flavour are selected.
+    /// Selects the builders whose `flavours` contain this word; builders of no flavour of their own
+    /// have `default`. `tags`, `builders` and `includeUnstable` narrow or widen that.
     #[serde(default = "default_flavour")]
     #[schemars(regex(pattern = "^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$"))]
     pub flavour: String,
-    /// Of those, builders that have one of these tags. Empty: all.
+    /// Of the flavour's builders only those that have one of these tags. Empty: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 63)))]
     pub tags: Vec<String>,
-    /// Of those, only these builders, by object name. Empty: all.
+    /// Of the flavour's builders only these, by the name of the Builder object. Empty: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 256))]
+    #[schemars(length(max = 256), inner(regex(pattern = "^[a-z0-9]([-a-z0-9.]{0,38}[a-z0-9])?$")))]
     pub builders: Vec<String>,
-    /// Also builders whose stability is `Unstable`.
+    /// Select builders whose `stability` is `Unstable`, too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub include_unstable: bool,
     /// The least permission for this label, where it differs from `authorization.minimum`. `Triage`
-    /// opens the label to triagers, and then only to builders on Kubernetes.
+    /// opens the label to triagers, and then only for builders that run in the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minimum: Option<Permission>,
 }
@@ -99,15 +102,16 @@ pub fn default_flavour() -> String {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Authorization {
-    /// The least permission on the repository.
+    /// The least permission on the GitHub repository: `Write`, `Maintain` or `Admin`.
     pub minimum: Permission,
     /// A team (`organization/slug`) that the person must be an active member of, on top.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^[A-Za-z0-9-]{1,39}/[a-z0-9._-]{1,100}$"))]
     pub team: Option<String>,
-    /// Numeric GitHub ids of people who may not start builds, whatever else they may do.
+    /// Numeric GitHub ids (`gh api users/LOGIN --jq .id`) of people who may not start builds,
+    /// whatever else they may do.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 256))]
+    #[schemars(length(max = 256), inner(range(min = 1)))]
     pub denied_user_ids: Vec<i64>,
 }
 
@@ -119,9 +123,10 @@ pub struct Guards {
     /// write permission.
     #[schemars(range(min = 10, max = 86400))]
     pub quiet_period_seconds: i64,
-    /// Base branches whose pull requests may be built; `*` stands for any characters. Empty: all.
+    /// Base branches whose pull requests may be built, such as `main` or `3.*`; `*` stands for any
+    /// characters. Empty: all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 255)))]
     pub base_branches: Vec<String>,
 }
 
@@ -148,7 +153,7 @@ pub enum Checkout {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Commands {
-    /// The word that a command begins with.
+    /// The word that a command in a comment begins with, as in `/prbuild run <full SHA>`.
     #[schemars(regex(pattern = "^[!/@][A-Za-z0-9_-]{1,39}$"))]
     pub prefix: String,
 }
@@ -183,7 +188,8 @@ impl Default for Reporting {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RepositoryStatus {
-    /// GitHub's numeric id. Once known, another repository under the same name is refused.
+    /// GitHub's numeric id of the repository. Once known, another repository under the same name is
+    /// refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<i64>,
     /// `owner/name` as GitHub spells it.

@@ -1,0 +1,247 @@
+//! Who may do what: the accounts of the chart, and somebody who was let in by mistake.
+
+use std::time::Duration;
+
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use serde_json::json;
+use tests::cluster::{Access, eventually};
+
+use super::samples::{self, cancel};
+use super::{Desk, create, objects};
+
+const WEBHOOK: &str = "prbuild-webhook";
+const OPERATOR: &str = "prbuild-operator";
+const POLICY: &str = "Only the webhook creates builds and answers: they record what the gate decided. Add the label on GitHub instead, or ask your administrator for the verb \"authorize\" on prbuilds.";
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Asks the API server whether this client may; `what` is `verb group/resource[/subresource]`.
+async fn may(client: &Client, namespace: &str, what: &str) -> bool {
+    let (verb, resource) = what.split_once(' ').unwrap();
+    let mut parts = resource.split('/').map(str::to_owned);
+    let attributes = ResourceAttributes {
+        verb: Some(verb.to_owned()),
+        group: parts.next(),
+        resource: parts.next(),
+        subresource: parts.next(),
+        namespace: Some(namespace.to_owned()),
+        ..ResourceAttributes::default()
+    };
+    let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() };
+    let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
+    let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+    let review = reviews.create(&PostParams::default(), &review).await.unwrap();
+    review.status.is_some_and(|status| status.allowed)
+}
+
+/// What no account of ours may do, in no namespace.
+const NOBODY: [&str; 24] = [
+    "get /secrets",
+    "list /secrets",
+    "watch /secrets",
+    "create /secrets",
+    "get /configmaps",
+    "create /pods",
+    "delete /pods",
+    "create /pods/exec",
+    "get /pods/log",
+    "create /pods/attach",
+    "create /pods/portforward",
+    "create /pods/eviction",
+    "create /serviceaccounts/token",
+    "impersonate /serviceaccounts",
+    "create rbac.authorization.k8s.io/roles",
+    "escalate rbac.authorization.k8s.io/roles",
+    "bind rbac.authorization.k8s.io/roles",
+    "create rbac.authorization.k8s.io/rolebindings",
+    "patch batch/jobs",
+    "create prbuild.dev/builders",
+    "patch prbuild.dev/builders",
+    "create prbuild.dev/repositories",
+    "patch prbuild.dev/repositories",
+    "deletecollection prbuild.dev/prbuilds",
+];
+
+/// Waits until an account has its rights, so that a refusal is no matter of time; then asks.
+async fn holds(client: &Client, namespace: &str, may_do: &[&str], may_not: &[&str]) {
+    for what in may_do {
+        eventually(format!("{what} in {namespace}"), PATIENCE, async || {
+            if may(client, namespace, what).await { Ok(()) } else { Err("no".to_owned()) }
+        })
+        .await;
+    }
+    for what in may_not.iter().chain(&NOBODY) {
+        assert!(!may(client, namespace, what).await, "{what} in {namespace}");
+    }
+}
+
+#[tokio::test]
+async fn the_webhook_records_requests_and_touches_nothing_else() {
+    let desk = Desk::open("rights-webhook").await;
+    let client = desk.client_of(WEBHOOK).await;
+    let may_do = ["create prbuild.dev/prbuilds", "authorize prbuild.dev/prbuilds", "create prbuild.dev/answers"];
+    let may_not = [
+        "update prbuild.dev/prbuilds",
+        "delete prbuild.dev/prbuilds",
+        "patch prbuild.dev/prbuilds/status",
+        "update prbuild.dev/prbuilds/status",
+        "patch prbuild.dev/answers",
+        "patch prbuild.dev/answers/status",
+        "delete prbuild.dev/answers",
+        "patch prbuild.dev/builders/status",
+        "patch prbuild.dev/repositories/status",
+        "get prbuild.dev/builderruns",
+        "create prbuild.dev/builderruns",
+        "patch prbuild.dev/builderruns",
+        "patch prbuild.dev/builderruns/status",
+        "create batch/jobs",
+        "get /pods",
+        "delete coordination.k8s.io/leases",
+    ];
+    holds(&client, desk.install.namespace(), &may_do, &may_not).await;
+    let nothing = ["get /pods", "get batch/jobs", "create batch/jobs", "create prbuild.dev/prbuilds"];
+    holds(&client, desk.install.builds(), &[], &nothing).await;
+    holds(&client, "default", &[], &may_do).await;
+    desk.close().await;
+}
+
+#[tokio::test]
+async fn the_operator_runs_what_was_authorized_and_authorizes_nothing() {
+    let desk = Desk::open("rights-operator").await;
+    let client = desk.client_of(OPERATOR).await;
+    let may_do = ["create prbuild.dev/builderruns", "patch prbuild.dev/prbuilds/status"];
+    let may_not = [
+        "create prbuild.dev/prbuilds",
+        "authorize prbuild.dev/prbuilds",
+        "patch prbuild.dev/prbuilds",
+        "update prbuild.dev/prbuilds",
+        "create prbuild.dev/answers",
+        "patch prbuild.dev/answers",
+        "delete prbuild.dev/builders",
+        "delete prbuild.dev/repositories",
+        "create batch/jobs",
+        "get /pods",
+        "delete coordination.k8s.io/leases",
+    ];
+    holds(&client, desk.install.namespace(), &may_do, &may_not).await;
+    let jobs = ["create batch/jobs", "delete batch/jobs", "list /pods"];
+    let nothing = ["patch /pods", "create prbuild.dev/builderruns", "create prbuild.dev/prbuilds"];
+    holds(&client, desk.install.builds(), &jobs, &nothing).await;
+    holds(&client, "default", &[], &["create batch/jobs", "get /pods", "list prbuild.dev/prbuilds"]).await;
+    desk.close().await;
+}
+
+#[tokio::test]
+async fn the_account_of_builds_may_nothing() {
+    let desk = Desk::open("rights-build").await;
+    let kubeconfig = desk.install.access().kubeconfig_for(desk.install.builds(), "prbuild-build").await.unwrap();
+    let client = Access::by(kubeconfig).client().await.unwrap();
+    let nothing = [
+        "get /pods",
+        "list /pods",
+        "get batch/jobs",
+        "create batch/jobs",
+        "get prbuild.dev/prbuilds",
+        "create prbuild.dev/prbuilds",
+        "authorize prbuild.dev/prbuilds",
+        "create prbuild.dev/builderruns",
+        "patch prbuild.dev/builderruns/status",
+        "get coordination.k8s.io/leases",
+    ];
+    for namespace in [desk.install.namespace(), desk.install.builds(), "default", "kube-system"] {
+        holds(&client, namespace, &[], &nothing).await;
+    }
+    let accounts: Api<ServiceAccount> = Api::namespaced(desk.install.client(), desk.install.builds());
+    let account = accounts.get("prbuild-build").await.unwrap();
+    assert_eq!(account.automount_service_account_token, Some(false));
+    desk.close().await;
+}
+
+#[tokio::test]
+async fn s23_the_webhook_writes_no_status_and_changes_no_build() {
+    let desk = Desk::open("s23-webhook").await;
+    let client = desk.client_of(WEBHOOK).await;
+    let builds = objects(client, desk.install.namespace(), "PrBuild");
+    eventually("the webhook may create builds", PATIENCE, async || {
+        create(&builds, "PrBuild", "app-7-l1", &samples::spec("PrBuild"), false).await
+    })
+    .await;
+    let how = PatchParams::default();
+    let green = Patch::Merge(json!({ "status": { "phase": "Complete", "result": "Passed" } }));
+    let said = builds.patch_status("app-7-l1", &how, &green).await.unwrap_err().to_string();
+    assert!(said.contains("cannot patch resource \"prbuilds/status\""), "{said}");
+    for change in [json!({ "request": { "headSha": "f".repeat(40) } }), json!({ "cancel": cancel() })] {
+        let patch = Patch::Merge(json!({ "spec": change }));
+        let said = builds.patch("app-7-l1", &how, &patch).await.unwrap_err().to_string();
+        assert!(said.contains("cannot patch resource \"prbuilds\""), "{said}");
+    }
+    let said = builds.delete("app-7-l1", &Default::default()).await.unwrap_err().to_string();
+    assert!(said.contains("cannot delete resource \"prbuilds\""), "{said}");
+    desk.close().await;
+}
+
+/// Lets an account create builds and answers, as a careless administrator would, without `authorize`.
+async fn careless(desk: &Desk, account: &str) {
+    let (client, namespace) = (desk.install.client(), desk.install.namespace());
+    let params = PostParams::default();
+    let made: ServiceAccount = serde_json::from_value(json!({ "metadata": { "name": account } })).unwrap();
+    Api::namespaced(client.clone(), namespace).create(&params, &made).await.unwrap();
+    let role: Role = serde_json::from_value(json!({
+        "metadata": { "name": account },
+        "rules": [{ "apiGroups": ["prbuild.dev"], "resources": ["prbuilds", "answers"], "verbs": ["create"] }],
+    }))
+    .unwrap();
+    Api::namespaced(client.clone(), namespace).create(&params, &role).await.unwrap();
+    let binding: RoleBinding = serde_json::from_value(json!({
+        "metadata": { "name": account },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": account },
+        "subjects": [{ "kind": "ServiceAccount", "name": account, "namespace": namespace }],
+    }))
+    .unwrap();
+    Api::namespaced(client, namespace).create(&params, &binding).await.unwrap();
+}
+
+#[tokio::test]
+async fn s23_who_may_create_and_not_authorize_makes_no_build_and_is_told_what_to_do() {
+    let desk = Desk::open("s23-stranger").await;
+    careless(&desk, "stranger").await;
+    let client = desk.client_of("stranger").await;
+    let namespace = desk.install.namespace();
+    for kind in ["PrBuild", "Answer"] {
+        let mine = objects(client.clone(), namespace, kind);
+        let (name, spec) = (samples::name(kind), samples::spec(kind));
+        eventually("the policy's sentence", PATIENCE, async || {
+            match create(&mine, kind, name, &spec, true).await {
+                Err(said) if said.contains(POLICY) => Ok(()),
+                Err(said) => Err(said),
+                Ok(_) => Err("it was taken".to_owned()),
+            }
+        })
+        .await;
+    }
+    desk.close().await;
+}
+
+#[tokio::test]
+async fn s23_an_account_without_rights_is_refused_before_anything_is_looked_at() {
+    let desk = Desk::open("s23-nobody").await;
+    let client = desk.client_of("default").await;
+    for kind in samples::KINDS {
+        let theirs = objects(client.clone(), desk.install.namespace(), kind);
+        let said = create(&theirs, kind, samples::name(kind), &samples::spec(kind), false).await.unwrap_err();
+        assert!(said.contains("is forbidden") && said.contains("cannot create resource"), "{kind}: {said}");
+    }
+    desk.close().await;
+}
+
+#[tokio::test]
+async fn an_administrator_may_make_a_build_by_hand() {
+    let desk = Desk::open("by-hand").await;
+    desk.offer("PrBuild", "app-7-m1", &samples::spec("PrBuild")).await.unwrap();
+    desk.close().await;
+}

@@ -63,14 +63,14 @@ async fn bring_further(
     answer: &Answer,
     status: AnswerStatus,
 ) -> Result<Next, AnswerError> {
-    let Some(repo) = repo(ctx, answer) else {
+    let Some((repo, prefix)) = repo(ctx, answer) else {
         let given = Some(answer::given::FAILED.to_owned());
         write(ctx, answer, AnswerStatus { given, label_settled: true, ..status }).await?;
         return Ok(Next::Wait);
     };
     let others = ctx.cache.answers.all();
     let previous = answer::previous(answer, others.iter().map(Arc::as_ref));
-    let mut new = answer::give(&repo, answer, previous, true).await?;
+    let mut new = answer::give(&repo, answer, &prefix, previous, true).await?;
     if new != status {
         // Before the label goes: the next labelling is compared with the time of this answer.
         write(ctx, answer, new.clone()).await?;
@@ -89,11 +89,12 @@ async fn bring_further(
     Ok(Next::Wait)
 }
 
-fn repo(ctx: &Context, answer: &Answer) -> Option<github::Repo> {
+/// Where the answer is given, and the word that commands begin with there.
+fn repo(ctx: &Context, answer: &Answer) -> Option<(github::Repo, String)> {
     let repository = ctx.cache.repositories.get(&answer.spec.repository.name)?;
     let connection = ctx.connections.get(&repository.spec.connection)?;
     let (owner, name) = answer.spec.repository.full_name.split_once('/')?;
-    Some(connection.repo(owner, name))
+    Some((connection.repo(owner, name), repository.spec.commands.prefix.clone()))
 }
 
 async fn write(ctx: &Context, answer: &Answer, status: AnswerStatus) -> Result<(), AnswerError> {

@@ -68,8 +68,14 @@ pub struct Args {
     #[arg(long, default_value = "0.0.0.0:9090")]
     pub metrics: std::net::SocketAddr,
     /// Name of this process in the Lease.
-    #[arg(long, env = "POD_NAME", default_value_t = format!("operator-{}", std::process::id()))]
+    #[arg(long, env = "POD_NAME", default_value_t = identity())]
     pub identity: String,
+}
+
+/// Host name and process: in the cluster the host is the pod.
+fn identity() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}-{}", host.trim(), std::process::id())
 }
 
 /// Why the operator cannot run.

@@ -109,7 +109,9 @@ fn build_is_over(build: &PrBuild, now: Timestamp) -> bool {
     // A label that was added again belongs to a newer request, whose object keeps the name busy.
     let settled = ["Removed", "NotNeeded", "AddedAgain"];
     let label_is_off = label.is_some_and(|label| settled.contains(&label.reason.as_str()));
-    label_is_off && completed(build).is_some_and(|completed| now > completed + KEEP_BUILDS)
+    // A label that cannot be taken off does not keep it for ever: its event is too old by far.
+    let keep = if label_is_off { KEEP_BUILDS } else { KEEP_ANSWERS };
+    completed(build).is_some_and(|completed| now > completed + keep)
 }
 
 fn answer_is_over(answer: &Answer, now: Timestamp) -> bool {

@@ -12,8 +12,14 @@ use tracing_subscriber::EnvFilter;
 async fn main() -> ExitCode {
     github::install_tls_provider();
     let args = Args::parse();
-    let filter = EnvFilter::try_from_env("PRBUILD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).json().init();
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("info,kube_runtime=warn,kube_client=warn"));
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_writer(std::io::stderr)
+        .with_env_filter(filter)
+        .init();
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone()));
     match app::run(args, stop).await {

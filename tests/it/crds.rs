@@ -23,7 +23,9 @@ struct Desk {
 
 impl Desk {
     async fn open(name: &str) -> Self {
-        Self { install: Install::new(&shared_control_plane(), name).await.unwrap() }
+        Self {
+            install: Install::new(&shared_control_plane(), name).await.unwrap(),
+        }
     }
 
     async fn close(self) {
@@ -48,26 +50,50 @@ impl Desk {
 
     /// Makes an object.
     async fn make(&self, kind: &str, name: &str, spec: &Value) -> Value {
-        create(&self.objects(kind), kind, name, spec, false).await.unwrap()
+        create(&self.objects(kind), kind, name, spec, false)
+            .await
+            .unwrap()
     }
 
     /// A JSON merge patch, which the API server checks; it keeps nothing of it if `dry_run`.
-    async fn patch(&self, kind: &str, name: &str, patch: &Value, dry_run: bool) -> Result<Value, String> {
-        let how = PatchParams { dry_run, ..PatchParams::default() };
-        let patched = self.objects(kind).patch(name, &how, &Patch::Merge(patch)).await;
-        patched.map(|object| object.data["spec"].clone()).map_err(words)
+    async fn patch(
+        &self,
+        kind: &str,
+        name: &str,
+        patch: &Value,
+        dry_run: bool,
+    ) -> Result<Value, String> {
+        let how = PatchParams {
+            dry_run,
+            ..PatchParams::default()
+        };
+        let patched = self
+            .objects(kind)
+            .patch(name, &how, &Patch::Merge(patch))
+            .await;
+        patched
+            .map(|object| object.data["spec"].clone())
+            .map_err(words)
     }
 
     /// A JSON merge patch of the status.
     async fn patch_status(&self, kind: &str, name: &str, status: Value) -> Result<Value, String> {
         let patch = Patch::Merge(json!({ "status": status }));
-        let patched = self.objects(kind).patch_status(name, &PatchParams::default(), &patch).await;
-        patched.map(|object| object.data["status"].clone()).map_err(words)
+        let patched = self
+            .objects(kind)
+            .patch_status(name, &PatchParams::default(), &patch)
+            .await;
+        patched
+            .map(|object| object.data["status"].clone())
+            .map_err(words)
     }
 }
 
 fn objects(client: Client, namespace: &str, kind: &str) -> Api<DynamicObject> {
-    let crd = crds::all().into_iter().find(|crd| crd.spec.names.kind == kind).unwrap();
+    let crd = crds::all()
+        .into_iter()
+        .find(|crd| crd.spec.names.kind == kind)
+        .unwrap();
     let version = crd.spec.versions[0].name.clone();
     let resource = ApiResource {
         api_version: format!("{}/{version}", crds::GROUP),
@@ -98,9 +124,13 @@ async fn create(
     let api_version = format!("{}/v1alpha1", crds::GROUP);
     let object = json!({ "apiVersion": api_version, "kind": kind, "metadata": { "name": name }, "spec": spec });
     let object = serde_json::from_value(object).unwrap();
-    let params = PostParams { dry_run, ..PostParams::default() };
+    let params = PostParams {
+        dry_run,
+        ..PostParams::default()
+    };
     let made: Result<DynamicObject, _> = api.create(&params, &object).await;
-    made.map(|object| object.data["spec"].clone()).map_err(words)
+    made.map(|object| object.data["spec"].clone())
+        .map_err(words)
 }
 
 /// A JSON merge patch (RFC 7396), but for `null`, which stays: some tests are about it.
@@ -121,14 +151,27 @@ fn with(mut base: Value, change: Value) -> Value {
 fn without(mut base: Value, path: &str) -> Value {
     let pointer = format!("/{}", path.replace('.', "/"));
     let (parent, field) = pointer.rsplit_once('/').unwrap();
-    base.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(field).unwrap();
+    base.pointer_mut(parent)
+        .unwrap()
+        .as_object_mut()
+        .unwrap()
+        .remove(field)
+        .unwrap();
     base
 }
 
 /// The sentences of all rules of a kind.
 fn sentences_of(kind: &str) -> Vec<String> {
-    let crd = crds::all().into_iter().find(|crd| crd.spec.names.kind == kind).unwrap();
-    let schema = crd.spec.versions[0].schema.clone().unwrap().open_api_v3_schema.unwrap();
+    let crd = crds::all()
+        .into_iter()
+        .find(|crd| crd.spec.names.kind == kind)
+        .unwrap();
+    let schema = crd.spec.versions[0]
+        .schema
+        .clone()
+        .unwrap()
+        .open_api_v3_schema
+        .unwrap();
     let mut sentences = Vec::new();
     collect(&schema, &mut sentences);
     sentences
@@ -137,7 +180,11 @@ fn sentences_of(kind: &str) -> Vec<String> {
 fn collect(schema: &JSONSchemaProps, sentences: &mut Vec<String>) {
     let rules = schema.x_kubernetes_validations.iter().flatten();
     sentences.extend(rules.map(|rule| rule.message.clone().unwrap_or_default()));
-    schema.properties.iter().flatten().for_each(|(_, field)| collect(field, sentences));
+    schema
+        .properties
+        .iter()
+        .flatten()
+        .for_each(|(_, field)| collect(field, sentences));
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &schema.items {
         collect(items, sentences);
     }
@@ -151,7 +198,10 @@ fn each_rule_is_shown_refusing() {
         let shown: Vec<&str> = refused.chain(kept).collect();
         for sentence in sentences_of(kind) {
             assert!(!sentence.is_empty(), "a rule of {kind} has no sentence");
-            assert!(shown.contains(&sentence.as_str()), "no test is refused by {kind}: {sentence}");
+            assert!(
+                shown.contains(&sentence.as_str()),
+                "no test is refused by {kind}: {sentence}"
+            );
         }
     }
 }

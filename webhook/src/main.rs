@@ -36,7 +36,7 @@ struct Args {
     #[arg(long, default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
     /// Where `/healthz`, `/readyz` and `/metrics` are. Not for the outside.
-    #[arg(long, default_value = "127.0.0.1:9090")]
+    #[arg(long, default_value = "0.0.0.0:9090")]
     metrics: SocketAddr,
     /// Do not look for labels that no delivery told of.
     #[arg(long)]

@@ -15,7 +15,10 @@ use kube::ResourceExt;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::context::{Context, now};
+use crate::{
+    build::summary::phase_of,
+    context::{Context, now},
+};
 use order::Waiter;
 
 /// How long after the last change an idle ledger is tidied.
@@ -68,13 +71,16 @@ async fn pass(ctx: &Context) -> bool {
 /// Runs that wait for a slot, by the builder that they wait for.
 fn waiting_by_builder(ctx: &Context) -> BTreeMap<String, Vec<Arc<BuilderRun>>> {
     let mut waiting: BTreeMap<String, Vec<Arc<BuilderRun>>> = BTreeMap::new();
+    let mut live = 0;
     for run in ctx.cache.runs.all() {
-        let phase = run.status.as_ref().map(|status| status.phase).unwrap_or_default();
+        let phase = phase_of(&run);
+        live += usize::from(!phase.is_terminal());
         let wanted = phase == RunPhase::Queued && run.spec.cancel.is_none();
         if wanted && !ctx.live.get(&run.uid().unwrap_or_default()).granted {
             waiting.entry(run.spec.task.builder.clone()).or_default().push(run);
         }
     }
+    ctx.metrics.set_live(live);
     waiting
 }
 

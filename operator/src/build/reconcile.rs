@@ -8,11 +8,8 @@ use crds::{
     names,
 };
 use futures::{StreamExt, TryStreamExt, stream};
-use kube::{
-    ResourceExt,
-    api::PostParams,
-    runtime::events::EventType,
-};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{ResourceExt, api::PostParams, runtime::events::EventType};
 use tokio::time::Instant;
 
 use super::{
@@ -102,7 +99,7 @@ pub(super) fn is_talked(status: &PrBuildStatus) -> bool {
 }
 
 /// A condition that holds, or that will not come to hold.
-fn is_settled(found: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition) -> bool {
+fn is_settled(found: &Condition) -> bool {
     found.status == "True" || ["NotNeeded", "Refused", "AddedAgain"].contains(&found.reason.as_str())
 }
 
@@ -267,7 +264,7 @@ fn status(
         short_sha: names::short_sha(&build.spec.request.head_sha),
         summary: sum.line.clone(),
         reason: reason(build, runs),
-        completed_at: sum.finished.map(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time),
+        completed_at: sum.result.map(|_| sum.finished.map_or_else(now, Time)),
         duration: created.zip(sum.finished).and_then(|(from, to)| text::between(from, to)),
         results: sum.results.clone(),
         conditions,
@@ -290,7 +287,7 @@ fn conditions(
     old: &PrBuildStatus,
     sum: &Summary,
     live: &LiveBuild,
-) -> Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition> {
+) -> Vec<Condition> {
     let mut all = old.conditions.clone();
     let total = build.spec.request.builders.len();
     let dispatched = format!("{total} runs were made");
@@ -300,11 +297,11 @@ fn conditions(
     }
     let reported = condition::is_true(&old.conditions, kind::REPORTED);
     if sum.result.is_some() && !reported {
-        let (reason, message) = match sum.reported {
-            true => ("AllTaken", "GitHub has the result of every builder"),
-            false => ("Waiting", "GitHub has not taken every result yet"),
+        let (reason, message) = match &sum.untold {
+            None => ("AllTaken", "GitHub has the result of every builder".to_owned()),
+            Some(why) => ("Waiting", format!("GitHub has not taken every result yet: {why}")),
         };
-        condition::set(&mut all, kind::REPORTED, sum.reported, reason, message, now());
+        condition::set(&mut all, kind::REPORTED, sum.untold.is_none(), reason, &message, now());
     }
     all
 }

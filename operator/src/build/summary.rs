@@ -43,8 +43,8 @@ pub struct Summary {
     pub line: String,
     /// The result, when every builder has one.
     pub result: Option<BuildResult>,
-    /// Whether GitHub took the final status of every builder.
-    pub reported: bool,
+    /// Why GitHub does not have the final status of every builder yet; none when it has.
+    pub untold: Option<String>,
     /// When the last run ended.
     pub finished: Option<Timestamp>,
 }
@@ -55,7 +55,7 @@ pub fn summarize(build: &PrBuild, runs: &[Arc<BuilderRun>]) -> Summary {
     let cancelled = build.spec.cancel.is_some();
     let mut counts = Counts::default();
     let mut results = Vec::new();
-    let (mut open, mut reported, mut finished) = (0, true, None);
+    let (mut open, mut untold, mut finished) = (0, None, None);
     for builder in &build.spec.request.builders {
         let run = last.get(builder);
         let retried = run.is_some_and(|run| is_retried(run, cancelled));
@@ -66,7 +66,7 @@ pub fn summarize(build: &PrBuild, runs: &[Arc<BuilderRun>]) -> Summary {
         };
         count(&mut counts, phase);
         open += i32::from(!phase.is_terminal());
-        reported &= run.is_none_or(|run| is_reported(run));
+        untold = untold.or_else(|| run.and_then(|run| untold_because(run)));
         finished = finished.max(run.and_then(|run| finished_at(run)));
         let attempt = run.map_or(1, |run| run.spec.attempt);
         results.push(BuilderResult { builder: builder.clone(), attempt, phase });
@@ -74,7 +74,7 @@ pub fn summarize(build: &PrBuild, runs: &[Arc<BuilderRun>]) -> Summary {
     Summary {
         line: line(&counts),
         result: (open == 0).then(|| result(&counts)),
-        reported: open == 0 && reported,
+        untold,
         finished: finished.filter(|_| open == 0),
         counts,
         results,
@@ -85,10 +85,13 @@ fn finished_at(run: &BuilderRun) -> Option<Timestamp> {
     run.status.as_ref()?.finished_at.as_ref().map(|time| time.0)
 }
 
-/// Whether GitHub took a final status, or never will.
-fn is_reported(run: &BuilderRun) -> bool {
-    let sent = run.status.as_ref().and_then(|status| status.report.as_ref()?.sent.as_deref());
-    sent.is_some_and(|sent| sent != "pending")
+/// Why GitHub has no final status of a run yet; none when it has one, or never will.
+fn untold_because(run: &BuilderRun) -> Option<String> {
+    let report = run.status.as_ref().and_then(|status| status.report.clone()).unwrap_or_default();
+    match report.sent.as_deref() {
+        None | Some("pending") => Some(report.error.unwrap_or_else(|| "it is being told".to_owned())),
+        Some(_) => None,
+    }
 }
 
 fn count(counts: &mut Counts, phase: RunPhase) {

@@ -35,7 +35,7 @@ pub mod given {
 /// Gives an answer and says what to write into its status; the label is settled afterwards, with
 /// [`settle_label`](super::settle_label).
 ///
-/// `previous` is the comment that this answer replaces (see [`previous`]); `maybe_given` says that an
+/// `prefix` is the word that commands begin with. `previous` is the comment that this answer replaces (see [`previous`]); `maybe_given` says that an
 /// earlier try may have been carried out: after a restart, and after an answer that was lost.
 ///
 /// # Errors
@@ -43,6 +43,7 @@ pub mod given {
 pub async fn give(
     repo: &Repo,
     answer: &Answer,
+    prefix: &str,
     previous: Option<i64>,
     maybe_given: bool,
 ) -> Result<AnswerStatus, TalkError> {
@@ -51,7 +52,7 @@ pub async fn give(
         return Ok(before);
     }
     let status = AnswerStatus {
-        sentence: Some(sentence(&answer.spec)),
+        sentence: Some(sentence(&answer.spec, prefix)),
         ..before
     };
     let number = answer.spec.number;
@@ -79,7 +80,7 @@ pub async fn give(
         Manner::Comment => {
             let answering = while_doing("answering on", repo, number);
             let taken =
-                for_good(comment(repo, answer, previous, maybe_given).await).map_err(answering)?;
+                for_good(comment(repo, answer, prefix, previous, maybe_given).await).map_err(answering)?;
             Ok(match taken {
                 Some(comment) => AnswerStatus {
                     given: Some(given::COMMENT.to_owned()),
@@ -124,11 +125,12 @@ fn manner(answer: &Answer) -> Manner {
 async fn comment(
     repo: &Repo,
     answer: &Answer,
+    prefix: &str,
     previous: Option<i64>,
     maybe_given: bool,
 ) -> Result<Dated<i64>, GithubError> {
     let id = |comment: Dated<Comment>| comment.map(|comment| comment.id);
-    let body = body(answer);
+    let body = body(answer, prefix);
     if let Some(previous) = previous {
         match repo.update_comment(previous, &body).await {
             // Somebody deleted it.
@@ -160,8 +162,8 @@ fn marker(answer: &Answer) -> String {
 }
 
 /// The text: the person who asked is the only one who is mentioned.
-fn body(answer: &Answer) -> String {
-    let (marker, sentence) = (marker(answer), sentence(&answer.spec));
+fn body(answer: &Answer, prefix: &str) -> String {
+    let (marker, sentence) = (marker(answer), sentence(&answer.spec, prefix));
     let user = &answer.spec.trigger.user;
     match user.login.as_str() {
         // An account that is gone has the id 0, and its login may be somebody else's.
@@ -248,10 +250,10 @@ mod tests {
     #[test]
     fn only_the_person_who_asked_is_mentioned() {
         let mut this = answer("this", 7, 100, AnswerReason::Closed);
-        let text = body(&this);
+        let text = body(&this, "/prbuild");
         assert!(text.starts_with("<!-- prbuild-answer:closed uid-this -->\n@b: This pull request"));
         this.spec.trigger.user.login = "x `@python`".to_owned();
-        assert!(!body(&this).contains('@'));
+        assert!(!body(&this, "/prbuild").contains('@'));
     }
 
     #[test]

@@ -9,8 +9,8 @@ use crds::{AnswerReason, AnswerSpec, TriggerKind};
 
 use super::text::{between, code, inert, without_shas};
 
-/// What the person is told.
-pub fn sentence(answer: &AnswerSpec) -> String {
+/// What the person is told, where commands begin with `prefix`.
+pub fn sentence(answer: &AnswerSpec, prefix: &str) -> String {
     let words = Words::of(answer);
     let (label, again) = (words.label, words.again);
     let detail = words.detail();
@@ -37,7 +37,7 @@ pub fn sentence(answer: &AnswerSpec) -> String {
         ),
         AnswerReason::MovementUnknown => format!(
             "I cannot see when this branch last moved. {}",
-            detail.unwrap_or_else(|| "Approve this commit, or write `/prbuild run <full SHA>`.".to_owned())
+            format_args!("Approve this commit, or write `{prefix} run <full SHA>`.")
         ),
         AnswerReason::Closed => {
             format!("This pull request is closed; nothing was built. Reopen it, then {again}.")
@@ -67,7 +67,7 @@ pub fn sentence(answer: &AnswerSpec) -> String {
         AnswerReason::UnknownCommand => format!(
             "{} is not a command. {}",
             words.subject("That"),
-            detail.unwrap_or_else(|| "There is one: `/prbuild run <full SHA>`.".to_owned())
+            format_args!("There is one: `{prefix} run <full SHA>`.")
         ),
         AnswerReason::TooOld => {
             format!("Your {label} is more than a day old; nothing was built. If it still matters, {again}.")

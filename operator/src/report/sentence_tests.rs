@@ -142,7 +142,7 @@ fn a_refusal_says_what_happened_and_what_to_do() {
         ),
     ];
     for (reason, kind, facts, words) in table {
-        assert_eq!(sentence(&answer(reason, kind, facts)), words);
+        assert_eq!(sentence(&answer(reason, kind, facts), "/prbuild"), words);
     }
 }
 
@@ -155,7 +155,7 @@ fn what_is_not_known_is_not_said_and_several_reasons_stand_in_one_line() {
     );
     gone.trigger.permission = "unknown".to_owned();
     assert_eq!(
-        sentence(&gone),
+        sentence(&gone, "/prbuild"),
         "This label needs write access. A core developer can add it."
     );
     let detail = Some("`lan`: needs an approval\n`arm`: is paused".to_owned());
@@ -164,7 +164,7 @@ fn what_is_not_known_is_not_said_and_several_reasons_stand_in_one_line() {
         ..Facts::default()
     };
     assert_eq!(
-        sentence(&answer(AnswerReason::NoBuilder, TriggerKind::Label, facts)),
+        sentence(&answer(AnswerReason::NoBuilder, TriggerKind::Label, facts), "/prbuild"),
         "No builder is left for this label; nothing was built. `lan`: needs an approval; `arm`: is paused"
     );
 }
@@ -202,7 +202,7 @@ fn no_answer_contains_a_sha_or_mentions_anybody_whatever_the_facts_are() {
                 let mut answer = answer(reason, kind, facts);
                 answer.trigger.permission = hostile.clone();
                 answer.trigger.command = Some(hostile.clone());
-                let words = sentence(&answer);
+                let words = sentence(&answer, "/prbuild");
                 assert!(hexes(&words) < 7, "{words}");
                 assert!(
                     words.chars().count() > 20 && !words.contains('\n'),

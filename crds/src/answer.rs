@@ -24,9 +24,23 @@ use crate::{Person, RepositoryRef, Trigger};
     printcolumn(name = "Trigger", type_ = "string", json_path = ".spec.trigger.kind"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".spec.reason"),
     printcolumn(name = "Given", type_ = "string", json_path = ".status.given"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Repo", type_ = "string", json_path = ".spec.repository.fullName", priority = 1),
-    printcolumn(name = "Sentence", type_ = "string", json_path = ".status.sentence", priority = 1)
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    ),
+    printcolumn(
+        name = "Repo",
+        type_ = "string",
+        json_path = ".spec.repository.fullName",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Sentence",
+        type_ = "string",
+        json_path = ".status.sentence",
+        priority = 1
+    )
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self == oldSelf").message("an Answer is immutable: it records what was decided"))]

@@ -63,7 +63,10 @@ pub struct BuilderSpec {
     pub stability: Stability,
     /// A label selects this builder if the label's `flavour` is one of these: `default`, `refleak`.
     #[serde(default = "default_flavours")]
-    #[schemars(length(min = 1, max = 16), inner(regex(pattern = "^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$")))]
+    #[schemars(
+        length(min = 1, max = 16),
+        inner(regex(pattern = "^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$"))
+    )]
     pub flavours: Vec<String>,
     /// Base branches whose pull requests this builder builds, such as `main` or `3.*`; `*` stands for
     /// any characters. Empty: all.

@@ -21,17 +21,47 @@ use crate::{Cancel, Kubernetes};
     category = "prbuild",
     derive = "PartialEq",
     doc = "One builder in one build, one attempt. A Job is how the cluster executes it.",
-    printcolumn(name = "Builder", type_ = "string", json_path = ".spec.task.displayName"),
-    printcolumn(name = "PR", type_ = "integer", json_path = ".spec.task.source.pullRequest"),
+    printcolumn(
+        name = "Builder",
+        type_ = "string",
+        json_path = ".spec.task.displayName"
+    ),
+    printcolumn(
+        name = "PR",
+        type_ = "integer",
+        json_path = ".spec.task.source.pullRequest"
+    ),
     printcolumn(name = "Attempt", type_ = "integer", json_path = ".spec.attempt"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
-    printcolumn(name = "Waiting", type_ = "string", json_path = ".status.waiting.reason"),
+    printcolumn(
+        name = "Waiting",
+        type_ = "string",
+        json_path = ".status.waiting.reason"
+    ),
     printcolumn(name = "Ahead", type_ = "integer", json_path = ".status.waiting.ahead"),
-    printcolumn(name = "Exit", type_ = "integer", json_path = ".status.outcome.exitCode"),
+    printcolumn(
+        name = "Exit",
+        type_ = "integer",
+        json_path = ".status.outcome.exitCode"
+    ),
     printcolumn(name = "Told", type_ = "string", json_path = ".status.report.sent"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Build", type_ = "string", json_path = ".spec.prBuild.name", priority = 1),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.outcome.reason", priority = 1)
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    ),
+    printcolumn(
+        name = "Build",
+        type_ = "string",
+        json_path = ".spec.prBuild.name",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.outcome.reason",
+        priority = 1
+    )
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -130,9 +160,7 @@ pub struct BuilderRunStatus {
 }
 
 /// Where a run stands.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum RunPhase {
     /// Waits for a slot.
     #[default]

@@ -3,6 +3,11 @@
 //! Types, defaults and CEL rules, and names that are derived from them. Nothing here does I/O or
 //! decides anything. Doc comments become `kubectl explain`.
 
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "columns of one kind share types and priorities"
+)]
+
 mod answer;
 mod builder;
 mod builder_run;

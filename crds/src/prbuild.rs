@@ -23,18 +23,63 @@ use crate::{Cancel, RepositoryRef, RunPhase, Trigger};
     selectable = ".spec.request.number",
     printcolumn(name = "PR", type_ = "integer", json_path = ".spec.request.number"),
     printcolumn(name = "SHA", type_ = "string", json_path = ".status.shortSha"),
-    printcolumn(name = "Flavour", type_ = "string", json_path = ".spec.request.flavour"),
-    printcolumn(name = "By", type_ = "string", json_path = ".spec.request.trigger.user.login"),
+    printcolumn(
+        name = "Flavour",
+        type_ = "string",
+        json_path = ".spec.request.flavour"
+    ),
+    printcolumn(
+        name = "By",
+        type_ = "string",
+        json_path = ".spec.request.trigger.user.login"
+    ),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Result", type_ = "string", json_path = ".status.summary"),
-    printcolumn(name = "Running", type_ = "integer", json_path = ".status.counts.running"),
-    printcolumn(name = "Queued", type_ = "integer", json_path = ".status.counts.queued"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Repo", type_ = "string", json_path = ".spec.request.repository.fullName", priority = 1),
-    printcolumn(name = "Base", type_ = "string", json_path = ".spec.request.baseRef", priority = 1),
-    printcolumn(name = "Trigger", type_ = "string", json_path = ".spec.request.trigger.kind", priority = 1),
-    printcolumn(name = "Duration", type_ = "string", json_path = ".status.duration", priority = 1),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.reason", priority = 1)
+    printcolumn(
+        name = "Running",
+        type_ = "integer",
+        json_path = ".status.counts.running"
+    ),
+    printcolumn(
+        name = "Queued",
+        type_ = "integer",
+        json_path = ".status.counts.queued"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    ),
+    printcolumn(
+        name = "Repo",
+        type_ = "string",
+        json_path = ".spec.request.repository.fullName",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Base",
+        type_ = "string",
+        json_path = ".spec.request.baseRef",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Trigger",
+        type_ = "string",
+        json_path = ".spec.request.trigger.kind",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Duration",
+        type_ = "string",
+        json_path = ".status.duration",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.reason",
+        priority = 1
+    )
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -86,7 +131,10 @@ pub struct Request {
     #[schemars(length(min = 1, max = 40))]
     pub flavour: String,
     /// Names of the Builder objects that run, as they were selected when the request was granted.
-    #[schemars(length(min = 1, max = 256), inner(regex(pattern = "^[a-z0-9]([-a-z0-9.]{0,38}[a-z0-9])?$")))]
+    #[schemars(
+        length(min = 1, max = 256),
+        inner(regex(pattern = "^[a-z0-9]([-a-z0-9.]{0,38}[a-z0-9])?$"))
+    )]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub builders: Vec<String>,
     /// Builders that the request asks for and that do not run, and why.

@@ -82,7 +82,10 @@ pub struct LabelRule {
     pub tags: Vec<String>,
     /// Of the flavour's builders only these, by the name of the Builder object. Empty: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 256), inner(regex(pattern = "^[a-z0-9]([-a-z0-9.]{0,38}[a-z0-9])?$")))]
+    #[schemars(
+        length(max = 256),
+        inner(regex(pattern = "^[a-z0-9]([-a-z0-9.]{0,38}[a-z0-9])?$"))
+    )]
     pub builders: Vec<String>,
     /// Select builders whose `stability` is `Unstable`, too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -28,7 +28,10 @@ fn collect(path: &str, schema: &Value, found: &mut Vec<(String, Value)>) {
 fn every_field_explains_itself_in_a_sentence() {
     for (path, field) in fields() {
         let text = field["description"].as_str().unwrap_or_default();
-        assert!(text.len() > 3 && text.ends_with(['.', '`', '…']), "{path}: {text:?}");
+        assert!(
+            text.len() > 3 && text.ends_with(['.', '`', '…']),
+            "{path}: {text:?}"
+        );
     }
 }
 
@@ -62,12 +65,27 @@ fn every_kind_has_a_status_a_short_name_columns_and_the_category() {
     for crd in all() {
         let (names, version) = (&crd.spec.names, &crd.spec.versions[0]);
         let kind = &names.kind;
-        assert!(names.short_names.as_ref().is_some_and(|names| names.len() == 1), "{kind}");
+        assert!(
+            names
+                .short_names
+                .as_ref()
+                .is_some_and(|names| names.len() == 1),
+            "{kind}"
+        );
         assert_eq!(names.categories, Some(vec!["prbuild".to_owned()]), "{kind}");
         let subresources = version.subresources.as_ref();
-        assert!(subresources.is_some_and(|has| has.status.is_some()), "{kind}");
-        let columns = version.additional_printer_columns.clone().unwrap_or_default();
-        let wide = columns.iter().filter(|column| column.priority == Some(1)).count();
+        assert!(
+            subresources.is_some_and(|has| has.status.is_some()),
+            "{kind}"
+        );
+        let columns = version
+            .additional_printer_columns
+            .clone()
+            .unwrap_or_default();
+        let wide = columns
+            .iter()
+            .filter(|column| column.priority == Some(1))
+            .count();
         assert!(wide > 0 && columns.len() - wide >= 5, "{kind}: {columns:?}");
         assert!(columns.iter().any(|column| column.name == "Age"), "{kind}");
     }
@@ -91,11 +109,26 @@ fn every_column_shows_a_field_that_exists() {
 #[test]
 fn a_value_of_a_newer_version_is_read_as_unknown() {
     let newer = || json!("SomethingNew");
-    assert_eq!(serde_json::from_value::<RunPhase>(newer()).unwrap(), RunPhase::Unknown);
-    assert_eq!(serde_json::from_value::<BuildPhase>(newer()).unwrap(), BuildPhase::Unknown);
-    assert_eq!(serde_json::from_value::<BuildResult>(newer()).unwrap(), BuildResult::Unknown);
-    assert_eq!(serde_json::from_value::<AnswerReason>(newer()).unwrap(), AnswerReason::Unknown);
-    assert!(!RunPhase::Unknown.is_terminal(), "what it means is not known");
+    assert_eq!(
+        serde_json::from_value::<RunPhase>(newer()).unwrap(),
+        RunPhase::Unknown
+    );
+    assert_eq!(
+        serde_json::from_value::<BuildPhase>(newer()).unwrap(),
+        BuildPhase::Unknown
+    );
+    assert_eq!(
+        serde_json::from_value::<BuildResult>(newer()).unwrap(),
+        BuildResult::Unknown
+    );
+    assert_eq!(
+        serde_json::from_value::<AnswerReason>(newer()).unwrap(),
+        AnswerReason::Unknown
+    );
+    assert!(
+        !RunPhase::Unknown.is_terminal(),
+        "what it means is not known"
+    );
 }
 
 #[test]

@@ -58,7 +58,8 @@ pub struct BuilderSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 30))]
     pub tier: Option<String>,
-    /// Whether failures are the code's. A label selects unstable builders only with `includeUnstable`.
+    /// `Stable`: passes unless the code is wrong. `Unstable`: known to fail for reasons of its own; a label
+    /// selects it only with `includeUnstable`.
     #[serde(default)]
     pub stability: Stability,
     /// A label selects this builder if the label's `flavour` is one of these: `default`, `refleak`.
@@ -82,14 +83,15 @@ pub struct BuilderSpec {
     #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, b.code == a.code))").message("an exit code is mapped twice"))]
     pub exit_codes: Vec<ExitCode>,
     /// How sure it must be that a person looked at exactly this commit before this builder runs it.
-    /// Each value asks for more than the one before.
+    /// `Label`: somebody authorized labelled it while the head stood still. `ExactSha`: somebody
+    /// authorized typed its full SHA. `Review`: a trusted person other than the author approved it.
     #[serde(default)]
     pub evidence: Evidence,
     /// How many runs of this builder there are at a time; others wait. Absent: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub max_concurrent: Option<i64>,
-    /// Limits in time.
+    /// How long a run may wait, take, and be silent, in seconds.
     #[serde(default)]
     pub timeouts: Timeouts,
     /// How often a run is tried again after the infrastructure failed. Failing tests are never tried again.

@@ -40,7 +40,7 @@ pub fn all() -> Vec<CustomResourceDefinition> {
         BuilderRun::crd(),
         Answer::crd(),
     ];
-    derived.map(definition::null_is_absent).into()
+    derived.map(definition::polished).into()
 }
 
 #[cfg(test)]

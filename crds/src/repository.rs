@@ -52,7 +52,8 @@ pub struct RepositorySpec {
     /// What else must hold before a label starts a build: the head stands still, the base branch is built.
     #[serde(default)]
     pub guards: Guards,
-    /// Which tree is built: the pull request merged into its base branch, or its bare head.
+    /// Which tree is built. `Merge`: the pull request merged into its base branch, as GitHub's own
+    /// test merge. `Head`: its bare head.
     #[serde(default)]
     pub checkout: Checkout,
     /// How commands in comments begin.

@@ -1,6 +1,8 @@
 //! Finds labels that no delivery told of: after an outage, or where no webhook can reach the cluster.
 //! A look at an idle repository is one conditional request, which costs nothing of the rate limit.
 
+mod walk;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,13 +15,12 @@ use crate::cache;
 use crate::handle::{App, Outcome};
 use crate::lease::Holder;
 use crate::request::{Ask, Request};
+use walk::{Rest, Walk};
 
 /// How far the first look goes back: older events build nothing.
 const FIRST: SignedDuration = SignedDuration::from_hours(24);
 /// How far the next looks go back behind the newest change: GitHub's list lags a little.
 const OVERLAP: SignedDuration = SignedDuration::from_mins(5);
-/// Pages of one look.
-const MOST_PAGES: i64 = 30;
 /// The longest pause before an event that cannot be decided is looked at again, in looks.
 const LONGEST_PAUSE: u32 = 16;
 /// Time for one event.
@@ -28,8 +29,6 @@ const LIMIT: Duration = Duration::from_secs(15);
 const RENEWAL: Duration = Duration::from_secs(15);
 /// Between two looks at a Lease that somebody else holds.
 const CANDIDATE: Duration = Duration::from_secs(5);
-/// Entries of a full page.
-const PAGE: usize = 100;
 
 /// Sweeps while this replica holds the Lease.
 pub async fn run(app: Arc<App>, mut holder: Holder, every: Duration, stop: CancellationToken) {
@@ -73,6 +72,8 @@ struct Memory {
     etag: Option<String>,
     /// Changes up to here were seen.
     since: Option<Timestamp>,
+    /// Older changes that the last look had no pages left for.
+    rest: Option<Rest>,
     /// Pull requests whose labels cannot be decided yet.
     open: HashMap<i64, Open>,
     /// Labels that were decided, by number and name, and the change that they were decided at.
@@ -125,18 +126,31 @@ impl Memory {
         let repo = connection.repo(&spec.owner, &spec.name);
         let first = repo.open_pull_requests(self.etag.as_deref(), 1).await?;
         let mut due = self.reopened();
+        let mut rest = None;
+        if let Some(left) = self.rest {
+            let (found, still_left) = walk(&repo, Walk::going_on(left)).await?;
+            due.extend(by_number(found));
+            rest = still_left;
+        }
         let result = match first.value {
             Listing::NotModified => "not_modified",
             Listing::Changed { items, etag } => {
                 let since = self.since.unwrap_or_else(|| earlier(first.date, FIRST));
                 let newest = items.first().map_or(first.date, |pull| pull.updated_at);
-                let changed = changed_since(&repo, items, since).await?;
-                due.extend(changed.into_iter().map(|pull| (pull.number, pull)));
+                let mut front = Walk::from_the_front(since);
+                front.take(items);
+                let (found, left) = walk(&repo, front).await?;
+                due.extend(by_number(found));
+                rest = Rest::joined(rest, left);
                 self.etag = etag;
                 self.since = Some(earlier(newest, OVERLAP));
                 "changed"
             }
         };
+        if rest.is_some() {
+            tracing::warn!(repository = %repo.full_name(), "many pull requests changed; the next look goes on");
+        }
+        self.rest = rest;
         for pull in due.into_values() {
             self.consider(app, repository, pull).await;
         }
@@ -197,26 +211,22 @@ impl Memory {
     }
 }
 
-/// All pull requests of the list that changed since then; the first page is there already.
-async fn changed_since(
+/// Reads the pages that a walk asks for.
+async fn walk(
     repo: &Repo,
-    first: Vec<PullRequest>,
-    since: Timestamp,
-) -> Result<Vec<PullRequest>, GithubError> {
-    let mut found = Vec::new();
-    let mut items = first;
-    for page in 2..=MOST_PAGES {
-        let is_last = items.len() < PAGE || items.iter().any(|pull| pull.updated_at < since);
-        found.extend(items.into_iter().filter(|pull| pull.updated_at >= since));
-        if is_last {
-            break;
-        }
-        items = match repo.open_pull_requests(None, page).await?.value {
+    mut walk: Walk,
+) -> Result<(Vec<PullRequest>, Option<Rest>), GithubError> {
+    while let Some(page) = walk.next() {
+        walk.take(match repo.open_pull_requests(None, page).await?.value {
             Listing::Changed { items, .. } => items,
             Listing::NotModified => Vec::new(),
-        };
+        });
     }
-    Ok(found)
+    Ok(walk.end())
+}
+
+fn by_number(pulls: Vec<PullRequest>) -> impl Iterator<Item = (i64, PullRequest)> {
+    pulls.into_iter().map(|pull| (pull.number, pull))
 }
 
 fn earlier(time: Timestamp, by: SignedDuration) -> Timestamp {

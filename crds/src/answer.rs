@@ -19,6 +19,7 @@ use crate::{Person, RepositoryRef, Trigger};
     category = "prbuild",
     derive = "PartialEq",
     doc = "An event on GitHub that was looked at and makes no build, and what its author is told. `kubectl get answers` is the audit.",
+    selectable = ".spec.number",
     printcolumn(name = "PR", type_ = "integer", json_path = ".spec.number"),
     printcolumn(name = "By", type_ = "string", json_path = ".spec.trigger.user.login"),
     printcolumn(name = "Trigger", type_ = "string", json_path = ".spec.trigger.kind"),

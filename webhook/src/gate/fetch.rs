@@ -245,7 +245,9 @@ impl Fetch<'_> {
             self.request.repository_name(),
             self.request.number
         );
-        let answers = self.answers.list(&ListParams::default()).await?;
+        // Answers of the namespace are a week's; those of one number are few.
+        let of_number = ListParams::default().fields(&format!("spec.number={}", self.request.number));
+        let answers = self.answers.list(&of_number).await?;
         let found: Vec<Refusal> = answers
             .items
             .into_iter()

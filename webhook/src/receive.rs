@@ -163,6 +163,7 @@ impl Entrance {
         let outcome = self.app.deliver(&verified).await;
         tracing::info!(
             delivery = verified.id(),
+            body = verified.digest(),
             outcome = outcome.word(),
             "delivery"
         );

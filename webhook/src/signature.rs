@@ -5,7 +5,7 @@ use bytes::Bytes;
 use github::Connection;
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 /// What arrived. The headers are not signed: they choose nothing that the body does not confirm.
 pub struct Delivery {
@@ -47,6 +47,12 @@ impl Verified {
     /// The signed body.
     pub fn body(&self) -> &[u8] {
         &self.body
+    }
+
+    /// SHA-256 of the body in hexadecimal, for the log: it tells whether two deliveries were the same,
+    /// which their ids do not, and shows nothing of what was in them.
+    pub fn digest(&self) -> String {
+        hex::encode(Sha256::digest(&self.body))
     }
 
     /// Whether the body was signed with a secret of this connection.

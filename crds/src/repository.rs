@@ -61,7 +61,7 @@ pub struct RepositorySpec {
     pub commands: Commands,
     /// How results are shown on GitHub.
     #[serde(default)]
-    #[x_kube(validation = Rule::new("self.context.contains('{builder}')").message("reporting.context contains {builder}: two builders with one context would overwrite each other's status"))]
+    #[x_kube(validation = Rule::new("self.context.split('{builder}').size() == 2").message("reporting.context contains {builder} once: two builders with one context would overwrite each other's status"))]
     pub reporting: Reporting,
 }
 
@@ -175,8 +175,8 @@ impl Default for Commands {
 #[serde(rename_all = "camelCase", default)]
 pub struct Reporting {
     /// Context of a builder's commit status. `{builder}` stands for its display name; CPython uses
-    /// `buildbot/{builder} PR`.
-    #[schemars(length(min = 1, max = 200))]
+    /// `buildbot/{builder} PR`. Short enough that GitHub takes it with the longest display name: 255.
+    #[schemars(length(min = 1, max = 170))]
     pub context: String,
 }
 

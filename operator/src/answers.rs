@@ -45,13 +45,19 @@ pub async fn reconcile(ctx: Arc<Context>, name: String) -> Result<Next, AnswerEr
     if status.given.is_some() && status.label_settled {
         return Ok(Next::Wait);
     }
-    match bring_further(&ctx, &answer, status).await {
+    match bring_further(&ctx, &answer, status.clone()).await {
         Err(AnswerError::Talk(error)) => match error.retry() {
             Retry::Soon => Err(error.into()),
             Retry::After(wait) => Ok(Next::After(wait)),
-            Retry::Slowly | Retry::Never => {
+            Retry::Slowly => {
                 tracing::warn!(answer = name, %error, "an answer could not be given; somebody has to look");
                 Ok(Next::After(SLOWLY))
+            }
+            Retry::Never => {
+                tracing::warn!(answer = name, %error, "an answer cannot be given; the pull request is gone");
+                let given = status.given.or(Some(answer::given::FAILED.to_owned()));
+                write(&ctx, &answer, AnswerStatus { given, label_settled: true, ..AnswerStatus::default() }).await?;
+                Ok(Next::Wait)
             }
         },
         done => done,
@@ -70,13 +76,15 @@ async fn bring_further(
     };
     let others = ctx.cache.answers.all();
     let previous = answer::previous(answer, others.iter().map(Arc::as_ref));
-    let mut new = answer::give(&repo, answer, &prefix, previous, true).await?;
-    if new != status {
+    let uid = answer.uid().unwrap_or_default();
+    let maybe_given = ctx.live_builds.update(&uid, |live| std::mem::replace(&mut live.maybe_posted, true));
+    let mut new = answer::give(&repo, answer, &prefix, previous, maybe_given).await?;
+    let spec = &answer.spec;
+    let label = spec.trigger.label.as_ref().filter(|_| spec.trigger.kind == TriggerKind::Label);
+    if label.is_some() && new != status {
         // Before the label goes: the next labelling is compared with the time of this answer.
         write(ctx, answer, new.clone()).await?;
     }
-    let spec = &answer.spec;
-    let label = spec.trigger.label.as_ref().filter(|_| spec.trigger.kind == TriggerKind::Label);
     if let Some(label) = label {
         let handled = |event| has_object(ctx, &spec.repository.name, spec.number, &spec.trigger, event);
         let outcome = settle_label(&repo, spec.number, label, handled).await?;
@@ -86,6 +94,7 @@ async fn bring_further(
     }
     new.label_settled = true;
     write(ctx, answer, new).await?;
+    ctx.live_builds.forget(&uid);
     Ok(Next::Wait)
 }
 

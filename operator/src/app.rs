@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use clap::Parser;
@@ -20,7 +21,11 @@ use kube::{
         watcher::Config as Watch,
     },
 };
-use tokio::{net::TcpListener, sync::Barrier, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    sync::{Barrier, Semaphore},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -44,6 +49,9 @@ use crate::{
 
 /// Reconciles of one kind that are under way at a time.
 const AT_A_TIME: usize = 64;
+
+/// Pause after a change of a Builder before Repositories are looked at.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// The operator of PrBuild: turns PrBuilds into Jobs, and their outcomes into statuses on GitHub.
 #[derive(Parser, Debug)]
@@ -157,25 +165,34 @@ async fn operate(
             service_account: args.build_service_account.clone(),
         },
         connections,
+        patience: Semaphore::new(AT_A_TIME / 2),
         acting: AtomicBool::new(false),
         reporter,
         recorder: Recorder::new(client.clone(), event_source()),
         metrics,
     });
-    let mut tasks = JoinSet::new();
-    let everything_read = watch_all(&ctx, &client, &args, &mut tasks);
+    let (mut watches, mut workers) = (JoinSet::new(), JoinSet::new());
+    let everything_read = watch_all(&ctx, &client, &args, &mut watches);
     tokio::select! {
         () = stop.cancelled() => {}
+        Some(_) = watches.join_next() => tracing::error!("a watch ended; this process ends"),
         _ = everything_read.wait() => {
             tracing::info!("everything is read");
             ctx.metrics.set_leader(true);
             ctx.acting.store(true, Ordering::Relaxed);
-            work_on_queues(&ctx, &stop, &mut tasks);
-            stop.cancelled().await;
+            work_on_queues(&ctx, &stop, &mut workers);
+            tokio::select! {
+                () = stop.cancelled() => {}
+                Some(_) = watches.join_next() => tracing::error!("a watch ended; this process ends"),
+                Some(_) = workers.join_next() => tracing::error!("a worker ended; this process ends"),
+            }
         }
     }
     ctx.metrics.set_leader(false);
-    tasks.shutdown().await;
+    // What has begun is finished; `leader` sees to it that this does not take for ever.
+    stop.cancel();
+    while workers.join_next().await.is_some() {}
+    watches.shutdown().await;
 }
 
 /// Starts a watch for each kind. The barrier opens when each has brought a complete list: nothing is
@@ -218,7 +235,7 @@ fn watch_all(
     let (c, ready) = (ctx.clone(), opens(&barrier));
     let api = guarded::<Answer>(client, objects);
     tasks.spawn(async move {
-        let changed = |change: Change<Answer>| enqueue(&c.queues.answers, change.new.as_deref());
+        let changed = |change: Change<Answer>| answer_changed(&c, change);
         follow(api, Watch::default(), &c.cache.answers, trim, ready, changed).await;
     });
     let (c, ready) = (ctx.clone(), opens(&barrier));
@@ -256,7 +273,10 @@ fn enqueue<K: ResourceExt>(queue: &Queue, object: Option<&K>) {
 }
 
 fn repository_changed(ctx: &Context, change: Change<Repository>) {
-    enqueue(&ctx.queues.repositories, change.new.as_deref());
+    let spec = |one: &Option<Arc<Repository>>| one.as_ref().map(|one| one.metadata.generation);
+    if spec(&change.old) != spec(&change.new) {
+        enqueue(&ctx.queues.repositories, change.new.as_deref());
+    }
     if change.new.is_none() {
         // A duplicate may be the rightful one now.
         ctx.cache.repositories.all().iter().for_each(|other| ctx.queues.repositories.add(&other.name_any()));
@@ -264,11 +284,15 @@ fn repository_changed(ctx: &Context, change: Change<Repository>) {
 }
 
 fn builder_changed(ctx: &Context, change: Change<Builder>) {
+    enqueue(&ctx.queues.builders, change.new.as_deref());
     let spec = |builder: &Option<Arc<Builder>>| builder.as_ref().map(|builder| builder.metadata.generation);
     if spec(&change.old) != spec(&change.new) {
         // Display names are unique among builders, and labels select them.
         ctx.cache.builders.all().iter().for_each(|other| ctx.queues.builders.add(&other.name_any()));
-        ctx.cache.repositories.all().iter().for_each(|other| ctx.queues.repositories.add(&other.name_any()));
+        for repository in ctx.cache.repositories.all() {
+            // A look asks GitHub: a fleet that is applied at once is one look.
+            ctx.queues.repositories.add_after(&repository.name_any(), SETTLE);
+        }
     }
     ctx.admission.wake();
 }
@@ -286,6 +310,17 @@ fn build_changed(ctx: &Context, change: Change<PrBuild>) {
         (Some(build), None) => housekeeping::after_build_deleted(ctx, build),
         (None, None) => {}
     }
+}
+
+fn answer_changed(ctx: &Context, change: Change<Answer>) {
+    if let (None, Some(answer)) = (&change.old, &change.new)
+        && answer.status.is_none()
+        && ctx.acting.load(Ordering::Relaxed)
+    {
+        let uid = answer.uid().unwrap_or_default();
+        ctx.live_builds.update(&uid, |live| live.maybe_posted = false);
+    }
+    enqueue(&ctx.queues.answers, change.new.as_deref());
 }
 
 fn run_changed(ctx: &Arc<Context>, change: Change<BuilderRun>) {

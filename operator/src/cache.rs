@@ -103,22 +103,33 @@ impl<T> Cache<T> {
         }
     }
 
-    /// Forgets an object that an uncached read or a delete of our own showed to be gone.
-    pub fn forget(&self, name: &str) {
+    /// How many objects a group has.
+    pub fn count(&self, group: &str) -> usize {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        inner.index.get(group).map_or(0, HashSet::len)
+    }
+
+    /// An object of a list. Lists come by name, so that nothing is known yet of those that are
+    /// absent from the part that was read.
+    fn listed(&self, name: &str, version: u64, value: T) -> Change<T> {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        self.remove(&mut inner, name);
+        self.bring(&mut inner, name, version, value)
     }
 
     fn watched(&self, name: &str, version: u64, value: T) -> Change<T> {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         inner.watched = inner.watched.max(version);
+        self.bring(&mut inner, name, version, value)
+    }
+
+    fn bring(&self, inner: &mut Inner<T>, name: &str, version: u64, value: T) -> Change<T> {
         match inner.objects.get(name) {
             // Our own write was faster than the watch.
             Some(held) if held.version >= version => Change {
                 old: Some(held.value.clone()),
                 new: Some(held.value.clone()),
             },
-            _ => self.put(&mut inner, name, version, value),
+            _ => self.put(inner, name, version, value),
         }
     }
 
@@ -213,7 +224,7 @@ pub async fn follow<K, T>(
             }
             watcher::Event::InitApply(object) => {
                 listed.insert(object.name_any());
-                take(cache, object, &trim, &changed);
+                take(object, &trim, |name, version, object| changed(cache.listed(name, version, object)));
             }
             watcher::Event::InitDone => {
                 for old in cache.retain_listed(&listed, newest_before) {
@@ -222,7 +233,9 @@ pub async fn follow<K, T>(
                 listed.clear();
                 ready();
             }
-            watcher::Event::Apply(object) => take(cache, object, &trim, &changed),
+            watcher::Event::Apply(object) => {
+                take(object, &trim, |name, version, object| changed(cache.watched(name, version, object)));
+            }
             watcher::Event::Delete(object) => {
                 changed(cache.gone(&object.name_any(), version_of(&object)));
             }
@@ -230,17 +243,14 @@ pub async fn follow<K, T>(
     }
 }
 
-fn take<K, T>(
-    cache: &Cache<T>,
-    object: DeserializeGuard<K>,
-    trim: &impl Fn(K) -> T,
-    changed: &impl Fn(Change<T>),
-) where
+/// Trims an object and hands it on, or logs that it cannot be read.
+fn take<K, T>(object: DeserializeGuard<K>, trim: &impl Fn(K) -> T, bring: impl Fn(&str, u64, T))
+where
     K: Resource<DynamicType = ()>,
 {
     let (name, version) = (object.name_any(), version_of(&object));
     match object.0 {
-        Ok(object) => changed(cache.watched(&name, version, trim(object))),
+        Ok(object) => bring(&name, version, trim(object)),
         Err(error) => {
             tracing::error!(kind = %K::kind(&()), name, error = %error.error, "a stored object cannot be read and is left out; delete it or correct it");
         }

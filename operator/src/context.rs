@@ -1,11 +1,11 @@
 //! What every reconcile is given: clients, caches, queues, and what is known only in this process.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
 };
 
-use crds::{Answer, Builder, BuilderRun, PrBuild, Repository, Waiting};
+use crds::{Answer, Builder, BuilderRun, PrBuild, Repository, RunPhase, Waiting};
 use jiff::Timestamp;
 use k8s_openapi::{
     api::{
@@ -21,7 +21,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::{sync::Semaphore, time::Instant};
 
 use crate::{
     admission::Admission,
@@ -54,6 +54,8 @@ pub struct Context {
     pub reporter: Reporter,
     /// Writes Kubernetes Events.
     pub recorder: Recorder,
+    /// Reconciles that may wait for GitHub at a time; the others write without its answer.
+    pub patience: Semaphore,
     /// Everything was read and reconciles act.
     pub acting: AtomicBool,
     /// Numbers for Prometheus.
@@ -117,6 +119,11 @@ pub fn of_build(uid: &str) -> String {
     format!("build {uid}")
 }
 
+/// Group of the runs that are queued.
+pub const QUEUED: &str = "queued";
+/// Group of the runs that have not ended.
+pub const LIVE: &str = "live";
+
 /// Group of the one run with this uid.
 pub fn of_uid(uid: &str) -> String {
     format!("uid {uid}")
@@ -136,7 +143,15 @@ impl Default for Caches {
             builds: Cache::new(|_| Vec::new()),
             runs: Cache::new(|run| {
                 let uid = run.metadata.uid.as_deref().unwrap_or_default();
-                vec![of_build(&run.spec.pr_build.uid), of_status(run), of_uid(uid)]
+                let mut groups = vec![of_build(&run.spec.pr_build.uid), of_status(run), of_uid(uid)];
+                let phase = run.status.as_ref().map(|status| status.phase).unwrap_or_default();
+                if phase == RunPhase::Queued {
+                    groups.push(QUEUED.to_owned());
+                }
+                if !phase.is_terminal() {
+                    groups.push(LIVE.to_owned());
+                }
+                groups
             }),
             answers: Cache::new(|_| Vec::new()),
             pods: Cache::new(|pod| vec![pod.run_uid.clone()]),
@@ -180,6 +195,8 @@ pub struct LiveRun {
     pub waiting_written: Option<Instant>,
     /// GitHub was told a pending state.
     pub pending_told: bool,
+    /// When the API server was last asked whether its slot is free.
+    pub slot_asked: Option<Instant>,
     /// How telling the final state goes.
     pub telling: Telling,
 }
@@ -230,8 +247,10 @@ pub struct LiveBuild {
     pub talked: bool,
     /// A comment of ours may stand already: look before writing one.
     pub maybe_posted: bool,
-    /// Builders whose run is missing and whose status was told.
-    pub missing_told: HashSet<String>,
+    /// The highest attempt that was made for a builder: one that is missing was deleted.
+    pub attempts: HashMap<String, i64>,
+    /// Builders whose runs are missing, and whether GitHub knows.
+    pub missing_told: HashMap<String, bool>,
     /// Conditions that come from talking to GitHub.
     pub said: Vec<Said>,
     /// When its status was last written.
@@ -258,7 +277,8 @@ impl Default for LiveBuild {
             dispatched: false,
             talked: false,
             maybe_posted: true,
-            missing_told: HashSet::new(),
+            attempts: HashMap::new(),
+            missing_told: HashMap::new(),
             said: Vec::new(),
             written: None,
         }
@@ -291,9 +311,15 @@ impl Context {
         pods.pop()
     }
 
-    /// Patches the status of a run and learns the answer.
+    /// Patches the status of a run, if nobody wrote it since it was read, and learns the answer. A
+    /// leader that has lost its lease without knowing must not write over its successor.
     pub async fn patch_run(&self, run: &BuilderRun, status: Value) -> kube::Result<()> {
-        let patched = patch_status(&self.api.runs, run, status).await?;
+        let patch = serde_json::json!({
+            "metadata": { "uid": run.uid(), "resourceVersion": run.resource_version() },
+            "status": status,
+        });
+        let how = PatchParams::default();
+        let patched = self.api.runs.patch_status(&run.name_any(), &how, &Patch::Merge(patch)).await?;
         let (name, version) = (patched.name_any(), version_of(&patched));
         self.cache.runs.learn(&name, version, trim_run(patched));
         self.metrics.wrote("builderruns");

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     build::summary::phase_of,
     context::{Context, of_build},
-    run::job::LABEL,
+    run::{job::LABEL, tell},
 };
 
 /// How often everything is looked over.
@@ -39,8 +39,10 @@ const KEEP_ANSWERS: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// Looks everything over, now and then, until `stop`.
 pub async fn run(ctx: Arc<Context>, stop: CancellationToken) {
     loop {
-        if let Err(error) = look_over(&ctx).await {
-            tracing::warn!(%error, "housekeeping did not finish; it comes again in ten minutes");
+        for looked in [look_over(&ctx).await, orphaned_jobs(&ctx).await] {
+            if let Err(error) = looked {
+                tracing::warn!(%error, "housekeeping did not finish; it comes again in ten minutes");
+            }
         }
         tokio::select! {
             () = stop.cancelled() => return,
@@ -56,7 +58,7 @@ async fn look_over(ctx: &Context) -> kube::Result<()> {
             // Its reconcile confirms it, cancels it and tells GitHub.
             ctx.queues.runs.add(&run.name_any());
         }
-        if run_is_over(ctx, &run, now) {
+        if run_is_over(ctx, &run, now) && !(is_orphan(ctx, &run) && has_build(ctx, &run).await?) {
             delete(&ctx.api.runs, run.as_ref()).await?;
         }
     }
@@ -70,7 +72,7 @@ async fn look_over(ctx: &Context) -> kube::Result<()> {
             delete(&ctx.api.answers, answer.as_ref()).await?;
         }
     }
-    orphaned_jobs(ctx).await
+    Ok(())
 }
 
 /// Whether a run's build is not in the cache.
@@ -78,6 +80,13 @@ fn is_orphan(ctx: &Context, run: &BuilderRun) -> bool {
     let owner = &run.spec.pr_build;
     let build = ctx.cache.builds.get(&owner.name);
     build.and_then(|build| build.uid()).as_ref() != Some(&owner.uid)
+}
+
+/// Whether the build of a run is there after all, by the API server's own word.
+async fn has_build(ctx: &Context, run: &BuilderRun) -> kube::Result<bool> {
+    let owner = &run.spec.pr_build;
+    let build = ctx.api.builds.get_opt(&owner.name).await?;
+    Ok(build.and_then(|build| build.uid()).as_ref() == Some(&owner.uid))
 }
 
 /// Whether a run may go: it has ended, GitHub knows, and its build has been complete for an hour or
@@ -150,6 +159,10 @@ pub async fn after_run_deleted(ctx: &Context, run: &BuilderRun) -> kube::Result<
     ctx.admission.wake();
     if phase_of(run).is_terminal() {
         return Ok(());
+    }
+    if is_orphan(ctx, run) {
+        // Its build cannot tell any more that it is gone.
+        tell::lost(ctx, run);
     }
     delete_job(&ctx.api.jobs, &names::job_name(&uid)).await
 }

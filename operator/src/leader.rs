@@ -2,8 +2,10 @@
 
 use std::{future::Future, time::Duration};
 
-use kube::Client;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::{Api, Client};
 use kube_lease_manager::{LeaseManagerBuilder, LeaseManagerError};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// Name of the Lease.
@@ -35,9 +37,10 @@ pub async fn lead<F: Future<Output = ()>>(
     stop: CancellationToken,
     work: impl FnOnce(CancellationToken) -> F,
 ) -> Result<(), LeaderError> {
+    let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
     let manager = LeaseManagerBuilder::new(client, LEASE)
         .with_namespace(namespace)
-        .with_identity(identity)
+        .with_identity(identity.clone())
         .with_duration(VALID_SECONDS)
         .with_grace(RENEW_SECONDS)
         .build()
@@ -59,6 +62,7 @@ pub async fn lead<F: Future<Output = ()>>(
                 let _ = tokio::time::timeout(STOP_PATIENCE, &mut work).await;
             }
             _ = leads.wait_for(|leads| !*leads) => lost = true,
+            () = until_lost(&leases, &identity) => lost = true,
         }
     }
     if lost {
@@ -68,4 +72,22 @@ pub async fn lead<F: Future<Output = ()>>(
     // Closing the channel makes the manager release the lease.
     let _ = tokio::time::timeout(STOP_PATIENCE, renewing).await;
     Ok(())
+}
+
+/// How often a leader looks whether it still is one.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
+
+/// Ends when somebody else holds the lease, or when it could not be seen for as long as it is valid.
+/// The lease manager itself goes on trying to renew after failures and does not say that it is late.
+async fn until_lost(leases: &Api<Lease>, identity: &str) {
+    let mut seen = Instant::now();
+    while seen.elapsed() < Duration::from_secs(VALID_SECONDS) {
+        sleep(LOOK_EVERY).await;
+        let Ok(Ok(lease)) = timeout(LOOK_EVERY, leases.get_opt(LEASE)).await else { continue };
+        let holder = lease.and_then(|lease| lease.spec?.holder_identity);
+        if holder.as_deref() != Some(identity) {
+            return;
+        }
+        seen = Instant::now();
+    }
 }

@@ -67,6 +67,17 @@ impl Queue {
         self.wake.notify_one();
     }
 
+    /// Adds a key that nothing is known of: one that waits, now or later, or is being worked on keeps
+    /// its own time.
+    pub fn add_new(&self, key: &str) {
+        let mut state = self.lock();
+        if !state.due.contains_key(key) && !state.active.contains_key(key) {
+            state.add(key);
+        }
+        drop(state);
+        self.wake.notify_one();
+    }
+
     /// Adds a key for later, or sooner if it was to come later still.
     pub fn add_after(&self, key: &str, delay: Duration) {
         self.lock().add_at(key, Instant::now() + delay);
@@ -280,6 +291,16 @@ mod tests {
         assert!(matches!(queue.lock().take(), Take::Nothing));
         drop(Finish { queue: &queue, key: &key });
         assert!(matches!(queue.lock().take(), Take::Key(_)), "the change in between was lost");
+    }
+
+    #[test]
+    fn a_key_that_backs_off_is_not_hurried_by_being_new() {
+        let queue = Queue::default();
+        queue.add_after("a", Duration::from_secs(60));
+        queue.add_new("a");
+        assert!(matches!(queue.lock().take(), Take::At(_)));
+        queue.add_new("b");
+        assert!(matches!(queue.lock().take(), Take::Key(key) if key == "b"));
     }
 
     #[test]

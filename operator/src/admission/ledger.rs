@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crds::{Builder, BuilderRun, Slot};
+use tokio::time::Instant;
 use kube::{
     ResourceExt,
     api::{Patch, PatchParams},
@@ -14,8 +15,19 @@ use crate::{
     context::{Context, now, trim},
 };
 
-/// Pause before another try when the API server did not take a ledger.
-const AGAIN_AFTER: Duration = Duration::from_millis(500);
+/// A slot is asked about at most this often.
+const ASK_EVERY: Duration = Duration::from_secs(2);
+
+/// What became of writing a ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It is written, or there was nothing to write.
+    Written,
+    /// Somebody else wrote since.
+    Conflict,
+    /// The API server did not take it; nobody has a slot.
+    Failed,
+}
 
 /// What became of a run that the ledger names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +90,11 @@ pub async fn held(ctx: &Context, builder: &Builder) -> HeldSlots {
 /// A run that ended without a pod that we saw end: its slot is free once its Job is gone, which
 /// with foreground deletion means that its pods are. In doubt the slot stays taken.
 async fn ask(ctx: &Context, slot: &Slot) -> SlotState {
+    let asked = ctx.live.update(&slot.uid, |live| live.slot_asked.replace(Instant::now()));
+    if asked.is_some_and(|asked| asked.elapsed() < ASK_EVERY) {
+        ctx.live.update(&slot.uid, |live| live.slot_asked = asked);
+        return SlotState::Held;
+    }
     let job = ctx.api.jobs.get_opt(&crds::names::job_name(&slot.uid)).await;
     match job {
         Ok(None) if run_is_over(ctx, slot).await => SlotState::Free,
@@ -104,14 +121,13 @@ async fn run_is_over(ctx: &Context, slot: &Slot) -> bool {
     }
 }
 
-/// Writes the ledger anew: what is held, and `chosen` on top. False when somebody else wrote since,
-/// or the write failed: then nobody has a slot.
+/// Writes the ledger anew: what is held, and `chosen` on top.
 pub async fn take(
     ctx: &Context,
     builder: &Builder,
     held: &HeldSlots,
     chosen: &[Arc<BuilderRun>],
-) -> bool {
+) -> Taken {
     let since = now();
     let known = |run: &&Arc<BuilderRun>| {
         !held.entries.iter().any(|slot| Some(&slot.uid) == run.uid().as_ref())
@@ -123,7 +139,7 @@ pub async fn take(
     });
     let running: Vec<Slot> = held.entries.iter().cloned().chain(new).collect();
     if held.ended == 0 && running.len() == held.entries.len() {
-        return true;
+        return Taken::Written;
     }
     let patch = serde_json::json!({
         "metadata": { "resourceVersion": builder.resource_version(), "uid": builder.uid() },
@@ -136,16 +152,14 @@ pub async fn take(
         Ok(written) => {
             let version = version_of(&written);
             ctx.cache.builders.learn(&name, version, trim(written));
-            true
+            Taken::Written
         }
         Err(error) => {
-            tracing::debug!(builder = name, %error, "the ledger was not written; it is looked at again");
-            // A conflict comes back through the watch; anything else needs a look of its own.
-            if !matches!(&error, kube::Error::Api(status) if status.is_conflict()) {
-                tokio::time::sleep(AGAIN_AFTER).await;
-                ctx.admission.wake();
+            if matches!(&error, kube::Error::Api(status) if status.is_conflict()) {
+                return Taken::Conflict;
             }
-            false
+            tracing::warn!(builder = name, %error, "the ledger could not be written; nobody gets a slot until it can");
+            Taken::Failed
         }
     }
 }

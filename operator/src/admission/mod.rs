@@ -8,21 +8,27 @@
 pub mod ledger;
 pub mod order;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
-use crds::{Builder, BuilderRun, RunPhase, Waiting};
+use crds::{Builder, BuilderRun, Waiting};
+use futures::{StreamExt, stream};
 use kube::ResourceExt;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    build::summary::phase_of,
-    context::{Context, now},
-};
+use crate::context::{Context, LIVE, QUEUED, now};
+use ledger::Taken;
 use order::Waiter;
 
 /// How long after the last change an idle ledger is tidied.
 const TIDY_AFTER: Duration = Duration::from_secs(5);
+
+/// Builders that are looked at side by side: each may wait for a write.
+const BUILDERS_AT_A_TIME: usize = 16;
 
 /// Wakes the admission task.
 #[derive(Default)]
@@ -49,38 +55,41 @@ impl Admission {
     }
 }
 
-/// Whether a run may have its Job without asking: its builder has no limit and is not paused.
-pub fn is_free(builder: Option<&Builder>) -> bool {
-    builder.is_none_or(|builder| !builder.spec.paused && builder.spec.max_concurrent.is_none())
+/// Whether runs of a builder may have their Jobs without asking: it has no limit and is not paused.
+pub fn is_free(builder: &Builder) -> bool {
+    !builder.spec.paused && builder.spec.max_concurrent.is_none()
 }
 
 /// One look at all that waits. Says whether a ledger names runs that have ended.
 async fn pass(ctx: &Context) -> bool {
-    let mut untidy = false;
-    for (name, waiting) in waiting_by_builder(ctx) {
-        let Some(builder) = ctx.cache.builders.get(&name) else {
-            // The run finds out by itself that its builder is gone.
-            waiting.iter().for_each(|run| ctx.queues.runs.add(&run.name_any()));
-            continue;
-        };
-        untidy |= admit_to(ctx, &builder, &waiting).await;
-    }
+    ctx.metrics.set_live(ctx.cache.runs.count(LIVE));
+    let looks = stream::iter(waiting_by_builder(ctx))
+        .map(|(name, waiting)| async move {
+            match ctx.cache.builders.get(&name) {
+                Some(builder) => admit_to(ctx, &builder, &waiting).await,
+                None => {
+                    // Each finds out, and ends with that reason.
+                    waiting.iter().for_each(|run| ctx.queues.runs.add(&run.name_any()));
+                    false
+                }
+            }
+        })
+        .buffer_unordered(BUILDERS_AT_A_TIME);
+    let untidy = looks.fold(false, |any, untidy| std::future::ready(any | untidy)).await;
     untidy || ctx.cache.builders.all().iter().any(|builder| has_ended_slots(ctx, builder))
 }
 
 /// Runs that wait for a slot, by the builder that they wait for.
 fn waiting_by_builder(ctx: &Context) -> BTreeMap<String, Vec<Arc<BuilderRun>>> {
     let mut waiting: BTreeMap<String, Vec<Arc<BuilderRun>>> = BTreeMap::new();
-    let mut live = 0;
-    for run in ctx.cache.runs.all() {
-        let phase = phase_of(&run);
-        live += usize::from(!phase.is_terminal());
-        let wanted = phase == RunPhase::Queued && run.spec.cancel.is_none();
+    for run in ctx.cache.runs.group(QUEUED) {
+        let build = ctx.cache.builds.get(&run.spec.pr_build.name);
+        let cancelled = run.spec.cancel.is_some() || build.is_some_and(|build| build.spec.cancel.is_some());
+        let wanted = !cancelled && run.spec.task.invalid.is_none();
         if wanted && !ctx.live.get(&run.uid().unwrap_or_default()).granted {
             waiting.entry(run.spec.task.builder.clone()).or_default().push(run);
         }
     }
-    ctx.metrics.set_live(live);
     waiting
 }
 
@@ -103,16 +112,19 @@ async fn admit_to(ctx: &Context, builder: &Builder, waiting: &[Arc<BuilderRun>])
     let decision = order::admit(limit, &held.slots, &waiters);
     if !decision.grants.is_empty() {
         let chosen = pick(waiting, &decision.grants);
-        if !ledger::take(ctx, builder, &held, &chosen).await {
+        match ledger::take(ctx, builder, &held, &chosen).await {
+            Taken::Written => {}
             // Somebody else wrote: the watch brings it and wakes us.
-            return false;
+            Taken::Conflict => return false,
+            Taken::Failed => return true,
         }
         for run in chosen {
             grant(ctx, &run.uid().unwrap_or_default(), &run.name_any());
         }
     }
+    let by_uid = by_uid(waiting);
     for (uid, ahead) in decision.places {
-        if let Some(run) = waiting.iter().find(|run| run.uid().as_deref() == Some(&uid)) {
+        if let Some(run) = by_uid.get(uid.as_str()) {
             let name = &builder.spec.display_name;
             let reason = match ahead {
                 0 => format!("next on `{name}`"),
@@ -124,9 +136,13 @@ async fn admit_to(ctx: &Context, builder: &Builder, waiting: &[Arc<BuilderRun>])
     held.ended > 0
 }
 
+fn by_uid(runs: &[Arc<BuilderRun>]) -> HashMap<&str, &Arc<BuilderRun>> {
+    runs.iter().map(|run| (run.metadata.uid.as_deref().unwrap_or_default(), run)).collect()
+}
+
 fn pick(waiting: &[Arc<BuilderRun>], uids: &[String]) -> Vec<Arc<BuilderRun>> {
-    let named = |uid: &String| waiting.iter().find(|run| run.uid().as_ref() == Some(uid)).cloned();
-    uids.iter().filter_map(named).collect()
+    let by_uid = by_uid(waiting);
+    uids.iter().filter_map(|uid| by_uid.get(uid.as_str()).map(|run| Arc::clone(run))).collect()
 }
 
 fn waiter(run: &BuilderRun) -> Waiter {

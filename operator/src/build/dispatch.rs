@@ -2,13 +2,17 @@
 
 use crds::{
     BuildRef, Builder, BuilderRun, BuilderRunSpec, PrBuild, Reporting, Repository, Request,
-    Task, names,
+    Task, condition, names,
 };
 use kube::{ResourceExt, api::ObjectMeta};
 use protocol::{Recipe, Source};
 
 /// A task has at most this many bytes; it travels in the environment of a container.
 const TASK_LIMIT: usize = 32 * 1024;
+
+/// Characters that a task's context and its `invalid` may have.
+const CONTEXT_LIMIT: usize = 255;
+const INVALID_LIMIT: usize = 500;
 
 /// What a run is made from.
 pub struct Materials<'a> {
@@ -23,6 +27,10 @@ pub struct Materials<'a> {
 /// The first attempt of one builder. A builder that is gone or not valid gets a run too, which ends
 /// in error with that reason: what was asked for is answered.
 pub fn first_attempt(from: &Materials<'_>, name: &str, builder: Result<&Builder, String>) -> BuilderRun {
+    let builder = builder.and_then(|builder| match from.repository.and_then(unusable) {
+        Some(why) => Err(why),
+        None => Ok(builder),
+    });
     let task = match (builder, from.clone_url) {
         (Err(why), _) => invalid(from, name, name, why),
         (Ok(builder), "") => {
@@ -35,18 +43,32 @@ pub fn first_attempt(from: &Materials<'_>, name: &str, builder: Result<&Builder,
 }
 
 /// The next attempt after one that failed for reasons of the infrastructure: the same task.
-pub fn next_attempt(build: &PrBuild, failed: &BuilderRun, builder: Option<&Builder>) -> BuilderRun {
+pub fn next_attempt(build: &PrBuild, failed: &BuilderRun) -> BuilderRun {
     let mut task = failed.spec.task.clone();
     task.infra_retries = (task.infra_retries - 1).max(0);
-    if task.recipe.is_none() {
-        // Steps of ended runs are not kept in memory.
-        match builder {
-            Some(builder) => task.recipe = Some(recipe(builder)),
-            None => task.invalid = Some(gone(&task.builder)),
-        }
-    }
     let name = task.builder.clone();
     run(build, &name, failed.spec.attempt + 1, task)
+}
+
+/// A run in place of one that the API server did not take.
+pub fn not_taken(mut run: BuilderRun, why: &str) -> BuilderRun {
+    let task = &mut run.spec.task;
+    task.recipe = None;
+    task.kubernetes = None;
+    task.infra_retries = 0;
+    task.context = task.context.chars().take(CONTEXT_LIMIT).collect();
+    let why = format!("the cluster does not take its run: {why}");
+    task.invalid = Some(why.chars().take(INVALID_LIMIT).collect());
+    run
+}
+
+/// Why nothing of a Repository may be built any more. That GitHub cannot be reached is no such reason.
+fn unusable(repository: &Repository) -> Option<String> {
+    let conditions = &repository.status.as_ref()?.conditions;
+    let ready = condition::find(conditions, condition::kind::READY)?;
+    let for_good = ["Private", "Replaced", "Duplicate", "NoConnection", "NotFound"];
+    let holds = ready.status == "False" && for_good.contains(&ready.reason.as_str());
+    holds.then(|| format!("the Repository `{}` is not usable: {}", repository.name_any(), ready.message))
 }
 
 /// The sentence about a builder that was deleted.
@@ -102,7 +124,7 @@ fn invalid(from: &Materials<'_>, name: &str, display_name: &str, why: String) ->
         recipe: None,
         infra_retries: 0,
         kubernetes: None,
-        invalid: Some(why),
+        invalid: Some(why.chars().take(INVALID_LIMIT).collect()),
     }
 }
 

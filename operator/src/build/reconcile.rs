@@ -1,6 +1,6 @@
 //! What a build needs next, in named steps: dispatch, new attempts, its status.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use crds::{
     BuildPhase, Builder, BuilderRun, PrBuild, PrBuildStatus,
@@ -79,10 +79,12 @@ pub async fn reconcile(ctx: Arc<Context>, name: String) -> Result<Next, BuildErr
         ctx.live_builds.update(&uid, |live| live.dispatched = true);
     }
     if !live.talked && !is_talked(&status) {
-        ctx.queues.talks.add(&name);
+        ctx.queues.talks.add_new(&name);
     }
     if status.phase != BuildPhase::Complete {
         try_again(&ctx, &build).await?;
+    }
+    if !condition::is_true(&status.conditions, kind::REPORTED) {
         tell_missing(&ctx, &build);
     }
     if build.spec.cancel.is_some() {
@@ -130,6 +132,11 @@ async fn create(ctx: &Context, build: &PrBuild, run: BuilderRun) -> Result<(), B
     ctx.metrics.wrote("builderruns");
     let created = match ctx.api.runs.create(&PostParams::default(), &run).await {
         Err(kube::Error::Api(status)) if status.is_already_exists() => ctx.api.runs.get(&name).await,
+        Err(kube::Error::Api(status)) if status.is_invalid() => {
+            // What was asked for is answered, also when it cannot run.
+            let run = dispatch::not_taken(run, &status.message);
+            ctx.api.runs.create(&PostParams::default(), &run).await
+        }
         created => created,
     };
     let created = created.map_err(|source| BuildError::Create {
@@ -147,25 +154,59 @@ async fn create(ctx: &Context, build: &PrBuild, run: BuilderRun) -> Result<(), B
 
 /// Creates the next attempt of every run that failed for reasons of the infrastructure.
 async fn try_again(ctx: &Context, build: &PrBuild) -> Result<(), BuildError> {
-    let runs = ctx.cache.runs.group(&of_build(&build.uid().unwrap_or_default()));
-    for run in summary::last_attempts(&runs).values() {
+    let uid = build.uid().unwrap_or_default();
+    let runs = ctx.cache.runs.group(&of_build(&uid));
+    let attempts = note_attempts(ctx, build, &uid, &runs);
+    for run in summary::speaking(&runs, &attempts).values() {
         if summary::is_retried(run, build.spec.cancel.is_some()) {
-            let builder = ctx.cache.builders.get(&run.spec.task.builder);
-            let next = dispatch::next_attempt(build, run, builder.as_deref());
-            create(ctx, build, next).await?;
+            // In full: steps of ended runs are not kept in memory, and the same steps run again.
+            let failed = ctx.api.runs.get_opt(&run.name_any()).await;
+            let failed = failed.map_err(|source| BuildError::Create {
+                build: build.name_any(),
+                run: run.name_any(),
+                source,
+            })?;
+            if let Some(failed) = failed {
+                create(ctx, build, dispatch::next_attempt(build, &failed)).await?;
+            }
         }
     }
     Ok(())
 }
 
+/// Notes the highest attempt that was made for each builder, and answers with all of them.
+fn note_attempts(
+    ctx: &Context,
+    build: &PrBuild,
+    uid: &str,
+    runs: &[Arc<BuilderRun>],
+) -> HashMap<String, i64> {
+    let written = build.status.iter().flat_map(|status| &status.results);
+    let written = written.map(|one| (one.builder.clone(), one.attempt));
+    let seen = runs.iter().map(|run| (run.spec.task.builder.clone(), run.spec.attempt));
+    ctx.live_builds.update(uid, |live| {
+        for (builder, attempt) in written.chain(seen) {
+            let highest = live.attempts.entry(builder).or_insert(attempt);
+            *highest = attempt.max(*highest);
+        }
+        live.attempts.clone()
+    })
+}
+
 /// A run that somebody deleted is a cancelled run, and its status must not stay pending.
-fn tell_missing(ctx: &Context, build: &PrBuild) {
+fn tell_missing(ctx: &Arc<Context>, build: &PrBuild) {
     let uid = build.uid().unwrap_or_default();
-    let runs = summary::last_attempts(&ctx.cache.runs.group(&of_build(&uid)));
+    let runs = ctx.cache.runs.group(&of_build(&uid));
+    let attempts = note_attempts(ctx, build, &uid, &runs);
+    let runs = summary::speaking(&runs, &attempts);
     for name in build.spec.request.builders.iter().filter(|name| !runs.contains_key(*name)) {
-        let new = ctx.live_builds.update(&uid, |live| live.missing_told.insert(name.clone()));
+        let new = ctx.live_builds.update(&uid, |live| {
+            let new = !live.missing_told.contains_key(name);
+            live.missing_told.entry(name.clone()).or_insert(false);
+            new
+        });
         if new {
-            tell::deleted(ctx, &with_materials(ctx, build, |from| {
+            tell::deleted(ctx, build, &with_materials(ctx, build, |from| {
                 let builder = ctx.cache.builders.get(name);
                 dispatch::first_attempt(from, name, builder.as_deref().ok_or_else(|| dispatch::gone(name)))
             }));
@@ -189,9 +230,8 @@ fn with_materials<R>(ctx: &Context, build: &PrBuild, make: impl FnOnce(&Material
 /// Lets every run see that its build was cancelled.
 fn stop_runs(ctx: &Context, uid: &str) {
     for run in ctx.cache.runs.group(&of_build(uid)) {
-        if !summary::phase_of(&run).is_terminal() {
-            ctx.queues.runs.add(&run.name_any());
-        }
+        // Also those that ended and were to be tried again: now they are final.
+        ctx.queues.runs.add(&run.name_any());
     }
 }
 
@@ -204,7 +244,7 @@ async fn write_status(
     let uid = build.uid().unwrap_or_default();
     let runs = ctx.cache.runs.group(&of_build(&uid));
     let live = ctx.live_builds.update(&uid, |live| live.clone());
-    let sum = summarize(build, &runs);
+    let sum = summarize(build, &runs, &live.attempts, &live.missing_told);
     let new = status(build, old, &sum, &runs, &live);
     if new == *old {
         return Ok(Next::Wait);

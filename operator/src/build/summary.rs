@@ -1,6 +1,9 @@
 //! Pure: the sum of a build's runs.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use crds::{BuildResult, BuilderResult, BuilderRun, Counts, PrBuild, RunPhase};
 use jiff::Timestamp;
@@ -14,6 +17,16 @@ pub fn last_attempts(runs: &[Arc<BuilderRun>]) -> BTreeMap<String, Arc<BuilderRu
             *newest = run.clone();
         }
     }
+    last
+}
+
+/// The runs that speak for their builders: the last attempts, as far as no later one was deleted.
+pub fn speaking(
+    runs: &[Arc<BuilderRun>],
+    attempts: &HashMap<String, i64>,
+) -> BTreeMap<String, Arc<BuilderRun>> {
+    let mut last = last_attempts(runs);
+    last.retain(|builder, run| attempts.get(builder).is_none_or(|made| run.spec.attempt >= *made));
     last
 }
 
@@ -50,8 +63,14 @@ pub struct Summary {
 }
 
 /// Sums up a build after its dispatch. A builder without a run had it taken away: it is cancelled.
-pub fn summarize(build: &PrBuild, runs: &[Arc<BuilderRun>]) -> Summary {
-    let last = last_attempts(runs);
+/// `attempts` are the highest attempts that were made; `missing_told` are builders without a run, and whether GitHub knows that they were cancelled.
+pub fn summarize(
+    build: &PrBuild,
+    runs: &[Arc<BuilderRun>],
+    attempts: &HashMap<String, i64>,
+    missing_told: &HashMap<String, bool>,
+) -> Summary {
+    let last = speaking(runs, attempts);
     let cancelled = build.spec.cancel.is_some();
     let mut counts = Counts::default();
     let mut results = Vec::new();
@@ -66,7 +85,11 @@ pub fn summarize(build: &PrBuild, runs: &[Arc<BuilderRun>]) -> Summary {
         };
         count(&mut counts, phase);
         open += i32::from(!phase.is_terminal());
-        untold = untold.or_else(|| run.and_then(|run| untold_because(run)));
+        untold = untold.or_else(|| match run {
+            Some(run) => untold_because(run),
+            None if missing_told.get(builder) == Some(&true) => None,
+            None => Some("that a run was deleted is being told".to_owned()),
+        });
         finished = finished.max(run.and_then(|run| finished_at(run)));
         let attempt = run.map_or(1, |run| run.spec.attempt);
         results.push(BuilderResult { builder: builder.clone(), attempt, phase });

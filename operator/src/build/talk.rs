@@ -43,7 +43,10 @@ pub async fn talk(ctx: Arc<Context>, name: String) -> Result<Next, TalkError> {
         announce(&ctx, &repo, &build, &uid),
         settle_label(&ctx, &repo, &build, &uid),
     );
-    match outcome(&ctx, &uid, kind::ANNOUNCED, announced)?.or(outcome(&ctx, &uid, kind::LABEL_REMOVED, settled)?) {
+    // Both are noted before either is tried again.
+    let announced = outcome(&ctx, &uid, kind::ANNOUNCED, announced);
+    let settled = outcome(&ctx, &uid, kind::LABEL_REMOVED, settled);
+    match announced?.or(settled?) {
         Next::Wait => Ok(done(&ctx, &uid, &name)),
         later => {
             ctx.queues.builds.add(&name);

@@ -1,7 +1,8 @@
 //! Whether builds of a Repository can be started and told: asks GitHub, decides purely.
 //!
 //! `Ready` is about the whole Repository. A label that selects no builder does not stop the others:
-//! the condition `LabelsSelect` names it, and `Ready` is false only when no label selects any.
+//! the condition `LabelsSelect` names it, and `Ready` is false only when no label selects any. The
+//! same holds for two spellings of one label, of which only the first counts.
 
 use std::borrow::Borrow;
 
@@ -13,7 +14,7 @@ use kube::ResourceExt;
 use super::{Change, Finding, counts_beside, is_older, settle};
 use crate::report::{talk, text::code};
 
-/// Condition of a Repository: every label selects a builder that there is.
+/// Condition of a Repository: every label selects a builder that there is, and no two are the same.
 pub const LABELS_SELECT: &str = "LabelsSelect";
 
 /// What GitHub showed of a repository.
@@ -76,7 +77,7 @@ pub fn check(
         // GitHub is away: what was known stays.
         Err(None) => {}
     }
-    findings.push(labels.finding());
+    findings.push(labels.finding(same_labels(&repository.spec.labels)));
     let news = settle(&mut status.conditions, findings, now);
     (status != before).then_some(Change { status, news })
 }
@@ -208,14 +209,39 @@ enum Labels {
 }
 
 impl Labels {
-    fn finding(&self) -> Finding {
-        match self {
-            Self::All => Finding::good(LABELS_SELECT, "Valid", "every label selects a builder"),
-            Self::Some(message) | Self::None(message) => {
+    /// `same` says which labels are one.
+    fn finding(&self, same: Option<String>) -> Finding {
+        match (same, self) {
+            (None, Self::All) => {
+                Finding::good(LABELS_SELECT, "Valid", "every label selects a builder")
+            }
+            (None, Self::Some(message) | Self::None(message)) => {
                 Finding::bad(LABELS_SELECT, "ImpossibleSelector", message.clone())
+            }
+            (Some(same), Self::All) => Finding::bad(LABELS_SELECT, "SameLabel", same),
+            (Some(same), Self::Some(message) | Self::None(message)) => {
+                Finding::bad(LABELS_SELECT, "SameLabel", format!("{same}; {message}"))
             }
         }
     }
+}
+
+/// Which labels are one on GitHub. The API server refuses only those that differ in upper and lower
+/// case; it knows no emoji.
+fn same_labels(labels: &[LabelRule]) -> Option<String> {
+    let before = |index: usize, rule: &LabelRule| {
+        let mut earlier = labels[..index].iter();
+        earlier.find(|other| github::same_label(&other.name, &rule.name))
+    };
+    let (first, second) = labels
+        .iter()
+        .enumerate()
+        .find_map(|(index, rule)| Some((before(index, rule)?, rule)))?;
+    Some(format!(
+        "{} and {} are the same label on GitHub, and only the first counts; remove one of them",
+        code(&first.name, 100),
+        code(&second.name, 100)
+    ))
 }
 
 fn labels_select(labels: &[LabelRule], builders: &[&Builder]) -> Labels {

@@ -240,3 +240,43 @@ fn a_repository_that_was_renamed_says_so_and_works() {
     assert!(holds && message.contains("`p/m`"), "{message}");
     assert_eq!(change.status.full_name.as_deref(), Some("p/m"));
 }
+
+#[test]
+fn two_spellings_of_one_label_are_named_and_do_not_stop_the_others() {
+    for (first, second) in [
+        (":hammer: test", "🔨 test"),
+        ("🔨 test", ":HAMMER:  Test"),
+        ("ärger", "ÄRGER"),
+    ] {
+        let mut repository = repository("n", 1);
+        let rule = repository.spec.labels[0].clone();
+        let called = |name: &str| LabelRule {
+            name: name.to_owned(),
+            ..rule.clone()
+        };
+        repository.spec.labels = vec![called(first), called("other"), called(second)];
+        let change = check(&repository, &found(|_| {}), NONE, &[builder("a")], &now()).unwrap();
+        assert!(ready(&change.status).0);
+        let labels = condition::find(&change.status.conditions, LABELS_SELECT).unwrap();
+        assert_eq!((labels.status.as_str(), labels.reason.as_str()), ("False", "SameLabel"));
+        for name in [first, second] {
+            let name = code(name, 100);
+            assert!(labels.message.contains(&name), "{}", labels.message);
+        }
+        assert!(!labels.message.contains("`other`"), "{}", labels.message);
+        assert!(change.news.iter().any(|news| news.warning && news.reason == "SameLabel"));
+    }
+}
+
+#[test]
+fn a_label_that_is_there_twice_and_selects_nothing_says_both() {
+    let mut repository = repository("n", 1);
+    let mut twice = repository.spec.labels[0].clone();
+    twice.name = "TEST".to_owned();
+    twice.flavour = "none".to_owned();
+    repository.spec.labels.push(twice);
+    let change = check(&repository, &found(|_| {}), NONE, &[builder("a")], &now()).unwrap();
+    let labels = condition::find(&change.status.conditions, LABELS_SELECT).unwrap();
+    assert_eq!(labels.reason, "SameLabel");
+    assert!(labels.message.contains("same label") && labels.message.contains("flavour `none`"));
+}

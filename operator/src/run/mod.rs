@@ -6,4 +6,4 @@ pub mod pod;
 mod reconcile;
 pub mod tell;
 
-pub use reconcile::{Step, reconcile};
+pub use reconcile::{RunError, reconcile};

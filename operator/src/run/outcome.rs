@@ -62,7 +62,8 @@ impl Ending {
         ending
     }
 
-    fn stopping(mut self) -> Self {
+    /// The same, of a run whose Job has to be deleted.
+    pub fn stopping(mut self) -> Self {
         self.stop = true;
         self
     }

@@ -17,10 +17,12 @@ use super::{
     outcome::{Ending, Progress, progress},
 };
 use crate::{
-    admission::{self},
+    admission,
+    build::{dispatch, summary},
     context::{Context, LiveRun, Telling, now},
     queue::Next,
-    run::tell,
+    report::text,
+    run::tell::{self, Told},
 };
 
 /// What a run waits for is written down when it has waited this long, and then at most this often.
@@ -28,8 +30,16 @@ const WAITING_WRITTEN_AFTER: Duration = Duration::from_secs(2);
 const WAITING_WRITTEN_EVERY: Duration = Duration::from_secs(30);
 /// A pod that is not there this long after its Job is asked for.
 const POD_EXPECTED_AFTER: Duration = Duration::from_secs(5);
+/// A Job whose pod does not come is looked at less and less often, at least this often.
+const POD_LOOKED_FOR_EVERY: Duration = Duration::from_secs(60);
 /// The end of a run is written with GitHub's answer if that comes this soon.
 const TELL_PATIENCE: Duration = Duration::from_secs(1);
+/// `report.sent` while only a pending state was told.
+const PENDING: &str = "pending";
+/// How often it is looked whether a Repository that is gone came back.
+const REPOSITORY_LOOKED_FOR_EVERY: Duration = Duration::from_secs(60);
+/// Why a run waits that admission has said nothing of.
+const NO_SLOT: &str = "its slot could not be written down";
 /// What is recorded while GitHub is silent.
 const NO_ANSWER: &str = "GitHub has not answered yet";
 /// Running is written when it has lasted this long: a run that ends at once takes one write less.
@@ -37,7 +47,7 @@ const RUNNING_WRITTEN_AFTER: Duration = Duration::from_secs(1);
 
 /// Why a step of a run could not be finished. It is tried again.
 #[derive(Debug, thiserror::Error)]
-pub enum Step {
+pub enum RunError {
     /// The API server did not do what was asked.
     #[error("{action} for run {run} did not succeed: {source}")]
     Api {
@@ -50,13 +60,13 @@ pub enum Step {
     },
 }
 
-fn step(action: &'static str, run: &BuilderRun) -> impl FnOnce(kube::Error) -> Step + use<> {
+fn failed(action: &'static str, run: &BuilderRun) -> impl FnOnce(kube::Error) -> RunError + use<> {
     let run = run.name_any();
-    move |source| Step::Api { action, run, source }
+    move |source| RunError::Api { action, run, source }
 }
 
 /// Brings one run further.
-pub async fn reconcile(ctx: Arc<Context>, name: String) -> Result<Next, Step> {
+pub async fn reconcile(ctx: Arc<Context>, name: String) -> Result<Next, RunError> {
     let Some(run) = ctx.cache.runs.get(&name) else {
         return Ok(Next::Wait);
     };
@@ -92,7 +102,7 @@ fn phase(run: &BuilderRun) -> RunPhase {
 
 /// Whether the run is no longer wanted: by itself, by its build, or because its build is gone. That
 /// a build is gone is believed only from an uncached read.
-async fn cancelled(ctx: &Context, run: &BuilderRun) -> Result<Option<Cancel>, Step> {
+async fn cancelled(ctx: &Context, run: &BuilderRun) -> Result<Option<Cancel>, RunError> {
     if let Some(cancel) = &run.spec.cancel {
         return Ok(Some(cancel.clone()));
     }
@@ -103,7 +113,7 @@ async fn cancelled(ctx: &Context, run: &BuilderRun) -> Result<Option<Cancel>, St
         return Ok(build.spec.cancel.clone());
     }
     let build = ctx.api.builds.get_opt(&owner.name).await;
-    match build.map_err(step("looking for its build", run))? {
+    match build.map_err(failed("looking for its build", run))? {
         Some(build) if build.uid().as_ref() == Some(&owner.uid) => Ok(build.spec.cancel),
         _ => Ok(Some(Cancel {
             by: "prbuild".to_owned(),
@@ -115,9 +125,7 @@ async fn cancelled(ctx: &Context, run: &BuilderRun) -> Result<Option<Cancel>, St
 
 fn cancelled_ending(cancel: &Cancel) -> Ending {
     let reason = format!("by {}: {}", cancel.by, cancel.reason);
-    let mut ending = Ending::new(RunPhase::Cancelled, reason);
-    ending.stop = true;
-    ending
+    Ending::new(RunPhase::Cancelled, reason).stopping()
 }
 
 /// A run without a Job: it takes its slot and its Job, or it waits and says for what.
@@ -126,26 +134,38 @@ async fn wait_or_begin(
     run: &BuilderRun,
     uid: &str,
     live: LiveRun,
-) -> Result<Next, Step> {
-    let builder = ctx.cache.builders.get(&run.spec.task.builder);
-    if live.granted || admission::is_free(builder.as_deref()) {
+) -> Result<Next, RunError> {
+    if live.granted {
         tell_pending(ctx, run, uid, None);
         return begin(ctx, run, uid).await;
+    }
+    let name = &run.spec.task.builder;
+    let Some(builder) = ctx.cache.builders.get(name) else {
+        let found = ctx.api.builders.get_opt(name).await.map_err(failed("looking for its Builder", run))?;
+        return match found {
+            Some(_) => Ok(Next::After(Duration::from_secs(1))),
+            None => end(ctx, run, uid, Ending::new(RunPhase::Error, dispatch::gone(name)).stopping()).await,
+        };
+    };
+    if admission::is_free(&builder) {
+        tell_pending(ctx, run, uid, None);
+        return begin(ctx, run, uid).await;
+    }
+    let why = live.waiting.as_ref().map_or(NO_SLOT, |waiting| &waiting.reason);
+    if let Some(ending) = waited_too_long(run, Some(why)) {
+        return end(ctx, run, uid, ending).await;
     }
     let Some(waiting) = live.waiting.clone() else {
         ctx.admission.wake();
         return Ok(queue_time_left(run));
     };
-    if let Some(ending) = waited_too_long(run, Some(&waiting.reason)) {
-        return end(ctx, run, uid, ending).await;
-    }
     tell_pending(ctx, run, uid, Some(&waiting));
     let next = write_waiting(ctx, run, uid, &waiting, RunPhase::Queued).await?;
     Ok(next.or(queue_time_left(run)))
 }
 
 /// Creates the Job. Its name is the run's uid, so that doing it twice meets the first one.
-async fn begin(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Next, Step> {
+async fn begin(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Next, RunError> {
     let job = match job::job(run, &ctx.setup) {
         Ok(job) => job,
         Err(error @ (JobError::Invalid(_) | JobError::Unwritable { .. })) => {
@@ -162,10 +182,19 @@ async fn begin(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Next, 
             return end(ctx, run, uid, Ending::new(RunPhase::Error, why)).await;
         }
         Err(error) => {
-            if let Some(ending) = waited_too_long(run, Some("the cluster takes no Jobs")) {
+            let why = match &error {
+                kube::Error::Api(status) => format!("the cluster does not take its Job: {}", status.message),
+                _ => "the cluster does not answer".to_owned(),
+            };
+            if let Some(ending) = waited_too_long(run, Some(&why)) {
                 return end(ctx, run, uid, ending).await;
             }
-            return Err(step("creating its Job", run)(error));
+            let waiting = Waiting { reason: text::one_line(&why, 300), ahead: 0, since: now() };
+            ctx.live.update(uid, |live| {
+                let reason = waiting.reason.clone();
+                live.waiting.get_or_insert(waiting).reason = reason;
+            });
+            return Err(failed("creating its Job", run)(error));
         }
     }
     ctx.live.update(uid, |live| {
@@ -181,7 +210,7 @@ async fn follow(
     run: &BuilderRun,
     uid: &str,
     progress: Progress,
-) -> Result<Next, Step> {
+) -> Result<Next, RunError> {
     match progress {
         Progress::Ended(ending) => end(ctx, run, uid, ending).await,
         Progress::Running { since } => {
@@ -198,15 +227,14 @@ async fn follow(
                 "job": names::job_name(uid),
                 "startedAt": since.map(Time),
                 "waiting": null,
+                "report": { "sent": PENDING },
             });
-            ctx.patch_run(run, status).await.map_err(step("writing that it runs", run))?;
+            ctx.patch_run(run, status).await.map_err(failed("writing that it runs", run))?;
             ctx.queues.builds.add(&run.spec.pr_build.name);
             Ok(look_again(run))
         }
         Progress::Starting(why) => {
             if let Some(ending) = waited_too_long(run, why.as_deref()) {
-                let mut ending = ending;
-                ending.stop = true;
                 return end(ctx, run, uid, ending).await;
             }
             let reason = why.unwrap_or_else(|| "its machine is being prepared".to_owned());
@@ -221,7 +249,7 @@ async fn follow(
 }
 
 /// A run that should have a pod and has none: its Job is asked, and the Job's own Events.
-async fn without_pod(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Next, Step> {
+async fn without_pod(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Next, RunError> {
     let live = ctx.live.get(uid);
     if let Some(since) = live.job_since
         && !live.pod_seen
@@ -230,7 +258,7 @@ async fn without_pod(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<
         return Ok(Next::After(POD_EXPECTED_AFTER - since.elapsed()));
     }
     let job = ctx.api.jobs.get_opt(&names::job_name(uid)).await;
-    let Some(job) = job.map_err(step("looking at its Job", run))? else {
+    let Some(job) = job.map_err(failed("looking at its Job", run))? else {
         let ending = Ending::infrastructure("its Job was deleted");
         return end(ctx, run, uid, ending).await;
     };
@@ -238,34 +266,42 @@ async fn without_pod(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<
         let ending = Ending::infrastructure("its Job was deleted");
         return end(ctx, run, uid, ending).await;
     }
-    let failed = job.status.as_ref().and_then(|status| {
+    let over = job.status.as_ref().and_then(|status| {
         let conditions = status.conditions.iter().flatten();
-        conditions.clone().find(|found| found.type_ == "Failed" && found.status == "True").cloned()
+        // FailureTarget comes first, Failed when the last pod is gone (KEP-3329).
+        let over = ["FailureTarget", "Failed", "Complete"];
+        conditions.clone().find(|found| over.contains(&found.type_.as_str()) && found.status == "True").cloned()
     });
-    if let Some(failed) = failed {
-        let ending = match failed.reason.as_deref() {
-            Some("DeadlineExceeded") => Ending::new(RunPhase::TimedOut, "took longer than its deadline"),
+    if let Some(over) = over {
+        let ending = match (over.type_.as_str(), over.reason.as_deref()) {
+            ("Complete", _) => Ending::infrastructure("its pod is gone, and its result with it"),
+            (_, Some("DeadlineExceeded")) => Ending::new(RunPhase::TimedOut, "took longer than its deadline"),
             _ => Ending::infrastructure("its pod was deleted before it ended"),
         };
         return end(ctx, run, uid, ending).await;
     }
-    let why = refused_pod(ctx, run, uid).await?;
-    if let Some(why) = why.as_ref().filter(|why| why.contains("violates PodSecurity")) {
-        let mut ending = Ending::new(RunPhase::Error, why);
-        ending.stop = true;
-        return end(ctx, run, uid, ending).await;
+    if live.pod_seen || phase(run) == RunPhase::Running {
+        // Its pod is gone; the Job controller is about to say so.
+        return Ok(Next::After(Duration::from_secs(1)));
     }
-    follow(ctx, run, uid, Progress::Starting(why)).await.map(|next| next.or(Next::After(POD_EXPECTED_AFTER)))
+    let why = refused_pod(ctx, run, uid).await?;
+    // A quota frees itself; whatever else refuses the pod refuses it for ever.
+    if let Some(why) = why.as_ref().filter(|why| !why.contains("exceeded quota")) {
+        return end(ctx, run, uid, Ending::new(RunPhase::Error, why).stopping()).await;
+    }
+    let waited = live.job_since.map(|since| since.elapsed()).unwrap_or_default();
+    let again = Next::After((waited / 2).clamp(POD_EXPECTED_AFTER, POD_LOOKED_FOR_EVERY));
+    follow(ctx, run, uid, Progress::Starting(why)).await.map(|_| again.or(queue_time_left(run)))
 }
 
 /// Why the Job controller cannot make the pod: a quota, an admission policy.
-async fn refused_pod(ctx: &Context, run: &BuilderRun, uid: &str) -> Result<Option<String>, Step> {
+async fn refused_pod(ctx: &Context, run: &BuilderRun, uid: &str) -> Result<Option<String>, RunError> {
     let job = names::job_name(uid);
-    let about = ListParams::default()
-        .fields(&format!("involvedObject.kind=Job,involvedObject.name={job},reason=FailedCreate"))
-        .limit(1);
-    let events = ctx.api.events.list(&about).await.map_err(step("looking at its Job's Events", run))?;
-    let message = events.items.into_iter().filter_map(|event| event.message).next();
+    let about = format!("involvedObject.kind=Job,involvedObject.name={job},reason=FailedCreate");
+    let about = ListParams::default().fields(&about);
+    let events = ctx.api.events.list(&about).await.map_err(failed("looking at its Job's Events", run))?;
+    let newest = events.items.into_iter().max_by_key(|event| event.last_timestamp.clone());
+    let message = newest.and_then(|event| event.message);
     Ok(message.map(|message| format!("the cluster refuses its pod: {}", message.replace(&job, "it"))))
 }
 
@@ -275,9 +311,10 @@ fn waited_too_long(run: &BuilderRun, why: Option<&str>) -> Option<Ending> {
         return None;
     }
     let limit = queue_limit(run);
-    let limit = crate::report::text::duration(limit.unsigned_abs());
+    let limit = text::duration(limit.unsigned_abs());
     let why = why.unwrap_or("its machine was still being prepared");
-    Some(Ending::new(RunPhase::Error, format!("did not start within {limit}: {why}")))
+    // A Job that nobody has seen may be there all the same.
+    Some(Ending::new(RunPhase::Error, format!("did not start within {limit}: {why}")).stopping())
 }
 
 fn queue_limit(run: &BuilderRun) -> SignedDuration {
@@ -319,7 +356,7 @@ async fn write_waiting(
     uid: &str,
     waiting: &Waiting,
     phase: RunPhase,
-) -> Result<Next, Step> {
+) -> Result<Next, RunError> {
     let status = run.status.clone().unwrap_or_default();
     let same = status.waiting.as_ref().is_some_and(|old| old.reason == waiting.reason);
     if same && status.phase == phase {
@@ -335,19 +372,21 @@ async fn write_waiting(
     if !left.is_zero() {
         return Ok(Next::After(left));
     }
-    let patch = json!({ "phase": phase, "waiting": waiting });
-    ctx.patch_run(run, patch).await.map_err(step("writing what it waits for", run))?;
+    let mut patch = json!({ "phase": phase, "waiting": waiting });
+    if ctx.live.get(uid).pending_told {
+        patch["report"] = json!({ "sent": PENDING });
+    }
+    ctx.patch_run(run, patch).await.map_err(failed("writing what it waits for", run))?;
     ctx.live.update(uid, |live| live.waiting_written = Some(Instant::now()));
     Ok(Next::Wait)
 }
 
 /// Ends a run: stops its Job where it still runs, tells GitHub, and writes the end down. The write
 /// waits a moment for GitHub's answer, so that one write holds both.
-async fn end(ctx: &Arc<Context>, run: &BuilderRun, uid: &str, ending: Ending) -> Result<Next, Step> {
+async fn end(ctx: &Arc<Context>, run: &BuilderRun, uid: &str, ending: Ending) -> Result<Next, RunError> {
     if ending.stop {
         stop(ctx, run, uid).await?;
     }
-    let retried = ending.outcome.retryable && run.spec.task.infra_retries > 0;
     let mut ended = run.clone();
     let status = ended.status.get_or_insert_default();
     status.phase = ending.phase;
@@ -355,12 +394,11 @@ async fn end(ctx: &Arc<Context>, run: &BuilderRun, uid: &str, ending: Ending) ->
     status.started_at = ending.started.map(Time).or(status.started_at.take());
     status.finished_at = Some(ending.finished.map_or_else(now, Time));
     status.outcome = Some(ending.outcome);
-    let report = match retried {
-        true => {
-            tell::retried(ctx, &ended);
-            Some("pending".to_owned())
-        }
-        false => tell::finished(ctx, &ended, TELL_PATIENCE).await,
+    let report = if will_be_followed(ctx, &ended) {
+        tell::retried(ctx, &ended);
+        Told::Recorded(PENDING.to_owned())
+    } else {
+        tell::finished(ctx, &ended, TELL_PATIENCE).await
     };
     let status = ended.status.get_or_insert_default();
     let mut patch = json!({
@@ -374,13 +412,19 @@ async fn end(ctx: &Arc<Context>, run: &BuilderRun, uid: &str, ending: Ending) ->
         patch["job"] = json!(names::job_name(uid));
     }
     patch["report"] = match report {
-        Some(sent) => json!({ "sent": sent, "error": null }),
-        None => json!({ "error": tell::trouble(ctx, &ended).unwrap_or_else(|| NO_ANSWER.to_owned()) }),
+        Told::Recorded(sent) => json!({ "sent": sent, "error": null }),
+        Told::Later => {
+            let why = tell::trouble(ctx, &ended).unwrap_or_else(|| NO_ANSWER.to_owned());
+            json!({ "sent": null, "error": why })
+        }
+        Told::Nowhere(why) => json!({ "sent": null, "error": why }),
     };
     match ctx.patch_run(run, patch).await {
-        // It was deleted, or made anew: there is nothing left to write to.
-        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {}
-        written => written.map_err(step("writing how it ended", run))?,
+        // It was deleted, or somebody wrote since: the watch brings what is there now.
+        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {
+            return Ok(Next::After(Duration::from_secs(1)));
+        }
+        written => written.map_err(failed("writing how it ended", run))?,
     }
     ctx.metrics.ended(&ended);
     ctx.admission.wake();
@@ -389,41 +433,66 @@ async fn end(ctx: &Arc<Context>, run: &BuilderRun, uid: &str, ending: Ending) ->
 }
 
 /// Deletes the Job of a run, pods first, so that the Job's absence means theirs.
-async fn stop(ctx: &Context, run: &BuilderRun, uid: &str) -> Result<(), Step> {
+async fn stop(ctx: &Context, run: &BuilderRun, uid: &str) -> Result<(), RunError> {
     if ctx.live.get(uid).job_since.is_none() && phase(run) == RunPhase::Queued && ctx.pod_of(uid).is_none() {
         // After a restart a queued run may have a Job that nobody here has seen.
         let job = ctx.api.jobs.get_opt(&names::job_name(uid)).await;
-        if job.map_err(step("looking for its Job", run))?.is_none() {
+        if job.map_err(failed("looking for its Job", run))?.is_none() {
             return Ok(());
         }
     }
     ctx.metrics.wrote("jobs");
     match ctx.api.jobs.delete(&names::job_name(uid), &DeleteParams::foreground()).await {
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-        deleted => deleted.map(|_| ()).map_err(step("deleting its Job", run)),
+        deleted => deleted.map(|_| ()).map_err(failed("deleting its Job", run)),
     }
 }
 
 /// A run that has ended: GitHub may still have to hear it.
-async fn settle(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Next, Step> {
-    let sent = run.status.as_ref().and_then(|status| status.report.as_ref()?.sent.clone());
-    if sent.is_some() {
+async fn settle(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Next, RunError> {
+    let report = run.status.as_ref().and_then(|status| status.report.clone()).unwrap_or_default();
+    let told = report.sent.as_deref().is_some_and(|sent| sent != PENDING);
+    if told || is_followed(ctx, run) {
         ctx.live.forget(uid);
         return Ok(Next::Wait);
     }
-    let report = match ctx.live.get(uid).telling {
-        Telling::Done(sent) => Some(sent),
-        Telling::Asked => None,
+    let told = match ctx.live.get(uid).telling {
+        Telling::Done(sent) => Told::Recorded(sent),
+        Telling::Asked => Told::Later,
         Telling::Not => tell::finished(ctx, run, TELL_PATIENCE).await,
     };
-    if let Some(sent) = report {
-        let patch = json!({ "report": { "sent": sent, "error": null } });
-        match ctx.patch_run(run, patch).await {
-            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {}
-            written => written.map_err(step("writing what GitHub was told", run))?,
+    let (patch, next) = match told {
+        Told::Recorded(sent) => (json!({ "sent": sent, "error": null }), Next::Wait),
+        Told::Later => return Ok(Next::Wait),
+        Told::Nowhere(why) if report.error.as_ref() == Some(&why) => {
+            return Ok(Next::After(REPOSITORY_LOOKED_FOR_EVERY));
         }
-        ctx.live.forget(uid);
-        ctx.queues.builds.add(&run.spec.pr_build.name);
+        Told::Nowhere(why) => (json!({ "error": why }), Next::After(REPOSITORY_LOOKED_FOR_EVERY)),
+    };
+    match ctx.patch_run(run, json!({ "report": patch })).await {
+        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {
+            return Ok(Next::After(Duration::from_secs(1)));
+        }
+        written => written.map_err(failed("writing what GitHub was told", run))?,
     }
-    Ok(Next::Wait)
+    if next == Next::Wait {
+        ctx.live.forget(uid);
+    }
+    ctx.queues.builds.add(&run.spec.pr_build.name);
+    Ok(next)
+}
+
+/// Whether another attempt speaks for this run's builder, or will.
+fn is_followed(ctx: &Context, run: &BuilderRun) -> bool {
+    let (owner, task) = (&run.spec.pr_build, &run.spec.task);
+    let next = names::run_name(&owner.name, &task.builder, run.spec.attempt + 1);
+    let exists = ctx.cache.runs.get(&next).is_some_and(|next| next.spec.pr_build == *owner);
+    exists || will_be_followed(ctx, run)
+}
+
+/// Whether another attempt will be made: not when the build is cancelled or gone.
+fn will_be_followed(ctx: &Context, run: &BuilderRun) -> bool {
+    let owner = &run.spec.pr_build;
+    let build = ctx.cache.builds.get(&owner.name).filter(|build| build.uid().as_ref() == Some(&owner.uid));
+    build.is_some_and(|build| summary::is_retried(run, build.spec.cancel.is_some()))
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crds::{BuilderRun, Outcome, RunPhase, Waiting};
+use crds::{BuilderRun, Outcome, PrBuild, RunPhase, Waiting};
 use jiff::Timestamp;
 use kube::ResourceExt;
 
@@ -29,12 +29,35 @@ pub fn retried(ctx: &Context, ended: &BuilderRun) {
     say(ctx, ended, order(ctx, ended).next_attempt(), true);
 }
 
-/// Tells that a run was deleted before it ended.
-pub fn deleted(ctx: &Context, run: &BuilderRun) {
+/// `report.sent` where GitHub will never take a state, or another run speaks.
+const SETTLED: &str = "settled";
+
+/// Tells that the runs of a builder were deleted before they ended; `run` stands for them. Their
+/// build comes back to its queue when GitHub has answered.
+pub fn deleted(ctx: &Arc<Context>, build: &PrBuild, run: &BuilderRun) {
     let mut run = run.clone();
     let status = run.status.get_or_insert_default();
     status.phase = RunPhase::Cancelled;
     status.outcome = Some(Outcome { reason: "its run was deleted".to_owned(), ..Outcome::default() });
+    let (builder, uid) = (run.spec.task.builder.clone(), build.uid().unwrap_or_default());
+    let (Some(target), Some(said)) = (target(ctx, &run), desired(&run, false)) else { return };
+    // Whatever attempts there were, none speaks after this.
+    let last = Order { attempt: i64::MAX, ..order(ctx, &run) };
+    let ticket = ctx.reporter.tell(target, last, said);
+    let (ctx, name) = (ctx.clone(), build.name_any());
+    tokio::spawn(async move {
+        ticket.await;
+        ctx.live_builds.update(&uid, |live| live.missing_told.insert(builder, true));
+        ctx.queues.builds.add(&name);
+    });
+}
+
+/// Tells that a run was deleted together with its build.
+pub fn lost(ctx: &Context, run: &BuilderRun) {
+    let mut run = run.clone();
+    let status = run.status.get_or_insert_default();
+    status.phase = RunPhase::Cancelled;
+    status.outcome = Some(Outcome { reason: "its build was deleted".to_owned(), ..Outcome::default() });
     say(ctx, &run, order(ctx, &run), false);
 }
 
@@ -47,17 +70,32 @@ fn say(ctx: &Context, run: &BuilderRun, order: Order, retried: bool) {
     }
 }
 
-/// Tells how a run ended. Returns what is to be recorded if that is known within `patience`; else
-/// the run comes back to its queue when GitHub has answered.
-pub async fn finished(ctx: &Arc<Context>, run: &BuilderRun, patience: Duration) -> Option<String> {
+/// What became of telling a final state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// It is settled; this is to be recorded.
+    Recorded(String),
+    /// GitHub has not answered yet; the run comes back to its queue when it has.
+    Later,
+    /// There is nobody to tell, and why. They may come back.
+    Nowhere(String),
+}
+
+/// Tells how a run ended, and waits for GitHub's answer no longer than `patience`.
+pub async fn finished(ctx: &Arc<Context>, run: &BuilderRun, patience: Duration) -> Told {
     let uid = run.uid().unwrap_or_default();
     let order = order(ctx, run);
-    let (Some(target), Some(said)) = (target(ctx, run), desired(run, false)) else {
-        return Some("settled".to_owned());
-    };
+    let settled = || Told::Recorded(SETTLED.to_owned());
+    let Some(said) = desired(run, false) else { return settled() };
     if is_overtaken(ctx, run, &order) {
-        return Some("settled".to_owned());
+        return settled();
     }
+    let Some(target) = target(ctx, run) else {
+        // A connection may be mounted anew, a Repository applied again, as long as the build is there.
+        let there = ctx.cache.builds.get(&run.spec.pr_build.name).is_some();
+        let why = format!("the Repository `{}` or its connection is gone", run.spec.task.repository);
+        return if there { Told::Nowhere(why) } else { settled() };
+    };
     let ticket = ctx.reporter.tell(target, order, said);
     ctx.live.update(&uid, |live| live.telling = Telling::Asked);
     let (name, later) = (run.name_any(), ctx.clone());
@@ -67,7 +105,11 @@ pub async fn finished(ctx: &Arc<Context>, run: &BuilderRun, patience: Duration) 
         later.queues.runs.add(&name);
         sent
     });
-    tokio::time::timeout(patience, &mut answer).await.ok()?.ok()
+    let Ok(_permit) = ctx.patience.try_acquire() else { return Told::Later };
+    match tokio::time::timeout(patience, &mut answer).await {
+        Ok(Ok(sent)) => Told::Recorded(sent),
+        Ok(Err(_)) | Err(_) => Told::Later,
+    }
 }
 
 /// Why GitHub has not taken the state of a run yet, where it is being tried.
@@ -79,7 +121,7 @@ pub fn trouble(ctx: &Context, run: &BuilderRun) -> Option<String> {
 fn recorded(sent: Sent) -> String {
     match sent {
         Sent::Taken(state) => state.word().to_owned(),
-        Sent::Settled(_) | Sent::Superseded => "settled".to_owned(),
+        Sent::Settled(_) | Sent::Superseded => SETTLED.to_owned(),
     }
 }
 

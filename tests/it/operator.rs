@@ -1,18 +1,239 @@
 //! From a PrBuild to Jobs to statuses, with a stand-in for the kubelet.
 
 mod admission;
+mod cancel;
+mod deletion;
+mod endings;
+mod leadership;
 mod lifecycle;
+mod overtaking;
+mod restart;
+mod specs;
 
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use crds::{BuilderRun, PrBuild, RunPhase};
+use k8s_openapi::api::{
+    authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
+    core::v1::Pod,
+    rbac::v1::Role,
+};
+use kube::{
+    Api, ResourceExt,
+    api::{Patch, PatchParams, PostParams},
+};
+use protocol::{ExecReport, StepReport, StepResult, Verdict};
+use serde_json::json;
 use tests::{
-    cluster::{Fate, shared_control_plane},
-    story::{Setting, Story},
+    cluster::{Fate, eventually, shared_control_plane},
+    story::{PATIENCE, Setting, Story},
 };
 
 /// A story with an operator, whose pods do what `fate` says.
 async fn begin(name: &str, fate: Fate) -> Story {
+    let mut story = begin_without_kubelet(name).await;
+    story.pods_go(move |_| fate.clone());
+    story
+}
+
+/// A story with an operator, in which pods stay as the Job controller made them.
+async fn begin_without_kubelet(name: &str) -> Story {
     let access = shared_control_plane();
     let mut story = Story::begin(&access, name, Setting::default()).await.unwrap();
-    story.pods_go(move |_| fate.clone());
     story.start_operator().await.unwrap();
     story
+}
+
+/// A pod whose step `test` fails with 2.
+fn failing() -> Fate {
+    let step = StepReport { name: "test".into(), result: StepResult::Failed, exit_code: Some(2), seconds: 1.0 };
+    Fate::reports(&ExecReport {
+        verdict: Verdict::Failed,
+        exit_code: 2,
+        reason: Some("step `test` failed with exit code 2".into()),
+        warning: false,
+        steps: vec![step],
+    })
+}
+
+/// The builder that a pod is for.
+fn builder_of(pod: &Pod) -> String {
+    pod.labels()["prbuild.dev/builder"].clone()
+}
+
+/// How many pods there have been of each kind, as a stand-in saw them.
+#[derive(Clone, Default)]
+struct Seen(Arc<Mutex<BTreeMap<String, u32>>>);
+
+impl Seen {
+    /// Counts one more. Returns how many there were before it.
+    fn note(&self, kind: &str) -> u32 {
+        let mut seen = self.0.lock().unwrap();
+        let count = seen.entry(kind.to_owned()).or_default();
+        *count += 1;
+        *count - 1
+    }
+
+    /// Counts a pod for its run, and passes.
+    fn pass(&self, pod: &Pod) -> Fate {
+        self.note(&pod.labels()["prbuild.dev/run"]);
+        Fate::passes()
+    }
+
+    /// Every run has had exactly one pod, and there are this many.
+    fn assert_once_each(&self, runs: usize) {
+        let seen = self.0.lock().unwrap();
+        assert_eq!(seen.len(), runs, "{seen:?}");
+        assert!(seen.values().all(|count| *count == 1), "a run has run twice: {seen:?}");
+    }
+}
+
+/// Opens a pull request and authorizes a build of it. Returns its number and the build's name.
+async fn build_of(story: &Story, branch: &str, builders: &[&str]) -> (u64, String) {
+    let number = story.open_pull_request(branch, &[("README", branch)]).await;
+    let build = story.authorized(number, builders).await;
+    (number, build.name_any())
+}
+
+/// Waits until the run of this name is there and looks as it should.
+async fn run_is(story: &Story, run: &str, what: &str, look: impl Fn(&BuilderRun) -> bool) -> BuilderRun {
+    story
+        .eventually_in(&format!("{run} {what}"), run, |run: &BuilderRun| {
+            if look(run) { Ok(run.clone()) } else { Err(format!("{:?}", run.status)) }
+        })
+        .await
+}
+
+/// Waits until a run is in a phase.
+async fn phase_is(story: &Story, run: &str, phase: RunPhase) -> BuilderRun {
+    run_is(story, run, &format!("is {phase:?}"), |run| phase_of(run) == phase).await
+}
+
+fn phase_of(run: &BuilderRun) -> RunPhase {
+    run.status.as_ref().map(|status| status.phase).unwrap_or_default()
+}
+
+/// Why a run ended as it did.
+fn reason_of(run: &BuilderRun) -> String {
+    let outcome = run.status.as_ref().and_then(|status| status.outcome.clone());
+    outcome.map(|outcome| outcome.reason).unwrap_or_default()
+}
+
+/// Waits until there are so many Jobs.
+async fn jobs_are(story: &Story, count: usize) {
+    eventually(format!("there are {count} Jobs"), PATIENCE, async || {
+        let names: Vec<String> = story.jobs().await.iter().map(ResourceExt::name_any).collect();
+        if names.len() == count { Ok(()) } else { Err(format!("{names:?}")) }
+    })
+    .await;
+}
+
+/// Waits until there are so many pods.
+async fn pods_are(story: &Story, count: usize) -> Vec<Pod> {
+    eventually(format!("there are {count} pods"), PATIENCE, async || {
+        let pods = story.pods().list(&Default::default()).await.map_err(|error| error.to_string())?;
+        let names: Vec<String> = pods.items.iter().map(ResourceExt::name_any).collect();
+        if names.len() == count { Ok(pods.items) } else { Err(format!("{names:?}")) }
+    })
+    .await
+}
+
+/// Waits until the last status of every context is a final one, and returns them.
+async fn nothing_is_pending(story: &Story, number: u64, contexts: usize) -> Vec<(String, String, String)> {
+    eventually("every status is final", PATIENCE, async || {
+        let last = story.last_statuses(number);
+        let pending = last.iter().any(|(_, state, _)| state == "pending");
+        if last.len() == contexts && !pending { Ok(last) } else { Err(format!("{last:?}")) }
+    })
+    .await
+}
+
+/// Pauses a builder, or lets it go on.
+async fn pause(story: &Story, builder: &str, paused: bool) {
+    let patch = Patch::Merge(json!({ "spec": { "paused": paused } }));
+    let builders = story.api::<crds::Builder>();
+    builders.patch(builder, &PatchParams::default(), &patch).await.unwrap();
+}
+
+/// The operator crashes, and the time of its lease passes.
+async fn crash(story: &mut Story) {
+    story.kill_operator().await;
+    story.lease_runs_out().await;
+}
+
+/// A right that was taken from the operator, so that it stops exactly before one write.
+struct Revoked(Role);
+
+/// Takes away the right to `verb` a `resource` (`builderruns/status`) of prbuild.dev, and waits until
+/// the API server knows.
+async fn revoke(story: &Story, verb: &str, resource: &str) -> Revoked {
+    let roles = story.api::<Role>();
+    let before = roles.get("prbuild-operator").await.unwrap();
+    let mut after = before.clone();
+    let mut rules = Vec::new();
+    for mut rule in after.rules.take().unwrap_or_default() {
+        let resources = rule.resources.clone().unwrap_or_default();
+        if resources.iter().any(|one| one == resource) && rule.verbs.iter().any(|one| one == verb) {
+            let mut rest = rule.clone();
+            rest.resources = Some(vec![resource.to_owned()]);
+            rest.verbs.retain(|one| one != verb);
+            rule.resources = Some(resources.into_iter().filter(|one| one != resource).collect());
+            if !rest.verbs.is_empty() {
+                rules.push(rest);
+            }
+        }
+        if rule.resources.as_ref().is_some_and(|resources| !resources.is_empty()) {
+            rules.push(rule);
+        }
+    }
+    after.rules = Some(rules);
+    roles.replace("prbuild-operator", &PostParams::default(), &after).await.unwrap();
+    may(story, verb, resource, false).await;
+    Revoked(before)
+}
+
+/// Gives the right back.
+async fn restore(story: &Story, verb: &str, resource: &str, revoked: Revoked) {
+    let rules = Patch::Merge(json!({ "rules": revoked.0.rules }));
+    let roles = story.api::<Role>();
+    roles.patch("prbuild-operator", &PatchParams::default(), &rules).await.unwrap();
+    may(story, verb, resource, true).await;
+}
+
+async fn may(story: &Story, verb: &str, resource: &str, expected: bool) {
+    let reviews: Api<SubjectAccessReview> = Api::all(story.install.client());
+    let (resource, subresource) = match resource.split_once('/') {
+        Some((resource, sub)) => (resource, Some(sub.to_owned())),
+        None => (resource, None),
+    };
+    let namespace = story.install.namespace();
+    let review = SubjectAccessReview {
+        spec: SubjectAccessReviewSpec {
+            user: Some(format!("system:serviceaccount:{namespace}:prbuild-operator")),
+            resource_attributes: Some(ResourceAttributes {
+                group: Some(crds::GROUP.to_owned()),
+                namespace: Some(namespace.to_owned()),
+                resource: Some(resource.to_owned()),
+                subresource,
+                verb: Some(verb.to_owned()),
+                ..ResourceAttributes::default()
+            }),
+            ..SubjectAccessReviewSpec::default()
+        },
+        ..SubjectAccessReview::default()
+    };
+    eventually(format!("the operator may {verb} {resource}: {expected}"), PATIENCE, async || {
+        let answer = reviews.create(&PostParams::default(), &review).await.map_err(|error| error.to_string())?;
+        let allowed = answer.status.is_some_and(|status| status.allowed);
+        if allowed == expected { Ok(()) } else { Err(format!("allowed: {allowed}")) }
+    })
+    .await;
+}
+
+/// Whether a condition of a build holds.
+fn holds(build: &PrBuild, kind: &str) -> bool {
+    build.status.as_ref().is_some_and(|status| crds::condition::is_true(&status.conditions, kind))
 }

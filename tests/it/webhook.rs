@@ -7,6 +7,7 @@ mod examples;
 mod label;
 mod movement;
 mod people;
+mod replay;
 mod secrets;
 mod sweep;
 mod tokens;

@@ -11,7 +11,10 @@ use crds::{
     Answer, Builder, BuilderRun, BuilderSpec, Cancel, Evidence, PrBuild, PrBuildSpec, Repository,
     RepositoryRef, RepositorySpec, Request, Trigger, TriggerKind, condition, names,
 };
-use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Time};
+use k8s_openapi::{
+    api::{batch::v1::Job, coordination::v1::Lease, core::v1::Pod},
+    apimachinery::pkg::apis::meta::v1::Time,
+};
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::{ListParams, ObjectMeta, Patch, PatchParams, PostParams},
@@ -138,9 +141,25 @@ impl Story {
         Api::namespaced(self.install.client(), self.install.namespace())
     }
 
+    /// A client for the administrator, in the namespace of the Jobs.
+    pub fn in_builds<K>(&self) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+    {
+        Api::namespaced(self.install.client(), self.install.builds())
+    }
+
     /// Pods of the builds.
     pub fn pods(&self) -> Api<Pod> {
-        Api::namespaced(self.install.client(), self.install.builds())
+        self.in_builds()
+    }
+
+    /// The Jobs that are there.
+    pub async fn jobs(&self) -> Vec<Job> {
+        match self.in_builds().list(&ListParams::default()).await {
+            Ok(all) => all.items,
+            Err(error) => panic!("the Jobs cannot be listed: {error}"),
+        }
     }
 
     /// Makes or changes the Repository object `app`.
@@ -174,6 +193,18 @@ impl Story {
 
     /// Starts the operator, and waits until it has looked at the Repository.
     pub async fn start_operator(&mut self) -> Result<(), ClusterError> {
+        self.operator = Some(self.start_another_operator().await?);
+        self.eventually_in("the Repository is known", "app", |repository: &Repository| {
+            let status = repository.status.clone().unwrap_or_default();
+            status.id.map(drop).ok_or_else(|| format!("{status:?}"))
+        })
+        .await;
+        Ok(())
+    }
+
+    /// Starts one more operator, which follows as long as another leads. Returns its index in the
+    /// install.
+    pub async fn start_another_operator(&mut self) -> Result<usize, ClusterError> {
         let connections = self.connections()?;
         let connections = connections.display().to_string();
         let image = self.setting.checkout_image.clone();
@@ -182,13 +213,24 @@ impl Story {
             ["--checkout-image", &image],
             ["--metrics", "127.0.0.1:0"],
         ];
-        self.operator = Some(self.install.start(Binary::Operator, args.as_flattened()).await?);
-        self.eventually_in("the Repository is known", "app", |repository: &Repository| {
-            let status = repository.status.clone().unwrap_or_default();
-            status.id.map(drop).ok_or_else(|| format!("{status:?}"))
-        })
-        .await;
-        Ok(())
+        self.install.start(Binary::Operator, args.as_flattened()).await
+    }
+
+    /// Index of the operator in the install.
+    pub fn operator(&self) -> Option<usize> {
+        self.operator
+    }
+
+    /// Lets the time of a lease pass whose holder was killed.
+    pub async fn lease_runs_out(&self) {
+        let long_ago = json!({ "spec": { "renewTime": "2020-01-01T00:00:00.000000Z" } });
+        let leases = self.api::<Lease>();
+        let patched = leases
+            .patch("prbuild-operator", &PatchParams::default(), &Patch::Merge(long_ago))
+            .await;
+        if let Err(error) = patched {
+            panic!("the lease cannot be changed: {error}");
+        }
     }
 
     /// Kills the operator, as a crash would. Its lease has to run out before another one leads.
@@ -274,6 +316,16 @@ impl Story {
 
     /// Makes a build of a pull request as the gate would, for stories that begin after it.
     pub async fn authorized(&self, number: u64, builders: &[&str]) -> PrBuild {
+        self.authorized_with(number, builders, |_| {}).await
+    }
+
+    /// The same, with a change.
+    pub async fn authorized_with(
+        &self,
+        number: u64,
+        builders: &[&str],
+        change: impl FnOnce(&mut PrBuildSpec),
+    ) -> PrBuild {
         let event = self.label(number);
         let pull = self.forge.pull_request(REPO, number);
         let now = Time(self.forge.clock().now());
@@ -303,10 +355,13 @@ impl Story {
                 evidence: Evidence::Label,
             },
         };
-        let name = names::event_name("app", signed(number), &request.trigger);
+        let mut spec = PrBuildSpec { request, cancel: None };
+        change(&mut spec);
+        let request = &spec.request;
+        let name = names::event_name(&request.repository.name, request.number, &request.trigger);
         let build = PrBuild {
             metadata: ObjectMeta { name: Some(name), ..ObjectMeta::default() },
-            spec: PrBuildSpec { request, cancel: None },
+            spec,
             status: None,
         };
         match self.api().create(&PostParams::default(), &build).await {
@@ -317,12 +372,7 @@ impl Story {
 
     /// Cancels a build as a person would.
     pub async fn cancel(&self, build: &str) {
-        let cancel = Cancel {
-            by: "infra".to_owned(),
-            reason: "not needed any more".to_owned(),
-            at: Time(jiff::Timestamp::now()),
-        };
-        let patch = Patch::Merge(json!({ "spec": { "cancel": cancel } }));
+        let patch = Patch::Merge(json!({ "spec": { "cancel": cancellation() } }));
         let patched = self.api::<PrBuild>().patch(build, &PatchParams::default(), &patch).await;
         if let Err(error) = patched {
             panic!("{build} cannot be cancelled: {error}");
@@ -408,6 +458,15 @@ impl Story {
         if let Err(error) = self.install.cleanup().await {
             panic!("{error}");
         }
+    }
+}
+
+/// What a person writes who stops a build.
+pub fn cancellation() -> Cancel {
+    Cancel {
+        by: "infra".to_owned(),
+        reason: "not needed any more".to_owned(),
+        at: Time(jiff::Timestamp::now()),
     }
 }
 

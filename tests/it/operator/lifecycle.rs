@@ -1,25 +1,13 @@
 //! A build from its runs to its results.
 
 use crds::{BuildResult, BuilderRun, PrBuild, RunPhase};
-use protocol::{ExecReport, StepReport, StepResult, Verdict};
 use tests::{
     cluster::{Ending, Fate},
     forge::Fault,
     story::{PATIENCE, REPO},
 };
 
-use super::begin;
-
-fn failing() -> Fate {
-    let step = StepReport { name: "test".into(), result: StepResult::Failed, exit_code: Some(2), seconds: 1.0 };
-    Fate::reports(&ExecReport {
-        verdict: Verdict::Failed,
-        exit_code: 2,
-        reason: Some("step `test` failed with exit code 2".into()),
-        warning: false,
-        steps: vec![step],
-    })
-}
+use super::{begin, failing};
 
 #[tokio::test]
 async fn a_build_that_passes_says_so_on_the_commit_and_takes_the_label_off() {

@@ -1,7 +1,5 @@
 //! A label, from GitHub to the PrBuild.
 
-use std::collections::HashSet;
-
 use crds::{AnswerReason, Builder, Checkout, Evidence};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use tests::forge::{DeliveryFault, Push, TestMergeSwitch};
@@ -31,96 +29,6 @@ async fn s02_a_label_by_a_core_developer_becomes_one_prbuild_of_exactly_the_labe
     assert_eq!(request.trigger.label.as_deref(), Some(LABEL));
     assert_eq!(town.builds().await.len(), 1);
     assert!(town.answers().await.is_empty());
-    town.end().await;
-}
-
-#[tokio::test]
-async fn s05_the_same_body_twenty_times_is_one_build() {
-    let town = Town::new("wh-twenty").await;
-    let number = town.pull_request().await;
-    town.story
-        .forge
-        .faults()
-        .deliveries(1, Some("pull_request"), DeliveryFault::Lost);
-    let event = town.story.forge.add_label(REPO, number, LABEL, ADA);
-    let body = town.labeled_payload(number, ADA);
-    let signature = signed(&body);
-    let all = (0..20).map(|n| {
-        let (town, body, signature) = (&town, &body, &signature);
-        async move {
-            let id = format!("{n:08}-0000-4000-8000-000000000000");
-            let mut headers = headers("pull_request", signature);
-            headers[2].1 = &id;
-            town.post(&headers, body).await.status
-        }
-    });
-    let codes: HashSet<u16> = futures::future::join_all(all).await.into_iter().collect();
-    assert_eq!(codes, HashSet::from([202]));
-    let builds = town.builds().await;
-    assert_eq!(builds.len(), 1);
-    assert_eq!(builds[0].name_any(), town.story.name_of(number, event));
-    town.end().await;
-}
-
-#[tokio::test]
-async fn s05_two_labellings_are_two_builds() {
-    let town = Town::new("wh-twice").await;
-    let number = town.pull_request().await;
-    let (first, _) = town.label(number).await;
-    town.story.forge.remove_label(REPO, number, LABEL, ADA);
-    town.story.quiet();
-    let (second, code) = town.label(number).await;
-    assert_eq!(code, 202);
-    assert_ne!(first, second);
-    assert_eq!(town.builds().await.len(), 2);
-    town.end().await;
-}
-
-#[tokio::test]
-async fn s06_an_old_body_is_judged_by_what_github_says_now() {
-    let town = Town::new("wh-old").await;
-    let number = town.pull_request().await;
-    let (name, _) = town.label(number).await;
-    // The label came off, so the replayed body asks for nothing, however well it is signed.
-    town.story.forge.remove_label(REPO, number, LABEL, ADA);
-    town.story.forge.clock().advance(Duration::from_secs(3600));
-    assert_eq!(town.again().await, 200);
-    assert_eq!(town.builds().await.len(), 1);
-    // And it says nothing about a label that was set since, on another commit.
-    let push = Push {
-        repository: "mallory/app",
-        branch: "topic",
-        files: &[("a.txt", "b\n")],
-        by: MALLORY,
-        ..Push::default()
-    };
-    town.story.forge.push_with(push).await;
-    town.story.quiet();
-    town.story
-        .forge
-        .faults()
-        .deliveries(1, Some("pull_request"), DeliveryFault::Held);
-    let event = town.story.forge.add_label(REPO, number, LABEL, ADA);
-    let old = town.story.forge.deliveries();
-    let old = old
-        .iter()
-        .find(|one| one.action.as_deref() == Some("labeled"))
-        .unwrap();
-    let reply = town
-        .post(
-            &headers("pull_request", &signed(&old.payload)),
-            &old.payload,
-        )
-        .await;
-    assert_eq!(reply.status, 200);
-    assert!(town.answers().await.is_empty());
-    town.story.forge.faults().release_deliveries();
-    assert_eq!(town.last_code().await, 202);
-    let second = town.build(&town.story.name_of(number, event)).await;
-    assert_ne!(
-        second.spec.request.head_sha,
-        town.build(&name).await.spec.request.head_sha
-    );
     town.end().await;
 }
 

@@ -1,7 +1,7 @@
 //! The head moves before, in, and after: nobody's code is built that nobody labelled.
 
 use crds::{AnswerReason, Evidence, Manner};
-use tests::forge::{DeliveryFault, ForkActivity, Push, State};
+use tests::forge::{DeliveryFault, Fault, ForkActivity, Push, State};
 
 use super::*;
 use tests::story::{GRACE, MALLORY};
@@ -324,5 +324,46 @@ async fn s21_without_movements_only_a_quiet_repository_or_a_reviewer_proves_the_
         .review(REPO, number, GRACE, State::Approved, &head);
     let (name, _) = town.label(number).await;
     town.build(&name).await;
+    town.end().await;
+}
+
+#[tokio::test]
+async fn s21_a_list_of_movements_that_is_malformed_or_about_another_commit_proves_nothing() {
+    let town = Town::new("wh-malformed").await;
+    let mallory = town.story.forge.user_id(MALLORY);
+    let elsewhere = json!([{
+        "id": 1, "node_id": "x", "before": "1".repeat(40), "after": "2".repeat(40),
+        "ref": "refs/heads/topic", "timestamp": "2020-01-01T00:00:00Z", "activity_type": "push",
+        "actor": { "id": mallory, "login": MALLORY, "type": "User" },
+    }]);
+    for (n, fault) in [
+        Fault::Answer(200, json!({ "message": "no list" })),
+        Fault::Answer(200, json!([{ "after": 7, "timestamp": "yesterday" }])),
+        Fault::Answer(200, json!([null])),
+        Fault::Html(200),
+        Fault::Answer(200, elsewhere),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let what = format!("{fault:?}");
+        let number = town
+            .story
+            .open_pull_request(&format!("topic-{n}"), &[("a.txt", "a\n")])
+            .await;
+        // Some branch of the fork moved just now; which one, only the list could tell.
+        town.story
+            .forge
+            .push(FORK, "elsewhere", &[("x.txt", &what)])
+            .await;
+        let faults = town.story.forge.faults();
+        let fault = faults.on("GET /repos/*/*/activity", fault);
+        let (name, code) = town.label(number).await;
+        assert_eq!(code, 202, "{what}");
+        let answer = town.refused(&name).await;
+        assert_eq!(reason(&answer), AnswerReason::MovementUnknown, "{what}");
+        faults.off(fault);
+    }
+    assert!(town.builds().await.is_empty());
     town.end().await;
 }

@@ -181,6 +181,37 @@ async fn s14_a_team_is_asked_for_on_top() {
 }
 
 #[tokio::test]
+async fn s14_a_team_that_is_not_to_be_had_builds_nothing_and_keeps_the_label() {
+    let rule = |spec: &mut RepositorySpec| spec.authorization.team = Some("octo/core".to_owned());
+    let town = Town::ruled("wh-noteam", rule).await;
+    town.story.forge.add_to_team("octo", "core", ADA, true);
+    let number = town.pull_request().await;
+    let faults = town.story.forge.faults();
+    let mut named = None;
+    for status in [403, 502] {
+        let fault = faults.on(
+            "GET /orgs/*/teams/*/memberships/*",
+            Fault::Status(status),
+        );
+        let code = match &named {
+            None => {
+                let (name, code) = town.label(number).await;
+                named = Some(name);
+                code
+            }
+            Some(_) => town.again().await,
+        };
+        assert_eq!(code, 503, "{status}");
+        town.nothing_stored().await;
+        assert_eq!(town.story.forge.labels(REPO, number), [LABEL]);
+        faults.off(fault);
+    }
+    assert_eq!(town.again().await, 202);
+    town.build(&named.unwrap()).await;
+    town.end().await;
+}
+
+#[tokio::test]
 async fn a_denied_person_builds_nothing_whatever_else_they_may_do() {
     let story = Town::before("wh-denied", |_| {}).await;
     let ada = number_of(story.forge.user_id(ADA));

@@ -39,7 +39,8 @@ pub fn repository() -> Vec<Case> {
         { "checkout": "Branch" } => "spec.checkout", NO_SUCH_VALUE;
         { "commands": { "prefix": "prbuild" } } => "spec.commands.prefix", PATTERN;
         { "commands": { "prefix": "/pr build" } } => "spec.commands.prefix", PATTERN;
-        { "reporting": { "context": "prbuild" } } => "spec.reporting", "reporting.context contains {builder}: two builders with one context would overwrite each other's status";
+        { "reporting": { "context": "prbuild" } } => "spec.reporting", "reporting.context contains {builder} once: two builders with one context would overwrite each other's status";
+        { "reporting": { "context": "{builder} {builder}" } } => "spec.reporting", "reporting.context contains {builder} once: two builders with one context would overwrite each other's status";
         { "reporting": { "context": format!("{{builder}}{}", "x".repeat(200)) } } => "spec.reporting.context", TOO_LONG;
     ));
     let label = |change| json!({ "labels": [with(json!({ "name": "a" }), change)] });

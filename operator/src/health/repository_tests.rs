@@ -258,13 +258,21 @@ fn two_spellings_of_one_label_are_named_and_do_not_stop_the_others() {
         let change = check(&repository, &found(|_| {}), NONE, &[builder("a")], &now()).unwrap();
         assert!(ready(&change.status).0);
         let labels = condition::find(&change.status.conditions, LABELS_SELECT).unwrap();
-        assert_eq!((labels.status.as_str(), labels.reason.as_str()), ("False", "SameLabel"));
+        assert_eq!(
+            (labels.status.as_str(), labels.reason.as_str()),
+            ("False", "SameLabel")
+        );
         for name in [first, second] {
             let name = code(name, 100);
             assert!(labels.message.contains(&name), "{}", labels.message);
         }
         assert!(!labels.message.contains("`other`"), "{}", labels.message);
-        assert!(change.news.iter().any(|news| news.warning && news.reason == "SameLabel"));
+        assert!(
+            change
+                .news
+                .iter()
+                .any(|news| news.warning && news.reason == "SameLabel")
+        );
     }
 }
 

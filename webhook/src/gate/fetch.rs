@@ -246,7 +246,8 @@ impl Fetch<'_> {
             self.request.number
         );
         // Answers of the namespace are a week's; those of one number are few.
-        let of_number = ListParams::default().fields(&format!("spec.number={}", self.request.number));
+        let of_number =
+            ListParams::default().fields(&format!("spec.number={}", self.request.number));
         let answers = self.answers.list(&of_number).await?;
         let found: Vec<Refusal> = answers
             .items

@@ -131,7 +131,11 @@ mod tests {
         assert_eq!(found, (290..=500).collect());
         assert_eq!(rest, None);
         let (found, rest) = walked(Walk::from_the_front(at(0)), &list[..150]);
-        assert_eq!((found.len(), rest), (150, None), "or at the end of the list");
+        assert_eq!(
+            (found.len(), rest),
+            (150, None),
+            "or at the end of the list"
+        );
     }
 
     #[test]
@@ -155,7 +159,11 @@ mod tests {
         let list: Vec<i64> = (1..=4000).rev().collect();
         let (mut found, rest) = walked(Walk::from_the_front(at(1)), &list);
         // Ninety are closed, ten others change: they are first now.
-        let mut later: Vec<i64> = list.iter().copied().filter(|n| !(3901..=3990).contains(n)).collect();
+        let mut later: Vec<i64> = list
+            .iter()
+            .copied()
+            .filter(|n| !(3901..=3990).contains(n))
+            .collect();
         later.splice(0..0, 5001..=5010);
         let (more, rest) = walked(Walk::going_on(rest.expect("something is left")), &later);
         found.extend(more);
@@ -166,10 +174,19 @@ mod tests {
     #[test]
     fn two_rests_are_one_that_covers_both() {
         let (near, far) = (
-            Rest { page: 31, since: at(500) },
-            Rest { page: 61, since: at(100) },
+            Rest {
+                page: 31,
+                since: at(500),
+            },
+            Rest {
+                page: 61,
+                since: at(100),
+            },
         );
-        let both = Rest { page: 31, since: at(100) };
+        let both = Rest {
+            page: 31,
+            since: at(100),
+        };
         assert_eq!(Rest::joined(Some(near), Some(far)), Some(both));
         assert_eq!(Rest::joined(Some(far), Some(near)), Some(both));
         assert_eq!(Rest::joined(None, Some(far)), Some(far));

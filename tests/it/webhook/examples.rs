@@ -120,14 +120,20 @@ async fn s20_the_published_comment_examples_reach_the_gate_where_they_are_about_
     let comment = town.story.forge.comment(REPO, number, ADA, &text);
     town.story.forge.deliveries_settled().await;
     let deliveries = town.story.forge.deliveries();
-    let told = deliveries.iter().rev().find(|one| one.event == "issue_comment");
+    let told = deliveries
+        .iter()
+        .rev()
+        .find(|one| one.event == "issue_comment");
     let own: Value = serde_json::from_slice(&told.unwrap().payload).unwrap();
     let mut pointers = vec!["/issue/number", "/comment/id", "/comment/body"];
     pointers.extend(REPOSITORY_AND_SENDER);
     for body in retold("issue_comment", "created", &own, &pointers) {
         // The example is about an issue.
         let mut payload: Value = serde_json::from_slice(&body).unwrap();
-        payload["issue"].as_object_mut().unwrap().remove("pull_request");
+        payload["issue"]
+            .as_object_mut()
+            .unwrap()
+            .remove("pull_request");
         let on_issue = serde_json::to_vec(&payload).unwrap();
         let reply = town
             .post(&headers("issue_comment", &signed(&on_issue)), &on_issue)

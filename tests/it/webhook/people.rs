@@ -189,10 +189,7 @@ async fn s14_a_team_that_is_not_to_be_had_builds_nothing_and_keeps_the_label() {
     let faults = town.story.forge.faults();
     let mut named = None;
     for status in [403, 502] {
-        let fault = faults.on(
-            "GET /orgs/*/teams/*/memberships/*",
-            Fault::Status(status),
-        );
+        let fault = faults.on("GET /orgs/*/teams/*/memberships/*", Fault::Status(status));
         let code = match &named {
             None => {
                 let (name, code) = town.label(number).await;

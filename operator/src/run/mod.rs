@@ -1,7 +1,10 @@
 //! A BuilderRun becomes a Job, and its pod an outcome.
 
+mod end;
 pub mod job;
+mod missing_pod;
 pub mod outcome;
+mod patience;
 pub mod pod;
 mod reconcile;
 pub mod tell;

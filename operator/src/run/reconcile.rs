@@ -5,43 +5,33 @@ use std::{sync::Arc, time::Duration};
 use crds::{BuilderRun, Cancel, RunPhase, Waiting, names};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::{
-    ResourceExt,
-    api::{DeleteParams, ListParams, PostParams},
-};
+use kube::{ResourceExt, api::PostParams};
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::{
+    end::{PENDING, end, settle},
     job::{self, JobError},
+    missing_pod::without_pod,
     outcome::{Ending, Progress, progress},
+    patience::{queue_time_left, waited_too_long},
+    tell,
 };
 use crate::{
     admission,
-    build::{dispatch, summary},
-    context::{Context, LiveRun, Telling, now},
+    build::dispatch,
+    context::{Context, LiveRun, now},
     queue::Next,
     report::text,
-    run::tell::{self, Told},
 };
 
 /// What a run waits for is written down when it has waited this long, and then at most this often.
 const WAITING_WRITTEN_AFTER: Duration = Duration::from_secs(2);
 const WAITING_WRITTEN_EVERY: Duration = Duration::from_secs(30);
 /// A pod that is not there this long after its Job is asked for.
-const POD_EXPECTED_AFTER: Duration = Duration::from_secs(5);
-/// A Job whose pod does not come is looked at less and less often, at least this often.
-const POD_LOOKED_FOR_EVERY: Duration = Duration::from_secs(60);
-/// The end of a run is written with GitHub's answer if that comes this soon.
-const TELL_PATIENCE: Duration = Duration::from_secs(1);
-/// `report.sent` while only a pending state was told.
-const PENDING: &str = "pending";
-/// How often it is looked whether a Repository that is gone came back.
-const REPOSITORY_LOOKED_FOR_EVERY: Duration = Duration::from_secs(60);
+pub(super) const POD_EXPECTED_AFTER: Duration = Duration::from_secs(5);
 /// Why a run waits that admission has said nothing of.
 const NO_SLOT: &str = "its slot could not be written down";
-/// What is recorded while GitHub is silent.
-const NO_ANSWER: &str = "GitHub has not answered yet";
 /// Running is written when it has lasted this long: a run that ends at once takes one write less.
 const RUNNING_WRITTEN_AFTER: Duration = Duration::from_secs(1);
 
@@ -60,7 +50,7 @@ pub enum RunError {
     },
 }
 
-fn failed(action: &'static str, run: &BuilderRun) -> impl FnOnce(kube::Error) -> RunError + use<> {
+pub(super) fn failed(action: &'static str, run: &BuilderRun) -> impl FnOnce(kube::Error) -> RunError + use<> {
     let run = run.name_any();
     move |source| RunError::Api { action, run, source }
 }
@@ -96,7 +86,7 @@ pub async fn reconcile(ctx: Arc<Context>, name: String) -> Result<Next, RunError
     }
 }
 
-fn phase(run: &BuilderRun) -> RunPhase {
+pub(super) fn phase(run: &BuilderRun) -> RunPhase {
     run.status.as_ref().map(|status| status.phase).unwrap_or_default()
 }
 
@@ -205,7 +195,7 @@ async fn begin(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Next, 
 }
 
 /// A run whose pod tells something.
-async fn follow(
+pub(super) async fn follow(
     ctx: &Arc<Context>,
     run: &BuilderRun,
     uid: &str,
@@ -246,90 +236,6 @@ async fn follow(
             Ok(next.or(look_again(run)))
         }
     }
-}
-
-/// A run that should have a pod and has none: its Job is asked, and the Job's own Events.
-async fn without_pod(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Next, RunError> {
-    let live = ctx.live.get(uid);
-    if let Some(since) = live.job_since
-        && !live.pod_seen
-        && since.elapsed() < POD_EXPECTED_AFTER
-    {
-        return Ok(Next::After(POD_EXPECTED_AFTER - since.elapsed()));
-    }
-    let job = ctx.api.jobs.get_opt(&names::job_name(uid)).await;
-    let Some(job) = job.map_err(failed("looking at its Job", run))? else {
-        let ending = Ending::infrastructure("its Job was deleted");
-        return end(ctx, run, uid, ending).await;
-    };
-    if job.metadata.deletion_timestamp.is_some() {
-        let ending = Ending::infrastructure("its Job was deleted");
-        return end(ctx, run, uid, ending).await;
-    }
-    let over = job.status.as_ref().and_then(|status| {
-        let conditions = status.conditions.iter().flatten();
-        // FailureTarget comes first, Failed when the last pod is gone (KEP-3329).
-        let over = ["FailureTarget", "Failed", "Complete"];
-        conditions.clone().find(|found| over.contains(&found.type_.as_str()) && found.status == "True").cloned()
-    });
-    if let Some(over) = over {
-        let ending = match (over.type_.as_str(), over.reason.as_deref()) {
-            ("Complete", _) => Ending::infrastructure("its pod is gone, and its result with it"),
-            (_, Some("DeadlineExceeded")) => Ending::new(RunPhase::TimedOut, "took longer than its deadline"),
-            _ => Ending::infrastructure("its pod was deleted before it ended"),
-        };
-        return end(ctx, run, uid, ending).await;
-    }
-    if live.pod_seen || phase(run) == RunPhase::Running {
-        // Its pod is gone; the Job controller is about to say so.
-        return Ok(Next::After(Duration::from_secs(1)));
-    }
-    let why = refused_pod(ctx, run, uid).await?;
-    // A quota frees itself; whatever else refuses the pod refuses it for ever.
-    if let Some(why) = why.as_ref().filter(|why| !why.contains("exceeded quota")) {
-        return end(ctx, run, uid, Ending::new(RunPhase::Error, why).stopping()).await;
-    }
-    let waited = live.job_since.map(|since| since.elapsed()).unwrap_or_default();
-    let again = Next::After((waited / 2).clamp(POD_EXPECTED_AFTER, POD_LOOKED_FOR_EVERY));
-    follow(ctx, run, uid, Progress::Starting(why)).await.map(|_| again.or(queue_time_left(run)))
-}
-
-/// Why the Job controller cannot make the pod: a quota, an admission policy.
-async fn refused_pod(ctx: &Context, run: &BuilderRun, uid: &str) -> Result<Option<String>, RunError> {
-    let job = names::job_name(uid);
-    let about = format!("involvedObject.kind=Job,involvedObject.name={job},reason=FailedCreate");
-    let about = ListParams::default().fields(&about);
-    let events = ctx.api.events.list(&about).await.map_err(failed("looking at its Job's Events", run))?;
-    let newest = events.items.into_iter().max_by_key(|event| event.last_timestamp.clone());
-    let message = newest.and_then(|event| event.message);
-    Ok(message.map(|message| format!("the cluster refuses its pod: {}", message.replace(&job, "it"))))
-}
-
-/// A run that has not begun within its builder's queue timeout ends in error.
-fn waited_too_long(run: &BuilderRun, why: Option<&str>) -> Option<Ending> {
-    if queue_left(run) > SignedDuration::ZERO {
-        return None;
-    }
-    let limit = queue_limit(run);
-    let limit = text::duration(limit.unsigned_abs());
-    let why = why.unwrap_or("its machine was still being prepared");
-    // A Job that nobody has seen may be there all the same.
-    Some(Ending::new(RunPhase::Error, format!("did not start within {limit}: {why}")).stopping())
-}
-
-fn queue_limit(run: &BuilderRun) -> SignedDuration {
-    let recipe = run.spec.task.recipe.as_ref();
-    SignedDuration::from_secs(recipe.map_or(0, |recipe| recipe.timeouts.queue_seconds))
-}
-
-fn queue_left(run: &BuilderRun) -> SignedDuration {
-    let created = run.creation_timestamp().map_or_else(Timestamp::now, |time| time.0);
-    queue_limit(run) - Timestamp::now().duration_since(created)
-}
-
-fn queue_time_left(run: &BuilderRun) -> Next {
-    let left = Duration::try_from(queue_left(run)).unwrap_or_default();
-    Next::After(left.max(Duration::from_millis(100)))
 }
 
 /// Timers that no event brings: deadlines, lost nodes, images that stay away.
@@ -379,120 +285,4 @@ async fn write_waiting(
     ctx.patch_run(run, patch).await.map_err(failed("writing what it waits for", run))?;
     ctx.live.update(uid, |live| live.waiting_written = Some(Instant::now()));
     Ok(Next::Wait)
-}
-
-/// Ends a run: stops its Job where it still runs, tells GitHub, and writes the end down. The write
-/// waits a moment for GitHub's answer, so that one write holds both.
-async fn end(ctx: &Arc<Context>, run: &BuilderRun, uid: &str, ending: Ending) -> Result<Next, RunError> {
-    if ending.stop {
-        stop(ctx, run, uid).await?;
-    }
-    let mut ended = run.clone();
-    let status = ended.status.get_or_insert_default();
-    status.phase = ending.phase;
-    status.waiting = None;
-    status.started_at = ending.started.map(Time).or(status.started_at.take());
-    status.finished_at = Some(ending.finished.map_or_else(now, Time));
-    status.outcome = Some(ending.outcome);
-    let report = if will_be_followed(ctx, &ended) {
-        tell::retried(ctx, &ended);
-        Told::Recorded(PENDING.to_owned())
-    } else {
-        tell::finished(ctx, &ended, TELL_PATIENCE).await
-    };
-    let status = ended.status.get_or_insert_default();
-    let mut patch = json!({
-        "phase": status.phase,
-        "waiting": null,
-        "startedAt": status.started_at,
-        "finishedAt": status.finished_at,
-        "outcome": status.outcome,
-    });
-    if ctx.live.get(uid).job_since.is_some() {
-        patch["job"] = json!(names::job_name(uid));
-    }
-    patch["report"] = match report {
-        Told::Recorded(sent) => json!({ "sent": sent, "error": null }),
-        Told::Later => {
-            let why = tell::trouble(ctx, &ended).unwrap_or_else(|| NO_ANSWER.to_owned());
-            json!({ "sent": null, "error": why })
-        }
-        Told::Nowhere(why) => json!({ "sent": null, "error": why }),
-    };
-    match ctx.patch_run(run, patch).await {
-        // It was deleted, or somebody wrote since: the watch brings what is there now.
-        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {
-            return Ok(Next::After(Duration::from_secs(1)));
-        }
-        written => written.map_err(failed("writing how it ended", run))?,
-    }
-    ctx.metrics.ended(&ended);
-    ctx.admission.wake();
-    ctx.queues.builds.add(&run.spec.pr_build.name);
-    Ok(Next::Wait)
-}
-
-/// Deletes the Job of a run, pods first, so that the Job's absence means theirs.
-async fn stop(ctx: &Context, run: &BuilderRun, uid: &str) -> Result<(), RunError> {
-    if ctx.live.get(uid).job_since.is_none() && phase(run) == RunPhase::Queued && ctx.pod_of(uid).is_none() {
-        // After a restart a queued run may have a Job that nobody here has seen.
-        let job = ctx.api.jobs.get_opt(&names::job_name(uid)).await;
-        if job.map_err(failed("looking for its Job", run))?.is_none() {
-            return Ok(());
-        }
-    }
-    ctx.metrics.wrote("jobs");
-    match ctx.api.jobs.delete(&names::job_name(uid), &DeleteParams::foreground()).await {
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-        deleted => deleted.map(|_| ()).map_err(failed("deleting its Job", run)),
-    }
-}
-
-/// A run that has ended: GitHub may still have to hear it.
-async fn settle(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Next, RunError> {
-    let report = run.status.as_ref().and_then(|status| status.report.clone()).unwrap_or_default();
-    let told = report.sent.as_deref().is_some_and(|sent| sent != PENDING);
-    if told || is_followed(ctx, run) {
-        ctx.live.forget(uid);
-        return Ok(Next::Wait);
-    }
-    let told = match ctx.live.get(uid).telling {
-        Telling::Done(sent) => Told::Recorded(sent),
-        Telling::Asked => Told::Later,
-        Telling::Not => tell::finished(ctx, run, TELL_PATIENCE).await,
-    };
-    let (patch, next) = match told {
-        Told::Recorded(sent) => (json!({ "sent": sent, "error": null }), Next::Wait),
-        Told::Later => return Ok(Next::Wait),
-        Told::Nowhere(why) if report.error.as_ref() == Some(&why) => {
-            return Ok(Next::After(REPOSITORY_LOOKED_FOR_EVERY));
-        }
-        Told::Nowhere(why) => (json!({ "error": why }), Next::After(REPOSITORY_LOOKED_FOR_EVERY)),
-    };
-    match ctx.patch_run(run, json!({ "report": patch })).await {
-        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {
-            return Ok(Next::After(Duration::from_secs(1)));
-        }
-        written => written.map_err(failed("writing what GitHub was told", run))?,
-    }
-    if next == Next::Wait {
-        ctx.live.forget(uid);
-    }
-    ctx.queues.builds.add(&run.spec.pr_build.name);
-    Ok(next)
-}
-
-/// Whether another attempt speaks for this run's builder, or will.
-fn is_followed(ctx: &Context, run: &BuilderRun) -> bool {
-    let (owner, task) = (&run.spec.pr_build, &run.spec.task);
-    let next = names::run_name(&owner.name, &task.builder, run.spec.attempt + 1);
-    let exists = ctx.cache.runs.get(&next).is_some_and(|next| next.spec.pr_build == *owner);
-    exists || will_be_followed(ctx, run)
-}
-
-/// Whether another attempt will be made: not when the build is cancelled or gone.
-fn will_be_followed(ctx: &Context, run: &BuilderRun) -> bool {
-    let owner = &run.spec.pr_build;
-    let build = ctx.cache.builds.get(&owner.name).filter(|build| build.uid().as_ref() == Some(&owner.uid));
-    build.is_some_and(|build| summary::is_retried(run, build.spec.cancel.is_some()))
 }

@@ -1,0 +1,75 @@
+//! A run that should have a pod and has none. No event tells why: its Job is asked, and the Events of
+//! that Job.
+
+use std::{sync::Arc, time::Duration};
+
+use crds::{BuilderRun, RunPhase, names};
+use kube::api::ListParams;
+
+use super::{
+    end::end,
+    outcome::{Ending, Progress},
+    patience::queue_time_left,
+    reconcile::{POD_EXPECTED_AFTER, RunError, failed, follow, phase},
+};
+use crate::{context::Context, queue::Next};
+
+/// A Job whose pod does not come is looked at less and less often, at least this often.
+const POD_LOOKED_FOR_EVERY: Duration = Duration::from_secs(60);
+
+/// A run that should have a pod and has none: its Job is asked, and the Job's own Events.
+pub(super) async fn without_pod(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Next, RunError> {
+    let live = ctx.live.get(uid);
+    if let Some(since) = live.job_since
+        && !live.pod_seen
+        && since.elapsed() < POD_EXPECTED_AFTER
+    {
+        return Ok(Next::After(POD_EXPECTED_AFTER - since.elapsed()));
+    }
+    let job = ctx.api.jobs.get_opt(&names::job_name(uid)).await;
+    let Some(job) = job.map_err(failed("looking at its Job", run))? else {
+        let ending = Ending::infrastructure("its Job was deleted");
+        return end(ctx, run, uid, ending).await;
+    };
+    if job.metadata.deletion_timestamp.is_some() {
+        let ending = Ending::infrastructure("its Job was deleted");
+        return end(ctx, run, uid, ending).await;
+    }
+    let over = job.status.as_ref().and_then(|status| {
+        let conditions = status.conditions.iter().flatten();
+        // FailureTarget comes first, Failed when the last pod is gone (KEP-3329).
+        let over = ["FailureTarget", "Failed", "Complete"];
+        conditions.clone().find(|found| over.contains(&found.type_.as_str()) && found.status == "True").cloned()
+    });
+    if let Some(over) = over {
+        let ending = match (over.type_.as_str(), over.reason.as_deref()) {
+            ("Complete", _) => Ending::infrastructure("its pod is gone, and its result with it"),
+            (_, Some("DeadlineExceeded")) => Ending::new(RunPhase::TimedOut, "took longer than its deadline"),
+            _ => Ending::infrastructure("its pod was deleted before it ended"),
+        };
+        return end(ctx, run, uid, ending).await;
+    }
+    if live.pod_seen || phase(run) == RunPhase::Running {
+        // Its pod is gone; the Job controller is about to say so.
+        return Ok(Next::After(Duration::from_secs(1)));
+    }
+    let why = refused_pod(ctx, run, uid).await?;
+    // A quota frees itself; whatever else refuses the pod refuses it for ever.
+    if let Some(why) = why.as_ref().filter(|why| !why.contains("exceeded quota")) {
+        return end(ctx, run, uid, Ending::new(RunPhase::Error, why).stopping()).await;
+    }
+    let waited = live.job_since.map(|since| since.elapsed()).unwrap_or_default();
+    let again = Next::After((waited / 2).clamp(POD_EXPECTED_AFTER, POD_LOOKED_FOR_EVERY));
+    follow(ctx, run, uid, Progress::Starting(why)).await.map(|_| again.or(queue_time_left(run)))
+}
+
+/// Why the Job controller cannot make the pod: a quota, an admission policy.
+async fn refused_pod(ctx: &Context, run: &BuilderRun, uid: &str) -> Result<Option<String>, RunError> {
+    let job = names::job_name(uid);
+    let about = format!("involvedObject.kind=Job,involvedObject.name={job},reason=FailedCreate");
+    let about = ListParams::default().fields(&about);
+    let events = ctx.api.events.list(&about).await.map_err(failed("looking at its Job's Events", run))?;
+    let newest = events.items.into_iter().max_by_key(|event| event.last_timestamp.clone());
+    let message = newest.and_then(|event| event.message);
+    Ok(message.map(|message| format!("the cluster refuses its pod: {}", message.replace(&job, "it"))))
+}

@@ -1,0 +1,37 @@
+//! How long a run may wait before it begins.
+
+use std::time::Duration;
+
+use crds::{BuilderRun, RunPhase};
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+
+use super::outcome::Ending;
+use crate::{queue::Next, report::text};
+
+/// A run that has not begun within its builder's queue timeout ends in error.
+pub(super) fn waited_too_long(run: &BuilderRun, why: Option<&str>) -> Option<Ending> {
+    if queue_left(run) > SignedDuration::ZERO {
+        return None;
+    }
+    let limit = queue_limit(run);
+    let limit = text::duration(limit.unsigned_abs());
+    let why = why.unwrap_or("its machine was still being prepared");
+    // A Job that nobody has seen may be there all the same.
+    Some(Ending::new(RunPhase::Error, format!("did not start within {limit}: {why}")).stopping())
+}
+
+fn queue_limit(run: &BuilderRun) -> SignedDuration {
+    let recipe = run.spec.task.recipe.as_ref();
+    SignedDuration::from_secs(recipe.map_or(0, |recipe| recipe.timeouts.queue_seconds))
+}
+
+fn queue_left(run: &BuilderRun) -> SignedDuration {
+    let created = run.creation_timestamp().map_or_else(Timestamp::now, |time| time.0);
+    queue_limit(run) - Timestamp::now().duration_since(created)
+}
+
+pub(super) fn queue_time_left(run: &BuilderRun) -> Next {
+    let left = Duration::try_from(queue_left(run)).unwrap_or_default();
+    Next::After(left.max(Duration::from_millis(100)))
+}

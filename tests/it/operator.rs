@@ -9,6 +9,7 @@ mod lifecycle;
 mod overtaking;
 mod restart;
 mod specs;
+mod starting;
 
 use std::{
     collections::BTreeMap,
@@ -42,14 +43,21 @@ async fn begin(name: &str, fate: Fate) -> Story {
 /// A story with an operator, in which pods stay as the Job controller made them.
 async fn begin_without_kubelet(name: &str) -> Story {
     let access = shared_control_plane();
-    let mut story = Story::begin(&access, name, Setting::default()).await.unwrap();
+    let mut story = Story::begin(&access, name, Setting::default())
+        .await
+        .unwrap();
     story.start_operator().await.unwrap();
     story
 }
 
 /// A pod whose step `test` fails with 2.
 fn failing() -> Fate {
-    let step = StepReport { name: "test".into(), result: StepResult::Failed, exit_code: Some(2), seconds: 1.0 };
+    let step = StepReport {
+        name: "test".into(),
+        result: StepResult::Failed,
+        exit_code: Some(2),
+        seconds: 1.0,
+    };
     Fate::reports(&ExecReport {
         verdict: Verdict::Failed,
         exit_code: 2,
@@ -87,7 +95,10 @@ impl Seen {
     fn assert_once_each(&self, runs: usize) {
         let seen = self.0.lock().unwrap();
         assert_eq!(seen.len(), runs, "{seen:?}");
-        assert!(seen.values().all(|count| *count == 1), "a run has run twice: {seen:?}");
+        assert!(
+            seen.values().all(|count| *count == 1),
+            "a run has run twice: {seen:?}"
+        );
     }
 }
 
@@ -99,34 +110,61 @@ async fn build_of(story: &Story, branch: &str, builders: &[&str]) -> (u64, Strin
 }
 
 /// Waits until the run of this name is there and looks as it should.
-async fn run_is(story: &Story, run: &str, what: &str, look: impl Fn(&BuilderRun) -> bool) -> BuilderRun {
+async fn run_is(
+    story: &Story,
+    run: &str,
+    what: &str,
+    look: impl Fn(&BuilderRun) -> bool,
+) -> BuilderRun {
     story
         .eventually_in(&format!("{run} {what}"), run, |run: &BuilderRun| {
-            if look(run) { Ok(run.clone()) } else { Err(format!("{:?}", run.status)) }
+            if look(run) {
+                Ok(run.clone())
+            } else {
+                Err(format!("{:?}", run.status))
+            }
         })
         .await
 }
 
 /// Waits until a run is in a phase.
 async fn phase_is(story: &Story, run: &str, phase: RunPhase) -> BuilderRun {
-    run_is(story, run, &format!("is {phase:?}"), |run| phase_of(run) == phase).await
+    run_is(story, run, &format!("is {phase:?}"), |run| {
+        phase_of(run) == phase
+    })
+    .await
 }
 
 fn phase_of(run: &BuilderRun) -> RunPhase {
-    run.status.as_ref().map(|status| status.phase).unwrap_or_default()
+    run.status
+        .as_ref()
+        .map(|status| status.phase)
+        .unwrap_or_default()
 }
 
 /// Why a run ended as it did.
 fn reason_of(run: &BuilderRun) -> String {
-    let outcome = run.status.as_ref().and_then(|status| status.outcome.clone());
+    let outcome = run
+        .status
+        .as_ref()
+        .and_then(|status| status.outcome.clone());
     outcome.map(|outcome| outcome.reason).unwrap_or_default()
 }
 
 /// Waits until there are so many Jobs.
 async fn jobs_are(story: &Story, count: usize) {
     eventually(format!("there are {count} Jobs"), PATIENCE, async || {
-        let names: Vec<String> = story.jobs().await.iter().map(ResourceExt::name_any).collect();
-        if names.len() == count { Ok(()) } else { Err(format!("{names:?}")) }
+        let names: Vec<String> = story
+            .jobs()
+            .await
+            .iter()
+            .map(ResourceExt::name_any)
+            .collect();
+        if names.len() == count {
+            Ok(())
+        } else {
+            Err(format!("{names:?}"))
+        }
     })
     .await;
 }
@@ -134,19 +172,35 @@ async fn jobs_are(story: &Story, count: usize) {
 /// Waits until there are so many pods.
 async fn pods_are(story: &Story, count: usize) -> Vec<Pod> {
     eventually(format!("there are {count} pods"), PATIENCE, async || {
-        let pods = story.pods().list(&Default::default()).await.map_err(|error| error.to_string())?;
+        let pods = story
+            .pods()
+            .list(&Default::default())
+            .await
+            .map_err(|error| error.to_string())?;
         let names: Vec<String> = pods.items.iter().map(ResourceExt::name_any).collect();
-        if names.len() == count { Ok(pods.items) } else { Err(format!("{names:?}")) }
+        if names.len() == count {
+            Ok(pods.items)
+        } else {
+            Err(format!("{names:?}"))
+        }
     })
     .await
 }
 
 /// Waits until the last status of every context is a final one, and returns them.
-async fn nothing_is_pending(story: &Story, number: u64, contexts: usize) -> Vec<(String, String, String)> {
+async fn nothing_is_pending(
+    story: &Story,
+    number: u64,
+    contexts: usize,
+) -> Vec<(String, String, String)> {
     eventually("every status is final", PATIENCE, async || {
         let last = story.last_statuses(number);
         let pending = last.iter().any(|(_, state, _)| state == "pending");
-        if last.len() == contexts && !pending { Ok(last) } else { Err(format!("{last:?}")) }
+        if last.len() == contexts && !pending {
+            Ok(last)
+        } else {
+            Err(format!("{last:?}"))
+        }
     })
     .await
 }
@@ -155,7 +209,10 @@ async fn nothing_is_pending(story: &Story, number: u64, contexts: usize) -> Vec<
 async fn pause(story: &Story, builder: &str, paused: bool) {
     let patch = Patch::Merge(json!({ "spec": { "paused": paused } }));
     let builders = story.api::<crds::Builder>();
-    builders.patch(builder, &PatchParams::default(), &patch).await.unwrap();
+    builders
+        .patch(builder, &PatchParams::default(), &patch)
+        .await
+        .unwrap();
 }
 
 /// The operator crashes, and the time of its lease passes.
@@ -180,17 +237,29 @@ async fn revoke(story: &Story, verb: &str, resource: &str) -> Revoked {
             let mut rest = rule.clone();
             rest.resources = Some(vec![resource.to_owned()]);
             rest.verbs.retain(|one| one != verb);
-            rule.resources = Some(resources.into_iter().filter(|one| one != resource).collect());
+            rule.resources = Some(
+                resources
+                    .into_iter()
+                    .filter(|one| one != resource)
+                    .collect(),
+            );
             if !rest.verbs.is_empty() {
                 rules.push(rest);
             }
         }
-        if rule.resources.as_ref().is_some_and(|resources| !resources.is_empty()) {
+        if rule
+            .resources
+            .as_ref()
+            .is_some_and(|resources| !resources.is_empty())
+        {
             rules.push(rule);
         }
     }
     after.rules = Some(rules);
-    roles.replace("prbuild-operator", &PostParams::default(), &after).await.unwrap();
+    roles
+        .replace("prbuild-operator", &PostParams::default(), &after)
+        .await
+        .unwrap();
     may(story, verb, resource, false).await;
     Revoked(before)
 }
@@ -199,7 +268,10 @@ async fn revoke(story: &Story, verb: &str, resource: &str) -> Revoked {
 async fn restore(story: &Story, verb: &str, resource: &str, revoked: Revoked) {
     let rules = Patch::Merge(json!({ "rules": revoked.0.rules }));
     let roles = story.api::<Role>();
-    roles.patch("prbuild-operator", &PatchParams::default(), &rules).await.unwrap();
+    roles
+        .patch("prbuild-operator", &PatchParams::default(), &rules)
+        .await
+        .unwrap();
     may(story, verb, resource, true).await;
 }
 
@@ -212,7 +284,9 @@ async fn may(story: &Story, verb: &str, resource: &str, expected: bool) {
     let namespace = story.install.namespace();
     let review = SubjectAccessReview {
         spec: SubjectAccessReviewSpec {
-            user: Some(format!("system:serviceaccount:{namespace}:prbuild-operator")),
+            user: Some(format!(
+                "system:serviceaccount:{namespace}:prbuild-operator"
+            )),
             resource_attributes: Some(ResourceAttributes {
                 group: Some(crds::GROUP.to_owned()),
                 namespace: Some(namespace.to_owned()),
@@ -225,15 +299,29 @@ async fn may(story: &Story, verb: &str, resource: &str, expected: bool) {
         },
         ..SubjectAccessReview::default()
     };
-    eventually(format!("the operator may {verb} {resource}: {expected}"), PATIENCE, async || {
-        let answer = reviews.create(&PostParams::default(), &review).await.map_err(|error| error.to_string())?;
-        let allowed = answer.status.is_some_and(|status| status.allowed);
-        if allowed == expected { Ok(()) } else { Err(format!("allowed: {allowed}")) }
-    })
+    eventually(
+        format!("the operator may {verb} {resource}: {expected}"),
+        PATIENCE,
+        async || {
+            let answer = reviews
+                .create(&PostParams::default(), &review)
+                .await
+                .map_err(|error| error.to_string())?;
+            let allowed = answer.status.is_some_and(|status| status.allowed);
+            if allowed == expected {
+                Ok(())
+            } else {
+                Err(format!("allowed: {allowed}"))
+            }
+        },
+    )
     .await;
 }
 
 /// Whether a condition of a build holds.
 fn holds(build: &PrBuild, kind: &str) -> bool {
-    build.status.as_ref().is_some_and(|status| crds::condition::is_true(&status.conditions, kind))
+    build
+        .status
+        .as_ref()
+        .is_some_and(|status| crds::condition::is_true(&status.conditions, kind))
 }

@@ -89,12 +89,30 @@ pub struct Story {
 impl Story {
     /// A forge with people and a repository, an install with a connection and a Repository object.
     /// Nothing runs yet.
-    pub async fn begin(access: &Access, name: &str, setting: Setting) -> Result<Self, ClusterError> {
-        let bind = if setting.host.is_loopback() { setting.host } else { Ipv4Addr::UNSPECIFIED.into() };
-        let options = ForgeOptions { validate: setting.validate, bind, ..ForgeOptions::default() };
+    pub async fn begin(
+        access: &Access,
+        name: &str,
+        setting: Setting,
+    ) -> Result<Self, ClusterError> {
+        let bind = if setting.host.is_loopback() {
+            setting.host
+        } else {
+            Ipv4Addr::UNSPECIFIED.into()
+        };
+        let options = ForgeOptions {
+            validate: setting.validate,
+            bind,
+            ..ForgeOptions::default()
+        };
         let (forge, install) = tokio::join!(Forge::start(options), Install::new(access, name));
-        let story =
-            Self { forge, install: install?, setting, stand_in: None, operator: None, webhook: None };
+        let story = Self {
+            forge,
+            install: install?,
+            setting,
+            stand_in: None,
+            operator: None,
+            webhook: None,
+        };
         story.people().await;
         story.connect()?;
         story.repository(|_| {}).await;
@@ -105,8 +123,12 @@ impl Story {
         for login in [ADA, GRACE, TRISTAN, MALLORY] {
             self.forge.add_user(login, UserType::User);
         }
-        let files: Vec<(&str, &str)> =
-            self.setting.files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+        let files: Vec<(&str, &str)> = self
+            .setting
+            .files
+            .iter()
+            .map(|(path, text)| (path.as_str(), text.as_str()))
+            .collect();
         self.forge.add_repository(REPO, &files).await;
         self.forge.set_permission(REPO, ADA, Role::Write);
         self.forge.set_permission(REPO, GRACE, Role::Maintain);
@@ -116,7 +138,10 @@ impl Story {
 
     fn connect(&self) -> Result<(), ClusterError> {
         let kind = if self.setting.app {
-            let options = AppOptions { repositories: vec![REPO.to_owned()], ..AppOptions::default() };
+            let options = AppOptions {
+                repositories: vec![REPO.to_owned()],
+                ..AppOptions::default()
+            };
             ConnectionKind::App(self.forge.add_app(options))
         } else {
             self.forge.add_user("prbuild-bot", UserType::User);
@@ -124,8 +149,12 @@ impl Story {
             ConnectionKind::Token(self.forge.add_token("prbuild-bot", TokenOptions::default()))
         };
         let dir = self.connections()?;
-        let written = self.forge.write_connection(&dir, "github", &kind, &[SECRET], self.setting.host);
-        written.map(drop).map_err(|source| ClusterError::Io { path: dir, source })
+        let written =
+            self.forge
+                .write_connection(&dir, "github", &kind, &[SECRET], self.setting.host);
+        written
+            .map(drop)
+            .map_err(|source| ClusterError::Io { path: dir, source })
     }
 
     /// Directory of the connections.
@@ -188,16 +217,24 @@ impl Story {
 
     /// Lets pods go through the phases that `script` gives them.
     pub fn pods_go(&mut self, script: impl Fn(&Pod) -> Fate + Send + Sync + 'static) {
-        self.stand_in = Some(StandIn::start(self.install.client(), self.install.builds(), script));
+        self.stand_in = Some(StandIn::start(
+            self.install.client(),
+            self.install.builds(),
+            script,
+        ));
     }
 
     /// Starts the operator, and waits until it has looked at the Repository.
     pub async fn start_operator(&mut self) -> Result<(), ClusterError> {
         self.operator = Some(self.start_another_operator().await?);
-        self.eventually_in("the Repository is known", "app", |repository: &Repository| {
-            let status = repository.status.clone().unwrap_or_default();
-            status.id.map(drop).ok_or_else(|| format!("{status:?}"))
-        })
+        self.eventually_in(
+            "the Repository is known",
+            "app",
+            |repository: &Repository| {
+                let status = repository.status.clone().unwrap_or_default();
+                status.id.map(drop).ok_or_else(|| format!("{status:?}"))
+            },
+        )
         .await;
         Ok(())
     }
@@ -213,7 +250,9 @@ impl Story {
             ["--checkout-image", &image],
             ["--metrics", "127.0.0.1:0"],
         ];
-        self.install.start(Binary::Operator, args.as_flattened()).await
+        self.install
+            .start(Binary::Operator, args.as_flattened())
+            .await
     }
 
     /// Index of the operator in the install.
@@ -226,7 +265,11 @@ impl Story {
         let long_ago = json!({ "spec": { "renewTime": "2020-01-01T00:00:00.000000Z" } });
         let leases = self.api::<Lease>();
         let patched = leases
-            .patch("prbuild-operator", &PatchParams::default(), &Patch::Merge(long_ago))
+            .patch(
+                "prbuild-operator",
+                &PatchParams::default(),
+                &Patch::Merge(long_ago),
+            )
             .await;
         if let Err(error) = patched {
             panic!("the lease cannot be changed: {error}");
@@ -235,7 +278,11 @@ impl Story {
 
     /// Kills the operator, as a crash would. Its lease has to run out before another one leads.
     pub async fn kill_operator(&mut self) {
-        if let Some(program) = self.operator.take().and_then(|index| self.install.program(index)) {
+        if let Some(program) = self
+            .operator
+            .take()
+            .and_then(|index| self.install.program(index))
+        {
             program.kill();
         }
     }
@@ -254,7 +301,8 @@ impl Story {
         let index = self.install.start(Binary::Webhook, &args).await?;
         self.webhook = Some(index);
         let address = self.install.listening(index).await?;
-        self.forge.add_hook(REPO, &format!("http://{address}/webhook"), SECRET);
+        self.forge
+            .add_hook(REPO, &format!("http://{address}/webhook"), SECRET);
         Ok(())
     }
 
@@ -262,7 +310,9 @@ impl Story {
     pub fn pids(&mut self) -> Vec<u32> {
         let indexes = [self.webhook, self.operator];
         let running = indexes.into_iter().flatten();
-        running.filter_map(|index| self.install.program(index).map(|program| program.pid())).collect()
+        running
+            .filter_map(|index| self.install.program(index).map(|program| program.pid()))
+            .collect()
     }
 
     /// Writes that PrBuild made since the API server started, by the API server's own count: to its
@@ -278,7 +328,11 @@ impl Story {
             what: "the API server's metrics cannot be read".to_owned(),
             source: Box::new(source),
         })?;
-        Ok(text.lines().filter(|line| is_our_write(line)).filter_map(value_of).sum())
+        Ok(text
+            .lines()
+            .filter(|line| is_our_write(line))
+            .filter_map(value_of)
+            .sum())
     }
 
     /// What the operator printed.
@@ -290,10 +344,21 @@ impl Story {
     /// Mallory pushes to a branch of the fork and opens a pull request. Then the quiet period passes.
     pub async fn open_pull_request(&self, branch: &str, files: &[(&str, &str)]) -> u64 {
         let fork = format!("{MALLORY}/app");
-        let push = Push { repository: &fork, branch, files, by: MALLORY, ..Push::default() };
+        let push = Push {
+            repository: &fork,
+            branch,
+            files,
+            by: MALLORY,
+            ..Push::default()
+        };
         self.forge.push_with(push).await;
         let head = format!("{MALLORY}:{branch}");
-        let new = PullRequest { title: "A change", author: MALLORY, head: &head, ..PullRequest::default() };
+        let new = PullRequest {
+            title: "A change",
+            author: MALLORY,
+            head: &head,
+            ..PullRequest::default()
+        };
         let number = self.forge.open_pull_request(REPO, new).await;
         self.quiet();
         number
@@ -350,17 +415,26 @@ impl Story {
                 time: now,
                 label: Some(LABEL.to_owned()),
                 command: None,
-                user: crds::Person { id: signed(self.forge.user_id(ADA)), login: ADA.to_owned() },
+                user: crds::Person {
+                    id: signed(self.forge.user_id(ADA)),
+                    login: ADA.to_owned(),
+                },
                 permission: "write".to_owned(),
                 evidence: Evidence::Label,
             },
         };
-        let mut spec = PrBuildSpec { request, cancel: None };
+        let mut spec = PrBuildSpec {
+            request,
+            cancel: None,
+        };
         change(&mut spec);
         let request = &spec.request;
         let name = names::event_name(&request.repository.name, request.number, &request.trigger);
         let build = PrBuild {
-            metadata: ObjectMeta { name: Some(name), ..ObjectMeta::default() },
+            metadata: ObjectMeta {
+                name: Some(name),
+                ..ObjectMeta::default()
+            },
             spec,
             status: None,
         };
@@ -373,7 +447,10 @@ impl Story {
     /// Cancels a build as a person would.
     pub async fn cancel(&self, build: &str) {
         let patch = Patch::Merge(json!({ "spec": { "cancel": cancellation() } }));
-        let patched = self.api::<PrBuild>().patch(build, &PatchParams::default(), &patch).await;
+        let patched = self
+            .api::<PrBuild>()
+            .patch(build, &PatchParams::default(), &patch)
+            .await;
         if let Err(error) = patched {
             panic!("{build} cannot be cancelled: {error}");
         }
@@ -387,13 +464,21 @@ impl Story {
     /// The same, with another patience.
     pub async fn complete_within(&self, build: &str, patience: Duration) -> PrBuild {
         let api = self.api::<PrBuild>();
-        eventually(format!("{build} is complete and reported"), patience, async || {
-            let found = api.get(build).await.map_err(|error| error.to_string())?;
-            let status = found.status.clone().unwrap_or_default();
-            let reported = condition::is_true(&status.conditions, condition::kind::REPORTED);
-            let complete = status.phase == crds::BuildPhase::Complete && reported;
-            if complete { Ok(found) } else { Err(serde_json::to_string(&status).unwrap_or_default()) }
-        })
+        eventually(
+            format!("{build} is complete and reported"),
+            patience,
+            async || {
+                let found = api.get(build).await.map_err(|error| error.to_string())?;
+                let status = found.status.clone().unwrap_or_default();
+                let reported = condition::is_true(&status.conditions, condition::kind::REPORTED);
+                let complete = status.phase == crds::BuildPhase::Complete && reported;
+                if complete {
+                    Ok(found)
+                } else {
+                    Err(serde_json::to_string(&status).unwrap_or_default())
+                }
+            },
+        )
         .await
     }
 
@@ -429,13 +514,17 @@ impl Story {
 
     /// Waits for the answer to an event.
     pub async fn answered(&self, name: &str) -> Answer {
-        self.eventually_in(&format!("the answer {name} is given"), name, |answer: &Answer| {
-            let status = answer.status.clone().unwrap_or_default();
-            match status.given {
-                Some(_) => Ok(answer.clone()),
-                None => Err(format!("{status:?}")),
-            }
-        })
+        self.eventually_in(
+            &format!("the answer {name} is given"),
+            name,
+            |answer: &Answer| {
+                let status = answer.status.clone().unwrap_or_default();
+                match status.given {
+                    Some(_) => Ok(answer.clone()),
+                    None => Err(format!("{status:?}")),
+                }
+            },
+        )
         .await
     }
 
@@ -495,8 +584,12 @@ pub async fn client_of(access: &Access) -> Client {
 
 fn is_our_write(line: &str) -> bool {
     let has = |label: &str| line.contains(label);
-    let writes = ["POST", "PUT", "PATCH", "DELETE"].iter().any(|verb| has(&format!("verb=\"{verb}\"")));
-    let jobs = has("resource=\"jobs\"") && has("subresource=\"\"") && (has("verb=\"POST\"") || has("verb=\"DELETE\""));
+    let writes = ["POST", "PUT", "PATCH", "DELETE"]
+        .iter()
+        .any(|verb| has(&format!("verb=\"{verb}\"")));
+    let jobs = has("resource=\"jobs\"")
+        && has("subresource=\"\"")
+        && (has("verb=\"POST\"") || has("verb=\"DELETE\""));
     let ours = has("group=\"prbuild.dev\"") || has("group=\"events.k8s.io\"") || jobs;
     line.starts_with("apiserver_request_total{") && writes && ours
 }

@@ -14,18 +14,43 @@ use super::begin;
 #[tokio::test]
 async fn a_limit_holds_and_everyone_behind_it_knows_their_place() {
     let story = begin("limit", Fate::passes().after(Duration::from_secs(4))).await;
-    story.builder("debian", |spec| spec.max_concurrent = Some(1)).await;
+    story
+        .builder("debian", |spec| spec.max_concurrent = Some(1))
+        .await;
     let mut builds = Vec::new();
     for branch in ["one", "two", "three"] {
         let number = story.open_pull_request(branch, &[("README", branch)]).await;
-        builds.push((number, story.authorized(number, &["debian"]).await.metadata.name.unwrap()));
+        builds.push((
+            number,
+            story
+                .authorized(number, &["debian"])
+                .await
+                .metadata
+                .name
+                .unwrap(),
+        ));
     }
     let runs = story.api::<BuilderRun>();
-    let waiting = eventually("the last one waits behind one other", PATIENCE, async || {
-        let all = runs.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
-        let waiting: Vec<_> = all.items.iter().filter_map(|run| run.status.as_ref()?.waiting.clone()).collect();
-        waiting.iter().find(|waiting| waiting.ahead == 1).cloned().ok_or(format!("{waiting:?}"))
-    })
+    let waiting = eventually(
+        "the last one waits behind one other",
+        PATIENCE,
+        async || {
+            let all = runs
+                .list(&ListParams::default())
+                .await
+                .map_err(|error| error.to_string())?;
+            let waiting: Vec<_> = all
+                .items
+                .iter()
+                .filter_map(|run| run.status.as_ref()?.waiting.clone())
+                .collect();
+            waiting
+                .iter()
+                .find(|waiting| waiting.ahead == 1)
+                .cloned()
+                .ok_or(format!("{waiting:?}"))
+        },
+    )
     .await;
     assert_eq!(waiting.reason, "1 ahead on `debian`");
     let builder = story.api::<Builder>().get("debian").await.unwrap();
@@ -44,7 +69,10 @@ async fn a_limit_holds_and_everyone_behind_it_knows_their_place() {
         .map(|status| (status.started_at.unwrap().0, status.finished_at.unwrap().0))
         .collect();
     spans.sort();
-    assert!(spans.windows(2).all(|two| two[0].1 <= two[1].0), "two ran at a time: {spans:?}");
+    assert!(
+        spans.windows(2).all(|two| two[0].1 <= two[1].0),
+        "two ran at a time: {spans:?}"
+    );
     story.end().await;
 }
 
@@ -53,7 +81,12 @@ async fn a_paused_builder_starts_nothing_and_says_so_until_it_goes_on() {
     let story = begin("paused", Fate::passes()).await;
     story.builder("debian", |spec| spec.paused = true).await;
     let number = story.open_pull_request("change", &[("README", "x")]).await;
-    let name = story.authorized(number, &["debian"]).await.metadata.name.unwrap();
+    let name = story
+        .authorized(number, &["debian"])
+        .await
+        .metadata
+        .name
+        .unwrap();
     let run = format!("{name}-debian-1");
     story
         .eventually_in("it says that it is paused", &run, |run: &BuilderRun| {
@@ -79,11 +112,19 @@ async fn a_run_that_waits_longer_than_its_queue_timeout_ends_in_error_with_the_r
         })
         .await;
     let number = story.open_pull_request("change", &[("README", "x")]).await;
-    let name = story.authorized(number, &["debian"]).await.metadata.name.unwrap();
+    let name = story
+        .authorized(number, &["debian"])
+        .await
+        .metadata
+        .name
+        .unwrap();
     story.complete(&name).await;
     let run = story.runs(&name).await.remove(0).status.unwrap();
     assert_eq!(run.phase, RunPhase::Error);
-    assert_eq!(run.outcome.unwrap().reason, "did not start within 1 s: `debian` is paused");
+    assert_eq!(
+        run.outcome.unwrap().reason,
+        "did not start within 1 s: `debian` is paused"
+    );
     assert_eq!(story.last_statuses(number)[0].1, "error");
     story.end().await;
 }

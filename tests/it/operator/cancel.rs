@@ -1,17 +1,19 @@
 //! A build is cancelled at every point of its life.
 
 use crds::{BuildResult, BuilderRun, RunPhase};
-use kube::api::{DeleteParams, ListParams};
 use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
+use kube::{
+    ResourceExt,
+    api::{DeleteParams, ListParams},
+};
 use tests::{
-    cluster::{Ending, Fate},
-    story::{Story, cancellation},
+    cluster::{Ending, Fate, eventually},
+    story::{PATIENCE, Story, cancellation},
 };
 
 use super::{
-    begin, begin_without_kubelet, build_of, builder_of, jobs_are, nothing_is_pending, pause, phase_is, phase_of,
-    pods_are, restore, revoke, run_is,
+    begin, begin_without_kubelet, build_of, builder_of, nothing_is_pending, pause, phase_is,
+    phase_of, pods_are, restore, revoke, run_is,
 };
 
 const SAYS: &str = "Cancelled: by infra: not needed any more";
@@ -21,22 +23,49 @@ async fn assert_cancelled(story: &Story, number: u64, name: &str) {
     let build = story.complete(name).await;
     let status = build.status.unwrap();
     assert_eq!(status.result, Some(BuildResult::Cancelled), "{status:?}");
-    assert_eq!(status.reason.as_deref(), Some("cancelled by infra: not needed any more"));
+    assert_eq!(
+        status.reason.as_deref(),
+        Some("cancelled by infra: not needed any more")
+    );
     let builders = build.spec.request.builders.len();
     for (context, state, description) in nothing_is_pending(story, number, builders).await {
-        assert_eq!((state.as_str(), description.as_str()), ("error", SAYS), "{context}");
+        assert_eq!(
+            (state.as_str(), description.as_str()),
+            ("error", SAYS),
+            "{context}"
+        );
     }
-    jobs_are(story, 0).await;
     pods_are(story, 0).await;
+    eventually("no Job is live", PATIENCE, async || {
+        let mut jobs = story.jobs().await;
+        // One that has ended stays a while, for people to look at.
+        jobs.retain(|job| {
+            job.status
+                .as_ref()
+                .is_none_or(|status| status.failed != Some(1))
+        });
+        if jobs.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{jobs:?}"))
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_build_that_is_cancelled_before_anything_happened_starts_nothing() {
     let story = begin("early", Fate::passes()).await;
     story.builder("free", |_| {}).await;
-    story.builder("limited", |spec| spec.max_concurrent = Some(1)).await;
+    story
+        .builder("limited", |spec| spec.max_concurrent = Some(1))
+        .await;
     let number = story.open_pull_request("change", &[("README", "x")]).await;
-    let build = story.authorized_with(number, &["free", "limited"], |spec| spec.cancel = Some(cancellation())).await;
+    let build = story
+        .authorized_with(number, &["free", "limited"], |spec| {
+            spec.cancel = Some(cancellation())
+        })
+        .await;
     assert_cancelled(&story, number, &build.name_any()).await;
     story.end().await;
 }
@@ -45,7 +74,9 @@ async fn a_build_that_is_cancelled_before_anything_happened_starts_nothing() {
 async fn runs_that_wait_that_start_and_that_run_are_cancelled_together() {
     let mut story = begin_without_kubelet("phases").await;
     story.pods_go(|pod| match builder_of(pod).as_str() {
-        "starts" => Fate::ends(Ending::Unschedulable { message: "0/1 nodes are available".into() }),
+        "starts" => Fate::ends(Ending::Unschedulable {
+            message: "0/1 nodes are available".into(),
+        }),
         _ => Fate::ends(Ending::Never),
     });
     story.builder("waits", |spec| spec.paused = true).await;
@@ -94,7 +125,11 @@ async fn a_build_is_cancelled_before_its_next_attempt_is_there() {
     story.complete(&name).await;
     let last = nothing_is_pending(&story, number, 1).await;
     assert_eq!(last[0].1, "error");
-    assert_eq!(story.runs(&name).await.len(), 1, "a cancelled build is not tried again");
+    assert_eq!(
+        story.runs(&name).await.len(),
+        1,
+        "a cancelled build is not tried again"
+    );
     story.end().await;
 }
 
@@ -108,7 +143,11 @@ async fn first_attempt_runs(story: &Story) -> (u64, String) {
 /// The infrastructure fails: every pod goes.
 async fn break_pods(story: &Story) {
     let pods: Vec<Pod> = pods_are(story, 1).await;
-    story.pods().delete(&pods[0].name_any(), &DeleteParams::default()).await.unwrap();
+    story
+        .pods()
+        .delete(&pods[0].name_any(), &DeleteParams::default())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -125,11 +164,16 @@ async fn one_run_is_cancelled_and_the_others_go_on() {
     let cancel = serde_json::json!({ "spec": { "cancel": cancellation() } });
     let runs = story.api::<BuilderRun>();
     let patch = kube::api::Patch::Merge(cancel);
-    runs.patch(&format!("{name}-stops-1"), &Default::default(), &patch).await.unwrap();
+    runs.patch(&format!("{name}-stops-1"), &Default::default(), &patch)
+        .await
+        .unwrap();
     let build = story.complete(&name).await;
     assert_eq!(build.status.unwrap().summary, "1 passed, 1 cancelled");
     let last = nothing_is_pending(&story, number, 2).await;
-    let said: Vec<(&str, &str)> = last.iter().map(|(_, state, says)| (state.as_str(), says.as_str())).collect();
+    let said: Vec<(&str, &str)> = last
+        .iter()
+        .map(|(_, state, says)| (state.as_str(), says.as_str()))
+        .collect();
     assert_eq!(said[0].0, "success");
     assert_eq!(said[1], ("error", SAYS));
     story.end().await;
@@ -145,10 +189,27 @@ async fn a_cancellation_after_the_end_changes_no_result() {
     // Whatever a later build is answered comes after what the cancellation would do.
     let (_, after) = build_of(&story, "second", &["debian"]).await;
     story.complete(&after).await;
-    let status = story.api::<crds::PrBuild>().get(&name).await.unwrap().status.unwrap();
-    assert_eq!((status.result, status.summary), (before.result, before.summary));
+    let status = story
+        .api::<crds::PrBuild>()
+        .get(&name)
+        .await
+        .unwrap()
+        .status
+        .unwrap();
+    assert_eq!(
+        (status.result, status.summary),
+        (before.result, before.summary)
+    );
     assert_eq!(story.last_statuses(number)[0].1, "success");
-    let all = story.api::<BuilderRun>().list(&ListParams::default()).await.unwrap();
-    assert!(all.items.iter().all(|run| phase_of(run) == RunPhase::Succeeded));
+    let all = story
+        .api::<BuilderRun>()
+        .list(&ListParams::default())
+        .await
+        .unwrap();
+    assert!(
+        all.items
+            .iter()
+            .all(|run| phase_of(run) == RunPhase::Succeeded)
+    );
     story.end().await;
 }

@@ -13,16 +13,22 @@ use tests::{
     story::{PATIENCE, Story},
 };
 
-use super::{begin, build_of, crash, jobs_are, nothing_is_pending, phase_is, phase_of, pods_are, run_is};
+use super::{
+    begin, build_of, crash, jobs_are, nothing_is_pending, phase_is, phase_of, pods_are, run_is,
+};
 
 /// A build with one run that waits and one that runs.
 async fn queued_and_running(story: &Story) -> (u64, String) {
     story.builder("waits", |spec| spec.paused = true).await;
-    story.builder("runs", |spec| spec.max_concurrent = Some(1)).await;
+    story
+        .builder("runs", |spec| spec.max_concurrent = Some(1))
+        .await;
     let (number, name) = build_of(story, "change", &["waits", "runs"]).await;
     phase_is(story, &format!("{name}-runs-1"), RunPhase::Running).await;
     run_is(story, &format!("{name}-waits-1"), "waits", |run| {
-        run.status.as_ref().is_some_and(|status| status.waiting.is_some())
+        run.status
+            .as_ref()
+            .is_some_and(|status| status.waiting.is_some())
     })
     .await;
     (number, name)
@@ -30,14 +36,22 @@ async fn queued_and_running(story: &Story) -> (u64, String) {
 
 async fn delete_runs(story: &Story, name: &str) {
     for builder in ["waits", "runs"] {
-        story.api::<BuilderRun>().delete(&format!("{name}-{builder}-1"), &DeleteParams::default()).await.unwrap();
+        story
+            .api::<BuilderRun>()
+            .delete(&format!("{name}-{builder}-1"), &DeleteParams::default())
+            .await
+            .unwrap();
     }
 }
 
 /// Both statuses say that the run was stopped, and why.
 async fn both_say(story: &Story, number: u64, says: &str) {
     for (context, state, description) in nothing_is_pending(story, number, 2).await {
-        assert_eq!((state.as_str(), description.as_str()), ("error", says), "{context}");
+        assert_eq!(
+            (state.as_str(), description.as_str()),
+            ("error", says),
+            "{context}"
+        );
     }
 }
 
@@ -74,7 +88,9 @@ async fn the_slot_of_a_deleted_run_is_free_again() {
     let (_, name) = queued_and_running(&story).await;
     let (_, after) = build_of(&story, "second", &["runs"]).await;
     run_is(&story, &format!("{after}-runs-1"), "waits", |run| {
-        run.status.as_ref().is_some_and(|status| status.waiting.is_some())
+        run.status
+            .as_ref()
+            .is_some_and(|status| status.waiting.is_some())
     })
     .await;
     delete_runs(&story, &name).await;
@@ -86,7 +102,11 @@ async fn the_slot_of_a_deleted_run_is_free_again() {
 async fn a_build_that_is_deleted_leaves_nothing_pending_and_nothing_running() {
     let story = begin("delbuild", Fate::ends(Ending::Never)).await;
     let (number, name) = queued_and_running(&story).await;
-    story.api::<PrBuild>().delete(&name, &DeleteParams::default()).await.unwrap();
+    story
+        .api::<PrBuild>()
+        .delete(&name, &DeleteParams::default())
+        .await
+        .unwrap();
     its_runs_are_cancelled(&story, number, &name).await;
     story.end().await;
 }
@@ -96,24 +116,42 @@ async fn a_build_that_is_deleted_while_no_operator_lives_leaves_nothing_pending(
     let mut story = begin("delbuildoff", Fate::ends(Ending::Never)).await;
     let (number, name) = queued_and_running(&story).await;
     crash(&mut story).await;
-    story.api::<PrBuild>().delete(&name, &DeleteParams::default()).await.unwrap();
+    story
+        .api::<PrBuild>()
+        .delete(&name, &DeleteParams::default())
+        .await
+        .unwrap();
     story.start_operator().await.unwrap();
     its_runs_are_cancelled(&story, number, &name).await;
     story.end().await;
 }
 
 async fn its_runs_are_cancelled(story: &Story, number: u64, name: &str) {
-    both_say(story, number, "Cancelled: by prbuild: its build was deleted").await;
+    both_say(
+        story,
+        number,
+        "Cancelled: by prbuild: its build was deleted",
+    )
+    .await;
     jobs_are(story, 0).await;
     pods_are(story, 0).await;
     eventually("its runs are cancelled and told", PATIENCE, async || {
         let runs = story.runs(name).await;
         let told = |run: &BuilderRun| {
-            let report = run.status.as_ref().and_then(|status| status.report.as_ref());
+            let report = run
+                .status
+                .as_ref()
+                .and_then(|status| status.report.as_ref());
             report.is_some_and(|report| report.sent.as_deref() == Some("error"))
         };
-        let all = runs.iter().all(|run| phase_of(run) == RunPhase::Cancelled && told(run));
-        if all { Ok(()) } else { Err(format!("{runs:?}")) }
+        let all = runs
+            .iter()
+            .all(|run| phase_of(run) == RunPhase::Cancelled && told(run));
+        if all {
+            Ok(())
+        } else {
+            Err(format!("{runs:?}"))
+        }
     })
     .await;
 }
@@ -126,7 +164,9 @@ async fn a_job_that_is_deleted_without_attempts_left_ends_in_error() {
     // Before the run has been seen running.
     jobs_are(&story, 1).await;
     let jobs: Api<k8s_openapi::api::batch::v1::Job> = story.in_builds();
-    jobs.delete_collection(&DeleteParams::background(), &ListParams::default()).await.unwrap();
+    jobs.delete_collection(&DeleteParams::background(), &ListParams::default())
+        .await
+        .unwrap();
     let build = story.complete(&name).await;
     assert_eq!(build.status.unwrap().result, Some(BuildResult::Error));
     let last = nothing_is_pending(&story, number, 1).await;
@@ -157,15 +197,26 @@ async fn both_namespaces_go(story: &Story) {
     let namespaces: Api<Namespace> = Api::all(story.install.client());
     let names = [story.install.namespace(), story.install.builds()];
     for name in names {
-        namespaces.delete(name, &DeleteParams::default()).await.unwrap();
+        namespaces
+            .delete(name, &DeleteParams::default())
+            .await
+            .unwrap();
     }
-    eventually("both namespaces are gone", Duration::from_secs(60), async || {
-        for name in names {
-            if let Some(found) = namespaces.get_opt(name).await.map_err(|error| error.to_string())? {
-                return Err(format!("{name}: {:?}", found.status));
+    eventually(
+        "both namespaces are gone",
+        Duration::from_secs(60),
+        async || {
+            for name in names {
+                if let Some(found) = namespaces
+                    .get_opt(name)
+                    .await
+                    .map_err(|error| error.to_string())?
+                {
+                    return Err(format!("{name}: {:?}", found.status));
+                }
             }
-        }
-        Ok(())
-    })
+            Ok(())
+        },
+    )
     .await;
 }

@@ -12,44 +12,73 @@ use super::{begin, failing};
 #[tokio::test]
 async fn a_build_that_passes_says_so_on_the_commit_and_takes_the_label_off() {
     let story = begin("passes", Fate::passes()).await;
-    story.builder("debian", |spec| spec.display_name = "AMD64 Debian".into()).await;
-    let number = story.open_pull_request("change", &[("README", "changed\n")]).await;
+    story
+        .builder("debian", |spec| spec.display_name = "AMD64 Debian".into())
+        .await;
+    let number = story
+        .open_pull_request("change", &[("README", "changed\n")])
+        .await;
     let build = story.authorized(number, &["debian"]).await;
-    let build = story.complete(build.metadata.name.as_deref().unwrap()).await;
+    let build = story
+        .complete(build.metadata.name.as_deref().unwrap())
+        .await;
     let status = build.status.unwrap();
     assert_eq!(status.result, Some(BuildResult::Passed));
     assert_eq!(status.summary, "1 passed");
     let statuses = story.last_statuses(number);
     assert_eq!(statuses.len(), 1, "{statuses:?}");
-    assert_eq!((statuses[0].0.as_str(), statuses[0].1.as_str()), ("prbuild/AMD64 Debian", "success"));
+    assert_eq!(
+        (statuses[0].0.as_str(), statuses[0].1.as_str()),
+        ("prbuild/AMD64 Debian", "success")
+    );
     assert!(statuses[0].2.starts_with("Passed"), "{statuses:?}");
-    story.forge.eventually(PATIENCE, "the label to go", |forge| {
-        forge.labels(REPO, number).is_empty().then_some(())
-    }).await;
-    assert_eq!(story.forge.comments(REPO, number).len(), 1, "one comment announces the build");
+    story
+        .forge
+        .eventually(PATIENCE, "the label to go", |forge| {
+            forge.labels(REPO, number).is_empty().then_some(())
+        })
+        .await;
+    assert_eq!(
+        story.forge.comments(REPO, number).len(),
+        1,
+        "one comment announces the build"
+    );
     story.end().await;
 }
 
 #[tokio::test]
 async fn every_builder_gets_the_status_that_it_earned() {
     let mut story = begin("mixed", Fate::passes()).await;
-    story.pods_go(|pod| match pod.metadata.labels.as_ref().unwrap()["prbuild.dev/builder"].as_str() {
-        "fails" => failing(),
-        "missing" => Fate::ends(Ending::ImagePullBackOff { message: "gcc:99: not found".into() }),
-        "oom" => Fate::ends(Ending::OutOfMemory),
-        _ => Fate::passes(),
+    story.pods_go(|pod| {
+        match pod.metadata.labels.as_ref().unwrap()["prbuild.dev/builder"].as_str() {
+            "fails" => failing(),
+            "missing" => Fate::ends(Ending::ImagePullBackOff {
+                message: "gcc:99: not found".into(),
+            }),
+            "oom" => Fate::ends(Ending::OutOfMemory),
+            _ => Fate::passes(),
+        }
     });
     for name in ["passes", "fails", "missing", "oom"] {
         story.builder(name, |_| {}).await;
     }
-    let number = story.open_pull_request("change", &[("README", "changed\n")]).await;
-    let build = story.authorized(number, &["passes", "fails", "missing", "oom", "nowhere"]).await;
-    let build = story.complete(build.metadata.name.as_deref().unwrap()).await;
+    let number = story
+        .open_pull_request("change", &[("README", "changed\n")])
+        .await;
+    let build = story
+        .authorized(number, &["passes", "fails", "missing", "oom", "nowhere"])
+        .await;
+    let build = story
+        .complete(build.metadata.name.as_deref().unwrap())
+        .await;
     let status = build.status.unwrap();
     assert_eq!(status.result, Some(BuildResult::Failed));
     assert_eq!(status.summary, "1 passed, 2 failed, 2 error");
-    let said: Vec<(String, String)> =
-        story.last_statuses(number).into_iter().map(|(context, state, _)| (context, state)).collect();
+    let said: Vec<(String, String)> = story
+        .last_statuses(number)
+        .into_iter()
+        .map(|(context, state, _)| (context, state))
+        .collect();
     let expected = [
         ("prbuild/fails", "failure"),
         ("prbuild/missing", "error"),
@@ -57,7 +86,10 @@ async fn every_builder_gets_the_status_that_it_earned() {
         ("prbuild/oom", "failure"),
         ("prbuild/passes", "success"),
     ];
-    assert_eq!(said, expected.map(|(context, state)| (context.to_owned(), state.to_owned())));
+    assert_eq!(
+        said,
+        expected.map(|(context, state)| (context.to_owned(), state.to_owned()))
+    );
     story.end().await;
 }
 
@@ -65,22 +97,39 @@ async fn every_builder_gets_the_status_that_it_earned() {
 async fn what_the_infrastructure_broke_is_tried_again() {
     let mut story = begin("retried", Fate::passes()).await;
     let tries = std::sync::atomic::AtomicU32::new(0);
-    story.pods_go(move |_| match tries.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
-        0 => Fate::ends(Ending::Evicted { message: "The node was low on resource: memory.".into() }),
-        _ => Fate::passes(),
-    });
+    story.pods_go(
+        move |_| match tries.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+            0 => Fate::ends(Ending::Evicted {
+                message: "The node was low on resource: memory.".into(),
+            }),
+            _ => Fate::passes(),
+        },
+    );
     story.builder("debian", |_| {}).await;
-    let number = story.open_pull_request("change", &[("README", "changed\n")]).await;
+    let number = story
+        .open_pull_request("change", &[("README", "changed\n")])
+        .await;
     let build = story.authorized(number, &["debian"]).await;
     let name = build.metadata.name.unwrap();
     let build = story.complete(&name).await;
     assert_eq!(build.status.unwrap().result, Some(BuildResult::Passed));
     let runs = story.runs(&name).await;
-    let phases: Vec<RunPhase> = runs.iter().map(|run| run.status.as_ref().unwrap().phase).collect();
+    let phases: Vec<RunPhase> = runs
+        .iter()
+        .map(|run| run.status.as_ref().unwrap().phase)
+        .collect();
     assert_eq!(phases, [RunPhase::Error, RunPhase::Succeeded]);
     let head = story.forge.pull_request(REPO, number).head_sha;
-    let states: Vec<String> = story.forge.statuses(REPO, &head).into_iter().map(|one| one.state).collect();
-    assert!(!states.contains(&"error".to_owned()), "a retried error is not final: {states:?}");
+    let states: Vec<String> = story
+        .forge
+        .statuses(REPO, &head)
+        .into_iter()
+        .map(|one| one.state)
+        .collect();
+    assert!(
+        !states.contains(&"error".to_owned()),
+        "a retried error is not final: {states:?}"
+    );
     story.end().await;
 }
 
@@ -89,13 +138,21 @@ async fn a_cancelled_build_ends_its_runs_and_leaves_nothing_pending() {
     let story = begin("cancelled", Fate::ends(Ending::Never)).await;
     story.builder("one", |_| {}).await;
     story.builder("queued", |spec| spec.paused = true).await;
-    let number = story.open_pull_request("change", &[("README", "changed\n")]).await;
+    let number = story
+        .open_pull_request("change", &[("README", "changed\n")])
+        .await;
     let build = story.authorized(number, &["one", "queued"]).await;
     let name = build.metadata.name.unwrap();
-    story.eventually_in("a run runs", &name, |build: &PrBuild| {
-        let counts = build.status.clone().unwrap_or_default().counts;
-        if counts.running == 1 { Ok(()) } else { Err(format!("{counts:?}")) }
-    }).await;
+    story
+        .eventually_in("a run runs", &name, |build: &PrBuild| {
+            let counts = build.status.clone().unwrap_or_default().counts;
+            if counts.running == 1 {
+                Ok(())
+            } else {
+                Err(format!("{counts:?}"))
+            }
+        })
+        .await;
     story.cancel(&name).await;
     let build = story.complete(&name).await;
     assert_eq!(build.status.unwrap().result, Some(BuildResult::Cancelled));
@@ -110,12 +167,22 @@ async fn a_cancelled_build_ends_its_runs_and_leaves_nothing_pending() {
 async fn an_operator_that_is_killed_at_any_point_is_continued_by_the_next() {
     let mut story = begin("restart", Fate::passes()).await;
     for name in ["a", "b", "c"] {
-        story.builder(name, |spec| spec.max_concurrent = Some(1)).await;
+        story
+            .builder(name, |spec| spec.max_concurrent = Some(1))
+            .await;
     }
     let mut builds = Vec::new();
     for branch in ["one", "two"] {
         let number = story.open_pull_request(branch, &[("README", branch)]).await;
-        builds.push((number, story.authorized(number, &["a", "b", "c"]).await.metadata.name.unwrap()));
+        builds.push((
+            number,
+            story
+                .authorized(number, &["a", "b", "c"])
+                .await
+                .metadata
+                .name
+                .unwrap(),
+        ));
         story.kill_operator().await;
         story.start_operator().await.unwrap();
     }
@@ -123,8 +190,17 @@ async fn an_operator_that_is_killed_at_any_point_is_continued_by_the_next() {
         let build = story.complete_within(name, PATIENCE * 2).await;
         assert_eq!(build.status.unwrap().result, Some(BuildResult::Passed));
         let comments = story.forge.comments(REPO, *number);
-        assert_eq!(comments.len(), 1, "one comment for each build, whatever was killed");
-        assert!(story.last_statuses(*number).iter().all(|(_, state, _)| state == "success"));
+        assert_eq!(
+            comments.len(),
+            1,
+            "one comment for each build, whatever was killed"
+        );
+        assert!(
+            story
+                .last_statuses(*number)
+                .iter()
+                .all(|(_, state, _)| state == "success")
+        );
     }
     story.end().await;
 }
@@ -135,12 +211,27 @@ async fn github_being_down_for_ten_minutes_loses_nothing() {
     story.builder("debian", |_| {}).await;
     let number = story.open_pull_request("change", &[("README", "x")]).await;
     let down = story.forge.faults().on("* /repos/**", Fault::Status(502));
-    let name = story.authorized(number, &["debian"]).await.metadata.name.unwrap();
+    let name = story
+        .authorized(number, &["debian"])
+        .await
+        .metadata
+        .name
+        .unwrap();
     let run = format!("{name}-debian-1");
-    story.eventually_in("the run ends although GitHub is down", &run, |run: &BuilderRun| {
-        let status = run.status.clone().unwrap_or_default();
-        if status.phase == RunPhase::Succeeded { Ok(()) } else { Err(format!("{status:?}")) }
-    }).await;
+    story
+        .eventually_in(
+            "the run ends although GitHub is down",
+            &run,
+            |run: &BuilderRun| {
+                let status = run.status.clone().unwrap_or_default();
+                if status.phase == RunPhase::Succeeded {
+                    Ok(())
+                } else {
+                    Err(format!("{status:?}"))
+                }
+            },
+        )
+        .await;
     assert!(story.last_statuses(number).is_empty());
     story.forge.faults().off(down);
     story.complete_within(&name, PATIENCE * 3).await;

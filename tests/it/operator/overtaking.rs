@@ -26,7 +26,9 @@ async fn overtaken(name: &str) -> (Story, u64, [String; 2], NextFate) {
     phase_is(&story, &format!("{older}-debian-1"), RunPhase::Running).await;
     story
         .forge
-        .eventually(PATIENCE, "the label to go", |forge| forge.labels(REPO, number).is_empty().then_some(()))
+        .eventually(PATIENCE, "the label to go", |forge| {
+            forge.labels(REPO, number).is_empty().then_some(())
+        })
         .await;
     *next.lock().unwrap() = Fate::passes();
     let newer = story.authorized(number, &["debian"]).await.name_any();
@@ -47,8 +49,15 @@ async fn break_older(story: &Story, older: &str) {
     let run = story.runs(older).await.remove(0);
     let pods = pods_are(story, 2).await;
     let uid = run.uid().unwrap();
-    let pod = pods.iter().find(|pod| pod.labels()["prbuild.dev/run"] == uid).unwrap();
-    story.pods().delete(&pod.name_any(), &DeleteParams::default()).await.unwrap();
+    let pod = pods
+        .iter()
+        .find(|pod| pod.labels()["prbuild.dev/run"] == uid)
+        .unwrap();
+    story
+        .pods()
+        .delete(&pod.name_any(), &DeleteParams::default())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -57,7 +66,11 @@ async fn a_late_result_of_an_older_build_does_not_overwrite_a_newer_one() {
     *next.lock().unwrap() = failing();
     break_older(&story, &older).await;
     let build = story.complete(&older).await;
-    assert_eq!(build.status.unwrap().result, Some(BuildResult::Failed), "it has its own result");
+    assert_eq!(
+        build.status.unwrap().result,
+        Some(BuildResult::Failed),
+        "it has its own result"
+    );
     assert_green(&story, number);
     story.end().await;
 }
@@ -70,12 +83,24 @@ async fn a_late_result_does_not_overwrite_a_newer_one_after_a_restart_either() {
     story.start_operator().await.unwrap();
     break_older(&story, &older).await;
     let build = story.complete(&older).await;
-    assert_eq!(build.status.unwrap().result, Some(BuildResult::Failed), "it has its own result");
+    assert_eq!(
+        build.status.unwrap().result,
+        Some(BuildResult::Failed),
+        "it has its own result"
+    );
     assert_green(&story, number);
     let head = story.forge.pull_request(REPO, number).head_sha;
-    let mut told: Vec<String> = story.forge.statuses(REPO, &head).into_iter().map(|status| status.state).collect();
+    let mut told: Vec<String> = story
+        .forge
+        .statuses(REPO, &head)
+        .into_iter()
+        .map(|status| status.state)
+        .collect();
     told.drain(..told.iter().position(|state| state == "success").unwrap());
-    assert!(told.iter().all(|state| state == "success"), "what is green stays green: {told:?}");
+    assert!(
+        told.iter().all(|state| state == "success"),
+        "what is green stays green: {told:?}"
+    );
     story.end().await;
 }
 
@@ -85,7 +110,11 @@ async fn an_older_run_that_is_deleted_after_a_restart_leaves_the_newer_result() 
     crash(&mut story).await;
     story.start_operator().await.unwrap();
     let run = story.runs(&older).await.remove(0);
-    story.api::<crds::BuilderRun>().delete(&run.name_any(), &DeleteParams::default()).await.unwrap();
+    story
+        .api::<crds::BuilderRun>()
+        .delete(&run.name_any(), &DeleteParams::default())
+        .await
+        .unwrap();
     let build = story.complete(&older).await;
     assert_eq!(build.status.unwrap().result, Some(BuildResult::Cancelled));
     assert_green(&story, number);
@@ -102,10 +131,16 @@ async fn a_newer_build_with_a_longer_number_is_still_the_newer_one() {
     let number = story.open_pull_request("change", &[("README", "x")]).await;
     // Both in one second, as far as the API server tells.
     let event = |id: i64| move |spec: &mut crds::PrBuildSpec| spec.request.trigger.event_id = id;
-    let older = story.authorized_with(number, &["debian"], event(99_999)).await.name_any();
+    let older = story
+        .authorized_with(number, &["debian"], event(99_999))
+        .await
+        .name_any();
     pods_are(&story, 1).await;
     *next.lock().unwrap() = Fate::passes();
-    let newer = story.authorized_with(number, &["debian"], event(100_000)).await.name_any();
+    let newer = story
+        .authorized_with(number, &["debian"], event(100_000))
+        .await
+        .name_any();
     story.complete(&newer).await;
     assert_green(&story, number);
     story.cancel(&older).await;

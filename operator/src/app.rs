@@ -12,10 +12,8 @@ use std::{
 use clap::Parser;
 use crds::{Answer, Builder, BuilderRun, PrBuild, Repository};
 use github::{Access, Connections};
-use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client, ResourceExt,
-    core::DeserializeGuard,
     runtime::{
         events::Recorder,
         watcher::Config as Watch,
@@ -31,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     admission::Admission,
     answers, build,
-    cache::{Change, follow},
+    cache::{Change, Guarded, follow},
     context::{
         Apis, Caches, Context, Live, LiveBuilds, Queues, event_source, of_uid, trim, trim_run,
     },
@@ -43,6 +41,7 @@ use crate::{
         self,
         job::{LABEL, Setup},
         pod::PodView,
+        slim::SlimPod,
     },
     specs,
 };
@@ -239,16 +238,16 @@ fn watch_all(
         follow(api, Watch::default(), &c.cache.answers, trim, ready, changed).await;
     });
     let (c, ready) = (ctx.clone(), opens(&barrier));
-    let api = guarded::<Pod>(client, builds);
+    let api = guarded::<SlimPod>(client, builds);
     tasks.spawn(async move {
         let changed = |change| pod_changed(&c, change);
         let ours = Watch::default().labels(LABEL);
-        follow(api, ours, &c.cache.pods, |pod| PodView::of(&pod), ready, changed).await;
+        follow(api, ours, &c.cache.pods, |pod| PodView::of(&pod.into()), ready, changed).await;
     });
     barrier
 }
 
-fn guarded<K>(client: &Client, namespace: &str) -> Api<DeserializeGuard<K>>
+fn guarded<K>(client: &Client, namespace: &str) -> Api<Guarded<K>>
 where
     K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
 {

@@ -7,6 +7,7 @@ pub mod outcome;
 mod patience;
 pub mod pod;
 mod reconcile;
+pub mod slim;
 pub mod tell;
 
 pub use reconcile::{RunError, reconcile};

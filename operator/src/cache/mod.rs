@@ -4,6 +4,8 @@
 //! answers to writes are applied here too, ordered by `resourceVersion`, which Kubernetes defines as
 //! comparable among objects of one resource (KEP-5504).
 
+mod guarded;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, PoisonError, RwLock},
@@ -12,10 +14,11 @@ use std::{
 use futures::{TryStreamExt, pin_mut};
 use kube::{
     Api, Resource, ResourceExt,
-    core::DeserializeGuard,
     runtime::{WatchStreamExt, watcher},
 };
 use serde::de::DeserializeOwned;
+
+pub use guarded::Guarded;
 
 /// Objects of one kind by name, with one index.
 pub struct Cache<T> {
@@ -195,7 +198,7 @@ pub fn version_of(object: &impl ResourceExt) -> u64 {
 /// One stored object that cannot be read (written by another version, or by hand before a rule
 /// existed) is logged and left out; it does not stop the others.
 pub async fn follow<K, T>(
-    api: Api<DeserializeGuard<K>>,
+    api: Api<Guarded<K>>,
     config: watcher::Config,
     cache: &Cache<T>,
     trim: impl Fn(K) -> T,
@@ -244,15 +247,15 @@ pub async fn follow<K, T>(
 }
 
 /// Trims an object and hands it on, or logs that it cannot be read.
-fn take<K, T>(object: DeserializeGuard<K>, trim: &impl Fn(K) -> T, bring: impl Fn(&str, u64, T))
+fn take<K, T>(object: Guarded<K>, trim: &impl Fn(K) -> T, bring: impl Fn(&str, u64, T))
 where
     K: Resource<DynamicType = ()>,
 {
     let (name, version) = (object.name_any(), version_of(&object));
-    match object.0 {
-        Ok(object) => bring(&name, version, trim(object)),
-        Err(error) => {
-            tracing::error!(kind = %K::kind(&()), name, error = %error.error, "a stored object cannot be read and is left out; delete it or correct it");
+    match object {
+        Guarded::Readable(object) => bring(&name, version, trim(object)),
+        Guarded::Unreadable { error, .. } => {
+            tracing::error!(kind = %K::kind(&()), name, error, "a stored object cannot be read and is left out; delete it or correct it");
         }
     }
 }

@@ -155,3 +155,84 @@ fn line(counts: &Counts) -> String {
     let said = parts.iter().filter(|(n, _)| *n > 0);
     said.map(|(n, word)| format!("{n} {word}")).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use crds::{BuilderRunSpec, Outcome};
+    use serde_json::json;
+
+    use super::*;
+
+    fn build(builders: &[&str]) -> PrBuild {
+        let spec = json!({ "request": {
+            "repository": { "name": "app", "id": 1, "fullName": "octo/app" },
+            "number": 7, "headSha": "c".repeat(40), "baseRef": "main", "flavour": "default",
+            "builders": builders,
+            "trigger": { "kind": "Label", "eventId": 1, "time": "2026-01-01T00:00:00Z", "label": "test",
+                "user": { "id": 1, "login": "ada" }, "permission": "write" },
+        }});
+        PrBuild::new("app-7-l1", serde_json::from_value(spec).unwrap())
+    }
+
+    fn run(builder: &str, attempt: i64, phase: RunPhase, sent: Option<&str>) -> Arc<BuilderRun> {
+        let mut task = crate::run::outcome::tests::task();
+        task.builder = builder.to_owned();
+        let pr_build = crds::BuildRef::default();
+        let spec = BuilderRunSpec { pr_build, attempt, task, cancel: None };
+        let mut run = BuilderRun::new(&format!("app-7-l1-{builder}-{attempt}"), spec);
+        let status = run.status.get_or_insert_default();
+        status.phase = phase;
+        status.report = sent.map(|sent| crds::Report { sent: Some(sent.into()), error: None });
+        let retryable = phase == RunPhase::Error;
+        status.outcome = Some(Outcome { retryable, ..Outcome::default() });
+        Arc::new(run)
+    }
+
+    fn sum(build: &PrBuild, runs: &[Arc<BuilderRun>]) -> Summary {
+        summarize(build, runs, &HashMap::new(), &HashMap::new())
+    }
+
+    #[test]
+    fn the_last_attempt_speaks_and_one_that_will_be_tried_again_is_not_an_end() {
+        let build = build(&["a"]);
+        let first = run("a", 1, RunPhase::Error, Some("pending"));
+        assert_eq!(sum(&build, std::slice::from_ref(&first)).result, None);
+        let both = [first, run("a", 2, RunPhase::Succeeded, Some("success"))];
+        let sum = sum(&build, &both);
+        assert_eq!((sum.result, sum.line.as_str()), (Some(BuildResult::Passed), "1 passed"));
+        assert_eq!(sum.untold, None);
+    }
+
+    #[test]
+    fn a_run_that_was_deleted_is_cancelled_and_untold_until_github_knows() {
+        let build = build(&["a", "b"]);
+        let runs = [run("a", 1, RunPhase::Succeeded, Some("success"))];
+        let unsaid = sum(&build, &runs);
+        assert_eq!(unsaid.result, Some(BuildResult::Cancelled));
+        assert!(unsaid.untold.is_some());
+        let told = HashMap::from([("b".to_owned(), true)]);
+        assert_eq!(summarize(&build, &runs, &HashMap::new(), &told).untold, None);
+    }
+
+    #[test]
+    fn a_retry_that_was_deleted_does_not_bring_its_first_attempt_back() {
+        let build = build(&["a"]);
+        let runs = [run("a", 1, RunPhase::Error, Some("pending"))];
+        let attempts = HashMap::from([("a".to_owned(), 2)]);
+        let sum = summarize(&build, &runs, &attempts, &HashMap::new());
+        assert_eq!(sum.result, Some(BuildResult::Cancelled));
+    }
+
+    #[test]
+    fn failed_weighs_more_than_error_and_error_more_than_cancelled() {
+        let build = build(&["a", "b", "c"]);
+        let done = |a, b, c| {
+            sum(&build, &[run("a", 6, a, None), run("b", 1, b, None), run("c", 1, c, None)]).result
+        };
+        let (ok, bad, off) = (RunPhase::Succeeded, RunPhase::Failed, RunPhase::Cancelled);
+        assert_eq!(done(ok, ok, ok), Some(BuildResult::Passed));
+        assert_eq!(done(ok, bad, off), Some(BuildResult::Failed));
+        assert_eq!(done(ok, RunPhase::TimedOut, off), Some(BuildResult::Failed));
+        assert_eq!(done(ok, ok, off), Some(BuildResult::Cancelled));
+    }
+}

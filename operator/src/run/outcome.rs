@@ -314,4 +314,4 @@ fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 #[path = "outcome_tests.rs"]
-mod tests;
+pub(crate) mod tests;

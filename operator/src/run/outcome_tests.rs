@@ -5,7 +5,7 @@ use super::*;
 
 const COMMIT: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
-fn task() -> Task {
+pub fn task() -> Task {
     Task {
         builder: "debian".into(),
         display_name: "Debian".into(),

@@ -1,6 +1,6 @@
 //! A build is cancelled at every point of its life.
 
-use crds::{BuildResult, BuilderRun, RunPhase};
+use crds::{BuildPhase, BuildResult, BuilderRun, PrBuild, RunPhase};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     ResourceExt,
@@ -121,6 +121,15 @@ async fn a_build_is_cancelled_before_its_next_attempt_is_there() {
     break_pods(&story).await;
     phase_is(&story, &format!("{name}-debian-1"), RunPhase::Error).await;
     story.cancel(&name).await;
+    story
+        .eventually_in("it sees that it is cancelled", &name, |build: &PrBuild| {
+            let status = build.status.clone().unwrap_or_default();
+            match status.phase {
+                BuildPhase::Complete => Ok(()),
+                _ => Err(format!("{status:?}")),
+            }
+        })
+        .await;
     restore(&story, "create", "builderruns", revoked).await;
     story.complete(&name).await;
     let last = nothing_is_pending(&story, number, 1).await;
@@ -190,7 +199,7 @@ async fn a_cancellation_after_the_end_changes_no_result() {
     let (_, after) = build_of(&story, "second", &["debian"]).await;
     story.complete(&after).await;
     let status = story
-        .api::<crds::PrBuild>()
+        .api::<PrBuild>()
         .get(&name)
         .await
         .unwrap()

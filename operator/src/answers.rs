@@ -56,7 +56,16 @@ pub async fn reconcile(ctx: Arc<Context>, name: String) -> Result<Next, AnswerEr
             Retry::Never => {
                 tracing::warn!(answer = name, %error, "an answer cannot be given; the pull request is gone");
                 let given = status.given.or(Some(answer::given::FAILED.to_owned()));
-                write(&ctx, &answer, AnswerStatus { given, label_settled: true, ..AnswerStatus::default() }).await?;
+                write(
+                    &ctx,
+                    &answer,
+                    AnswerStatus {
+                        given,
+                        label_settled: true,
+                        ..AnswerStatus::default()
+                    },
+                )
+                .await?;
                 Ok(Next::Wait)
             }
         },
@@ -71,25 +80,52 @@ async fn bring_further(
 ) -> Result<Next, AnswerError> {
     let Some((repo, prefix)) = repo(ctx, answer) else {
         let given = Some(answer::given::FAILED.to_owned());
-        write(ctx, answer, AnswerStatus { given, label_settled: true, ..status }).await?;
+        write(
+            ctx,
+            answer,
+            AnswerStatus {
+                given,
+                label_settled: true,
+                ..status
+            },
+        )
+        .await?;
         return Ok(Next::Wait);
     };
     let others = ctx.cache.answers.all();
     let previous = answer::previous(answer, others.iter().map(Arc::as_ref));
     let uid = answer.uid().unwrap_or_default();
-    let maybe_given = ctx.live_builds.update(&uid, |live| std::mem::replace(&mut live.maybe_posted, true));
+    let maybe_given = ctx
+        .live_builds
+        .update(&uid, |live| std::mem::replace(&mut live.maybe_posted, true));
     let mut new = answer::give(&repo, answer, &prefix, previous, maybe_given).await?;
     let spec = &answer.spec;
-    let label = spec.trigger.label.as_ref().filter(|_| spec.trigger.kind == TriggerKind::Label);
+    let label = spec
+        .trigger
+        .label
+        .as_ref()
+        .filter(|_| spec.trigger.kind == TriggerKind::Label);
     if label.is_some() && new != status {
         // Before the label goes: the next labelling is compared with the time of this answer.
         write(ctx, answer, new.clone()).await?;
     }
     if let Some(label) = label {
-        let handled = |event| has_object(ctx, &spec.repository.name, spec.number, &spec.trigger, event);
+        let handled = |event| {
+            has_object(
+                ctx,
+                &spec.repository.name,
+                spec.number,
+                &spec.trigger,
+                event,
+            )
+        };
         let outcome = settle_label(&repo, spec.number, label, handled).await?;
         if let LabelOutcome::LeftFor(event) = outcome {
-            tracing::info!(answer = answer.name_any(), event, "the label was added again and stays for the gate");
+            tracing::info!(
+                answer = answer.name_any(),
+                event,
+                "the label was added again and stays for the gate"
+            );
         }
     }
     new.label_settled = true;
@@ -103,7 +139,10 @@ fn repo(ctx: &Context, answer: &Answer) -> Option<(github::Repo, String)> {
     let repository = ctx.cache.repositories.get(&answer.spec.repository.name)?;
     let connection = ctx.connections.get(&repository.spec.connection)?;
     let (owner, name) = answer.spec.repository.full_name.split_once('/')?;
-    Some((connection.repo(owner, name), repository.spec.commands.prefix.clone()))
+    Some((
+        connection.repo(owner, name),
+        repository.spec.commands.prefix.clone(),
+    ))
 }
 
 async fn write(ctx: &Context, answer: &Answer, status: AnswerStatus) -> Result<(), AnswerError> {
@@ -111,7 +150,9 @@ async fn write(ctx: &Context, answer: &Answer, status: AnswerStatus) -> Result<(
     let name = answer.name_any();
     match patch_status(&ctx.api.answers, answer, serde_json::json!(status)).await {
         Ok(written) => {
-            ctx.cache.answers.learn(&name, version_of(&written), trim(written));
+            ctx.cache
+                .answers
+                .learn(&name, version_of(&written), trim(written));
             Ok(())
         }
         Err(kube::Error::Api(error)) if error.is_not_found() || error.is_conflict() => Ok(()),

@@ -14,10 +14,7 @@ use crds::{Answer, Builder, BuilderRun, PrBuild, Repository};
 use github::{Access, Connections};
 use kube::{
     Api, Client, ResourceExt,
-    runtime::{
-        events::Recorder,
-        watcher::Config as Watch,
-    },
+    runtime::{events::Recorder, watcher::Config as Watch},
 };
 use tokio::{
     net::TcpListener,
@@ -89,7 +86,9 @@ fn identity() -> String {
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     /// No cluster.
-    #[error("the Kubernetes API cannot be reached: {0}; check KUBECONFIG, or run inside the cluster")]
+    #[error(
+        "the Kubernetes API cannot be reached: {0}; check KUBECONFIG, or run inside the cluster"
+    )]
     Client(#[from] kube::Error),
     /// No cluster configuration.
     #[error("there is no Kubernetes configuration: {0}; set KUBECONFIG, or run inside the cluster")]
@@ -211,13 +210,29 @@ fn watch_all(
     let api = guarded::<Repository>(client, objects);
     tasks.spawn(async move {
         let changed = |change| repository_changed(&c, change);
-        follow(api, Watch::default(), &c.cache.repositories, trim, ready, changed).await;
+        follow(
+            api,
+            Watch::default(),
+            &c.cache.repositories,
+            trim,
+            ready,
+            changed,
+        )
+        .await;
     });
     let (c, ready) = (ctx.clone(), opens(&barrier));
     let api = guarded::<Builder>(client, objects);
     tasks.spawn(async move {
         let changed = |change| builder_changed(&c, change);
-        follow(api, Watch::default(), &c.cache.builders, trim, ready, changed).await;
+        follow(
+            api,
+            Watch::default(),
+            &c.cache.builders,
+            trim,
+            ready,
+            changed,
+        )
+        .await;
     });
     let (c, ready) = (ctx.clone(), opens(&barrier));
     let api = guarded::<PrBuild>(client, objects);
@@ -229,20 +244,44 @@ fn watch_all(
     let api = guarded::<BuilderRun>(client, objects);
     tasks.spawn(async move {
         let changed = |change| run_changed(&c, change);
-        follow(api, Watch::default(), &c.cache.runs, trim_run, ready, changed).await;
+        follow(
+            api,
+            Watch::default(),
+            &c.cache.runs,
+            trim_run,
+            ready,
+            changed,
+        )
+        .await;
     });
     let (c, ready) = (ctx.clone(), opens(&barrier));
     let api = guarded::<Answer>(client, objects);
     tasks.spawn(async move {
         let changed = |change: Change<Answer>| answer_changed(&c, change);
-        follow(api, Watch::default(), &c.cache.answers, trim, ready, changed).await;
+        follow(
+            api,
+            Watch::default(),
+            &c.cache.answers,
+            trim,
+            ready,
+            changed,
+        )
+        .await;
     });
     let (c, ready) = (ctx.clone(), opens(&barrier));
     let api = guarded::<SlimPod>(client, builds);
     tasks.spawn(async move {
         let changed = |change| pod_changed(&c, change);
         let ours = Watch::default().labels(LABEL);
-        follow(api, ours, &c.cache.pods, |pod| PodView::of(&pod.into()), ready, changed).await;
+        follow(
+            api,
+            ours,
+            &c.cache.pods,
+            |pod| PodView::of(&pod.into()),
+            ready,
+            changed,
+        )
+        .await;
     });
     barrier
 }
@@ -258,7 +297,10 @@ where
 fn opens(barrier: &Arc<Barrier>) -> impl Fn() + use<> {
     let barrier = std::sync::Mutex::new(Some(barrier.clone()));
     move || {
-        let first = barrier.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let first = barrier
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .take();
         if let Some(barrier) = first {
             tokio::spawn(async move { barrier.wait().await });
         }
@@ -278,19 +320,31 @@ fn repository_changed(ctx: &Context, change: Change<Repository>) {
     }
     if change.new.is_none() {
         // A duplicate may be the rightful one now.
-        ctx.cache.repositories.all().iter().for_each(|other| ctx.queues.repositories.add(&other.name_any()));
+        ctx.cache
+            .repositories
+            .all()
+            .iter()
+            .for_each(|other| ctx.queues.repositories.add(&other.name_any()));
     }
 }
 
 fn builder_changed(ctx: &Context, change: Change<Builder>) {
     enqueue(&ctx.queues.builders, change.new.as_deref());
-    let spec = |builder: &Option<Arc<Builder>>| builder.as_ref().map(|builder| builder.metadata.generation);
+    let spec = |builder: &Option<Arc<Builder>>| {
+        builder.as_ref().map(|builder| builder.metadata.generation)
+    };
     if spec(&change.old) != spec(&change.new) {
         // Display names are unique among builders, and labels select them.
-        ctx.cache.builders.all().iter().for_each(|other| ctx.queues.builders.add(&other.name_any()));
+        ctx.cache
+            .builders
+            .all()
+            .iter()
+            .for_each(|other| ctx.queues.builders.add(&other.name_any()));
         for repository in ctx.cache.repositories.all() {
             // A look asks GitHub: a fleet that is applied at once is one look.
-            ctx.queues.repositories.add_after(&repository.name_any(), SETTLE);
+            ctx.queues
+                .repositories
+                .add_after(&repository.name_any(), SETTLE);
         }
     }
     ctx.admission.wake();
@@ -302,7 +356,8 @@ fn build_changed(ctx: &Context, change: Change<PrBuild>) {
             if old.is_none() && build.status.is_none() && ctx.acting.load(Ordering::Relaxed) {
                 let uid = build.uid().unwrap_or_default();
                 // It was born under our eyes: no comment of ours can stand yet.
-                ctx.live_builds.update(&uid, |live| live.maybe_posted = false);
+                ctx.live_builds
+                    .update(&uid, |live| live.maybe_posted = false);
             }
             ctx.queues.builds.add(&build.name_any());
         }
@@ -317,7 +372,8 @@ fn answer_changed(ctx: &Context, change: Change<Answer>) {
         && ctx.acting.load(Ordering::Relaxed)
     {
         let uid = answer.uid().unwrap_or_default();
-        ctx.live_builds.update(&uid, |live| live.maybe_posted = false);
+        ctx.live_builds
+            .update(&uid, |live| live.maybe_posted = false);
     }
     enqueue(&ctx.queues.answers, change.new.as_deref());
 }
@@ -338,7 +394,9 @@ fn run_changed(ctx: &Arc<Context>, change: Change<BuilderRun>) {
 }
 
 fn pod_changed(ctx: &Context, change: Change<PodView>) {
-    let Some(pod) = change.new.as_ref().or(change.old.as_ref()) else { return };
+    let Some(pod) = change.new.as_ref().or(change.old.as_ref()) else {
+        return;
+    };
     for run in ctx.cache.runs.group(&of_uid(&pod.run_uid)) {
         ctx.queues.runs.add(&run.name_any());
     }

@@ -132,7 +132,10 @@ pub fn of_uid(uid: &str) -> String {
 /// Group of the runs that speak for one commit status.
 pub fn of_status(run: &BuilderRun) -> String {
     let task = &run.spec.task;
-    format!("status {} {} {}", task.source.repository_id, task.source.head_sha, task.context)
+    format!(
+        "status {} {} {}",
+        task.source.repository_id, task.source.head_sha, task.context
+    )
 }
 
 impl Default for Caches {
@@ -143,8 +146,16 @@ impl Default for Caches {
             builds: Cache::new(|_| Vec::new()),
             runs: Cache::new(|run| {
                 let uid = run.metadata.uid.as_deref().unwrap_or_default();
-                let mut groups = vec![of_build(&run.spec.pr_build.uid), of_status(run), of_uid(uid)];
-                let phase = run.status.as_ref().map(|status| status.phase).unwrap_or_default();
+                let mut groups = vec![
+                    of_build(&run.spec.pr_build.uid),
+                    of_status(run),
+                    of_uid(uid),
+                ];
+                let phase = run
+                    .status
+                    .as_ref()
+                    .map(|status| status.phase)
+                    .unwrap_or_default();
                 if phase == RunPhase::Queued {
                     groups.push(QUEUED.to_owned());
                 }
@@ -228,7 +239,10 @@ impl Live {
 
     /// Forgets a run that is over.
     pub fn forget(&self, uid: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(uid);
     }
 }
 
@@ -294,13 +308,19 @@ impl LiveBuilds {
 
     /// Forgets a build that is over.
     pub fn forget(&self, uid: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(uid);
     }
 }
 
 /// Who writes Events.
 pub fn event_source() -> EventSource {
-    EventSource { controller: "prbuild-operator".to_owned(), instance: None }
+    EventSource {
+        controller: "prbuild-operator".to_owned(),
+        instance: None,
+    }
 }
 
 impl Context {
@@ -319,7 +339,11 @@ impl Context {
             "status": status,
         });
         let how = PatchParams::default();
-        let patched = self.api.runs.patch_status(&run.name_any(), &how, &Patch::Merge(patch)).await?;
+        let patched = self
+            .api
+            .runs
+            .patch_status(&run.name_any(), &how, &Patch::Merge(patch))
+            .await?;
         let (name, version) = (patched.name_any(), version_of(&patched));
         self.cache.runs.learn(&name, version, trim_run(patched));
         self.metrics.wrote("builderruns");
@@ -355,13 +379,22 @@ where
         "metadata": { "uid": object.uid() },
         "status": status,
     });
-    api.patch_status(&object.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await
+    api.patch_status(
+        &object.name_any(),
+        &PatchParams::default(),
+        &Patch::Merge(patch),
+    )
+    .await
 }
 
 /// Drops from a run what nobody reads again: field managers always, the steps once it has ended.
 pub fn trim_run(mut run: BuilderRun) -> BuilderRun {
     run.metadata.managed_fields = None;
-    if run.status.as_ref().is_some_and(|status| status.phase.is_terminal()) {
+    if run
+        .status
+        .as_ref()
+        .is_some_and(|status| status.phase.is_terminal())
+    {
         run.spec.task.recipe = None;
     }
     run

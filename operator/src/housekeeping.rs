@@ -92,10 +92,19 @@ async fn has_build(ctx: &Context, run: &BuilderRun) -> kube::Result<bool> {
 /// Whether a run may go: it has ended, GitHub knows, and its build has been complete for an hour or
 /// is gone.
 fn run_is_over(ctx: &Context, run: &BuilderRun, now: Timestamp) -> bool {
-    let Some(status) = run.status.as_ref().filter(|status| status.phase.is_terminal()) else {
+    let Some(status) = run
+        .status
+        .as_ref()
+        .filter(|status| status.phase.is_terminal())
+    else {
         return false;
     };
-    if status.report.as_ref().and_then(|report| report.sent.as_ref()).is_none() {
+    if status
+        .report
+        .as_ref()
+        .and_then(|report| report.sent.as_ref())
+        .is_none()
+    {
         return false;
     }
     if is_orphan(ctx, run) {
@@ -107,31 +116,50 @@ fn run_is_over(ctx: &Context, run: &BuilderRun, now: Timestamp) -> bool {
 }
 
 fn completed(build: &PrBuild) -> Option<Timestamp> {
-    let status = build.status.as_ref().filter(|status| status.phase == BuildPhase::Complete)?;
+    let status = build
+        .status
+        .as_ref()
+        .filter(|status| status.phase == BuildPhase::Complete)?;
     Some(status.completed_at.as_ref()?.0)
 }
 
 /// Whether a build may go: complete for two days, and its label is off or none of ours.
 fn build_is_over(build: &PrBuild, now: Timestamp) -> bool {
-    let conditions = build.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let conditions = build
+        .status
+        .as_ref()
+        .map(|status| status.conditions.as_slice())
+        .unwrap_or_default();
     let label = condition::find(conditions, kind::LABEL_REMOVED);
     // A label that was added again belongs to a newer request, whose object keeps the name busy.
     let settled = ["Removed", "NotNeeded", "AddedAgain"];
     let label_is_off = label.is_some_and(|label| settled.contains(&label.reason.as_str()));
     // A label that cannot be taken off does not keep it for ever: its event is too old by far.
-    let keep = if label_is_off { KEEP_BUILDS } else { KEEP_ANSWERS };
+    let keep = if label_is_off {
+        KEEP_BUILDS
+    } else {
+        KEEP_ANSWERS
+    };
     completed(build).is_some_and(|completed| now > completed + keep)
 }
 
 fn answer_is_over(answer: &Answer, now: Timestamp) -> bool {
-    answer.creation_timestamp().is_some_and(|created| now > created.0 + KEEP_ANSWERS)
+    answer
+        .creation_timestamp()
+        .is_some_and(|created| now > created.0 + KEEP_ANSWERS)
 }
 
 /// Deletes Jobs whose run is gone.
 async fn orphaned_jobs(ctx: &Context) -> kube::Result<()> {
     let ours = ListParams::default().labels(LABEL);
     let jobs = ctx.api.jobs.list_metadata(&ours).await?;
-    let known: HashSet<String> = ctx.cache.runs.all().iter().filter_map(|run| run.uid()).collect();
+    let known: HashSet<String> = ctx
+        .cache
+        .runs
+        .all()
+        .iter()
+        .filter_map(|run| run.uid())
+        .collect();
     let stray: Vec<String> = jobs
         .items
         .iter()
@@ -189,7 +217,10 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
     let exactly = DeleteParams {
-        preconditions: Some(Preconditions { uid: object.uid(), resource_version: None }),
+        preconditions: Some(Preconditions {
+            uid: object.uid(),
+            resource_version: None,
+        }),
         ..DeleteParams::default()
     };
     match api.delete(&object.name_any(), &exactly).await {

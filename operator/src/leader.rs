@@ -21,7 +21,9 @@ const STOP_PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum LeaderError {
     /// The lease could not be asked for.
-    #[error("the lease {LEASE} cannot be used: {0}; check that the ServiceAccount may get and patch it")]
+    #[error(
+        "the lease {LEASE} cannot be used: {0}; check that the ServiceAccount may get and patch it"
+    )]
     Lease(#[from] LeaseManagerError),
     /// Another process leads now.
     #[error("the lease {LEASE} was lost; this process ends, and starts anew as a follower")]
@@ -83,7 +85,9 @@ async fn until_lost(leases: &Api<Lease>, identity: &str) {
     let mut seen = Instant::now();
     while seen.elapsed() < Duration::from_secs(VALID_SECONDS) {
         sleep(LOOK_EVERY).await;
-        let Ok(Ok(lease)) = timeout(LOOK_EVERY, leases.get_opt(LEASE)).await else { continue };
+        let Ok(Ok(lease)) = timeout(LOOK_EVERY, leases.get_opt(LEASE)).await else {
+            continue;
+        };
         let holder = lease.and_then(|lease| lease.spec?.holder_identity);
         if holder.as_deref() != Some(identity) {
             return;

@@ -33,7 +33,9 @@ async fn main() -> ExitCode {
 
 /// SIGTERM from Kubernetes, Ctrl-C from a person.
 async fn stop_on_signal(stop: CancellationToken) {
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return;
+    };
     tokio::select! {
         _ = terminate.recv() => {}
         _ = tokio::signal::ctrl_c() => {}

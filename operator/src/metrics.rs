@@ -61,8 +61,16 @@ impl Default for Metrics {
 impl Metrics {
     fn register(&self) {
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        registry.register("api_writes", "Writes to the Kubernetes API by kind", self.writes.clone());
-        registry.register("runs_ended", "Runs by builder and result", self.runs.clone());
+        registry.register(
+            "api_writes",
+            "Writes to the Kubernetes API by kind",
+            self.writes.clone(),
+        );
+        registry.register(
+            "runs_ended",
+            "Runs by builder and result",
+            self.runs.clone(),
+        );
         registry.register("builds_completed", "Builds by result", self.builds.clone());
         registry.register(
             "run_start_seconds",
@@ -70,7 +78,11 @@ impl Metrics {
             self.start_seconds.clone(),
         );
         registry.register("runs_live", "Runs that have not ended", self.live.clone());
-        registry.register("leader", "1 while this process leads and has read everything", self.ready.clone());
+        registry.register(
+            "leader",
+            "1 while this process leads and has read everything",
+            self.ready.clone(),
+        );
     }
 
     /// Lets a part register metrics of its own.
@@ -86,20 +98,32 @@ impl Metrics {
     /// Notes that a run got its Job.
     pub fn started(&self, run: &BuilderRun) {
         if let Some(created) = run.creation_timestamp() {
-            self.start_seconds.observe(Timestamp::now().duration_since(created.0).as_secs_f64());
+            self.start_seconds
+                .observe(Timestamp::now().duration_since(created.0).as_secs_f64());
         }
     }
 
     /// Counts a run that ended.
     pub fn ended(&self, run: &BuilderRun) {
-        let phase = run.status.as_ref().map(|status| status.phase).unwrap_or(RunPhase::Unknown);
+        let phase = run
+            .status
+            .as_ref()
+            .map(|status| status.phase)
+            .unwrap_or(RunPhase::Unknown);
         let builder = run.spec.task.builder.clone();
-        self.runs.get_or_create(&Ended { builder, result: phase.word() }).inc();
+        self.runs
+            .get_or_create(&Ended {
+                builder,
+                result: phase.word(),
+            })
+            .inc();
     }
 
     /// Counts a build that is complete.
     pub fn completed(&self, status: &PrBuildStatus) {
-        let result = status.result.map_or_else(|| "Unknown".to_owned(), |result| format!("{result:?}"));
+        let result = status
+            .result
+            .map_or_else(|| "Unknown".to_owned(), |result| format!("{result:?}"));
         self.builds.get_or_create(&Phase { result }).inc();
     }
 
@@ -132,5 +156,8 @@ pub fn router(metrics: Arc<Metrics>) -> axum::Router {
         .route("/healthz", get(|| async { "ok\n" }))
         // A follower is ready too: it is ready to lead.
         .route("/readyz", get(|| async { "ok\n" }))
-        .route("/metrics", get(move || async move { ([(CONTENT_TYPE, OPEN_METRICS)], metrics.text()) }))
+        .route(
+            "/metrics",
+            get(move || async move { ([(CONTENT_TYPE, OPEN_METRICS)], metrics.text()) }),
+        )
 }

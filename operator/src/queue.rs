@@ -111,12 +111,19 @@ impl Queue {
             while let Some(done) = busy.try_join_next() {
                 log_panic(done);
             }
-            let next = if busy.len() < concurrency { self.lock().take() } else { Take::Nothing };
+            let next = if busy.len() < concurrency {
+                self.lock().take()
+            } else {
+                Take::Nothing
+            };
             match next {
                 Take::Key(key) => {
                     let (queue, work) = (self.clone(), work(key.clone()));
                     busy.spawn(async move {
-                        let finish = Finish { queue: &queue, key: &key };
+                        let finish = Finish {
+                            queue: &queue,
+                            key: &key,
+                        };
                         let result = work.await;
                         finish.with(result);
                     });
@@ -286,11 +293,19 @@ mod tests {
     fn a_key_that_is_worked_on_is_not_given_out_again() {
         let queue = Queue::default();
         queue.add("a");
-        let Take::Key(key) = queue.lock().take() else { panic!("nothing to do") };
+        let Take::Key(key) = queue.lock().take() else {
+            panic!("nothing to do")
+        };
         queue.add("a");
         assert!(matches!(queue.lock().take(), Take::Nothing));
-        drop(Finish { queue: &queue, key: &key });
-        assert!(matches!(queue.lock().take(), Take::Key(_)), "the change in between was lost");
+        drop(Finish {
+            queue: &queue,
+            key: &key,
+        });
+        assert!(
+            matches!(queue.lock().take(), Take::Key(_)),
+            "the change in between was lost"
+        );
     }
 
     #[test]

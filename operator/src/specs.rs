@@ -43,7 +43,14 @@ pub async fn repository(ctx: Arc<Context>, name: String) -> Result<Next, SpecErr
         Some(change) => conditions(&change.status),
         None => repository.status.as_ref().is_some_and(conditions),
     };
-    write(&ctx, &ctx.api.repositories, &ctx.cache.repositories, &repository, change).await?;
+    write(
+        &ctx,
+        &ctx.api.repositories,
+        &ctx.cache.repositories,
+        &repository,
+        change,
+    )
+    .await?;
     Ok(Next::After(if ready { LOOK_EVERY } else { LOOK_AGAIN }))
 }
 
@@ -61,7 +68,14 @@ pub async fn builder(ctx: Arc<Context>, name: String) -> Result<Next, SpecError>
         // The ledger has a writer of its own.
         change.status.running.clear();
     }
-    write(&ctx, &ctx.api.builders, &ctx.cache.builders, &builder, change).await?;
+    write(
+        &ctx,
+        &ctx.api.builders,
+        &ctx.cache.builders,
+        &builder,
+        change,
+    )
+    .await?;
     Ok(Next::Wait)
 }
 
@@ -80,11 +94,17 @@ where
     let name = object.name_any();
     match patch_status(api, object, serde_json::json!(change.status)).await {
         Ok(written) => cache.learn(&name, version_of(&written), trim(written)),
-        Err(kube::Error::Api(error)) if error.is_not_found() || error.is_conflict() => return Ok(()),
+        Err(kube::Error::Api(error)) if error.is_not_found() || error.is_conflict() => {
+            return Ok(());
+        }
         Err(source) => return Err(SpecError { name, source }),
     }
     for news in change.news {
-        let kind = if news.warning { EventType::Warning } else { EventType::Normal };
+        let kind = if news.warning {
+            EventType::Warning
+        } else {
+            EventType::Normal
+        };
         ctx.event(object, kind, news.reason, news.note).await;
     }
     Ok(())

@@ -190,8 +190,14 @@ mod tests {
 
     #[test]
     fn an_empty_or_foreign_message_is_an_error_and_not_a_result() {
-        assert!(matches!(ExecReport::parse(" \n"), Err(ReportError::Missing)));
-        assert!(matches!(ExecReport::parse("exit 0"), Err(ReportError::Malformed(_))));
+        assert!(matches!(
+            ExecReport::parse(" \n"),
+            Err(ReportError::Missing)
+        ));
+        assert!(matches!(
+            ExecReport::parse("exit 0"),
+            Err(ReportError::Malformed(_))
+        ));
         assert!(ExecReport::parse(r#"{"verdict":"Green","exitCode":0}"#).is_err());
     }
 }

@@ -32,7 +32,10 @@ pub struct Source {
     #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub pull_request: i64,
     /// The commit to check out, a full SHA: the pinned test merge, or the head itself.
-    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^([0-9a-f]{40}|[0-9a-f]{64})$")))]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(regex(pattern = "^([0-9a-f]{40}|[0-9a-f]{64})$"))
+    )]
     pub commit: String,
     /// Parents that `commit` must have, in order: base and head of a test merge. Empty when the
     /// bare head is built, whose parents nobody promised.
@@ -43,7 +46,10 @@ pub struct Source {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tree: Option<String>,
     /// The labelled head of the pull request, which statuses are written to.
-    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^([0-9a-f]{40}|[0-9a-f]{64})$")))]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(regex(pattern = "^([0-9a-f]{40}|[0-9a-f]{64})$"))
+    )]
     pub head_sha: String,
     /// Name of the base branch.
     #[cfg_attr(feature = "schema", schemars(length(max = 255)))]

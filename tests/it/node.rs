@@ -5,9 +5,9 @@ mod label_to_status;
 
 use crds::BuilderSpec;
 use tests::{
+    cluster::shared_node,
     images::{CHECKOUT, GCC},
     story::{Setting, Story},
-    cluster::shared_node,
 };
 
 /// A story on the shared node, with webhook and operator.

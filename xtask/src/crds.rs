@@ -47,7 +47,9 @@ fn stale(folder: &Path) -> Result<Vec<(PathBuf, String)>> {
 }
 
 /// One definition as a template of the chart: installed if wanted, kept on uninstall.
-fn template(crd: k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition) -> Result<String> {
+fn template(
+    crd: k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+) -> Result<String> {
     let mut crd = crd;
     let annotations = crd.metadata.annotations.get_or_insert_default();
     annotations.insert("helm.sh/resource-policy".to_owned(), "keep".to_owned());
@@ -69,15 +71,25 @@ mod tests_of_drift {
     #[test]
     fn the_charts_crds_are_what_the_types_say() {
         let stale = stale(&folder()).unwrap();
-        let names: Vec<_> = stale.iter().map(|(path, _)| path.display().to_string()).collect();
-        assert!(names.is_empty(), "out of date: {names:?}; run `cargo xtask crds`");
+        let names: Vec<_> = stale
+            .iter()
+            .map(|(path, _)| path.display().to_string())
+            .collect();
+        assert!(
+            names.is_empty(),
+            "out of date: {names:?}; run `cargo xtask crds`"
+        );
     }
 
     #[test]
     fn nothing_in_a_definition_is_taken_for_a_template() {
         for crd in crds::all() {
             let yaml = serde_saphyr::to_string(&crd).unwrap();
-            assert!(!yaml.contains("{{"), "{} holds braces", crd.spec.names.plural);
+            assert!(
+                !yaml.contains("{{"),
+                "{} holds braces",
+                crd.spec.names.plural
+            );
         }
     }
 }

@@ -3,11 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use crds::{Builder, BuilderRun, Slot};
-use tokio::time::Instant;
 use kube::{
     ResourceExt,
     api::{Patch, PatchParams},
 };
+use tokio::time::Instant;
 
 use super::order::Holder;
 use crate::{
@@ -54,13 +54,21 @@ pub struct HeldSlots {
 /// its pod is gone, not when a phase says so.
 pub fn state_of(ctx: &Context, slot: &Slot) -> SlotState {
     if let Some(pod) = ctx.pod_of(&slot.uid) {
-        return if pod.has_ended() { SlotState::Free } else { SlotState::Held };
+        return if pod.has_ended() {
+            SlotState::Free
+        } else {
+            SlotState::Held
+        };
     }
     match ctx.cache.runs.get(&slot.run) {
         Some(run) if run.uid().as_deref() == Some(&slot.uid) => {
             let status = run.status.as_ref();
             let ended = status.is_some_and(|status| status.phase.is_terminal());
-            if ended { SlotState::Ask } else { SlotState::Held }
+            if ended {
+                SlotState::Ask
+            } else {
+                SlotState::Held
+            }
         }
         _ => SlotState::Ask,
     }
@@ -68,8 +76,16 @@ pub fn state_of(ctx: &Context, slot: &Slot) -> SlotState {
 
 /// Sorts the ledger of a builder into what is held and what has ended, asking where needed.
 pub async fn held(ctx: &Context, builder: &Builder) -> HeldSlots {
-    let ledger = builder.status.as_ref().map(|status| status.running.clone()).unwrap_or_default();
-    let mut held = HeldSlots { slots: Vec::new(), entries: Vec::new(), ended: 0 };
+    let ledger = builder
+        .status
+        .as_ref()
+        .map(|status| status.running.clone())
+        .unwrap_or_default();
+    let mut held = HeldSlots {
+        slots: Vec::new(),
+        entries: Vec::new(),
+        ended: 0,
+    };
     for slot in ledger {
         let state = match state_of(ctx, &slot) {
             SlotState::Ask => ask(ctx, &slot).await,
@@ -81,7 +97,10 @@ pub async fn held(ctx: &Context, builder: &Builder) -> HeldSlots {
         }
         let run = ctx.cache.runs.get(&slot.run);
         let requester = run.map(|run| run.spec.task.requester_id);
-        held.slots.push(Holder { uid: slot.uid.clone(), requester });
+        held.slots.push(Holder {
+            uid: slot.uid.clone(),
+            requester,
+        });
         held.entries.push(slot);
     }
     held
@@ -90,18 +109,28 @@ pub async fn held(ctx: &Context, builder: &Builder) -> HeldSlots {
 /// A run that ended without a pod that we saw end: its slot is free once its Job is gone, which
 /// with foreground deletion means that its pods are. In doubt the slot stays taken.
 async fn ask(ctx: &Context, slot: &Slot) -> SlotState {
-    let asked = ctx.live.update(&slot.uid, |live| live.slot_asked.replace(Instant::now()));
+    let asked = ctx
+        .live
+        .update(&slot.uid, |live| live.slot_asked.replace(Instant::now()));
     if asked.is_some_and(|asked| asked.elapsed() < ASK_EVERY) {
         ctx.live.update(&slot.uid, |live| live.slot_asked = asked);
         return SlotState::Held;
     }
-    let job = ctx.api.jobs.get_opt(&crds::names::job_name(&slot.uid)).await;
+    let job = ctx
+        .api
+        .jobs
+        .get_opt(&crds::names::job_name(&slot.uid))
+        .await;
     match job {
         Ok(None) if run_is_over(ctx, slot).await => SlotState::Free,
         Ok(Some(job)) => {
             let active = job.status.and_then(|status| status.active).unwrap_or(0);
             let finished = active == 0 && job.metadata.deletion_timestamp.is_none();
-            if finished && run_is_over(ctx, slot).await { SlotState::Free } else { SlotState::Held }
+            if finished && run_is_over(ctx, slot).await {
+                SlotState::Free
+            } else {
+                SlotState::Held
+            }
         }
         Ok(None) => SlotState::Held,
         Err(error) => {
@@ -130,7 +159,10 @@ pub async fn take(
 ) -> Taken {
     let since = now();
     let known = |run: &&Arc<BuilderRun>| {
-        !held.entries.iter().any(|slot| Some(&slot.uid) == run.uid().as_ref())
+        !held
+            .entries
+            .iter()
+            .any(|slot| Some(&slot.uid) == run.uid().as_ref())
     };
     let new = chosen.iter().filter(known).map(|run| Slot {
         run: run.name_any(),

@@ -69,14 +69,24 @@ async fn pass(ctx: &Context) -> bool {
                 Some(builder) => admit_to(ctx, &builder, &waiting).await,
                 None => {
                     // Each finds out, and ends with that reason.
-                    waiting.iter().for_each(|run| ctx.queues.runs.add(&run.name_any()));
+                    waiting
+                        .iter()
+                        .for_each(|run| ctx.queues.runs.add(&run.name_any()));
                     false
                 }
             }
         })
         .buffer_unordered(BUILDERS_AT_A_TIME);
-    let untidy = looks.fold(false, |any, untidy| std::future::ready(any | untidy)).await;
-    untidy || ctx.cache.builders.all().iter().any(|builder| has_ended_slots(ctx, builder))
+    let untidy = looks
+        .fold(false, |any, untidy| std::future::ready(any | untidy))
+        .await;
+    untidy
+        || ctx
+            .cache
+            .builders
+            .all()
+            .iter()
+            .any(|builder| has_ended_slots(ctx, builder))
 }
 
 /// Runs that wait for a slot, by the builder that they wait for.
@@ -84,10 +94,14 @@ fn waiting_by_builder(ctx: &Context) -> BTreeMap<String, Vec<Arc<BuilderRun>>> {
     let mut waiting: BTreeMap<String, Vec<Arc<BuilderRun>>> = BTreeMap::new();
     for run in ctx.cache.runs.group(QUEUED) {
         let build = ctx.cache.builds.get(&run.spec.pr_build.name);
-        let cancelled = run.spec.cancel.is_some() || build.is_some_and(|build| build.spec.cancel.is_some());
+        let cancelled =
+            run.spec.cancel.is_some() || build.is_some_and(|build| build.spec.cancel.is_some());
         let wanted = !cancelled && run.spec.task.invalid.is_none();
         if wanted && !ctx.live.get(&run.uid().unwrap_or_default()).granted {
-            waiting.entry(run.spec.task.builder.clone()).or_default().push(run);
+            waiting
+                .entry(run.spec.task.builder.clone())
+                .or_default()
+                .push(run);
         }
     }
     waiting
@@ -137,19 +151,26 @@ async fn admit_to(ctx: &Context, builder: &Builder, waiting: &[Arc<BuilderRun>])
 }
 
 fn by_uid(runs: &[Arc<BuilderRun>]) -> HashMap<&str, &Arc<BuilderRun>> {
-    runs.iter().map(|run| (run.metadata.uid.as_deref().unwrap_or_default(), run)).collect()
+    runs.iter()
+        .map(|run| (run.metadata.uid.as_deref().unwrap_or_default(), run))
+        .collect()
 }
 
 fn pick(waiting: &[Arc<BuilderRun>], uids: &[String]) -> Vec<Arc<BuilderRun>> {
     let by_uid = by_uid(waiting);
-    uids.iter().filter_map(|uid| by_uid.get(uid.as_str()).map(|run| Arc::clone(run))).collect()
+    uids.iter()
+        .filter_map(|uid| by_uid.get(uid.as_str()).map(|run| Arc::clone(run)))
+        .collect()
 }
 
 fn waiter(run: &BuilderRun) -> Waiter {
     Waiter {
         uid: run.uid().unwrap_or_default(),
         requester: run.spec.task.requester_id,
-        created: run.creation_timestamp().map(|time| time.0).unwrap_or_default(),
+        created: run
+            .creation_timestamp()
+            .map(|time| time.0)
+            .unwrap_or_default(),
         name: run.name_any(),
     }
 }
@@ -170,7 +191,11 @@ fn set_waiting(ctx: &Context, run: &BuilderRun, uid: &str, reason: String, ahead
             return false;
         }
         let since = old.map_or_else(now, |old| old.since.clone());
-        live.waiting = Some(Waiting { reason, ahead, since });
+        live.waiting = Some(Waiting {
+            reason,
+            ahead,
+            since,
+        });
         true
     });
     if changed {
@@ -180,7 +205,9 @@ fn set_waiting(ctx: &Context, run: &BuilderRun, uid: &str, reason: String, ahead
 
 fn has_ended_slots(ctx: &Context, builder: &Builder) -> bool {
     let slots = builder.status.iter().flat_map(|status| &status.running);
-    slots.into_iter().any(|slot| ledger::state_of(ctx, slot) != ledger::SlotState::Held)
+    slots
+        .into_iter()
+        .any(|slot| ledger::state_of(ctx, slot) != ledger::SlotState::Held)
 }
 
 /// Drops ended runs from the ledgers of builders that nothing has been admitted to for a while.

@@ -45,8 +45,16 @@ pub fn admit(limit: i64, holders: &[Holder], waiters: &[Waiter]) -> Decision {
     let line = line(holders, waiting);
     let (now, later) = line.split_at(free.min(line.len()));
     Decision {
-        grants: again.iter().chain(now).map(|waiter| waiter.uid.clone()).collect(),
-        places: later.iter().zip(0..).map(|(waiter, ahead)| (waiter.uid.clone(), ahead)).collect(),
+        grants: again
+            .iter()
+            .chain(now)
+            .map(|waiter| waiter.uid.clone())
+            .collect(),
+        places: later
+            .iter()
+            .zip(0..)
+            .map(|(waiter, ahead)| (waiter.uid.clone(), ahead))
+            .collect(),
     }
 }
 
@@ -76,11 +84,19 @@ mod tests {
 
     fn waiter(uid: &str, requester: i64, second: i64) -> Waiter {
         let created = Timestamp::from_second(second).unwrap();
-        Waiter { uid: uid.into(), requester, created, name: uid.into() }
+        Waiter {
+            uid: uid.into(),
+            requester,
+            created,
+            name: uid.into(),
+        }
     }
 
     fn holder(uid: &str, requester: i64) -> Holder {
-        Holder { uid: uid.into(), requester: Some(requester) }
+        Holder {
+            uid: uid.into(),
+            requester: Some(requester),
+        }
     }
 
     #[test]
@@ -90,12 +106,18 @@ mod tests {
         assert_eq!(decision.grants, ["a"]);
         assert_eq!(decision.places, [("b".into(), 0), ("c".into(), 1)]);
         assert!(admit(1, &[holder("x", 1)], &waiters).grants.is_empty());
-        assert!(admit(1, &[holder("x", 1), holder("y", 1)], &waiters).grants.is_empty());
+        assert!(
+            admit(1, &[holder("x", 1), holder("y", 1)], &waiters)
+                .grants
+                .is_empty()
+        );
     }
 
     #[test]
     fn one_person_with_many_runs_does_not_keep_another_waiting() {
-        let mut waiters: Vec<_> = (0..50).map(|n| waiter(&format!("ada{n:02}"), 1, n)).collect();
+        let mut waiters: Vec<_> = (0..50)
+            .map(|n| waiter(&format!("ada{n:02}"), 1, n))
+            .collect();
         waiters.push(waiter("bob", 2, 100));
         let decision = admit(2, &[], &waiters);
         assert_eq!(decision.grants, ["ada00", "bob"]);

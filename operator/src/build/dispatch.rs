@@ -1,8 +1,8 @@
 //! Pure: the runs of a build.
 
 use crds::{
-    BuildRef, Builder, BuilderRun, BuilderRunSpec, PrBuild, Reporting, Repository, Request,
-    Task, condition, names,
+    BuildRef, Builder, BuilderRun, BuilderRunSpec, PrBuild, Reporting, Repository, Request, Task,
+    condition, names,
 };
 use kube::{ResourceExt, api::ObjectMeta};
 use protocol::{Recipe, Source};
@@ -26,7 +26,11 @@ pub struct Materials<'a> {
 
 /// The first attempt of one builder. A builder that is gone or not valid gets a run too, which ends
 /// in error with that reason: what was asked for is answered.
-pub fn first_attempt(from: &Materials<'_>, name: &str, builder: Result<&Builder, String>) -> BuilderRun {
+pub fn first_attempt(
+    from: &Materials<'_>,
+    name: &str,
+    builder: Result<&Builder, String>,
+) -> BuilderRun {
     let builder = builder.and_then(|builder| match from.repository.and_then(unusable) {
         Some(why) => Err(why),
         None => Ok(builder),
@@ -34,7 +38,10 @@ pub fn first_attempt(from: &Materials<'_>, name: &str, builder: Result<&Builder,
     let task = match (builder, from.clone_url) {
         (Err(why), _) => invalid(from, name, name, why),
         (Ok(builder), "") => {
-            let why = format!("the Repository `{}` or its connection does not exist any more", from.build.spec.request.repository.name);
+            let why = format!(
+                "the Repository `{}` or its connection does not exist any more",
+                from.build.spec.request.repository.name
+            );
             invalid(from, name, &builder.spec.display_name, why)
         }
         (Ok(builder), _) => task(from, name, builder),
@@ -66,9 +73,21 @@ pub fn not_taken(mut run: BuilderRun, why: &str) -> BuilderRun {
 fn unusable(repository: &Repository) -> Option<String> {
     let conditions = &repository.status.as_ref()?.conditions;
     let ready = condition::find(conditions, condition::kind::READY)?;
-    let for_good = ["Private", "Replaced", "Duplicate", "NoConnection", "NotFound"];
+    let for_good = [
+        "Private",
+        "Replaced",
+        "Duplicate",
+        "NoConnection",
+        "NotFound",
+    ];
     let holds = ready.status == "False" && for_good.contains(&ready.reason.as_str());
-    holds.then(|| format!("the Repository `{}` is not usable: {}", repository.name_any(), ready.message))
+    holds.then(|| {
+        format!(
+            "the Repository `{}` is not usable: {}",
+            repository.name_any(),
+            ready.message
+        )
+    })
 }
 
 /// The sentence about a builder that was deleted.
@@ -85,7 +104,10 @@ fn run(build: &PrBuild, builder: &str, attempt: i64, task: Task) -> BuilderRun {
             ..ObjectMeta::default()
         },
         spec: BuilderRunSpec {
-            pr_build: BuildRef { name, uid: build.uid().unwrap_or_default() },
+            pr_build: BuildRef {
+                name,
+                uid: build.uid().unwrap_or_default(),
+            },
             attempt,
             task,
             cancel: None,
@@ -102,12 +124,17 @@ fn task(from: &Materials<'_>, name: &str, builder: &Builder) -> Task {
         kubernetes: builder.spec.kubernetes.clone(),
         ..invalid(from, name, display_name, String::new())
     };
-    let task = Task { invalid: None, ..task };
+    let task = Task {
+        invalid: None,
+        ..task
+    };
     let size = serde_json::to_string(&task).map_or(usize::MAX, |text| text.len());
     if size <= TASK_LIMIT {
         return task;
     }
-    let why = format!("the steps of `{display_name}` take {size} bytes of the {TASK_LIMIT} that a task may have");
+    let why = format!(
+        "the steps of `{display_name}` take {size} bytes of the {TASK_LIMIT} that a task may have"
+    );
     invalid(from, name, display_name, why)
 }
 

@@ -49,7 +49,9 @@ pub enum BuildError {
         source: kube::Error,
     },
     /// Another object stands where a run should be.
-    #[error("run {run} exists already and belongs to another build than {build}; it goes when that one is collected")]
+    #[error(
+        "run {run} exists already and belongs to another build than {build}; it goes when that one is collected"
+    )]
     Foreign {
         /// The build.
         build: String,
@@ -102,7 +104,8 @@ pub(super) fn is_talked(status: &PrBuildStatus) -> bool {
 
 /// A condition that holds, or that will not come to hold.
 fn is_settled(found: &Condition) -> bool {
-    found.status == "True" || ["NotNeeded", "Refused", "AddedAgain"].contains(&found.reason.as_str())
+    found.status == "True"
+        || ["NotNeeded", "Refused", "AddedAgain"].contains(&found.reason.as_str())
 }
 
 /// Creates the first attempt of every builder. Doing it twice meets the runs of the first time.
@@ -110,7 +113,9 @@ async fn dispatch(ctx: &Context, build: &PrBuild) -> Result<(), BuildError> {
     let builders = ctx.cache.builders.all();
     let names = build.spec.request.builders.iter();
     let runs: Vec<BuilderRun> = with_materials(ctx, build, |from| {
-        names.map(|name| dispatch::first_attempt(from, name, usable(name, &builders))).collect()
+        names
+            .map(|name| dispatch::first_attempt(from, name, usable(name, &builders)))
+            .collect()
     });
     stream::iter(runs)
         .map(|run| create(ctx, build, run))
@@ -131,7 +136,9 @@ async fn create(ctx: &Context, build: &PrBuild, run: BuilderRun) -> Result<(), B
     let name = run.name_any();
     ctx.metrics.wrote("builderruns");
     let created = match ctx.api.runs.create(&PostParams::default(), &run).await {
-        Err(kube::Error::Api(status)) if status.is_already_exists() => ctx.api.runs.get(&name).await,
+        Err(kube::Error::Api(status)) if status.is_already_exists() => {
+            ctx.api.runs.get(&name).await
+        }
         Err(kube::Error::Api(status)) if status.is_invalid() => {
             // What was asked for is answered, also when it cannot run.
             let run = dispatch::not_taken(run, &status.message);
@@ -145,9 +152,14 @@ async fn create(ctx: &Context, build: &PrBuild, run: BuilderRun) -> Result<(), B
         source,
     })?;
     if Some(&created.spec.pr_build.uid) != build.uid().as_ref() {
-        return Err(BuildError::Foreign { build: build.name_any(), run: name });
+        return Err(BuildError::Foreign {
+            build: build.name_any(),
+            run: name,
+        });
     }
-    ctx.cache.runs.learn(&name, version_of(&created), trim_run(created));
+    ctx.cache
+        .runs
+        .learn(&name, version_of(&created), trim_run(created));
     ctx.queues.runs.add(&name);
     Ok(())
 }
@@ -183,7 +195,9 @@ fn note_attempts(
 ) -> HashMap<String, i64> {
     let written = build.status.iter().flat_map(|status| &status.results);
     let written = written.map(|one| (one.builder.clone(), one.attempt));
-    let seen = runs.iter().map(|run| (run.spec.task.builder.clone(), run.spec.attempt));
+    let seen = runs
+        .iter()
+        .map(|run| (run.spec.task.builder.clone(), run.spec.attempt));
     ctx.live_builds.update(uid, |live| {
         for (builder, attempt) in written.chain(seen) {
             let highest = live.attempts.entry(builder).or_insert(attempt);
@@ -199,17 +213,31 @@ fn tell_missing(ctx: &Arc<Context>, build: &PrBuild) {
     let runs = ctx.cache.runs.group(&of_build(&uid));
     let attempts = note_attempts(ctx, build, &uid, &runs);
     let runs = summary::speaking(&runs, &attempts);
-    for name in build.spec.request.builders.iter().filter(|name| !runs.contains_key(*name)) {
+    for name in build
+        .spec
+        .request
+        .builders
+        .iter()
+        .filter(|name| !runs.contains_key(*name))
+    {
         let new = ctx.live_builds.update(&uid, |live| {
             let new = !live.missing_told.contains_key(name);
             live.missing_told.entry(name.clone()).or_insert(false);
             new
         });
         if new {
-            tell::deleted(ctx, build, &with_materials(ctx, build, |from| {
-                let builder = ctx.cache.builders.get(name);
-                dispatch::first_attempt(from, name, builder.as_deref().ok_or_else(|| dispatch::gone(name)))
-            }));
+            tell::deleted(
+                ctx,
+                build,
+                &with_materials(ctx, build, |from| {
+                    let builder = ctx.cache.builders.get(name);
+                    dispatch::first_attempt(
+                        from,
+                        name,
+                        builder.as_deref().ok_or_else(|| dispatch::gone(name)),
+                    )
+                }),
+            );
         }
     }
 }
@@ -218,8 +246,11 @@ fn tell_missing(ctx: &Arc<Context>, build: &PrBuild) {
 fn with_materials<R>(ctx: &Context, build: &PrBuild, make: impl FnOnce(&Materials<'_>) -> R) -> R {
     let request = &build.spec.request;
     let repository = ctx.cache.repositories.get(&request.repository.name);
-    let connection = repository.as_ref().and_then(|found| ctx.connections.get(&found.spec.connection));
-    let clone_url = connection.map(|connection| connection.clone_url(&request.repository.full_name));
+    let connection = repository
+        .as_ref()
+        .and_then(|found| ctx.connections.get(&found.spec.connection));
+    let clone_url =
+        connection.map(|connection| connection.clone_url(&request.repository.full_name));
     make(&Materials {
         build,
         repository: repository.as_deref(),
@@ -260,10 +291,16 @@ async fn write_status(
         Err(kube::Error::Api(error)) if error.is_not_found() || error.is_conflict() => {
             return Ok(Next::Wait);
         }
-        patched => patched.map_err(|source| BuildError::Status { build: build.name_any(), source })?,
+        patched => patched.map_err(|source| BuildError::Status {
+            build: build.name_any(),
+            source,
+        })?,
     };
-    ctx.cache.builds.learn(&build.name_any(), version_of(&patched), trim(patched));
-    ctx.live_builds.update(&uid, |live| live.written = Some(Instant::now()));
+    ctx.cache
+        .builds
+        .learn(&build.name_any(), version_of(&patched), trim(patched));
+    ctx.live_builds
+        .update(&uid, |live| live.written = Some(Instant::now()));
     tell_story(ctx, build, old, &new).await;
     Ok(Next::Wait)
 }
@@ -290,7 +327,10 @@ fn status(
     let conditions = conditions(build, old, sum, live);
     if old.phase == BuildPhase::Complete {
         // Its runs are collected after a while; what they said stays.
-        return PrBuildStatus { conditions, ..old.clone() };
+        return PrBuildStatus {
+            conditions,
+            ..old.clone()
+        };
     }
     let created = build.creation_timestamp().map(|time| time.0);
     PrBuildStatus {
@@ -305,7 +345,9 @@ fn status(
         summary: sum.line.clone(),
         reason: reason(build, runs),
         completed_at: sum.result.map(|_| sum.finished.map_or_else(now, Time)),
-        duration: created.zip(sum.finished).and_then(|(from, to)| text::between(from, to)),
+        duration: created
+            .zip(sum.finished)
+            .and_then(|(from, to)| text::between(from, to)),
         results: sum.results.clone(),
         conditions,
     }
@@ -317,8 +359,12 @@ fn reason(build: &PrBuild, runs: &[Arc<BuilderRun>]) -> Option<String> {
         return Some(format!("cancelled by {}: {}", cancel.by, cancel.reason));
     }
     let last = summary::last_attempts(runs);
-    let errors = last.values().filter(|run| summary::phase_of(run) == crds::RunPhase::Error);
-    let first = errors.filter_map(|run| run.status.as_ref()?.outcome.as_ref()).next();
+    let errors = last
+        .values()
+        .filter(|run| summary::phase_of(run) == crds::RunPhase::Error);
+    let first = errors
+        .filter_map(|run| run.status.as_ref()?.outcome.as_ref())
+        .next();
     first.map(|outcome| outcome.reason.clone())
 }
 
@@ -331,17 +377,44 @@ fn conditions(
     let mut all = old.conditions.clone();
     let total = build.spec.request.builders.len();
     let dispatched = format!("{total} runs were made");
-    condition::set(&mut all, kind::DISPATCHED, true, "RunsExist", &dispatched, now());
+    condition::set(
+        &mut all,
+        kind::DISPATCHED,
+        true,
+        "RunsExist",
+        &dispatched,
+        now(),
+    );
     for said in &live.said {
-        condition::set(&mut all, said.kind, said.holds, said.reason, &said.message, now());
+        condition::set(
+            &mut all,
+            said.kind,
+            said.holds,
+            said.reason,
+            &said.message,
+            now(),
+        );
     }
     let reported = condition::is_true(&old.conditions, kind::REPORTED);
     if sum.result.is_some() && !reported {
         let (reason, message) = match &sum.untold {
-            None => ("AllTaken", "GitHub has the result of every builder".to_owned()),
-            Some(why) => ("Waiting", format!("GitHub has not taken every result yet: {why}")),
+            None => (
+                "AllTaken",
+                "GitHub has the result of every builder".to_owned(),
+            ),
+            Some(why) => (
+                "Waiting",
+                format!("GitHub has not taken every result yet: {why}"),
+            ),
         };
-        condition::set(&mut all, kind::REPORTED, sum.untold.is_none(), reason, &message, now());
+        condition::set(
+            &mut all,
+            kind::REPORTED,
+            sum.untold.is_none(),
+            reason,
+            &message,
+            now(),
+        );
     }
     all
 }
@@ -353,9 +426,16 @@ fn changed(old: &PrBuildStatus, new: &PrBuildStatus) -> serde_json::Value {
         _ => serde_json::Map::new(),
     };
     let (old, mut new) = (object(old), object(new));
-    let gone: Vec<String> = old.keys().filter(|field| !new.contains_key(*field)).cloned().collect();
+    let gone: Vec<String> = old
+        .keys()
+        .filter(|field| !new.contains_key(*field))
+        .cloned()
+        .collect();
     new.retain(|field, value| old.get(field) != Some(value));
-    new.extend(gone.into_iter().map(|field| (field, serde_json::Value::Null)));
+    new.extend(
+        gone.into_iter()
+            .map(|field| (field, serde_json::Value::Null)),
+    );
     serde_json::Value::Object(new)
 }
 
@@ -367,18 +447,30 @@ async fn tell_story(ctx: &Context, build: &PrBuild, old: &PrBuildStatus, new: &P
         let by = &request.trigger.user.login;
         let builders = request.builders.len();
         let note = format!("@{by} asked for {builders} builders on {}", new.short_sha);
-        ctx.event(build, EventType::Normal, "Dispatched", note).await;
+        ctx.event(build, EventType::Normal, "Dispatched", note)
+            .await;
     }
     for said in &new.conditions {
         let before = condition::find(&old.conditions, &said.type_);
         let news = before.is_none_or(|before| before.message != said.message);
         if said.status == "False" && said.reason == "Refused" && news {
-            ctx.event(build, EventType::Warning, &said.type_, said.message.clone()).await;
+            ctx.event(build, EventType::Warning, &said.type_, said.message.clone())
+                .await;
         }
     }
     if new.phase == BuildPhase::Complete && old.phase != BuildPhase::Complete {
         ctx.metrics.completed(new);
-        let took = new.duration.as_deref().map(|took| format!(" in {took}")).unwrap_or_default();
-        ctx.event(build, EventType::Normal, "Complete", format!("{}{took}", new.summary)).await;
+        let took = new
+            .duration
+            .as_deref()
+            .map(|took| format!(" in {took}"))
+            .unwrap_or_default();
+        ctx.event(
+            build,
+            EventType::Normal,
+            "Complete",
+            format!("{}{took}", new.summary),
+        )
+        .await;
     }
 }

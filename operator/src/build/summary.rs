@@ -12,7 +12,9 @@ use jiff::Timestamp;
 pub fn last_attempts(runs: &[Arc<BuilderRun>]) -> BTreeMap<String, Arc<BuilderRun>> {
     let mut last: BTreeMap<String, Arc<BuilderRun>> = BTreeMap::new();
     for run in runs {
-        let newest = last.entry(run.spec.task.builder.clone()).or_insert_with(|| run.clone());
+        let newest = last
+            .entry(run.spec.task.builder.clone())
+            .or_insert_with(|| run.clone());
         if newest.spec.attempt < run.spec.attempt {
             *newest = run.clone();
         }
@@ -26,18 +28,28 @@ pub fn speaking(
     attempts: &HashMap<String, i64>,
 ) -> BTreeMap<String, Arc<BuilderRun>> {
     let mut last = last_attempts(runs);
-    last.retain(|builder, run| attempts.get(builder).is_none_or(|made| run.spec.attempt >= *made));
+    last.retain(|builder, run| {
+        attempts
+            .get(builder)
+            .is_none_or(|made| run.spec.attempt >= *made)
+    });
     last
 }
 
 /// Where a run stands.
 pub fn phase_of(run: &BuilderRun) -> RunPhase {
-    run.status.as_ref().map(|status| status.phase).unwrap_or_default()
+    run.status
+        .as_ref()
+        .map(|status| status.phase)
+        .unwrap_or_default()
 }
 
 /// Whether a run that ended in error is followed by another attempt.
 pub fn is_retried(run: &BuilderRun, build_cancelled: bool) -> bool {
-    let outcome = run.status.as_ref().and_then(|status| status.outcome.as_ref());
+    let outcome = run
+        .status
+        .as_ref()
+        .and_then(|status| status.outcome.as_ref());
     phase_of(run) == RunPhase::Error
         && outcome.is_some_and(|outcome| outcome.retryable)
         && run.spec.task.infra_retries > 0
@@ -92,7 +104,11 @@ pub fn summarize(
         });
         finished = finished.max(run.and_then(|run| finished_at(run)));
         let attempt = run.map_or(1, |run| run.spec.attempt);
-        results.push(BuilderResult { builder: builder.clone(), attempt, phase });
+        results.push(BuilderResult {
+            builder: builder.clone(),
+            attempt,
+            phase,
+        });
     }
     Summary {
         line: line(&counts),
@@ -110,9 +126,17 @@ fn finished_at(run: &BuilderRun) -> Option<Timestamp> {
 
 /// Why GitHub has no final status of a run yet; none when it has one, or never will.
 fn untold_because(run: &BuilderRun) -> Option<String> {
-    let report = run.status.as_ref().and_then(|status| status.report.clone()).unwrap_or_default();
+    let report = run
+        .status
+        .as_ref()
+        .and_then(|status| status.report.clone())
+        .unwrap_or_default();
     match report.sent.as_deref() {
-        None | Some("pending") => Some(report.error.unwrap_or_else(|| "it is being told".to_owned())),
+        None | Some("pending") => Some(
+            report
+                .error
+                .unwrap_or_else(|| "it is being told".to_owned()),
+        ),
         Some(_) => None,
     }
 }
@@ -153,7 +177,9 @@ fn line(counts: &Counts) -> String {
         (counts.queued, "waiting"),
     ];
     let said = parts.iter().filter(|(n, _)| *n > 0);
-    said.map(|(n, word)| format!("{n} {word}")).collect::<Vec<_>>().join(", ")
+    said.map(|(n, word)| format!("{n} {word}"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 #[cfg(test)]
@@ -178,13 +204,24 @@ mod tests {
         let mut task = crate::run::outcome::tests::task();
         task.builder = builder.to_owned();
         let pr_build = crds::BuildRef::default();
-        let spec = BuilderRunSpec { pr_build, attempt, task, cancel: None };
+        let spec = BuilderRunSpec {
+            pr_build,
+            attempt,
+            task,
+            cancel: None,
+        };
         let mut run = BuilderRun::new(&format!("app-7-l1-{builder}-{attempt}"), spec);
         let status = run.status.get_or_insert_default();
         status.phase = phase;
-        status.report = sent.map(|sent| crds::Report { sent: Some(sent.into()), error: None });
+        status.report = sent.map(|sent| crds::Report {
+            sent: Some(sent.into()),
+            error: None,
+        });
         let retryable = phase == RunPhase::Error;
-        status.outcome = Some(Outcome { retryable, ..Outcome::default() });
+        status.outcome = Some(Outcome {
+            retryable,
+            ..Outcome::default()
+        });
         Arc::new(run)
     }
 
@@ -199,7 +236,10 @@ mod tests {
         assert_eq!(sum(&build, std::slice::from_ref(&first)).result, None);
         let both = [first, run("a", 2, RunPhase::Succeeded, Some("success"))];
         let sum = sum(&build, &both);
-        assert_eq!((sum.result, sum.line.as_str()), (Some(BuildResult::Passed), "1 passed"));
+        assert_eq!(
+            (sum.result, sum.line.as_str()),
+            (Some(BuildResult::Passed), "1 passed")
+        );
         assert_eq!(sum.untold, None);
     }
 
@@ -211,7 +251,10 @@ mod tests {
         assert_eq!(unsaid.result, Some(BuildResult::Cancelled));
         assert!(unsaid.untold.is_some());
         let told = HashMap::from([("b".to_owned(), true)]);
-        assert_eq!(summarize(&build, &runs, &HashMap::new(), &told).untold, None);
+        assert_eq!(
+            summarize(&build, &runs, &HashMap::new(), &told).untold,
+            None
+        );
     }
 
     #[test]
@@ -227,7 +270,15 @@ mod tests {
     fn failed_weighs_more_than_error_and_error_more_than_cancelled() {
         let build = build(&["a", "b", "c"]);
         let done = |a, b, c| {
-            sum(&build, &[run("a", 6, a, None), run("b", 1, b, None), run("c", 1, c, None)]).result
+            sum(
+                &build,
+                &[
+                    run("a", 6, a, None),
+                    run("b", 1, b, None),
+                    run("c", 1, c, None),
+                ],
+            )
+            .result
         };
         let (ok, bad, off) = (RunPhase::Succeeded, RunPhase::Failed, RunPhase::Cancelled);
         assert_eq!(done(ok, ok, ok), Some(BuildResult::Passed));

@@ -34,8 +34,22 @@ pub async fn talk(ctx: Arc<Context>, name: String) -> Result<Next, TalkError> {
     }
     let Some(repo) = repo(&ctx, &build) else {
         let gone = "the Repository or its connection does not exist any more";
-        say(&ctx, &uid, kind::ANNOUNCED, false, "Refused", gone.to_owned());
-        say(&ctx, &uid, kind::LABEL_REMOVED, false, "Refused", gone.to_owned());
+        say(
+            &ctx,
+            &uid,
+            kind::ANNOUNCED,
+            false,
+            "Refused",
+            gone.to_owned(),
+        );
+        say(
+            &ctx,
+            &uid,
+            kind::LABEL_REMOVED,
+            false,
+            "Refused",
+            gone.to_owned(),
+        );
         return Ok(done(&ctx, &uid, &name));
     };
     // Both at once: neither has to wait for the other.
@@ -56,12 +70,7 @@ pub async fn talk(ctx: Arc<Context>, name: String) -> Result<Next, TalkError> {
 }
 
 /// Notes what became of one thing that was to be said.
-fn outcome(
-    ctx: &Context,
-    uid: &str,
-    kind: &'static str,
-    said: Told,
-) -> Result<Next, TalkError> {
+fn outcome(ctx: &Context, uid: &str, kind: &'static str, said: Told) -> Result<Next, TalkError> {
     match said {
         Ok(None) => Ok(Next::Wait),
         Ok(Some((holds, reason, message))) => {
@@ -107,12 +116,19 @@ fn say(
 ) {
     ctx.live_builds.update(uid, |live| {
         live.said.retain(|said| said.kind != kind);
-        live.said.push(Said { kind, holds, reason, message });
+        live.said.push(Said {
+            kind,
+            holds,
+            reason,
+            message,
+        });
     });
 }
 
 fn is_said(ctx: &Context, build: &PrBuild, uid: &str, kind: &str) -> bool {
-    let live = ctx.live_builds.update(uid, |live| live.said.iter().any(|said| said.kind == kind && said.holds));
+    let live = ctx.live_builds.update(uid, |live| {
+        live.said.iter().any(|said| said.kind == kind && said.holds)
+    });
     let status = build.status.as_ref();
     live || status.is_some_and(|status| crds::condition::is_true(&status.conditions, kind))
 }
@@ -133,7 +149,8 @@ async fn announce(ctx: &Context, repo: &github::Repo, build: &PrBuild, uid: &str
     match report::announce(repo, build, &builders, maybe).await {
         Ok(comment) => Ok(Some((true, "CommentStands", format!("comment {comment}")))),
         Err(error) => {
-            ctx.live_builds.update(uid, |live| live.maybe_posted |= error.is_uncertain());
+            ctx.live_builds
+                .update(uid, |live| live.maybe_posted |= error.is_uncertain());
             Err(error)
         }
     }
@@ -142,20 +159,42 @@ async fn announce(ctx: &Context, repo: &github::Repo, build: &PrBuild, uid: &str
 async fn settle_label(ctx: &Context, repo: &github::Repo, build: &PrBuild, uid: &str) -> Told {
     let request = &build.spec.request;
     let (TriggerKind::Label, Some(name)) = (request.trigger.kind, &request.trigger.label) else {
-        return Ok(Some((false, "NotNeeded", "no label asked for this build".to_owned())));
+        return Ok(Some((
+            false,
+            "NotNeeded",
+            "no label asked for this build".to_owned(),
+        )));
     };
     if is_said(ctx, build, uid, kind::LABEL_REMOVED) {
         return Ok(None);
     }
-    let handled = |event| has_object(ctx, &request.repository.name, request.number, &request.trigger, event);
+    let handled = |event| {
+        has_object(
+            ctx,
+            &request.repository.name,
+            request.number,
+            &request.trigger,
+            event,
+        )
+    };
     let outcome = report::settle_label(repo, request.number, name, handled).await?;
     let (reason, message) = outcome.condition(name);
     Ok(Some((outcome == LabelOutcome::Removed, reason, message)))
 }
 
 /// Whether a `labeled` event has become a build or an answer already.
-pub fn has_object(ctx: &Context, repository: &str, number: i64, like: &Trigger, event: i64) -> bool {
-    let trigger = Trigger { kind: TriggerKind::Label, event_id: event, ..like.clone() };
+pub fn has_object(
+    ctx: &Context,
+    repository: &str,
+    number: i64,
+    like: &Trigger,
+    event: i64,
+) -> bool {
+    let trigger = Trigger {
+        kind: TriggerKind::Label,
+        event_id: event,
+        ..like.clone()
+    };
     let name = names::event_name(repository, number, &trigger);
     ctx.cache.builds.get(&name).is_some() || ctx.cache.answers.get(&name).is_some()
 }

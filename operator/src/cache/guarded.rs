@@ -38,8 +38,12 @@ impl<'de, K: DeserializeOwned> Deserialize<'de> for Guarded<K> {
         match serde_json::from_str(text.get()) {
             Ok(object) => Ok(Self::Readable(object)),
             Err(error) => {
-                let known: OnlyMetadata = serde_json::from_str(text.get()).map_err(D::Error::custom)?;
-                Ok(Self::Unreadable { metadata: Box::new(known.metadata), error: error.to_string() })
+                let known: OnlyMetadata =
+                    serde_json::from_str(text.get()).map_err(D::Error::custom)?;
+                Ok(Self::Unreadable {
+                    metadata: Box::new(known.metadata),
+                    error: error.to_string(),
+                })
             }
         }
     }
@@ -91,14 +95,23 @@ mod tests {
 
     #[test]
     fn a_broken_object_in_a_list_or_a_watch_is_named_and_stops_nothing() {
-        let good = r#"{"metadata":{"name":"a"},"spec":{"displayName":"A","steps":[{"run":"true"}]}}"#;
-        let list = format!(r#"{{"apiVersion":"v1","kind":"List","metadata":{{}},"items":[{BROKEN},{good}]}}"#);
+        let good =
+            r#"{"metadata":{"name":"a"},"spec":{"displayName":"A","steps":[{"run":"true"}]}}"#;
+        let list = format!(
+            r#"{{"apiVersion":"v1","kind":"List","metadata":{{}},"items":[{BROKEN},{good}]}}"#
+        );
         let list: ObjectList<Guarded<Builder>> = serde_json::from_str(&list).unwrap();
-        assert!(matches!(&list.items[0], Guarded::Unreadable { error, .. } if error.contains("string")));
-        assert!(matches!(&list.items[1], Guarded::Readable(builder) if builder.spec.display_name == "A"));
+        assert!(
+            matches!(&list.items[0], Guarded::Unreadable { error, .. } if error.contains("string"))
+        );
+        assert!(
+            matches!(&list.items[1], Guarded::Readable(builder) if builder.spec.display_name == "A")
+        );
         let event = format!(r#"{{"type":"ADDED","object":{BROKEN}}}"#);
         let event: WatchEvent<Guarded<Builder>> = serde_json::from_str(&event).unwrap();
-        let WatchEvent::Added(object) = event else { panic!("not added") };
+        let WatchEvent::Added(object) = event else {
+            panic!("not added")
+        };
         assert_eq!(object.name_any(), "b");
     }
 }

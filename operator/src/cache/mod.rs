@@ -78,7 +78,11 @@ impl<T> Cache<T> {
     /// Every object.
     pub fn all(&self) -> Vec<Arc<T>> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        inner.objects.values().map(|held| held.value.clone()).collect()
+        inner
+            .objects
+            .values()
+            .map(|held| held.value.clone())
+            .collect()
     }
 
     /// How many objects there are.
@@ -152,7 +156,9 @@ impl<T> Cache<T> {
             .filter(|(name, held)| !listed.contains(*name) && held.version <= newest_before)
             .map(|(name, _)| name.clone())
             .collect();
-        gone.iter().filter_map(|name| self.remove(&mut inner, name)).collect()
+        gone.iter()
+            .filter_map(|name| self.remove(&mut inner, name))
+            .collect()
     }
 
     fn newest(&self) -> u64 {
@@ -164,11 +170,17 @@ impl<T> Cache<T> {
     fn put(&self, inner: &mut Inner<T>, name: &str, version: u64, value: T) -> Change<T> {
         let old = self.remove(inner, name);
         for group in (self.index_of)(&value) {
-            inner.index.entry(group).or_default().insert(name.to_owned());
+            inner
+                .index
+                .entry(group)
+                .or_default()
+                .insert(name.to_owned());
         }
         let value = Arc::new(value);
         let new = Some(value.clone());
-        inner.objects.insert(name.to_owned(), Held { version, value });
+        inner
+            .objects
+            .insert(name.to_owned(), Held { version, value });
         Change { old, new }
     }
 
@@ -227,17 +239,24 @@ pub async fn follow<K, T>(
             }
             watcher::Event::InitApply(object) => {
                 listed.insert(object.name_any());
-                take(object, &trim, |name, version, object| changed(cache.listed(name, version, object)));
+                take(object, &trim, |name, version, object| {
+                    changed(cache.listed(name, version, object))
+                });
             }
             watcher::Event::InitDone => {
                 for old in cache.retain_listed(&listed, newest_before) {
-                    changed(Change { old: Some(old), new: None });
+                    changed(Change {
+                        old: Some(old),
+                        new: None,
+                    });
                 }
                 listed.clear();
                 ready();
             }
             watcher::Event::Apply(object) => {
-                take(object, &trim, |name, version, object| changed(cache.watched(name, version, object)));
+                take(object, &trim, |name, version, object| {
+                    changed(cache.watched(name, version, object))
+                });
             }
             watcher::Event::Delete(object) => {
                 changed(cache.gone(&object.name_any(), version_of(&object)));

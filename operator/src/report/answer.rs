@@ -79,8 +79,8 @@ pub async fn give(
         }
         Manner::Comment => {
             let answering = while_doing("answering on", repo, number);
-            let taken =
-                for_good(comment(repo, answer, prefix, previous, maybe_given).await).map_err(answering)?;
+            let taken = for_good(comment(repo, answer, prefix, previous, maybe_given).await)
+                .map_err(answering)?;
             Ok(match taken {
                 Some(comment) => AnswerStatus {
                     given: Some(given::COMMENT.to_owned()),

@@ -164,7 +164,10 @@ fn what_is_not_known_is_not_said_and_several_reasons_stand_in_one_line() {
         ..Facts::default()
     };
     assert_eq!(
-        sentence(&answer(AnswerReason::NoBuilder, TriggerKind::Label, facts), "/prbuild"),
+        sentence(
+            &answer(AnswerReason::NoBuilder, TriggerKind::Label, facts),
+            "/prbuild"
+        ),
         "No builder is left for this label; nothing was built. `lan`: needs an approval; `arm`: is paused"
     );
 }

@@ -29,7 +29,12 @@ const NO_ANSWER: &str = "GitHub has not answered yet";
 
 /// Ends a run: stops its Job where it still runs, tells GitHub, and writes the end down. The write
 /// waits a moment for GitHub's answer, so that one write holds both.
-pub(super) async fn end(ctx: &Arc<Context>, run: &BuilderRun, uid: &str, ending: Ending) -> Result<Next, RunError> {
+pub(super) async fn end(
+    ctx: &Arc<Context>,
+    run: &BuilderRun,
+    uid: &str,
+    ending: Ending,
+) -> Result<Next, RunError> {
     if ending.stop {
         stop(ctx, run, uid).await?;
     }
@@ -80,7 +85,10 @@ pub(super) async fn end(ctx: &Arc<Context>, run: &BuilderRun, uid: &str, ending:
 
 /// Deletes the Job of a run, pods first, so that the Job's absence means theirs.
 async fn stop(ctx: &Context, run: &BuilderRun, uid: &str) -> Result<(), RunError> {
-    if ctx.live.get(uid).job_since.is_none() && phase(run) == RunPhase::Queued && ctx.pod_of(uid).is_none() {
+    if ctx.live.get(uid).job_since.is_none()
+        && phase(run) == RunPhase::Queued
+        && ctx.pod_of(uid).is_none()
+    {
         // After a restart a queued run may have a Job that nobody here has seen.
         let job = ctx.api.jobs.get_opt(&names::job_name(uid)).await;
         if job.map_err(failed("looking for its Job", run))?.is_none() {
@@ -88,15 +96,28 @@ async fn stop(ctx: &Context, run: &BuilderRun, uid: &str) -> Result<(), RunError
         }
     }
     ctx.metrics.wrote("jobs");
-    match ctx.api.jobs.delete(&names::job_name(uid), &DeleteParams::foreground()).await {
+    match ctx
+        .api
+        .jobs
+        .delete(&names::job_name(uid), &DeleteParams::foreground())
+        .await
+    {
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
         deleted => deleted.map(|_| ()).map_err(failed("deleting its Job", run)),
     }
 }
 
 /// A run that has ended: GitHub may still have to hear it.
-pub(super) async fn settle(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Next, RunError> {
-    let report = run.status.as_ref().and_then(|status| status.report.clone()).unwrap_or_default();
+pub(super) async fn settle(
+    ctx: &Arc<Context>,
+    run: &BuilderRun,
+    uid: &str,
+) -> Result<Next, RunError> {
+    let report = run
+        .status
+        .as_ref()
+        .and_then(|status| status.report.clone())
+        .unwrap_or_default();
     let told = report.sent.as_deref().is_some_and(|sent| sent != PENDING);
     if told || is_followed(ctx, run) {
         ctx.live.forget(uid);
@@ -113,7 +134,10 @@ pub(super) async fn settle(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> R
         Told::Nowhere(why) if report.error.as_ref() == Some(&why) => {
             return Ok(Next::After(REPOSITORY_LOOKED_FOR_EVERY));
         }
-        Told::Nowhere(why) => (json!({ "error": why }), Next::After(REPOSITORY_LOOKED_FOR_EVERY)),
+        Told::Nowhere(why) => (
+            json!({ "error": why }),
+            Next::After(REPOSITORY_LOOKED_FOR_EVERY),
+        ),
     };
     match ctx.patch_run(run, json!({ "report": patch })).await {
         Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {
@@ -132,13 +156,21 @@ pub(super) async fn settle(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> R
 fn is_followed(ctx: &Context, run: &BuilderRun) -> bool {
     let (owner, task) = (&run.spec.pr_build, &run.spec.task);
     let next = names::run_name(&owner.name, &task.builder, run.spec.attempt + 1);
-    let exists = ctx.cache.runs.get(&next).is_some_and(|next| next.spec.pr_build == *owner);
+    let exists = ctx
+        .cache
+        .runs
+        .get(&next)
+        .is_some_and(|next| next.spec.pr_build == *owner);
     exists || will_be_followed(ctx, run)
 }
 
 /// Whether another attempt will be made: not when the build is cancelled or gone.
 fn will_be_followed(ctx: &Context, run: &BuilderRun) -> bool {
     let owner = &run.spec.pr_build;
-    let build = ctx.cache.builds.get(&owner.name).filter(|build| build.uid().as_ref() == Some(&owner.uid));
+    let build = ctx
+        .cache
+        .builds
+        .get(&owner.name)
+        .filter(|build| build.uid().as_ref() == Some(&owner.uid));
     build.is_some_and(|build| summary::is_retried(run, build.spec.cancel.is_some()))
 }

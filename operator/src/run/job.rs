@@ -71,7 +71,9 @@ pub fn job(run: &BuilderRun, setup: &Setup) -> Result<Job, JobError> {
     }
     let (Some(recipe), Some(machine)) = (&task.recipe, &task.kubernetes) else {
         let builder = &task.builder;
-        return Err(JobError::Invalid(format!("the builder `{builder}` names no way to run")));
+        return Err(JobError::Invalid(format!(
+            "the builder `{builder}` names no way to run"
+        )));
     };
     let timeouts = recipe.timeouts;
     let labels = labels(run);
@@ -92,7 +94,10 @@ pub fn job(run: &BuilderRun, setup: &Setup) -> Result<Job, JobError> {
                 timeouts.queue_seconds + timeouts.run_seconds + DEADLINE_SLACK_SECONDS,
             ),
             template: PodTemplateSpec {
-                metadata: Some(ObjectMeta { labels: Some(labels), ..ObjectMeta::default() }),
+                metadata: Some(ObjectMeta {
+                    labels: Some(labels),
+                    ..ObjectMeta::default()
+                }),
                 spec: Some(pod(run, recipe, machine, setup)?),
             },
             ..JobSpec::default()
@@ -107,8 +112,14 @@ fn labels(run: &BuilderRun) -> BTreeMap<String, String> {
     BTreeMap::from([
         (LABEL.to_owned(), run.uid().unwrap_or_default()),
         ("prbuild.dev/builder".to_owned(), task.builder.clone()),
-        ("prbuild.dev/pull-request".to_owned(), task.source.pull_request.to_string()),
-        ("app.kubernetes.io/managed-by".to_owned(), "prbuild".to_owned()),
+        (
+            "prbuild.dev/pull-request".to_owned(),
+            task.source.pull_request.to_string(),
+        ),
+        (
+            "app.kubernetes.io/managed-by".to_owned(),
+            "prbuild".to_owned(),
+        ),
     ])
 }
 
@@ -119,8 +130,14 @@ fn pod(
     setup: &Setup,
 ) -> Result<PodSpec, JobError> {
     let task = &run.spec.task;
-    let unwritable = |source| JobError::Unwritable { run: run.name_any(), source };
-    let work = Work { source: task.source.clone(), recipe: recipe.clone() };
+    let unwritable = |source| JobError::Unwritable {
+        run: run.name_any(),
+        source,
+    };
+    let work = Work {
+        source: task.source.clone(),
+        recipe: recipe.clone(),
+    };
     let source = serde_json::to_string(&task.source).map_err(unwritable)?;
     let work = serde_json::to_string(&work).map_err(unwritable)?;
     Ok(PodSpec {
@@ -196,9 +213,15 @@ fn build(work: String, machine: &Kubernetes) -> Container {
         image_pull_policy: Some(policy.to_owned()),
         command: Some(vec!["/prbuild/agent".to_owned()]),
         args: Some(
-            ["exec", "--dir", "/build", "--message", "/dev/termination-log"]
-                .map(str::to_owned)
-                .to_vec(),
+            [
+                "exec",
+                "--dir",
+                "/build",
+                "--message",
+                "/dev/termination-log",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
         ),
         working_dir: Some("/build".to_owned()),
         env: Some(vec![env("PRBUILD_WORK", work)]),
@@ -231,7 +254,10 @@ fn confined() -> SecurityContext {
 fn resources(machine: &Kubernetes) -> ResourceRequirements {
     let amounts = BTreeMap::from([
         ("cpu".to_owned(), Quantity(machine.resources.cpu.clone())),
-        ("memory".to_owned(), Quantity(machine.resources.memory.clone())),
+        (
+            "memory".to_owned(),
+            Quantity(machine.resources.memory.clone()),
+        ),
     ]);
     ResourceRequirements {
         limits: Some(amounts.clone()),
@@ -293,8 +319,16 @@ mod tests {
     }
 
     fn run(task: crds::Task) -> BuilderRun {
-        let pr_build = crds::BuildRef { name: "app-7-l1".into(), uid: "build".into() };
-        let spec = crds::BuilderRunSpec { pr_build, attempt: 1, task, cancel: None };
+        let pr_build = crds::BuildRef {
+            name: "app-7-l1".into(),
+            uid: "build".into(),
+        };
+        let spec = crds::BuilderRunSpec {
+            pr_build,
+            attempt: 1,
+            task,
+            cancel: None,
+        };
         let mut run = BuilderRun::new("app-7-l1-debian-1", spec);
         run.metadata.uid = Some("0b5c".into());
         run
@@ -306,40 +340,78 @@ mod tests {
         assert_eq!(job.metadata.name.as_deref(), Some("run-0b5c"));
         let spec = job.spec.unwrap();
         assert_eq!(spec.backoff_limit, Some(0));
-        assert_eq!(spec.template.spec.unwrap().restart_policy.as_deref(), Some("Never"));
+        assert_eq!(
+            spec.template.spec.unwrap().restart_policy.as_deref(),
+            Some("Never")
+        );
     }
 
     #[test]
     fn s24_a_pod_has_no_token_no_rights_and_nothing_that_the_pull_request_chose() {
-        let pod = job(&run(task()), &setup()).unwrap().spec.unwrap().template.spec.unwrap();
+        let pod = job(&run(task()), &setup())
+            .unwrap()
+            .spec
+            .unwrap()
+            .template
+            .spec
+            .unwrap();
         assert_eq!(pod.automount_service_account_token, Some(false));
         assert_eq!(pod.enable_service_links, Some(false));
         let identity = pod.security_context.unwrap();
-        assert_eq!((identity.run_as_non_root, identity.run_as_user), (Some(true), Some(USER)));
+        assert_eq!(
+            (identity.run_as_non_root, identity.run_as_user),
+            (Some(true), Some(USER))
+        );
         for container in pod.init_containers.unwrap().iter().chain(&pod.containers) {
             let context = container.security_context.as_ref().unwrap();
             assert_eq!(context.allow_privilege_escalation, Some(false));
             assert_eq!(context.read_only_root_filesystem, Some(true));
-            let dropped = context.capabilities.as_ref().unwrap().drop.as_ref().unwrap();
+            let dropped = context
+                .capabilities
+                .as_ref()
+                .unwrap()
+                .drop
+                .as_ref()
+                .unwrap();
             assert_eq!(dropped, &["ALL"]);
             assert!(container.env_from.is_none());
             let resources = container.resources.as_ref().unwrap();
             assert_eq!(resources.limits, resources.requests);
         }
         let volumes = pod.volumes.unwrap();
-        assert!(volumes.iter().all(|volume| volume.empty_dir.is_some()), "{volumes:?}");
+        assert!(
+            volumes.iter().all(|volume| volume.empty_dir.is_some()),
+            "{volumes:?}"
+        );
         let build = &pod.containers[0];
-        let agent = build.volume_mounts.as_ref().unwrap().iter().find(|mount| mount.name == "agent");
+        let agent = build
+            .volume_mounts
+            .as_ref()
+            .unwrap()
+            .iter()
+            .find(|mount| mount.name == "agent");
         assert_eq!(agent.unwrap().read_only, Some(true));
     }
 
     #[test]
     fn kubernetes_expands_nothing_in_a_script() {
         let mut task = task();
-        let step = protocol::Step { run: "echo $(HOME) $HOME $$".into(), ..protocol::Step::default() };
+        let step = protocol::Step {
+            run: "echo $(HOME) $HOME $$".into(),
+            ..protocol::Step::default()
+        };
         task.recipe.as_mut().unwrap().steps = vec![step];
-        let pod = job(&run(task), &setup()).unwrap().spec.unwrap().template.spec.unwrap();
-        let value = pod.containers[0].env.as_ref().unwrap()[0].value.clone().unwrap();
+        let pod = job(&run(task), &setup())
+            .unwrap()
+            .spec
+            .unwrap()
+            .template
+            .spec
+            .unwrap();
+        let value = pod.containers[0].env.as_ref().unwrap()[0]
+            .value
+            .clone()
+            .unwrap();
         assert!(value.contains("echo $$(HOME) $$HOME $$$$"), "{value}");
     }
 

@@ -18,7 +18,11 @@ use crate::{context::Context, queue::Next};
 const POD_LOOKED_FOR_EVERY: Duration = Duration::from_secs(60);
 
 /// A run that should have a pod and has none: its Job is asked, and the Job's own Events.
-pub(super) async fn without_pod(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Next, RunError> {
+pub(super) async fn without_pod(
+    ctx: &Arc<Context>,
+    run: &BuilderRun,
+    uid: &str,
+) -> Result<Next, RunError> {
     let live = ctx.live.get(uid);
     if let Some(since) = live.job_since
         && !live.pod_seen
@@ -39,12 +43,17 @@ pub(super) async fn without_pod(ctx: &Arc<Context>, run: &BuilderRun, uid: &str)
         let conditions = status.conditions.iter().flatten();
         // FailureTarget comes first, Failed when the last pod is gone (KEP-3329).
         let over = ["FailureTarget", "Failed", "Complete"];
-        conditions.clone().find(|found| over.contains(&found.type_.as_str()) && found.status == "True").cloned()
+        conditions
+            .clone()
+            .find(|found| over.contains(&found.type_.as_str()) && found.status == "True")
+            .cloned()
     });
     if let Some(over) = over {
         let ending = match (over.type_.as_str(), over.reason.as_deref()) {
             ("Complete", _) => Ending::infrastructure("its pod is gone, and its result with it"),
-            (_, Some("DeadlineExceeded")) => Ending::new(RunPhase::TimedOut, "took longer than its deadline"),
+            (_, Some("DeadlineExceeded")) => {
+                Ending::new(RunPhase::TimedOut, "took longer than its deadline")
+            }
             _ => Ending::infrastructure("its pod was deleted before it ended"),
         };
         return end(ctx, run, uid, ending).await;
@@ -58,18 +67,40 @@ pub(super) async fn without_pod(ctx: &Arc<Context>, run: &BuilderRun, uid: &str)
     if let Some(why) = why.as_ref().filter(|why| !why.contains("exceeded quota")) {
         return end(ctx, run, uid, Ending::new(RunPhase::Error, why).stopping()).await;
     }
-    let waited = live.job_since.map(|since| since.elapsed()).unwrap_or_default();
+    let waited = live
+        .job_since
+        .map(|since| since.elapsed())
+        .unwrap_or_default();
     let again = Next::After((waited / 2).clamp(POD_EXPECTED_AFTER, POD_LOOKED_FOR_EVERY));
-    follow(ctx, run, uid, Progress::Starting(why)).await.map(|_| again.or(queue_time_left(run)))
+    follow(ctx, run, uid, Progress::Starting(why))
+        .await
+        .map(|_| again.or(queue_time_left(run)))
 }
 
 /// Why the Job controller cannot make the pod: a quota, an admission policy.
-async fn refused_pod(ctx: &Context, run: &BuilderRun, uid: &str) -> Result<Option<String>, RunError> {
+async fn refused_pod(
+    ctx: &Context,
+    run: &BuilderRun,
+    uid: &str,
+) -> Result<Option<String>, RunError> {
     let job = names::job_name(uid);
     let about = format!("involvedObject.kind=Job,involvedObject.name={job},reason=FailedCreate");
     let about = ListParams::default().fields(&about);
-    let events = ctx.api.events.list(&about).await.map_err(failed("looking at its Job's Events", run))?;
-    let newest = events.items.into_iter().max_by_key(|event| event.last_timestamp.clone());
+    let events = ctx
+        .api
+        .events
+        .list(&about)
+        .await
+        .map_err(failed("looking at its Job's Events", run))?;
+    let newest = events
+        .items
+        .into_iter()
+        .max_by_key(|event| event.last_timestamp.clone());
     let message = newest.and_then(|event| event.message);
-    Ok(message.map(|message| format!("the cluster refuses its pod: {}", message.replace(&job, "it"))))
+    Ok(message.map(|message| {
+        format!(
+            "the cluster refuses its pod: {}",
+            message.replace(&job, "it")
+        )
+    }))
 }

@@ -51,8 +51,17 @@ pub struct Ending {
 impl Ending {
     /// An end without a result of the steps.
     pub fn new(phase: RunPhase, reason: impl Into<String>) -> Self {
-        let outcome = Outcome { reason: reason.into(), ..Outcome::default() };
-        Self { phase, outcome, started: None, finished: None, stop: false }
+        let outcome = Outcome {
+            reason: reason.into(),
+            ..Outcome::default()
+        };
+        Self {
+            phase,
+            outcome,
+            started: None,
+            finished: None,
+            stop: false,
+        }
     }
 
     /// A failure of the infrastructure that another attempt may heal.
@@ -91,7 +100,10 @@ pub fn progress(task: &Task, pod: &PodView, now: Timestamp) -> Progress {
 }
 
 fn running(task: &Task, since: Option<Timestamp>, now: Timestamp) -> Progress {
-    let limit = task.recipe.as_ref().map_or(0, |recipe| recipe.timeouts.run_seconds);
+    let limit = task
+        .recipe
+        .as_ref()
+        .map_or(0, |recipe| recipe.timeouts.run_seconds);
     let limit = SignedDuration::from_secs(limit);
     match since {
         Some(since) if now > since + limit + AGENT_SLACK => {
@@ -112,7 +124,10 @@ fn pod_ended(task: &Task, pod: &PodView) -> Option<Ending> {
     let message = one_line(&pod.message);
     Some(match pod.reason.as_str() {
         "Evicted" if own_storage(&pod.message) => {
-            let disk = task.kubernetes.as_ref().map_or("its share", |machine| &machine.resources.disk);
+            let disk = task
+                .kubernetes
+                .as_ref()
+                .map_or("its share", |machine| &machine.resources.disk);
             Ending::new(RunPhase::Failed, format!("used more disk than its {disk}"))
         }
         "Evicted" => Ending::infrastructure(format!("was evicted from its node: {message}")),
@@ -133,21 +148,37 @@ fn own_storage(message: &str) -> bool {
 }
 
 fn checkout_failed(checkout: &ContainerView) -> Option<Ending> {
-    let ContainerView::Terminated { exit_code, reason, message, .. } = checkout else {
+    let ContainerView::Terminated {
+        exit_code,
+        reason,
+        message,
+        ..
+    } = checkout
+    else {
         return None;
     };
     if *exit_code == 0 {
         return None;
     }
     let why = match CheckoutReport::parse(message) {
-        Ok(CheckoutReport { error: Some(error), .. }) => one_line(&error),
+        Ok(CheckoutReport {
+            error: Some(error), ..
+        }) => one_line(&error),
         _ => format!("it ended with exit code {exit_code} ({reason})"),
     };
-    Some(Ending::infrastructure(format!("the code could not be checked out: {why}")))
+    Some(Ending::infrastructure(format!(
+        "the code could not be checked out: {why}"
+    )))
 }
 
 fn build_ended(task: &Task, pod: &PodView) -> Ending {
-    let ContainerView::Terminated { exit_code, reason, message, started, finished } = &pod.build
+    let ContainerView::Terminated {
+        exit_code,
+        reason,
+        message,
+        started,
+        finished,
+    } = &pod.build
     else {
         return Ending::infrastructure("the build has no result");
     };
@@ -167,7 +198,12 @@ fn build_ended(task: &Task, pod: &PodView) -> Ending {
 
 /// The checkout's own report, if it is about exactly the commit that was authorized.
 fn verified_checkout(source: &Source, checkout: &ContainerView) -> Result<CheckoutReport, String> {
-    let ContainerView::Terminated { exit_code: 0, message, .. } = checkout else {
+    let ContainerView::Terminated {
+        exit_code: 0,
+        message,
+        ..
+    } = checkout
+    else {
         return Err("the build ended although its checkout did not".to_owned());
     };
     let report = CheckoutReport::parse(message).map_err(|error| format!("checkout: {error}"))?;
@@ -184,27 +220,37 @@ fn verified_checkout(source: &Source, checkout: &ContainerView) -> Result<Checko
 fn verdict(task: &Task, pod: &PodView, exit_code: i32, reason: &str, message: &str) -> Ending {
     match reason {
         "OOMKilled" => {
-            let memory = task.kubernetes.as_ref().map_or("its share", |machine| &machine.resources.memory);
-            let mut ending =
-                Ending::new(RunPhase::Failed, format!("ran out of memory (it has {memory})"));
+            let memory = task
+                .kubernetes
+                .as_ref()
+                .map_or("its share", |machine| &machine.resources.memory);
+            let mut ending = Ending::new(
+                RunPhase::Failed,
+                format!("ran out of memory (it has {memory})"),
+            );
             ending.outcome.exit_code = Some(exit_code);
             return ending;
         }
         "StartError" | "ContainerCannotRun" | "CreateContainerError" => {
             let why = one_line(message);
-            return Ending::new(RunPhase::Error, format!("its container could not be started: {why}"));
+            return Ending::new(
+                RunPhase::Error,
+                format!("its container could not be started: {why}"),
+            );
         }
         _ => {}
     }
     let mut ending = match ExecReport::parse(message) {
         Ok(report) => reported(pod, exit_code, report),
         Err(_) if pod.deletion_asked.is_some() => deleted(),
-        Err(_) if exit_code == 137 => {
-            Ending::new(RunPhase::Failed, "was killed before it could tell its result")
-        }
-        Err(error) => {
-            Ending::new(RunPhase::Failed, format!("ended with exit code {exit_code}, but {error}"))
-        }
+        Err(_) if exit_code == 137 => Ending::new(
+            RunPhase::Failed,
+            "was killed before it could tell its result",
+        ),
+        Err(error) => Ending::new(
+            RunPhase::Failed,
+            format!("ended with exit code {exit_code}, but {error}"),
+        ),
     };
     ending.outcome.exit_code.get_or_insert(exit_code);
     ending
@@ -220,7 +266,8 @@ fn reported(pod: &PodView, exit_code: i32, report: ExecReport) -> Ending {
         (Verdict::Cancelled, _) => Ending::new(RunPhase::Failed, "stopped itself"),
         (Verdict::Error, code) if code != 0 => Ending::new(RunPhase::Error, says),
         (verdict, code) => {
-            let reason = format!("its message says {verdict:?}, but it ended with exit code {code}");
+            let reason =
+                format!("its message says {verdict:?}, but it ended with exit code {code}");
             Ending::new(RunPhase::Failed, reason)
         }
     };
@@ -247,7 +294,10 @@ fn starting(task: &Task, pod: &PodView, build: &ContainerView, now: Timestamp) -
         let why = one_line(message);
         return Progress::Starting(Some(format!("no machine is free for it: {why}")));
     }
-    let image = task.kubernetes.as_ref().map_or("", |machine| &machine.image);
+    let image = task
+        .kubernetes
+        .as_ref()
+        .map_or("", |machine| &machine.image);
     for (view, image) in [(&pod.checkout, "the checkout image"), (build, image)] {
         if let ContainerView::Waiting { reason, message } = view
             && let Some(progress) = image_trouble(image, reason, message, pod.created, now)
@@ -268,14 +318,20 @@ fn image_trouble(
 ) -> Option<Progress> {
     let why = cause(message);
     let ending = match reason {
-        "InvalidImageName" => Ending::new(RunPhase::Error, format!("`{image}` is not the name of an image")),
+        "InvalidImageName" => Ending::new(
+            RunPhase::Error,
+            format!("`{image}` is not the name of an image"),
+        ),
         "ErrImageNeverPull" => Ending::new(
             RunPhase::Error,
-            format!("the image `{image}` is not on the machine, and its Builder says never to pull it"),
+            format!(
+                "the image `{image}` is not on the machine, and its Builder says never to pull it"
+            ),
         ),
-        "ErrImagePull" | "ImagePullBackOff" if is_missing(message) => {
-            Ending::new(RunPhase::Error, format!("the image `{image}` does not exist"))
-        }
+        "ErrImagePull" | "ImagePullBackOff" if is_missing(message) => Ending::new(
+            RunPhase::Error,
+            format!("the image `{image}` does not exist"),
+        ),
         "ErrImagePull" | "ImagePullBackOff" | "RegistryUnavailable" => {
             if created.is_none_or(|created| now < created + PULL_PATIENCE) {
                 return Some(Progress::Starting(Some(format!(
@@ -284,9 +340,10 @@ fn image_trouble(
             }
             Ending::infrastructure(format!("the image `{image}` cannot be pulled: {why}"))
         }
-        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
-            Ending::new(RunPhase::Error, format!("its container could not be made: {why}"))
-        }
+        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => Ending::new(
+            RunPhase::Error,
+            format!("its container could not be made: {why}"),
+        ),
         _ => return None,
     };
     Some(Progress::Ended(ending.stopping()))
@@ -300,7 +357,13 @@ fn cause(message: &str) -> String {
 /// Whether a registry said that there is no such image, as opposed to not answering.
 fn is_missing(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
-    let said = ["not found", "manifest unknown", "does not exist", "name unknown", "pull access denied"];
+    let said = [
+        "not found",
+        "manifest unknown",
+        "does not exist",
+        "name unknown",
+        "pull access denied",
+    ];
     // The same words about the registry itself: its name does not resolve.
     let unreachable = ["no such host", "server misbehaving", "dial tcp"];
     said.iter().any(|words| message.contains(words))

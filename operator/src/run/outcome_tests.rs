@@ -26,7 +26,10 @@ pub fn task() -> Task {
         },
         recipe: Some(Recipe::default()),
         infra_retries: 2,
-        kubernetes: Some(Kubernetes { image: "gcc:14".into(), ..Kubernetes::default() }),
+        kubernetes: Some(Kubernetes {
+            image: "gcc:14".into(),
+            ..Kubernetes::default()
+        }),
         invalid: None,
     }
 }
@@ -63,11 +66,23 @@ fn report(verdict: Verdict, exit_code: i32) -> String {
         seconds: 1.0,
     }];
     let reason = Some("step `test` failed".into());
-    ExecReport { verdict, exit_code, reason, warning: true, steps }.to_message()
+    ExecReport {
+        verdict,
+        exit_code,
+        reason,
+        warning: true,
+        steps,
+    }
+    .to_message()
 }
 
 fn pod(build: ContainerView) -> PodView {
-    PodView { checkout: checkout(), build, created: Some(at(0)), ..PodView::default() }
+    PodView {
+        checkout: checkout(),
+        build,
+        created: Some(at(0)),
+        ..PodView::default()
+    }
 }
 
 fn end(pod: &PodView) -> Ending {
@@ -86,7 +101,11 @@ fn green_needs_exit_0_a_valid_message_and_the_right_commit() {
     assert!(ending.outcome.warning);
 
     let claims = end(&pod(ended(1, "Error", &report(Verdict::Passed, 0))));
-    assert_eq!(claims.phase, RunPhase::Failed, "a message alone is not green");
+    assert_eq!(
+        claims.phase,
+        RunPhase::Failed,
+        "a message alone is not green"
+    );
 
     for message in ["", "ok", "{}"] {
         let silent = end(&pod(ended(0, "Completed", message)));
@@ -95,16 +114,31 @@ fn green_needs_exit_0_a_valid_message_and_the_right_commit() {
     }
 
     let mut other = good.clone();
-    other.checkout = ended(0, "Completed", r#"{"commit":"eeee","parents":[],"tree":""}"#);
-    assert_eq!(end(&other).phase, RunPhase::Error, "another commit is not green");
+    other.checkout = ended(
+        0,
+        "Completed",
+        r#"{"commit":"eeee","parents":[],"tree":""}"#,
+    );
+    assert_eq!(
+        end(&other).phase,
+        RunPhase::Error,
+        "another commit is not green"
+    );
     other.checkout = ContainerView::Unknown;
-    assert_eq!(end(&other).phase, RunPhase::Error, "an unknown commit is not green");
+    assert_eq!(
+        end(&other).phase,
+        RunPhase::Error,
+        "an unknown commit is not green"
+    );
 }
 
 #[test]
 fn a_merge_with_other_parents_or_another_tree_is_another_commit() {
     for report in [
-        format!(r#"{{"commit":"{COMMIT}","parents":["x","y"],"tree":"{}"}}"#, "d".repeat(40)),
+        format!(
+            r#"{{"commit":"{COMMIT}","parents":["x","y"],"tree":"{}"}}"#,
+            "d".repeat(40)
+        ),
         format!(
             r#"{{"commit":"{COMMIT}","parents":["{}","{}"],"tree":"z"}}"#,
             "b".repeat(40),
@@ -155,10 +189,15 @@ fn what_the_infrastructure_does_is_an_error_and_retried() {
     evicted.message = "The node was low on resource: memory.".into();
     let mut deleted = pod(ended(143, "Error", &report(Verdict::Cancelled, 143)));
     deleted.deletion_asked = Some(at(15));
-    let mut lost = pod(ContainerView::Running { since: Some(at(10)) });
+    let mut lost = pod(ContainerView::Running {
+        since: Some(at(10)),
+    });
     lost.deletion_asked = Some(at(20));
     lost.deletion_due = Some(at(30));
-    let mut fetch = pod(ContainerView::Waiting { reason: "PodInitializing".into(), message: String::new() });
+    let mut fetch = pod(ContainerView::Waiting {
+        reason: "PodInitializing".into(),
+        message: String::new(),
+    });
     fetch.checkout = ended(1, "Error", r#"{"error":"the network failed"}"#);
     for pod in [evicted, deleted, lost, fetch] {
         let ending = end(&pod);
@@ -177,18 +216,35 @@ fn a_result_that_was_written_before_the_pod_was_deleted_counts() {
 #[test]
 fn an_image_that_does_not_exist_ends_the_run_and_a_registry_that_is_down_is_waited_for() {
     let waiting = |reason: &str, message: &str| {
-        pod(ContainerView::Waiting { reason: reason.into(), message: message.into() })
+        pod(ContainerView::Waiting {
+            reason: reason.into(),
+            message: message.into(),
+        })
     };
-    let missing = end(&waiting("ErrImagePull", "failed to resolve: gcc:14: not found"));
+    let missing = end(&waiting(
+        "ErrImagePull",
+        "failed to resolve: gcc:14: not found",
+    ));
     assert_eq!(missing.phase, RunPhase::Error);
-    assert!(missing.outcome.reason.contains("the image `gcc:14` does not exist"));
+    assert!(
+        missing
+            .outcome
+            .reason
+            .contains("the image `gcc:14` does not exist")
+    );
     assert!(missing.stop && !missing.outcome.retryable);
 
-    let down = waiting("ErrImagePull", "dial tcp: lookup registry: no such host: not found");
+    let down = waiting(
+        "ErrImagePull",
+        "dial tcp: lookup registry: no such host: not found",
+    );
     let now = progress(&task(), &down, at(100));
     assert!(matches!(now, Progress::Starting(Some(_))), "{now:?}");
     let later = progress(&task(), &down, at(400));
-    assert!(matches!(&later, Progress::Ended(ending) if ending.outcome.retryable), "{later:?}");
+    assert!(
+        matches!(&later, Progress::Ended(ending) if ending.outcome.retryable),
+        "{later:?}"
+    );
 }
 
 #[test]
@@ -196,14 +252,25 @@ fn a_pod_that_outlives_its_limit_is_stopped() {
     let mut task = task();
     task.recipe.as_mut().unwrap().timeouts.run_seconds = 60;
     let pod = pod(ContainerView::Running { since: Some(at(0)) });
-    assert!(matches!(progress(&task, &pod, at(170)), Progress::Running { .. }));
-    let Progress::Ended(ending) = progress(&task, &pod, at(181)) else { panic!() };
+    assert!(matches!(
+        progress(&task, &pod, at(170)),
+        Progress::Running { .. }
+    ));
+    let Progress::Ended(ending) = progress(&task, &pod, at(181)) else {
+        panic!()
+    };
     assert_eq!((ending.phase, ending.stop), (RunPhase::TimedOut, true));
 }
 
 #[test]
 fn nobody_free_is_waiting_and_not_an_end() {
-    let pod = PodView { unschedulable: Some("0/3 nodes".into()), ..PodView::default() };
+    let pod = PodView {
+        unschedulable: Some("0/3 nodes".into()),
+        ..PodView::default()
+    };
     let now = progress(&task(), &pod, at(0));
-    assert_eq!(now, Progress::Starting(Some("no machine is free for it: 0/3 nodes".into())));
+    assert_eq!(
+        now,
+        Progress::Starting(Some("no machine is free for it: 0/3 nodes".into()))
+    );
 }

@@ -18,7 +18,13 @@ pub(super) fn waited_too_long(run: &BuilderRun, why: Option<&str>) -> Option<End
     let limit = text::duration(limit.unsigned_abs());
     let why = why.unwrap_or("its machine was still being prepared");
     // A Job that nobody has seen may be there all the same.
-    Some(Ending::new(RunPhase::Error, format!("did not start within {limit}: {why}")).stopping())
+    Some(
+        Ending::new(
+            RunPhase::Error,
+            format!("did not start within {limit}: {why}"),
+        )
+        .stopping(),
+    )
 }
 
 fn queue_limit(run: &BuilderRun) -> SignedDuration {
@@ -27,7 +33,9 @@ fn queue_limit(run: &BuilderRun) -> SignedDuration {
 }
 
 fn queue_left(run: &BuilderRun) -> SignedDuration {
-    let created = run.creation_timestamp().map_or_else(Timestamp::now, |time| time.0);
+    let created = run
+        .creation_timestamp()
+        .map_or_else(Timestamp::now, |time| time.0);
     queue_limit(run) - Timestamp::now().duration_since(created)
 }
 

@@ -107,7 +107,9 @@ impl PodView {
 fn run_uid(pod: &Pod) -> String {
     let owners = pod.metadata.owner_references.iter().flatten();
     let job = owners.filter(|owner| owner.kind == "Job" && owner.controller == Some(true));
-    let uid = job.filter_map(|job| crds::names::run_uid_of_job(&job.name)).next();
+    let uid = job
+        .filter_map(|job| crds::names::run_uid_of_job(&job.name))
+        .next();
     uid.unwrap_or_default().to_owned()
 }
 
@@ -122,17 +124,26 @@ fn unschedulable(pod: &Pod) -> Option<String> {
 fn container(statuses: Option<&Vec<ContainerStatus>>, name: &str) -> ContainerView {
     let status = statuses.and_then(|all| all.iter().find(|status| status.name == name));
     match status.and_then(|status| status.state.as_ref()) {
-        Some(ContainerState { terminated: Some(ended), .. }) => ContainerView::Terminated {
+        Some(ContainerState {
+            terminated: Some(ended),
+            ..
+        }) => ContainerView::Terminated {
             exit_code: ended.exit_code,
             reason: ended.reason.clone().unwrap_or_default(),
             message: ended.message.clone().unwrap_or_default(),
             started: ended.started_at.as_ref().map(|time| time.0),
             finished: ended.finished_at.as_ref().map(|time| time.0),
         },
-        Some(ContainerState { running: Some(running), .. }) => ContainerView::Running {
+        Some(ContainerState {
+            running: Some(running),
+            ..
+        }) => ContainerView::Running {
             since: running.started_at.as_ref().map(|time| time.0),
         },
-        Some(ContainerState { waiting: Some(waiting), .. }) => ContainerView::Waiting {
+        Some(ContainerState {
+            waiting: Some(waiting),
+            ..
+        }) => ContainerView::Waiting {
             reason: waiting.reason.clone().unwrap_or_default(),
             message: waiting.message.clone().unwrap_or_default(),
         },

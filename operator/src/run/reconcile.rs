@@ -50,9 +50,16 @@ pub enum RunError {
     },
 }
 
-pub(super) fn failed(action: &'static str, run: &BuilderRun) -> impl FnOnce(kube::Error) -> RunError + use<> {
+pub(super) fn failed(
+    action: &'static str,
+    run: &BuilderRun,
+) -> impl FnOnce(kube::Error) -> RunError + use<> {
     let run = run.name_any();
-    move |source| RunError::Api { action, run, source }
+    move |source| RunError::Api {
+        action,
+        run,
+        source,
+    }
 }
 
 /// Brings one run further.
@@ -87,7 +94,10 @@ pub async fn reconcile(ctx: Arc<Context>, name: String) -> Result<Next, RunError
 }
 
 pub(super) fn phase(run: &BuilderRun) -> RunPhase {
-    run.status.as_ref().map(|status| status.phase).unwrap_or_default()
+    run.status
+        .as_ref()
+        .map(|status| status.phase)
+        .unwrap_or_default()
 }
 
 /// Whether the run is no longer wanted: by itself, by its build, or because its build is gone. That
@@ -131,17 +141,33 @@ async fn wait_or_begin(
     }
     let name = &run.spec.task.builder;
     let Some(builder) = ctx.cache.builders.get(name) else {
-        let found = ctx.api.builders.get_opt(name).await.map_err(failed("looking for its Builder", run))?;
+        let found = ctx
+            .api
+            .builders
+            .get_opt(name)
+            .await
+            .map_err(failed("looking for its Builder", run))?;
         return match found {
             Some(_) => Ok(Next::After(Duration::from_secs(1))),
-            None => end(ctx, run, uid, Ending::new(RunPhase::Error, dispatch::gone(name)).stopping()).await,
+            None => {
+                end(
+                    ctx,
+                    run,
+                    uid,
+                    Ending::new(RunPhase::Error, dispatch::gone(name)).stopping(),
+                )
+                .await
+            }
         };
     };
     if admission::is_free(&builder) {
         tell_pending(ctx, run, uid, None);
         return begin(ctx, run, uid).await;
     }
-    let why = live.waiting.as_ref().map_or(NO_SLOT, |waiting| &waiting.reason);
+    let why = live
+        .waiting
+        .as_ref()
+        .map_or(NO_SLOT, |waiting| &waiting.reason);
     if let Some(ending) = waited_too_long(run, Some(why)) {
         return end(ctx, run, uid, ending).await;
     }
@@ -173,13 +199,19 @@ async fn begin(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Next, 
         }
         Err(error) => {
             let why = match &error {
-                kube::Error::Api(status) => format!("the cluster does not take its Job: {}", status.message),
+                kube::Error::Api(status) => {
+                    format!("the cluster does not take its Job: {}", status.message)
+                }
                 _ => "the cluster does not answer".to_owned(),
             };
             if let Some(ending) = waited_too_long(run, Some(&why)) {
                 return end(ctx, run, uid, ending).await;
             }
-            let waiting = Waiting { reason: text::one_line(&why, 300), ahead: 0, since: now() };
+            let waiting = Waiting {
+                reason: text::one_line(&why, 300),
+                ahead: 0,
+                since: now(),
+            };
             ctx.live.update(uid, |live| {
                 let reason = waiting.reason.clone();
                 live.waiting.get_or_insert(waiting).reason = reason;
@@ -219,7 +251,9 @@ pub(super) async fn follow(
                 "waiting": null,
                 "report": { "sent": PENDING },
             });
-            ctx.patch_run(run, status).await.map_err(failed("writing that it runs", run))?;
+            ctx.patch_run(run, status)
+                .await
+                .map_err(failed("writing that it runs", run))?;
             ctx.queues.builds.add(&run.spec.pr_build.name);
             Ok(look_again(run))
         }
@@ -230,8 +264,13 @@ pub(super) async fn follow(
             let reason = why.unwrap_or_else(|| "its machine is being prepared".to_owned());
             let since = ctx.live.get(uid).waiting.filter(|old| old.reason == reason);
             let since = since.map_or_else(now, |old| old.since);
-            let waiting = Waiting { reason, ahead: 0, since };
-            ctx.live.update(uid, |live| live.waiting = Some(waiting.clone()));
+            let waiting = Waiting {
+                reason,
+                ahead: 0,
+                since,
+            };
+            ctx.live
+                .update(uid, |live| live.waiting = Some(waiting.clone()));
             let next = write_waiting(ctx, run, uid, &waiting, RunPhase::Dispatched).await?;
             Ok(next.or(look_again(run)))
         }
@@ -248,8 +287,13 @@ fn look_again(run: &BuilderRun) -> Next {
 
 /// Tells GitHub once that the run is pending.
 fn tell_pending(ctx: &Context, run: &BuilderRun, uid: &str, waiting: Option<&Waiting>) {
-    let told = ctx.live.update(uid, |live| std::mem::replace(&mut live.pending_told, true));
-    let sent = run.status.as_ref().and_then(|status| status.report.as_ref()?.sent.as_ref());
+    let told = ctx
+        .live
+        .update(uid, |live| std::mem::replace(&mut live.pending_told, true));
+    let sent = run
+        .status
+        .as_ref()
+        .and_then(|status| status.report.as_ref()?.sent.as_ref());
     if !told && sent.is_none() {
         tell::pending(ctx, run, waiting);
     }
@@ -264,7 +308,10 @@ async fn write_waiting(
     phase: RunPhase,
 ) -> Result<Next, RunError> {
     let status = run.status.clone().unwrap_or_default();
-    let same = status.waiting.as_ref().is_some_and(|old| old.reason == waiting.reason);
+    let same = status
+        .waiting
+        .as_ref()
+        .is_some_and(|old| old.reason == waiting.reason);
     if same && status.phase == phase {
         return Ok(Next::Wait);
     }
@@ -282,7 +329,10 @@ async fn write_waiting(
     if ctx.live.get(uid).pending_told {
         patch["report"] = json!({ "sent": PENDING });
     }
-    ctx.patch_run(run, patch).await.map_err(failed("writing what it waits for", run))?;
-    ctx.live.update(uid, |live| live.waiting_written = Some(Instant::now()));
+    ctx.patch_run(run, patch)
+        .await
+        .map_err(failed("writing what it waits for", run))?;
+    ctx.live
+        .update(uid, |live| live.waiting_written = Some(Instant::now()));
     Ok(Next::Wait)
 }

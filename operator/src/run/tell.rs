@@ -16,7 +16,11 @@ pub fn pending(ctx: &Context, run: &BuilderRun, waiting: Option<&Waiting>) {
     let order = order(ctx, run);
     let mut run = run.clone();
     let status = run.status.get_or_insert_default();
-    status.phase = if waiting.is_some() { RunPhase::Queued } else { RunPhase::Dispatched };
+    status.phase = if waiting.is_some() {
+        RunPhase::Queued
+    } else {
+        RunPhase::Dispatched
+    };
     status.waiting = waiting.cloned();
     if !is_overtaken(ctx, &run, &order) {
         say(ctx, &run, order, false);
@@ -38,16 +42,28 @@ pub fn deleted(ctx: &Arc<Context>, build: &PrBuild, run: &BuilderRun) {
     let mut run = run.clone();
     let status = run.status.get_or_insert_default();
     status.phase = RunPhase::Cancelled;
-    status.outcome = Some(Outcome { reason: "its run was deleted".to_owned(), ..Outcome::default() });
-    let (builder, uid) = (run.spec.task.builder.clone(), build.uid().unwrap_or_default());
-    let (Some(target), Some(said)) = (target(ctx, &run), desired(&run, false)) else { return };
+    status.outcome = Some(Outcome {
+        reason: "its run was deleted".to_owned(),
+        ..Outcome::default()
+    });
+    let (builder, uid) = (
+        run.spec.task.builder.clone(),
+        build.uid().unwrap_or_default(),
+    );
+    let (Some(target), Some(said)) = (target(ctx, &run), desired(&run, false)) else {
+        return;
+    };
     // Whatever attempts there were, none speaks after this.
-    let last = Order { attempt: i64::MAX, ..order(ctx, &run) };
+    let last = Order {
+        attempt: i64::MAX,
+        ..order(ctx, &run)
+    };
     let ticket = ctx.reporter.tell(target, last, said);
     let (ctx, name) = (ctx.clone(), build.name_any());
     tokio::spawn(async move {
         ticket.await;
-        ctx.live_builds.update(&uid, |live| live.missing_told.insert(builder, true));
+        ctx.live_builds
+            .update(&uid, |live| live.missing_told.insert(builder, true));
         ctx.queues.builds.add(&name);
     });
 }
@@ -57,7 +73,10 @@ pub fn lost(ctx: &Context, run: &BuilderRun) {
     let mut run = run.clone();
     let status = run.status.get_or_insert_default();
     status.phase = RunPhase::Cancelled;
-    status.outcome = Some(Outcome { reason: "its build was deleted".to_owned(), ..Outcome::default() });
+    status.outcome = Some(Outcome {
+        reason: "its build was deleted".to_owned(),
+        ..Outcome::default()
+    });
     say(ctx, &run, order(ctx, &run), false);
 }
 
@@ -86,14 +105,19 @@ pub async fn finished(ctx: &Arc<Context>, run: &BuilderRun, patience: Duration) 
     let uid = run.uid().unwrap_or_default();
     let order = order(ctx, run);
     let settled = || Told::Recorded(SETTLED.to_owned());
-    let Some(said) = desired(run, false) else { return settled() };
+    let Some(said) = desired(run, false) else {
+        return settled();
+    };
     if is_overtaken(ctx, run, &order) {
         return settled();
     }
     let Some(target) = target(ctx, run) else {
         // A connection may be mounted anew, a Repository applied again, as long as the build is there.
         let there = ctx.cache.builds.get(&run.spec.pr_build.name).is_some();
-        let why = format!("the Repository `{}` or its connection is gone", run.spec.task.repository);
+        let why = format!(
+            "the Repository `{}` or its connection is gone",
+            run.spec.task.repository
+        );
         return if there { Told::Nowhere(why) } else { settled() };
     };
     let ticket = ctx.reporter.tell(target, order, said);
@@ -101,11 +125,15 @@ pub async fn finished(ctx: &Arc<Context>, run: &BuilderRun, patience: Duration) 
     let (name, later) = (run.name_any(), ctx.clone());
     let mut answer = tokio::spawn(async move {
         let sent = recorded(ticket.await);
-        later.live.update(&uid, |live| live.telling = Telling::Done(sent.clone()));
+        later
+            .live
+            .update(&uid, |live| live.telling = Telling::Done(sent.clone()));
         later.queues.runs.add(&name);
         sent
     });
-    let Ok(_permit) = ctx.patience.try_acquire() else { return Told::Later };
+    let Ok(_permit) = ctx.patience.try_acquire() else {
+        return Told::Later;
+    };
     match tokio::time::timeout(patience, &mut answer).await {
         Ok(Ok(sent)) => Told::Recorded(sent),
         Ok(Err(_)) | Err(_) => Told::Later,
@@ -130,8 +158,13 @@ fn target(ctx: &Context, run: &BuilderRun) -> Option<Target> {
     let task = &run.spec.task;
     let repository = ctx.cache.repositories.get(&task.repository)?;
     ctx.connections.get(&repository.spec.connection)?;
-    let now_called = repository.status.as_ref().and_then(|status| status.full_name.as_deref());
-    let (owner, name) = now_called.unwrap_or(&task.source.repository).split_once('/')?;
+    let now_called = repository
+        .status
+        .as_ref()
+        .and_then(|status| status.full_name.as_deref());
+    let (owner, name) = now_called
+        .unwrap_or(&task.source.repository)
+        .split_once('/')?;
     Some(Target {
         connection: repository.spec.connection.clone(),
         owner: owner.to_owned(),
@@ -155,7 +188,7 @@ fn order(ctx: &Context, run: &BuilderRun) -> Order {
 /// Whether a newer build speaks for the same status: then this one says nothing more.
 fn is_overtaken(ctx: &Context, run: &BuilderRun, own: &Order) -> bool {
     let others = ctx.cache.runs.group(&of_status(run));
-    others.iter().any(|other| {
-        other.spec.pr_build.uid != run.spec.pr_build.uid && order(ctx, other) > *own
-    })
+    others
+        .iter()
+        .any(|other| other.spec.pr_build.uid != run.spec.pr_build.uid && order(ctx, other) > *own)
 }

@@ -37,10 +37,15 @@ async fn s25_a_build_has_no_token_no_rights_and_no_way_to_write_outside_its_fold
 async fn a_build_that_eats_memory_or_scribbles_over_its_result_has_failed() {
     let story = begin("abuse").await;
     story
-        .builder("liar", runs(r#"echo '{"verdict":"Passed","exitCode":0}' > /dev/termination-log; exit 9"#))
+        .builder(
+            "liar",
+            runs(r#"echo '{"verdict":"Passed","exitCode":0}' > /dev/termination-log; exit 9"#),
+        )
         .await;
     result(&story, "liar", BuildResult::Failed).await;
-    story.builder("liar", |spec| spec.flavours = vec!["none".into()]).await;
+    story
+        .builder("liar", |spec| spec.flavours = vec!["none".into()])
+        .await;
     story
         .builder("eater", runs("cat /dev/zero | head -c 2000000000 | tail"))
         .await;
@@ -53,7 +58,11 @@ async fn result(story: &Story, branch: &str, expected: BuildResult) {
     let number = story.open_pull_request(branch, &[("README", branch)]).await;
     let name = story.name_of(number, story.label(number));
     let build = story.complete_within(&name, Duration::from_secs(90)).await;
-    let reasons: Vec<_> =
-        story.runs(&name).await.into_iter().filter_map(|run| run.status?.outcome).collect();
+    let reasons: Vec<_> = story
+        .runs(&name)
+        .await
+        .into_iter()
+        .filter_map(|run| run.status?.outcome)
+        .collect();
     assert_eq!(build.status.unwrap().result, Some(expected), "{reasons:?}");
 }

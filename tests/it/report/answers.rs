@@ -87,14 +87,20 @@ async fn the_person_who_asked_is_told_what_happened_and_what_to_do() {
 async fn the_next_answer_of_that_kind_replaces_the_last_one() {
     let scene = Scene::new().await;
     let mut first = scene.answer(1);
-    first.status = Some(give(&scene.repo(), &first, "/prbuild", None, false).await.unwrap());
+    first.status = Some(
+        give(&scene.repo(), &first, "/prbuild", None, false)
+            .await
+            .unwrap(),
+    );
     scene
         .forge
         .clock()
         .advance(std::time::Duration::from_secs(600));
     let second = scene.answer(2);
     let replaced = previous(&second, [&first]);
-    let status = give(&scene.repo(), &second, "/prbuild", replaced, true).await.unwrap();
+    let status = give(&scene.repo(), &second, "/prbuild", replaced, true)
+        .await
+        .unwrap();
     assert_eq!(status.comment_id, first.status.unwrap().comment_id);
     let comments = scene.forge.comments(APP, scene.number);
     assert!(comments.len() == 1 && comments[0].edited, "{comments:?}");
@@ -110,9 +116,15 @@ async fn an_answer_that_somebody_deleted_is_written_anew() {
         .comment_id
         .unwrap();
     scene.repo().delete_comment(gone).await.unwrap();
-    let status = give(&scene.repo(), &scene.answer(2), "/prbuild", Some(gone), true)
-        .await
-        .unwrap();
+    let status = give(
+        &scene.repo(),
+        &scene.answer(2),
+        "/prbuild",
+        Some(gone),
+        true,
+    )
+    .await
+    .unwrap();
     assert_ne!(status.comment_id, Some(gone));
     assert_eq!(scene.said().len(), 1);
     scene.forge.finish().await;
@@ -126,15 +138,21 @@ async fn an_answer_is_given_once_although_the_first_try_was_lost() {
         .forge
         .faults()
         .next(1, COMMENTS, Fault::AnswerLost(502));
-    let error = give(&scene.repo(), &answer, "/prbuild", None, false).await.unwrap_err();
+    let error = give(&scene.repo(), &answer, "/prbuild", None, false)
+        .await
+        .unwrap_err();
     assert!(error.is_uncertain(), "{error}");
-    let status = give(&scene.repo(), &answer, "/prbuild", None, true).await.unwrap();
+    let status = give(&scene.repo(), &answer, "/prbuild", None, true)
+        .await
+        .unwrap();
     assert_eq!((given(&status), scene.said().len()), ("Comment", 1));
     // After a crash the record may be there already.
     let mut recorded = answer.clone();
     recorded.status = Some(status.clone());
     assert_eq!(
-        give(&scene.repo(), &recorded, "/prbuild", None, true).await.unwrap(),
+        give(&scene.repo(), &recorded, "/prbuild", None, true)
+            .await
+            .unwrap(),
         status
     );
     assert_eq!(scene.said().len(), 1);
@@ -169,7 +187,9 @@ async fn a_strangers_command_gets_a_reaction_and_no_words() {
     answer.spec.trigger.kind = TriggerKind::Comment;
     answer.spec.manner = Manner::Reaction;
     for _ in 0..2 {
-        let status = give(&scene.repo(), &answer, "/prbuild", None, true).await.unwrap();
+        let status = give(&scene.repo(), &answer, "/prbuild", None, true)
+            .await
+            .unwrap();
         assert_eq!(given(&status), "Reaction");
     }
     assert_eq!(

@@ -24,7 +24,13 @@ impl EmptyRegistry {
     pub async fn start() -> std::io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let answer = || async { (StatusCode::NOT_FOUND, [(CONTENT_TYPE, "application/json")], UNKNOWN) };
+        let answer = || async {
+            (
+                StatusCode::NOT_FOUND,
+                [(CONTENT_TYPE, "application/json")],
+                UNKNOWN,
+            )
+        };
         let root = axum::routing::get(|| async { StatusCode::OK });
         let router = Router::new().route("/v2/", root).fallback(answer);
         let server = tokio::spawn(async move {

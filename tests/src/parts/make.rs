@@ -192,7 +192,7 @@ fn cargo_install(part: &Part, cache: &Cache) -> Result<(), PartError> {
         .arg(&dir);
     install.arg("--target-dir").arg(dir.join("target"));
     install.arg(format!("{}@{}", part.name, part.version));
-    let remedy = "check that cargo reaches crates.io";
+    let remedy = "check that cargo reaches its registry";
     run(
         install,
         &format!("cannot build {} {}", part.name, part.version),

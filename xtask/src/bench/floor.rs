@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crds::{BuilderRun, BuilderRunSpec, BuildRef, PrBuild, Task};
+use crds::{BuildRef, BuilderRun, BuilderRunSpec, PrBuild, Task};
 use futures::future::try_join_all;
 use github::{Access, Connections};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
@@ -37,9 +37,13 @@ pub struct Floor {
 
 /// Measures the floors with so many builds.
 pub async fn measure(story: &Story, builds: usize) -> Result<Floor> {
-    let number = story.open_pull_request("floor", &[("README", "floor")]).await;
+    let number = story
+        .open_pull_request("floor", &[("README", "floor")])
+        .await;
     let template = story.authorized(number, &["b0"]).await;
-    story.forge.remove_label(REPO, number, tests::story::LABEL, tests::story::ADA);
+    story
+        .forge
+        .remove_label(REPO, number, tests::story::LABEL, tests::story::ADA);
     let hand = Hand::new(story, template);
     let mut create = Vec::new();
     for n in 0..builds {
@@ -78,7 +82,9 @@ pub async fn measure(story: &Story, builds: usize) -> Result<Floor> {
 /// The gate's calls run side by side; the one that takes longest is its chain.
 async fn slowest_answer(story: &Story, number: u64, times: usize) -> Result<f64> {
     let connections = Connections::load(&story.connections()?, Access::Read)?;
-    let connection = connections.get("github").ok_or("the connection is not there")?;
+    let connection = connections
+        .get("github")
+        .ok_or("the connection is not there")?;
     let (owner, name) = REPO.split_once('/').unwrap_or_default();
     let repo = connection.repo(owner, name);
     let number = i64::try_from(number)?;
@@ -94,7 +100,10 @@ async fn slowest_answer(story: &Story, number: u64, times: usize) -> Result<f64>
         repo.pull_request(number).await?;
         pull.push(began.elapsed().as_secs_f64());
     }
-    Ok([merge, events, pull].map(|times| Sample::from(times).p50()).into_iter().fold(0.0, f64::max))
+    Ok([merge, events, pull]
+        .map(|times| Sample::from(times).p50())
+        .into_iter()
+        .fold(0.0, f64::max))
 }
 
 /// Does by hand what webhook and operator do.
@@ -140,17 +149,31 @@ impl Hand {
     /// All writes of a build with one builder, one after the other.
     async fn whole(&self, name: String) -> Result<()> {
         let build = self.build(&name).await?;
-        let run = self.runs.create(&PostParams::default(), &self.run(&build)).await?;
-        let job = self.jobs.create(&PostParams::default(), &job::job(&run, &self.setup)?).await?;
+        let run = self
+            .runs
+            .create(&PostParams::default(), &self.run(&build))
+            .await?;
+        let job = self
+            .jobs
+            .create(&PostParams::default(), &job::job(&run, &self.setup)?)
+            .await?;
         patch(&self.builds, &build, json!({ "phase": "Running" })).await?;
         let prefix = format!("{}-", job.name_any());
         let mut made = self.made.clone();
-        let mine = |pods: &std::collections::HashSet<String>| pods.iter().any(|pod| pod.starts_with(&prefix));
+        let mine = |pods: &std::collections::HashSet<String>| {
+            pods.iter().any(|pod| pod.starts_with(&prefix))
+        };
         let pods = tokio::time::timeout(Duration::from_secs(30), made.wait_for(mine)).await??;
-        let pod = pods.iter().find(|pod| pod.starts_with(&prefix)).cloned().unwrap_or_default();
+        let pod = pods
+            .iter()
+            .find(|pod| pod.starts_with(&prefix))
+            .cloned()
+            .unwrap_or_default();
         drop(pods);
         let status = Patch::Merge(json!({ "status": { "phase": "Succeeded" } }));
-        self.pods.patch_status(&pod, &PatchParams::default(), &status).await?;
+        self.pods
+            .patch_status(&pod, &PatchParams::default(), &status)
+            .await?;
         patch(&self.runs, &run, json!({ "phase": "Succeeded" })).await?;
         patch(&self.builds, &build, json!({ "phase": "Complete" })).await?;
         Ok(())
@@ -178,17 +201,29 @@ impl Hand {
                 base_ref: request.base_ref.clone(),
             },
             recipe: Some(Recipe {
-                steps: vec![Step { run: "true".to_owned(), ..Step::default() }],
+                steps: vec![Step {
+                    run: "true".to_owned(),
+                    ..Step::default()
+                }],
                 ..Recipe::default()
             }),
             infra_retries: 0,
-            kubernetes: Some(crds::Kubernetes { image: "local/gcc:1".to_owned(), ..crds::Kubernetes::default() }),
+            kubernetes: Some(crds::Kubernetes {
+                image: "local/gcc:1".to_owned(),
+                ..crds::Kubernetes::default()
+            }),
             invalid: None,
         };
         BuilderRun {
-            metadata: ObjectMeta { name: Some(crds::names::run_name(&name, "b0", 1)), ..ObjectMeta::default() },
+            metadata: ObjectMeta {
+                name: Some(crds::names::run_name(&name, "b0", 1)),
+                ..ObjectMeta::default()
+            },
             spec: BuilderRunSpec {
-                pr_build: BuildRef { uid: build.uid().unwrap_or_default(), name },
+                pr_build: BuildRef {
+                    uid: build.uid().unwrap_or_default(),
+                    name,
+                },
                 attempt: 1,
                 task,
                 cancel: None,
@@ -199,7 +234,10 @@ impl Hand {
 
     /// Deletes what the floors left, so that PrBuild does not take it up.
     async fn forget(&self) -> kube::Result<()> {
-        let (how, all) = (kube::api::DeleteParams::background(), kube::api::ListParams::default());
+        let (how, all) = (
+            kube::api::DeleteParams::background(),
+            kube::api::ListParams::default(),
+        );
         self.builds.delete_collection(&how, &all).await?;
         self.runs.delete_collection(&how, &all).await?;
         self.jobs.delete_collection(&how, &all).await?;
@@ -212,12 +250,15 @@ where
     K: Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
 {
     let patch = Patch::Merge(json!({ "status": status }));
-    api.patch_status(&object.name_any(), &PatchParams::default(), &patch).await
+    api.patch_status(&object.name_any(), &PatchParams::default(), &patch)
+        .await
 }
 
 async fn watch_pods(pods: Api<Pod>, made: watch::Sender<std::collections::HashSet<String>>) {
     use futures::{StreamExt, TryStreamExt};
-    let stream = watcher(pods, watcher::Config::default()).default_backoff().applied_objects();
+    let stream = watcher(pods, watcher::Config::default())
+        .default_backoff()
+        .applied_objects();
     let mut stream = std::pin::pin!(stream.into_stream());
     while let Some(next) = stream.next().await {
         if let Ok(pod) = next {

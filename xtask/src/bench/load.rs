@@ -40,7 +40,11 @@ pub fn labels(spec: &mut RepositorySpec) {
         tags: vec![tag.to_owned()],
         ..LabelRule::default()
     };
-    spec.labels = vec![label("one", "n0"), label("many", "free"), label("limited", "limited")];
+    spec.labels = vec![
+        label("one", "n0"),
+        label("many", "free"),
+        label("limited", "limited"),
+    ];
 }
 
 /// Pull requests to label, and what was seen of them.
@@ -135,7 +139,9 @@ impl Load {
         let mut made = Vec::new();
         for n in 0..pulls {
             let text = n.to_string();
-            let number = story.open_pull_request(&format!("branch-{n}"), &[("README", &text)]).await;
+            let number = story
+                .open_pull_request(&format!("branch-{n}"), &[("README", &text)])
+                .await;
             let head = story.forge.pull_request(REPO, number).head_sha;
             made.push(Pull { number, head });
         }
@@ -145,7 +151,12 @@ impl Load {
             tokio::spawn(watch_statuses(story.forge.clone(), seen.clone())),
             tokio::spawn(watch_jobs(jobs, seen.clone())),
         ];
-        Self { pulls: made, next: 0, seen, tasks }
+        Self {
+            pulls: made,
+            next: 0,
+            seen,
+            tasks,
+        }
     }
 
     /// Adds labels at the rate of `shape` and waits for every result.
@@ -163,15 +174,27 @@ impl Load {
             story.forge.add_label(REPO, pull.number, shape.label, ADA);
             sent.push((pull.number, pull.head.clone(), due, before));
         }
-        let mut times = Times { events: shape.events, ..Times::default() };
+        let mut times = Times {
+            events: shape.events,
+            ..Times::default()
+        };
         for (number, head, due, (finals, jobs)) in sent {
-            let done = self.until(|seen| seen.finals.get(&head)?.get(finals + shape.builders - 1).copied());
-            let done = done.await.ok_or_else(|| format!("pull request {number} has no result after {PATIENCE:?}"))?;
+            let done = self.until(|seen| {
+                seen.finals
+                    .get(&head)?
+                    .get(finals + shape.builders - 1)
+                    .copied()
+            });
+            let done = done
+                .await
+                .ok_or_else(|| format!("pull request {number} has no result after {PATIENCE:?}"))?;
             times.last.add((done - due).as_secs_f64());
             times.span = times.span.max((done - began).as_secs_f64());
             let acked = ack_of(story, deliveries, number);
             times.ack.add(acked);
-            if let Some(job) = self.look(|seen| seen.jobs.get(&number.to_string())?.get(jobs).copied()) {
+            if let Some(job) =
+                self.look(|seen| seen.jobs.get(&number.to_string())?.get(jobs).copied())
+            {
                 times.job_after_ack.add((job - due).as_secs_f64() - acked);
             }
         }
@@ -187,7 +210,9 @@ impl Load {
         jobs: usize,
         patience: Duration,
     ) -> Result<()> {
-        let before = self.look(|seen| Some(seen.jobs.values().map(Vec::len).sum::<usize>())).unwrap_or(0);
+        let before = self
+            .look(|seen| Some(seen.jobs.values().map(Vec::len).sum::<usize>()))
+            .unwrap_or(0);
         for _ in 0..builds {
             let pull = &self.pulls[self.next % self.pulls.len()];
             self.next += 1;
@@ -199,7 +224,8 @@ impl Load {
             (now >= before + jobs).then_some(())
         };
         let waited = timeout(patience, self.until(all)).await.ok().flatten();
-        waited.ok_or_else(|| format!("{jobs} runs did not get their Jobs within {patience:?}").into())
+        waited
+            .ok_or_else(|| format!("{jobs} runs did not get their Jobs within {patience:?}").into())
     }
 
     fn counts(&self, pull: &Pull) -> (usize, usize) {
@@ -233,7 +259,9 @@ impl Load {
 fn ack_of(story: &Story, since: usize, number: u64) -> f64 {
     let about = format!("/pulls/{number}\"");
     let deliveries = story.forge.deliveries();
-    let labeled = deliveries[since..].iter().filter(|one| one.action.as_deref() == Some("labeled"));
+    let labeled = deliveries[since..]
+        .iter()
+        .filter(|one| one.action.as_deref() == Some("labeled"));
     let mut ours = labeled.filter(|one| {
         let text = String::from_utf8_lossy(&one.payload);
         text.contains(&about)
@@ -251,13 +279,24 @@ async fn watch_statuses(forge: Forge, seen: Arc<Mutex<Seen>>) {
         read += new.len();
         let now = Instant::now();
         let posts = new.iter().filter(|one| one.method == "POST");
-        for sha in posts.filter_map(|one| one.path.split_once("/statuses/").map(|(_, sha)| sha.to_owned())) {
+        for sha in posts.filter_map(|one| {
+            one.path
+                .split_once("/statuses/")
+                .map(|(_, sha)| sha.to_owned())
+        }) {
             let all = forge.statuses(REPO, &sha);
             let count = known.entry(sha.clone()).or_default();
-            let finals = all.iter().skip(*count).filter(|status| status.state != "pending").count();
+            let finals = all
+                .iter()
+                .skip(*count)
+                .filter(|status| status.state != "pending")
+                .count();
             *count = all.len();
             let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-            seen.finals.entry(sha).or_default().extend(std::iter::repeat_n(now, finals));
+            seen.finals
+                .entry(sha)
+                .or_default()
+                .extend(std::iter::repeat_n(now, finals));
         }
         if changes.changed().await.is_err() {
             return;
@@ -268,7 +307,9 @@ async fn watch_statuses(forge: Forge, seen: Arc<Mutex<Seen>>) {
 /// Notes when a watch brought a Job.
 async fn watch_jobs(jobs: Api<Job>, seen: Arc<Mutex<Seen>>) {
     let mut known = std::collections::HashSet::new();
-    let stream = watcher(jobs, watcher::Config::default()).default_backoff().applied_objects();
+    let stream = watcher(jobs, watcher::Config::default())
+        .default_backoff()
+        .applied_objects();
     let mut stream = std::pin::pin!(stream.into_stream());
     while let Some(next) = stream.next().await {
         let Ok(job) = next else { continue };
@@ -276,7 +317,10 @@ async fn watch_jobs(jobs: Api<Job>, seen: Arc<Mutex<Seen>>) {
             && known.insert(job.name_any())
         {
             let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-            seen.jobs.entry(number.clone()).or_default().push(Instant::now());
+            seen.jobs
+                .entry(number.clone())
+                .or_default()
+                .push(Instant::now());
         }
     }
 }

@@ -35,7 +35,14 @@ struct Row {
 impl Table {
     /// A duration in seconds.
     pub fn time(&mut self, what: &str, seconds: f64, goal: Goal, prow: &str) {
-        self.add(what, seconds * 1e3, "ms", scaled(goal, 1e3), String::new(), prow);
+        self.add(
+            what,
+            seconds * 1e3,
+            "ms",
+            scaled(goal, 1e3),
+            String::new(),
+            prow,
+        );
     }
 
     /// A duration as a multiple of its floor.
@@ -62,16 +69,39 @@ impl Table {
 
     /// Bytes.
     pub fn memory(&mut self, what: &str, bytes: f64, goal: Goal, prow: &str) {
-        self.add(what, bytes / 1e6, "MB", scaled(goal, 1e-6), String::new(), prow);
+        self.add(
+            what,
+            bytes / 1e6,
+            "MB",
+            scaled(goal, 1e-6),
+            String::new(),
+            prow,
+        );
     }
 
-    fn add(&mut self, what: &str, value: f64, unit: &'static str, goal: Goal, note: String, prow: &str) {
+    fn add(
+        &mut self,
+        what: &str,
+        value: f64,
+        unit: &'static str,
+        goal: Goal,
+        note: String,
+        prow: &str,
+    ) {
         let (goal, reached) = match goal {
             Goal::AtMost(most) => (Some(format!("≤ {}", short(most))), Some(value <= most)),
             Goal::AtLeast(least) => (Some(format!("≥ {}", short(least))), Some(value >= least)),
             Goal::None => (None, None),
         };
-        let row = Row { what: what.to_owned(), value, unit, goal, reached, note, prow: prow.to_owned() };
+        let row = Row {
+            what: what.to_owned(),
+            value,
+            unit,
+            goal,
+            reached,
+            note,
+            prow: prow.to_owned(),
+        };
         println!("  {row}");
         self.rows.push(row);
     }
@@ -96,7 +126,11 @@ fn scaled(goal: Goal, by: f64) -> Goal {
 }
 
 fn short(number: f64) -> String {
-    if number.fract() == 0.0 { format!("{number:.0}") } else { format!("{number:.1}") }
+    if number.fract() == 0.0 {
+        format!("{number:.0}")
+    } else {
+        format!("{number:.1}")
+    }
 }
 
 impl fmt::Display for Row {
@@ -108,13 +142,21 @@ impl fmt::Display for Row {
         };
         let value = format!("{:.1} {}", self.value, self.unit);
         let goal = self.goal.as_deref().unwrap_or_default();
-        write!(f, "{:<48} {value:>14}  {goal:<8} {mark:<8} {:<28} {}", self.what, self.note, self.prow)
+        write!(
+            f,
+            "{:<48} {value:>14}  {goal:<8} {mark:<8} {:<28} {}",
+            self.what, self.note, self.prow
+        )
     }
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<48} {:>14}  {:<8} {:<8} {:<28} Prow", "what", "measured", "goal", "", "")?;
+        writeln!(
+            f,
+            "{:<48} {:>14}  {:<8} {:<8} {:<28} Prow",
+            "what", "measured", "goal", "", ""
+        )?;
         self.rows.iter().try_for_each(|row| writeln!(f, "{row}"))
     }
 }

@@ -41,7 +41,11 @@ pub struct Args {
 /// Tells the story.
 pub fn run(args: Args) -> Result {
     let started = Instant::now();
-    let loudness = if args.quiet { Loudness::Quiet } else { Loudness::Normal };
+    let loudness = if args.quiet {
+        Loudness::Quiet
+    } else {
+        Loudness::Normal
+    };
     let cache = Cache::of_user();
     parts::obtain_all(parts::control_plane(), &cache, loudness)?;
     parts::obtain_all(parts::node(), &cache, loudness)?;
@@ -59,7 +63,11 @@ pub fn run(args: Args) -> Result {
         }
         story.end().await;
         node.stop().await?;
-        Ok(if right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(if right {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
     })
 }
 
@@ -92,18 +100,25 @@ async fn tell(story: &mut Story, node: &Node) -> Result<bool> {
     story.start_webhook_with(&["--no-sweep"]).await?;
     println!("webhook and operator run; three builders are defined\n");
 
-    let number = story.open_pull_request("roman-numerals", project::CHANGE).await;
+    let number = story
+        .open_pull_request("roman-numerals", project::CHANGE)
+        .await;
     println!("@mallory opens pull request #{number} from a fork: roman numerals beyond ten");
     let narrator = Narrator::begin(story, number);
     let event = story.label(number);
-    println!("@ada, who may push, adds the label `{}`", tests::story::LABEL);
+    println!(
+        "@ada, who may push, adds the label `{}`",
+        tests::story::LABEL
+    );
     let name = story.name_of(number, event);
     let build = story.complete_within(&name, PATIENCE).await;
     narrator.end(story, number).await;
 
     let statuses = story.last_statuses(number);
-    let said: Vec<(&str, &str)> =
-        statuses.iter().map(|(context, state, _)| (context.as_str(), state.as_str())).collect();
+    let said: Vec<(&str, &str)> = statuses
+        .iter()
+        .map(|(context, state, _)| (context.as_str(), state.as_str()))
+        .collect();
     println!("\nThe pull request shows:");
     for (context, state, description) in &statuses {
         println!("  {state:<8} {context:<28} {description}");
@@ -118,7 +133,10 @@ async fn tell(story: &mut Story, node: &Node) -> Result<bool> {
     let right = said == EXPECTED;
     if !right {
         println!("\nerror: these are not the statuses of the story: {EXPECTED:?}");
-        println!("  because {}", serde_json::to_string(&build.status).unwrap_or_default());
+        println!(
+            "  because {}",
+            serde_json::to_string(&build.status).unwrap_or_default()
+        );
         println!("{}", story.operator_log());
     }
     Ok(right)
@@ -158,7 +176,9 @@ fn kubectl(node: &Node, namespace: &str, args: &[&str]) -> Result<()> {
     let kubectl = parts::obtain(&parts::KUBECTL, &Cache::of_user(), Loudness::Quiet)?;
     println!("\n$ kubectl {}", args.join(" "));
     let mut command = Command::new(kubectl);
-    command.env("KUBECONFIG", node.access().kubeconfig()).args(["--namespace", namespace]);
+    command
+        .env("KUBECONFIG", node.access().kubeconfig())
+        .args(["--namespace", namespace]);
     command.args(args).status()?;
     Ok(())
 }
@@ -166,12 +186,21 @@ fn kubectl(node: &Node, namespace: &str, args: &[&str]) -> Result<()> {
 fn look_around(story: &Story, node: &Node) {
     let namespace = story.install.namespace();
     println!("\nIt all still runs. Look around in another terminal:");
-    println!("  export KUBECONFIG={}", node.access().kubeconfig().display());
+    println!(
+        "  export KUBECONFIG={}",
+        node.access().kubeconfig().display()
+    );
     println!("  kubectl -n {namespace} get prbuild,builderruns,builders,repositories -o wide");
     println!("  kubectl -n {namespace} describe prbuilds");
     println!("  kubectl -n {} get pods", story.install.builds());
-    println!("  kubectl -n {} logs --all-containers -l prbuild.dev/builder=amd64-debian-strict", story.install.builds());
-    println!("  curl {}/repos/{REPO}/issues/1/comments", story.forge.api_url());
+    println!(
+        "  kubectl -n {} logs --all-containers -l prbuild.dev/builder=amd64-debian-strict",
+        story.install.builds()
+    );
+    println!(
+        "  curl {}/repos/{REPO}/issues/1/comments",
+        story.forge.api_url()
+    );
     println!("Ctrl-C ends it.");
 }
 

@@ -36,7 +36,10 @@ impl Narrator {
     /// Ends when the label is off: the last thing that people see.
     pub async fn end(mut self, story: &Story, number: u64) {
         let off = |forge: &Forge| forge.labels(REPO, number).is_empty().then_some(());
-        story.forge.eventually(tests::story::PATIENCE, "the label to go", off).await;
+        story
+            .forge
+            .eventually(tests::story::PATIENCE, "the label to go", off)
+            .await;
         let printer = self.tasks.remove(0);
         for task in self.tasks.drain(..) {
             task.abort();
@@ -61,7 +64,9 @@ where
     K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
 {
     let mut last = std::collections::HashMap::new();
-    let stream = watcher(api, watcher::Config::default()).default_backoff().applied_objects();
+    let stream = watcher(api, watcher::Config::default())
+        .default_backoff()
+        .applied_objects();
     let mut stream = std::pin::pin!(stream.into_stream());
     while let Some(next) = stream.next().await {
         let Ok(object) = next else { continue };
@@ -80,7 +85,11 @@ fn build(build: &PrBuild) -> Option<String> {
             request.trigger.user.login,
             request.builders.len(),
             crds::names::short_sha(&request.head_sha),
-            request.merge_sha.as_deref().map(crds::names::short_sha).unwrap_or_default(),
+            request
+                .merge_sha
+                .as_deref()
+                .map(crds::names::short_sha)
+                .unwrap_or_default(),
         ),
         Some(status) => format!("PrBuild    {name} {:?}: {}", status.phase, status.summary),
     })
@@ -95,7 +104,10 @@ fn run(run: &BuilderRun) -> Option<String> {
         (None, None) => return Some(format!("run        {name}: {}", status.phase.word())),
     };
     let colon = if why.is_empty() { "" } else { ": " };
-    Some(format!("run        {name}: {}{colon}{why}", status.phase.word()))
+    Some(format!(
+        "run        {name}: {}{colon}{why}",
+        status.phase.word()
+    ))
 }
 
 fn pod(pod: &Pod) -> Option<String> {
@@ -129,7 +141,10 @@ async fn github(forge: Forge, number: u64, lines: mpsc::UnboundedSender<String>)
     loop {
         for status in forge.statuses(REPO, &head).iter().skip(statuses) {
             let text = status.description.as_deref().unwrap_or_default();
-            let _ = lines.send(format!("GitHub     {} {}: {text}", status.state, status.context));
+            let _ = lines.send(format!(
+                "GitHub     {} {}: {text}",
+                status.state, status.context
+            ));
             statuses += 1;
         }
         let now = forge.comments(REPO, number).len();

@@ -15,13 +15,20 @@ pub const CHANGE: &[(&str, &str)] = &[("roman.c", NEW_ROMAN), ("test_roman.c", N
 
 /// Steps of a builder; `options` are for make.
 pub fn steps(options: &str) -> Vec<Step> {
-    let step = |name: &str, run: String| Step { name: Some(name.to_owned()), run, ..Step::default() };
+    let step = |name: &str, run: String| Step {
+        name: Some(name.to_owned()),
+        run,
+        ..Step::default()
+    };
     vec![
         step("compile", format!("make {options}")),
         step("test", format!("make test {options}")),
         Step {
             run_if: Some(protocol::RunIf::Always),
-            ..step("say what was built", "echo \"$GITHUB_REPOSITORY $GITHUB_REF at $GITHUB_SHA\"".to_owned())
+            ..step(
+                "say what was built",
+                "echo \"$GITHUB_REPOSITORY $GITHUB_REF at $GITHUB_SHA\"".to_owned(),
+            )
         },
     ]
 }

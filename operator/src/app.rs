@@ -12,10 +12,7 @@ use std::{
 use clap::Parser;
 use crds::{Answer, Builder, BuilderRun, PrBuild, Repository};
 use github::{Access, Connections};
-use kube::{
-    Api, Client, ResourceExt,
-    runtime::{events::Recorder, watcher::Config as Watch},
-};
+use kube::{Api, Client, ResourceExt, runtime::watcher::Config as Watch};
 use tokio::{
     net::TcpListener,
     sync::{Barrier, Semaphore},
@@ -27,9 +24,7 @@ use crate::{
     admission::Admission,
     answers, build,
     cache::{Change, Guarded, follow},
-    context::{
-        Apis, Caches, Context, Live, LiveBuilds, Queues, event_source, of_uid, trim, trim_run,
-    },
+    context::{Apis, Caches, Context, Live, LiveBuilds, Queues, of_uid, trim, trim_run},
     housekeeping, leader,
     metrics::{self, Metrics},
     queue::Queue,
@@ -166,7 +161,7 @@ async fn operate(
         patience: Semaphore::new(AT_A_TIME / 2),
         acting: AtomicBool::new(false),
         reporter,
-        recorder: Recorder::new(client.clone(), event_source()),
+        client: client.clone(),
         metrics,
     });
     let (mut watches, mut workers) = (JoinSet::new(), JoinSet::new());
@@ -317,6 +312,18 @@ fn repository_changed(ctx: &Context, change: Change<Repository>) {
     let spec = |one: &Option<Arc<Repository>>| one.as_ref().map(|one| one.metadata.generation);
     if spec(&change.old) != spec(&change.new) {
         enqueue(&ctx.queues.repositories, change.new.as_deref());
+        // Runs that ended while it was gone have somebody to tell again.
+        let untold = |run: &Arc<BuilderRun>| {
+            let report = run
+                .status
+                .as_ref()
+                .and_then(|status| status.report.as_ref());
+            report.is_some_and(|report| report.error.is_some())
+        };
+        let runs = ctx.cache.runs.all();
+        runs.iter()
+            .filter(|run| untold(run))
+            .for_each(|run| ctx.queues.runs.add(&run.name_any()));
     }
     if change.new.is_none() {
         // A duplicate may be the rightful one now.

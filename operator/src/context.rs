@@ -52,8 +52,8 @@ pub struct Context {
     pub connections: Arc<github::Connections>,
     /// Writes statuses.
     pub reporter: Reporter,
-    /// Writes Kubernetes Events.
-    pub recorder: Recorder,
+    /// The API server, to write Kubernetes Events.
+    pub client: Client,
     /// Reconciles that may wait for GitHub at a time; the others write without its answer.
     pub patience: Semaphore,
     /// Everything was read and reconciles act.
@@ -316,7 +316,7 @@ impl LiveBuilds {
 }
 
 /// Who writes Events.
-pub fn event_source() -> EventSource {
+fn event_source() -> EventSource {
     EventSource {
         controller: "prbuild-operator".to_owned(),
         instance: None,
@@ -362,7 +362,10 @@ impl Context {
             action: reason.to_owned(),
             secondary: None,
         };
-        if let Err(error) = self.recorder.publish(&event, &about.object_ref(&())).await {
+        // A recorder of its own: a shared one takes a second Event of the same reason for a repetition
+        // of the first, and keeps the first one's words.
+        let recorder = Recorder::new(self.client.clone(), event_source());
+        if let Err(error) = recorder.publish(&event, &about.object_ref(&())).await {
             tracing::warn!(reason, error = %error, "an Event could not be published");
         }
         self.metrics.wrote("events");

@@ -9,7 +9,7 @@ use kube::api::ListParams;
 use super::{
     end::end,
     outcome::{Ending, Progress},
-    patience::queue_time_left,
+    patience::{queue_time_left, why_forbidden},
     reconcile::{POD_EXPECTED_AFTER, RunError, failed, follow, phase},
 };
 use crate::{context::Context, queue::Next};
@@ -97,10 +97,5 @@ async fn refused_pod(
         .into_iter()
         .max_by_key(|event| event.last_timestamp.clone());
     let message = newest.and_then(|event| event.message);
-    Ok(message.map(|message| {
-        format!(
-            "the cluster refuses its pod: {}",
-            message.replace(&job, "it")
-        )
-    }))
+    Ok(message.map(|message| format!("the cluster refuses its pod: {}", why_forbidden(&message))))
 }

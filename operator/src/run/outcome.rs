@@ -15,7 +15,7 @@ use crate::report::text;
 /// How long an image that cannot be pulled for a reason that may pass is waited for.
 const PULL_PATIENCE: SignedDuration = SignedDuration::from_mins(5);
 /// How long after its grace a pod that was deleted may stay silent before its node counts as lost.
-const NODE_SILENCE: SignedDuration = SignedDuration::from_secs(30);
+pub const NODE_SILENCE: SignedDuration = SignedDuration::from_secs(30);
 /// How much longer than its steps may take a pod may run: the agent stops them itself.
 const AGENT_SLACK: SignedDuration = SignedDuration::from_secs(120);
 

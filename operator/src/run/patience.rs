@@ -9,6 +9,14 @@ use kube::ResourceExt;
 use super::outcome::Ending;
 use crate::{queue::Next, report::text};
 
+/// What the API server gives as the reason of a refusal, without the name of what it refused: that
+/// is new each time.
+pub(super) fn why_forbidden(message: &str) -> &str {
+    message
+        .split_once("is forbidden: ")
+        .map_or(message, |(_, why)| why)
+}
+
 /// A run that has not begun within its builder's queue timeout ends in error.
 pub(super) fn waited_too_long(run: &BuilderRun, why: Option<&str>) -> Option<Ending> {
     if queue_left(run) > SignedDuration::ZERO {

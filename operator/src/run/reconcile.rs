@@ -13,8 +13,9 @@ use super::{
     end::{PENDING, end, settle},
     job::{self, JobError},
     missing_pod::without_pod,
-    outcome::{Ending, Progress, progress},
-    patience::{queue_time_left, waited_too_long},
+    outcome::{Ending, NODE_SILENCE, Progress, progress},
+    patience::{queue_time_left, waited_too_long, why_forbidden},
+    pod::PodView,
     tell,
 };
 use crate::{
@@ -87,7 +88,8 @@ pub async fn reconcile(ctx: Arc<Context>, name: String) -> Result<Next, RunError
         Some(pod) => {
             ctx.live.update(&uid, |live| live.pod_seen = true);
             let progress = progress(&run.spec.task, &pod, Timestamp::now());
-            follow(&ctx, &run, &uid, progress).await
+            let next = follow(&ctx, &run, &uid, progress).await?;
+            Ok(next.or(deletion_overdue(&pod)))
         }
         None => without_pod(&ctx, &run, &uid).await,
     }
@@ -200,7 +202,8 @@ async fn begin(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Next, 
         Err(error) => {
             let why = match &error {
                 kube::Error::Api(status) => {
-                    format!("the cluster does not take its Job: {}", status.message)
+                    let why = why_forbidden(&status.message);
+                    format!("the cluster does not take its Job: {why}")
                 }
                 _ => "the cluster does not answer".to_owned(),
             };
@@ -212,10 +215,12 @@ async fn begin(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Next, 
                 ahead: 0,
                 since: now(),
             };
-            ctx.live.update(uid, |live| {
-                let reason = waiting.reason.clone();
-                live.waiting.get_or_insert(waiting).reason = reason;
+            let waiting = ctx.live.update(uid, |live| {
+                let known = live.waiting.get_or_insert_with(|| waiting.clone());
+                known.reason = waiting.reason;
+                known.clone()
             });
+            write_waiting(ctx, run, uid, &waiting, RunPhase::Queued).await?;
             return Err(failed("creating its Job", run)(error));
         }
     }
@@ -275,6 +280,15 @@ pub(super) async fn follow(
             Ok(next.or(look_again(run)))
         }
     }
+}
+
+/// When a pod that was deleted, and whose node says nothing, counts as lost.
+fn deletion_overdue(pod: &PodView) -> Next {
+    let Some(due) = pod.deletion_due.filter(|_| !pod.has_ended()) else {
+        return Next::Wait;
+    };
+    let left = (due + NODE_SILENCE).duration_since(Timestamp::now());
+    Next::After(Duration::try_from(left).unwrap_or_default() + Duration::from_secs(1))
 }
 
 /// Timers that no event brings: deadlines, lost nodes, images that stay away.

@@ -22,9 +22,7 @@ pub fn pending(ctx: &Context, run: &BuilderRun, waiting: Option<&Waiting>) {
         RunPhase::Dispatched
     };
     status.waiting = waiting.cloned();
-    if !is_overtaken(ctx, &run, &order) {
-        say(ctx, &run, order, false);
-    }
+    say(ctx, &run, order, false);
 }
 
 /// Tells that a run ended in error and another attempt follows.
@@ -58,6 +56,11 @@ pub fn deleted(ctx: &Arc<Context>, build: &PrBuild, run: &BuilderRun) {
         attempt: i64::MAX,
         ..order(ctx, &run)
     };
+    if is_overtaken(ctx, &run, &last) {
+        ctx.live_builds
+            .update(&uid, |live| live.missing_told.insert(builder, true));
+        return ctx.queues.builds.add(&build.name_any());
+    }
     let ticket = ctx.reporter.tell(target, last, said);
     let (ctx, name) = (ctx.clone(), build.name_any());
     tokio::spawn(async move {
@@ -82,6 +85,9 @@ pub fn lost(ctx: &Context, run: &BuilderRun) {
 
 /// Tells what nobody waits for.
 fn say(ctx: &Context, run: &BuilderRun, order: Order, retried: bool) {
+    if is_overtaken(ctx, run, &order) {
+        return;
+    }
     if let Some(target) = target(ctx, run)
         && let Some(said) = desired(run, retried)
     {
@@ -103,7 +109,11 @@ pub enum Told {
 /// Tells how a run ended, and waits for GitHub's answer no longer than `patience`.
 pub async fn finished(ctx: &Arc<Context>, run: &BuilderRun, patience: Duration) -> Told {
     let uid = run.uid().unwrap_or_default();
-    let order = order(ctx, run);
+    let order = match was_to_be_tried_again(run) {
+        // The attempt that does not come was announced: this speaks in its place.
+        true => order(ctx, run).next_attempt(),
+        false => order(ctx, run),
+    };
     let settled = || Told::Recorded(SETTLED.to_owned());
     let Some(said) = desired(run, false) else {
         return settled();
@@ -138,6 +148,16 @@ pub async fn finished(ctx: &Arc<Context>, run: &BuilderRun, patience: Duration) 
         Ok(Ok(sent)) => Told::Recorded(sent),
         Ok(Err(_)) | Err(_) => Told::Later,
     }
+}
+
+/// Whether GitHub was told that another attempt follows this run.
+fn was_to_be_tried_again(run: &BuilderRun) -> bool {
+    let status = run.status.clone().unwrap_or_default();
+    let retryable = status.outcome.is_some_and(|outcome| outcome.retryable);
+    retryable
+        && status
+            .report
+            .is_some_and(|report| report.sent.as_deref() == Some("pending"))
 }
 
 /// Why GitHub has not taken the state of a run yet, where it is being tried.

@@ -3,7 +3,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crds::{BuilderRun, RunPhase, names};
+use crds::{BuilderRun, RunPhase, Waiting, names};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::ListParams;
 
 use super::{
@@ -71,6 +73,18 @@ pub(super) async fn without_pod(
         .job_since
         .map(|since| since.elapsed())
         .unwrap_or_default();
+    if let Some(reason) = why.clone() {
+        // It has waited for this since its Job was made, and may be written down at once.
+        let since = Time(Timestamp::now() - SignedDuration::try_from(waited).unwrap_or_default());
+        ctx.live.update(uid, |live| {
+            let known = live.waiting.take().filter(|known| known.reason == reason);
+            live.waiting = known.or(Some(Waiting {
+                reason,
+                ahead: 0,
+                since,
+            }));
+        });
+    }
     let again = Next::After((waited / 2).clamp(POD_EXPECTED_AFTER, POD_LOOKED_FOR_EVERY));
     follow(ctx, run, uid, Progress::Starting(why))
         .await

@@ -2,6 +2,7 @@
 
 mod tally;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -15,6 +16,10 @@ use crate::cargo::{Cargo, workspace};
 use crate::clusters::Clusters;
 use crate::stop::run_until_stopped;
 use tally::Tally;
+
+/// How many tests run at a time; libtest reads it.
+const THREADS_VARIABLE: &str = "RUST_TEST_THREADS";
+const THREADS: &str = "8";
 
 /// Arguments of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -87,12 +92,16 @@ async fn build(no_node: bool, loudness: Loudness) -> Result<Vec<Image>> {
 
 /// Runs the tests, shows what they print, and counts.
 async fn test(args: &Args, clusters: &Clusters) -> Result<Tally> {
-    let environment = clusters.environment();
+    let mut environment = clusters.environment();
     let mut command = vec!["test", "--workspace", "--no-fail-fast", "--"];
     command.extend(args.filters.iter().map(String::as_str));
     if args.no_node {
         eprintln!("left out: tests that run containers");
         command.extend(["--skip", "node::"]);
+    }
+    // Most tests wait for a cluster most of the time: more of them at a time than there are cores.
+    if std::env::var_os(THREADS_VARIABLE).is_none() {
+        environment.push((THREADS_VARIABLE, Path::new(THREADS)));
     }
     let mut cargo = Cargo::start(&command, &environment, true)?;
     let mut tally = Tally::default();

@@ -42,7 +42,7 @@ use crate::{
 const AT_A_TIME: usize = 64;
 
 /// Pause after a change of a Builder before Repositories are looked at.
-const SETTLE: Duration = Duration::from_secs(1);
+const SETTLE: Duration = Duration::from_millis(50);
 
 /// The operator of PrBuild: turns PrBuilds into Jobs, and their outcomes into statuses on GitHub.
 #[derive(Parser, Debug)]

@@ -1,6 +1,7 @@
 //! What the webhook keeps of the cluster: Repositories, Builders without their steps, and which
 //! Answers exist. A watch each, so that a delivery costs the API server one create.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -105,7 +106,9 @@ pub fn is_ready(repository: &Repository) -> bool {
         return false;
     };
     let ready = condition::find(&status.conditions, condition::kind::READY);
-    status.id.is_some() && ready.is_none_or(|ready| ready.status == "True")
+    // Which builders a label selects, the gate sees for itself: some may have come since.
+    let usable = |ready: &Condition| ready.status == "True" || ready.reason == "ImpossibleSelector";
+    status.id.is_some() && ready.is_none_or(usable)
 }
 
 fn same_name(repository: &Repository, full_name: &str) -> bool {

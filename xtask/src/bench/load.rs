@@ -178,6 +178,7 @@ impl Load {
             events: shape.events,
             ..Times::default()
         };
+        let mut asked = Vec::new();
         for (number, head, due, (finals, jobs)) in sent {
             let done = self.until(|seen| {
                 seen.finals
@@ -190,7 +191,12 @@ impl Load {
                 .ok_or_else(|| format!("pull request {number} has no result after {PATIENCE:?}"))?;
             times.last.add((done - due).as_secs_f64());
             times.span = times.span.max((done - began).as_secs_f64());
-            let acked = ack_of(story, deliveries, number);
+            asked.push((number, due, jobs));
+        }
+        // Only now: to read thousands of deliveries takes the time of those who are measured.
+        let acks = acks(story, deliveries);
+        for (number, due, jobs) in asked {
+            let acked = acks.get(&number).copied().unwrap_or(f64::NAN);
             times.ack.add(acked);
             if let Some(job) =
                 self.look(|seen| seen.jobs.get(&number.to_string())?.get(jobs).copied())
@@ -255,18 +261,22 @@ impl Load {
     }
 }
 
-/// How long the webhook took to answer the delivery about this pull request.
-fn ack_of(story: &Story, since: usize, number: u64) -> f64 {
-    let about = format!("/pulls/{number}\"");
+/// How long the webhook took to answer, by pull request.
+fn acks(story: &Story, since: usize) -> HashMap<u64, f64> {
+    #[derive(serde::Deserialize)]
+    struct About {
+        number: u64,
+    }
     let deliveries = story.forge.deliveries();
     let labeled = deliveries[since..]
         .iter()
         .filter(|one| one.action.as_deref() == Some("labeled"));
-    let mut ours = labeled.filter(|one| {
-        let text = String::from_utf8_lossy(&one.payload);
-        text.contains(&about)
-    });
-    ours.next().map_or(f64::NAN, |one| one.took.as_secs_f64())
+    labeled
+        .filter_map(|one| {
+            let about: About = serde_json::from_slice(&one.payload).ok()?;
+            Some((about.number, one.took.as_secs_f64()))
+        })
+        .collect()
 }
 
 /// Notes when the forge took a final status.

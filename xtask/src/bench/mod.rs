@@ -7,27 +7,20 @@
 mod floor;
 mod load;
 mod procfs;
+mod scenarios;
 mod table;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use tests::cluster::{ControlPlane, ControlPlaneOptions, Ending, Fate};
+use clap::ValueEnum;
+use tests::cluster::{ControlPlane, ControlPlaneOptions};
 use tests::parts::{self, Cache, Loudness};
-use tests::story::{Setting, Story};
 
 use crate::Result;
 use crate::cargo::{Cargo, workspace};
 use crate::stop::run_until_stopped;
-use load::{Load, Shape};
-use procfs::Usage;
-use table::{Goal, Table};
-
-/// Pull requests that labels are added to, in turn.
-const PULL_REQUESTS: usize = 500;
-/// Builders `b0` to `b9`, without limit; `l0` to `l9` have one.
-const BUILDERS: usize = 10;
+use scenarios::{Bench, Scenario};
 
 /// Arguments of `cargo xtask bench`.
 #[derive(Debug, clap::Args)]
@@ -35,6 +28,9 @@ pub struct Args {
     /// A tenth of the load, to see that everything works; its numbers mean little
     #[arg(long)]
     quick: bool,
+    /// Measure only these
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Scenario>,
     /// Also write the numbers to this file, as JSON
     #[arg(long)]
     json: Option<PathBuf>,
@@ -53,9 +49,13 @@ pub fn run(args: Args) -> Result {
             ..ControlPlaneOptions::default()
         };
         let plane = ControlPlane::start(options).await?;
-        let mut table = Table::default();
-        measure(&plane, args.quick, &mut table).await?;
-        plane.stop().await?;
+        let mut bench = Bench::begin(plane, args.quick).await?;
+        for scenario in Scenario::value_variants() {
+            if args.only.is_empty() || args.only.contains(scenario) {
+                bench.measure(*scenario).await?;
+            }
+        }
+        let table = bench.end().await?;
         println!("\n{table}");
         if let Some(path) = &args.json {
             std::fs::write(path, table.json())?;
@@ -76,6 +76,11 @@ async fn again_in_release(args: &Args) -> Result {
     if args.quick {
         command.arg("--quick");
     }
+    for scenario in &args.only {
+        if let Some(name) = scenario.to_possible_value() {
+            command.arg("--only").arg(name.get_name());
+        }
+    }
     if let Some(path) = &args.json {
         command.arg("--json").arg(path);
     }
@@ -83,226 +88,4 @@ async fn again_in_release(args: &Args) -> Result {
     Ok(ExitCode::from(
         u8::try_from(status.code().unwrap_or(1)).unwrap_or(1),
     ))
-}
-
-async fn measure(plane: &ControlPlane, quick: bool, table: &mut Table) -> Result<()> {
-    let access = plane.access();
-    let setting = Setting {
-        validate: false,
-        ..Setting::default()
-    };
-    let mut story = Story::begin(access, "bench", setting).await?;
-    for n in 0..BUILDERS {
-        story
-            .builder(&format!("b{n}"), |spec| {
-                spec.tags = vec!["free".into(), format!("n{n}")]
-            })
-            .await;
-        story
-            .builder(&format!("l{n}"), |spec| {
-                spec.tags = vec!["limited".into()];
-                spec.max_concurrent = Some(4);
-            })
-            .await;
-    }
-    story.repository(load::labels).await;
-    println!("floors …");
-    let floor = floor::measure(&story, if quick { 10 } else { 60 }).await?;
-    story.start_operator().await?;
-    story.start_webhook_with(&["--no-sweep"]).await?;
-    let idle = Usage::of(&mut story).await?;
-    println!("making pull requests …");
-    let pulls = if quick { 50 } else { PULL_REQUESTS };
-    let mut load = Load::prepare(&story, pulls).await;
-    story.pods_go(|_| Fate::passes());
-    scenarios(&mut story, &mut load, &floor, quick, table).await?;
-    resident(&mut story, &mut load, idle, quick, table).await?;
-    story.end().await;
-    Ok(())
-}
-
-async fn scenarios(
-    story: &mut Story,
-    load: &mut Load,
-    floor: &floor::Floor,
-    quick: bool,
-    table: &mut Table,
-) -> Result<()> {
-    let scale = |events: usize| if quick { events.div_ceil(10) } else { events };
-
-    println!("1 event a second, 1 builder …");
-    let before = Usage::of(story).await?;
-    let one = load
-        .run(
-            story,
-            Shape {
-                label: "one",
-                builders: 1,
-                events: scale(30),
-                per_second: 1.0,
-            },
-        )
-        .await?;
-    let used = Usage::of(story).await?.since(&before);
-    let chain = floor.create + floor.slowest_answer;
-    table.ratio(
-        "webhook ack, object stored",
-        one.ack.p50(),
-        chain,
-        Goal::AtMost(1.5),
-        "2.4–3.9 ms, nothing stored",
-    );
-    table.time(
-        "label → Job object, beyond the ack",
-        one.job_after_ack.p50(),
-        Goal::AtMost(0.020),
-        "–",
-    );
-    table.time(
-        "label → final status, p50",
-        one.last.p50(),
-        Goal::AtMost(0.070),
-        "147 ms",
-    );
-    table.time(
-        "  the bare writes of a build, p50",
-        floor.build,
-        Goal::None,
-        "",
-    );
-    table.count(
-        "API writes of a build with one builder",
-        used.writes / one.builds(),
-        Goal::AtMost(8.0),
-        "7",
-    );
-
-    println!("10 events a second, 1 builder …");
-    let before = Usage::of(story).await?;
-    let ten = load
-        .run(
-            story,
-            Shape {
-                label: "one",
-                builders: 1,
-                events: scale(200),
-                per_second: 10.0,
-            },
-        )
-        .await?;
-    let used = Usage::of(story).await?.since(&before);
-    table.time(
-        "10 events/s: label → final status, p99",
-        ten.last.p99(),
-        Goal::AtMost(1.0),
-        "59.7 s",
-    );
-    table.time(
-        "CPU of webhook and operator per build",
-        used.cpu / ten.builds(),
-        Goal::AtMost(0.004),
-        "22–30 ms",
-    );
-
-    println!("50 events a second, 1 builder …");
-    let fifty = load
-        .run(
-            story,
-            Shape {
-                label: "one",
-                builders: 1,
-                events: scale(500),
-                per_second: 50.0,
-            },
-        )
-        .await?;
-    table.rate(
-        "50 events/s: drained",
-        fifty.drained(),
-        Goal::AtLeast(25.0),
-        "2.5/s",
-    );
-    table.share(
-        "  of the bare writes from 8 clients",
-        fifty.drained(),
-        floor.builds_per_second,
-        Goal::AtLeast(0.5),
-    );
-
-    println!("1 event a second, 10 builders …");
-    let many = load
-        .run(
-            story,
-            Shape {
-                label: "many",
-                builders: BUILDERS,
-                events: scale(20),
-                per_second: 1.0,
-            },
-        )
-        .await?;
-    table.time(
-        "10 builders, 1 event/s: all final, p50",
-        many.last.p50(),
-        Goal::AtMost(1.0),
-        "64 s",
-    );
-
-    println!("10 builders with a limit …");
-    let before = Usage::of(story).await?;
-    let limited = load
-        .run(
-            story,
-            Shape {
-                label: "limited",
-                builders: BUILDERS,
-                events: scale(20),
-                per_second: 1.0,
-            },
-        )
-        .await?;
-    let used = Usage::of(story).await?.since(&before);
-    let runs = limited.builds() * BUILDERS as f64;
-    table.count(
-        "API writes per run, ten builders with a limit",
-        used.writes / runs,
-        Goal::AtMost(6.0),
-        "7",
-    );
-    Ok(())
-}
-
-/// Memory at rest, and with a thousand runs that go on.
-async fn resident(
-    story: &mut Story,
-    load: &mut Load,
-    idle: Usage,
-    quick: bool,
-    table: &mut Table,
-) -> Result<()> {
-    println!("1,000 live runs …");
-    story.pods_go(|_| Fate::ends(Ending::Never));
-    let builds = if quick { 10 } else { 100 };
-    load.start_and_leave(
-        story,
-        "many",
-        builds,
-        builds * BUILDERS,
-        Duration::from_secs(180),
-    )
-    .await?;
-    let busy = Usage::of(story).await?;
-    table.memory(
-        "resident memory, idle",
-        idle.resident,
-        Goal::AtMost(40e6),
-        "238 MB",
-    );
-    table.memory(
-        &format!("resident memory, {} live runs", builds * BUILDERS),
-        busy.resident,
-        Goal::AtMost(80e6),
-        "282 MB",
-    );
-    Ok(())
 }

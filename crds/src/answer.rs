@@ -98,6 +98,22 @@ pub enum AnswerReason {
     WrongSha,
     /// The words after the prefix are not a command.
     UnknownCommand,
+    /// The regular expression of a command cannot be used.
+    Pattern,
+    /// The regular expression or the words of a command match no builder.
+    NoMatch,
+    /// More builders than one build can have.
+    TooMany,
+    /// There is no build that the command could be about.
+    NoBuild,
+    /// Asked for the commands.
+    Help,
+    /// Asked how the builds of the pull request stand.
+    Status,
+    /// Asked to stop, and what could be stopped is stopping.
+    Cancelled,
+    /// The repository is paused.
+    Paused,
     /// The event is more than a day old.
     TooOld,
     /// Written by a newer version.

@@ -6,7 +6,7 @@ use protocol::{Recipe, Source, StepReport};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Cancel, Kubernetes};
+use crate::{Cancel, Kubernetes, ReportMode};
 
 /// One builder in one build, one attempt. A Job is how the cluster executes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
@@ -105,6 +105,9 @@ pub struct Task {
     /// The builder's name that people read.
     #[schemars(length(max = 80))]
     pub display_name: String,
+    /// Whether results are commit statuses or check runs.
+    #[serde(default)]
+    pub report_mode: ReportMode,
     /// Context of the commit status: the name that GitHub shows before a result.
     #[schemars(length(max = 300))]
     pub context: String,
@@ -151,6 +154,10 @@ pub struct BuilderRunStatus {
     /// When the run ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Time>,
+    /// Name of the BuilderRun of another build whose outcome this one takes over: the same builder
+    /// on the same commit. Such a run has no Job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub same_as: Option<String>,
     /// How it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
@@ -258,6 +265,9 @@ pub struct Report {
     /// run speaks for the same context.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sent: Option<String>,
+    /// GitHub's id of the check run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<i64>,
     /// Why the last try did not succeed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

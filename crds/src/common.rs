@@ -134,4 +134,7 @@ pub struct Cancel {
     pub reason: String,
     /// When.
     pub at: Time,
+    /// Only what has not started yet is stopped; what runs finishes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waiting_only: bool,
 }

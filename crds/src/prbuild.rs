@@ -1,5 +1,7 @@
 //! PrBuild: one authorized request.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -84,7 +86,8 @@ use crate::{Cancel, RepositoryRef, RunPhase, Trigger};
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("self.request == oldSelf.request").message("spec.request is immutable: it records what was authorized. Ask for a new build instead"),
-    validation = Rule::new("!has(oldSelf.cancel) || (has(self.cancel) && self.cancel == oldSelf.cancel)").message("spec.cancel is set once and stays: a cancelled build does not come back. Ask for a new one")
+    validation = Rule::new("!has(oldSelf.cancel) || (has(self.cancel) && self.cancel == oldSelf.cancel)").message("spec.cancel is set once and stays: a cancelled build does not come back. Ask for a new one"),
+    validation = Rule::new("!has(oldSelf.cancelBuilders) || (has(self.cancelBuilders) && oldSelf.cancelBuilders.all(b, b in self.cancelBuilders && self.cancelBuilders[b] == oldSelf.cancelBuilders[b]))").message("an entry of spec.cancelBuilders is set once and stays: a cancelled run does not come back. Ask for a new build")
 )]
 pub struct PrBuildSpec {
     /// What was authorized: which code, on which builders, on whose request. Immutable.
@@ -93,6 +96,10 @@ pub struct PrBuildSpec {
     /// "me", "reason": "why", "at": "2026-01-31T12:00:00Z"}}}'`. May be set once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel: Option<Cancel>,
+    /// Stops single builders of the build, by the name of the Builder object. Entries stay.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 256))]
+    pub cancel_builders: BTreeMap<String, Cancel>,
 }
 
 /// What was asked for, by whom, and the exact code that it was granted for.
@@ -143,6 +150,15 @@ pub struct Request {
     pub left_out: Vec<LeftOut>,
     /// The label or command that asked, when, and by whom.
     pub trigger: Trigger,
+    /// Contexts of statuses, or names of check runs, that must be green on `headSha` before a builder
+    /// starts, as `guards.afterChecks` named them when the request was granted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 255)))]
+    pub after_checks: Vec<String>,
+    /// Name of the PrBuild whose commits this request repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 100))]
+    pub rerun_of: Option<String>,
 }
 
 /// A builder that was not included.
@@ -189,6 +205,9 @@ pub struct PrBuildStatus {
     /// `Dispatched`, `Announced`, `LabelRemoved`, `Reported`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+    /// GitHub's id of the build's comment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comment_id: Option<i64>,
 }
 
 /// Where a build stands.

@@ -41,6 +41,9 @@ pub struct RepositorySpec {
     /// operator, with a GitHub App's key or a token, and the webhook's secrets.
     #[schemars(regex(pattern = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"))]
     pub connection: String,
+    /// While true, nothing new is accepted and nothing that waits is started; what runs goes on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
     /// The labels that start builds, and what each selects.
     #[schemars(length(min = 1, max = 32))]
     #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, b.name.lowerAscii() == a.name.lowerAscii()))").message("two labels have the same name; GitHub does not tell upper from lower case"))]
@@ -59,6 +62,9 @@ pub struct RepositorySpec {
     /// How commands in comments begin.
     #[serde(default)]
     pub commands: Commands,
+    /// What stops a build before its end.
+    #[serde(default)]
+    pub cancel_on: CancelOn,
     /// How results are shown on GitHub.
     #[serde(default)]
     #[x_kube(validation = Rule::new("self.context.split('{builder}').size() == 2").message("reporting.context contains {builder} once: two builders with one context would overwrite each other's status"))]
@@ -72,6 +78,10 @@ pub struct LabelRule {
     /// The label as people know it. `:hammer: test` and `🔨 test` are the same label.
     #[schemars(length(min = 1, max = 100))]
     pub name: String,
+    /// Other spellings of the same label, such as its name before a rename.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(min = 1, max = 100)))]
+    pub aliases: Vec<String>,
     /// Selects the builders whose `flavours` contain this word; builders of no flavour of their own
     /// have `default`. `tags`, `builders` and `includeUnstable` narrow or widen that.
     #[serde(default = "default_flavour")]
@@ -88,6 +98,11 @@ pub struct LabelRule {
         inner(regex(pattern = "^[a-z0-9]([-a-z0-9.]{0,38}[a-z0-9])?$"))
     )]
     pub builders: Vec<String>,
+    /// Of the flavour's builders only those whose display name this regular expression finds,
+    /// upper and lower case alike: `refleaks`, `^(ios|android)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub pattern: Option<String>,
     /// Select builders whose `stability` is `Unstable`, too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub include_unstable: bool,
@@ -132,6 +147,19 @@ pub struct Guards {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 255)))]
     pub base_branches: Vec<String>,
+    /// Contexts of statuses, or names of check runs, that must be green on the labelled head before
+    /// a builder starts, such as `CI / tests`. The build waits for them, and is dropped if one fails.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 255)))]
+    pub after_checks: Vec<String>,
+    /// How many builds of one pull request run at a time; newer ones wait. Absent: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub builds_per_pull_request: Option<i64>,
+    /// How many builds that one person asked for run at a time; newer ones wait. Absent: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub builds_per_person: Option<i64>,
 }
 
 impl Default for Guards {
@@ -139,6 +167,9 @@ impl Default for Guards {
         Self {
             quiet_period_seconds: 60,
             base_branches: Vec::new(),
+            after_checks: Vec::new(),
+            builds_per_pull_request: None,
+            builds_per_person: None,
         }
     }
 }
@@ -160,12 +191,44 @@ pub struct Commands {
     /// The word that a command in a comment begins with, as in `/prbuild run <full SHA>`.
     #[schemars(regex(pattern = "^[!/@][A-Za-z0-9_-]{1,39}$"))]
     pub prefix: String,
+    /// The word that stands before a regular expression over the names of builders, as CPython's
+    /// core developers write it: `!buildbot ios|android`. Such a command reaches unstable builders,
+    /// too. Empty: there is no such command.
+    #[schemars(regex(pattern = "^([!/@][A-Za-z0-9_-]{1,39})?$"))]
+    pub pattern_prefix: String,
 }
 
 impl Default for Commands {
     fn default() -> Self {
         Self {
             prefix: "/prbuild".to_owned(),
+            pattern_prefix: "!buildbot".to_owned(),
+        }
+    }
+}
+
+/// What stops a build before its end, besides a command and `spec.cancel`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CancelOn {
+    /// A push to the pull request: its builds of older commits stop.
+    pub push: bool,
+    /// The pull request is closed: unmerged, all its builds stop; merged, what waits is dropped and
+    /// what runs finishes.
+    pub close: bool,
+    /// The pull request is turned into a draft.
+    pub draft: bool,
+    /// A newer build of another commit of the same pull request begins.
+    pub newer_build: bool,
+}
+
+impl Default for CancelOn {
+    fn default() -> Self {
+        Self {
+            push: true,
+            close: true,
+            draft: false,
+            newer_build: true,
         }
     }
 }
@@ -178,12 +241,57 @@ pub struct Reporting {
     /// `buildbot/{builder} PR`. Short enough that GitHub takes it with the longest display name: 255.
     #[schemars(length(min = 1, max = 170))]
     pub context: String,
+    /// Commit statuses, or check runs, which only a GitHub App can write. For new builds.
+    pub mode: ReportMode,
+    /// The wording of comments.
+    pub preset: Preset,
+    /// The beginning of a build's comment, in place of the preset's; docs/labels.md names its
+    /// placeholders. What placeholders bring in is shown as plain text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4000))]
+    pub announcement: Option<String>,
+    /// The end of a build's comment once all builders are done, in place of the preset's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4000))]
+    pub result: Option<String>,
+}
+
+/// What a result is on GitHub.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ReportMode {
+    /// One commit status for each builder.
+    #[default]
+    Statuses,
+    /// One check run for each builder, with summary, buttons and annotations. Needs a GitHub App.
+    Checks,
+    /// Written by a newer version.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
+}
+
+/// The wording of comments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Preset {
+    /// PrBuild's own words.
+    #[default]
+    Default,
+    /// The words that CPython's core developers know from their buildbot.
+    Cpython,
+    /// Written by a newer version.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
 }
 
 impl Default for Reporting {
     fn default() -> Self {
         Self {
             context: "prbuild/{builder}".to_owned(),
+            mode: ReportMode::default(),
+            preset: Preset::default(),
+            announcement: None,
+            result: None,
         }
     }
 }

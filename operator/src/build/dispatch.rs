@@ -1,8 +1,8 @@
 //! Pure: the runs of a build.
 
 use crds::{
-    BuildRef, Builder, BuilderRun, BuilderRunSpec, PrBuild, Reporting, Repository, Request, Task,
-    condition, names,
+    BuildRef, Builder, BuilderRun, BuilderRunSpec, PrBuild, ReportMode, Reporting, Repository,
+    Request, Task, condition, names,
 };
 use kube::{ResourceExt, api::ObjectMeta};
 use protocol::{Recipe, Source};
@@ -143,6 +143,11 @@ fn invalid(from: &Materials<'_>, name: &str, display_name: &str, why: String) ->
     Task {
         builder: name.to_owned(),
         display_name: display_name.to_owned(),
+        report_mode: from
+            .repository
+            .map_or_else(ReportMode::default, |repository| {
+                repository.spec.reporting.mode
+            }),
         context: context(from.repository, display_name),
         repository: request.repository.name.clone(),
         requester: request.trigger.user.login.clone(),

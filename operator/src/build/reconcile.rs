@@ -350,6 +350,7 @@ fn status(
             .and_then(|(from, to)| text::between(from, to)),
         results: sum.results.clone(),
         conditions,
+        comment_id: old.comment_id,
     }
 }
 

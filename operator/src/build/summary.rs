@@ -215,7 +215,7 @@ mod tests {
         status.phase = phase;
         status.report = sent.map(|sent| crds::Report {
             sent: Some(sent.into()),
-            error: None,
+            ..crds::Report::default()
         });
         let retryable = phase == RunPhase::Error;
         status.outcome = Some(Outcome {

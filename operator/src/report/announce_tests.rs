@@ -35,12 +35,15 @@ fn build(label: &str, left_out: Vec<LeftOut>) -> PrBuild {
         builders: vec!["debian".to_owned()],
         left_out,
         trigger,
+        after_checks: Vec::new(),
+        rerun_of: None,
     };
     let mut build = PrBuild::new(
         "n-7-l1",
         PrBuildSpec {
             request,
             cancel: None,
+            cancel_builders: std::collections::BTreeMap::new(),
         },
     );
     build.metadata.uid = Some("uid-1".to_owned());

@@ -173,6 +173,7 @@ mod tests {
         let task = Task {
             builder: "debian".to_owned(),
             display_name: "Debian".to_owned(),
+            report_mode: crds::ReportMode::Statuses,
             context: "prbuild/Debian".to_owned(),
             repository: "n".to_owned(),
             requester: "a".to_owned(),
@@ -264,6 +265,7 @@ mod tests {
             by: "a".to_owned(),
             reason,
             at: at(1),
+            waiting_only: false,
         });
         assert_eq!(
             says(&stopping, false).1,

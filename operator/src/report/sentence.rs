@@ -69,6 +69,14 @@ pub fn sentence(answer: &AnswerSpec, prefix: &str) -> String {
             words.subject("That"),
             format_args!("There is one: `{prefix} run <full SHA>`.")
         ),
+        AnswerReason::Pattern
+        | AnswerReason::NoMatch
+        | AnswerReason::TooMany
+        | AnswerReason::NoBuild
+        | AnswerReason::Help
+        | AnswerReason::Status
+        | AnswerReason::Cancelled
+        | AnswerReason::Paused => detail.unwrap_or_else(|| format!("Nothing was built. You can {again}.")),
         AnswerReason::TooOld => {
             format!("Your {label} is more than a day old; nothing was built. If it still matters, {again}.")
         }
@@ -95,6 +103,14 @@ pub fn kind(reason: AnswerReason) -> &'static str {
         AnswerReason::NoBuilder => "no-builder",
         AnswerReason::WrongSha => "wrong-sha",
         AnswerReason::UnknownCommand => "unknown-command",
+        AnswerReason::Pattern => "pattern",
+        AnswerReason::NoMatch => "no-match",
+        AnswerReason::TooMany => "too-many",
+        AnswerReason::NoBuild => "no-build",
+        AnswerReason::Help => "help",
+        AnswerReason::Status => "status",
+        AnswerReason::Cancelled => "cancelled",
+        AnswerReason::Paused => "paused",
         AnswerReason::TooOld => "too-old",
         AnswerReason::Unknown => "other",
     }

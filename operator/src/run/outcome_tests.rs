@@ -9,6 +9,7 @@ pub fn task() -> Task {
     Task {
         builder: "debian".into(),
         display_name: "Debian".into(),
+        report_mode: crds::ReportMode::Statuses,
         context: "prbuild/Debian".into(),
         repository: "app".into(),
         requester: "ada".into(),

@@ -121,6 +121,7 @@ async fn cancelled(ctx: &Context, run: &BuilderRun) -> Result<Option<Cancel>, Ru
             by: "prbuild".to_owned(),
             reason: "its build was deleted".to_owned(),
             at: now(),
+            waiting_only: false,
         })),
     }
 }

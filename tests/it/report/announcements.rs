@@ -1,5 +1,7 @@
 //! The announcement and the label: once, whatever crashes and whatever answer is lost.
 
+use std::collections::BTreeMap;
+
 use crds::{
     Evidence, LeftOut, Person, PrBuild, PrBuildSpec, RepositoryRef, Request, Trigger, TriggerKind,
 };
@@ -48,12 +50,15 @@ impl Scene {
             builders: vec!["debian".to_owned()],
             left_out: vec![left_out],
             trigger,
+            after_checks: Vec::new(),
+            rerun_of: None,
         };
         let mut build = PrBuild::new(
             &format!("app-{}-l{event}", self.number),
             PrBuildSpec {
                 request,
                 cancel: None,
+                cancel_builders: BTreeMap::new(),
             },
         );
         build.metadata.uid = Some(format!("11111111-2222-3333-4444-{event:012}"));

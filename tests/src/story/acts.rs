@@ -1,5 +1,7 @@
 //! What people do in a story.
 
+use std::collections::BTreeMap;
+
 use super::*;
 
 impl Story {
@@ -84,10 +86,13 @@ impl Story {
                 permission: "write".to_owned(),
                 evidence: Evidence::Label,
             },
+            after_checks: Vec::new(),
+            rerun_of: None,
         };
         let mut spec = PrBuildSpec {
             request,
             cancel: None,
+            cancel_builders: BTreeMap::new(),
         };
         change(&mut spec);
         let request = &spec.request;
@@ -125,6 +130,7 @@ pub fn cancellation() -> Cancel {
         by: "infra".to_owned(),
         reason: "not needed any more".to_owned(),
         at: Time(jiff::Timestamp::now()),
+        waiting_only: false,
     }
 }
 

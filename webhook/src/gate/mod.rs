@@ -14,6 +14,7 @@ mod verdict;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,7 @@ impl Authorized {
             spec: PrBuildSpec {
                 request: self.request,
                 cancel: None,
+                cancel_builders: BTreeMap::new(),
             },
             status: None,
         }

@@ -122,6 +122,8 @@ impl<'a> Case<'a> {
                 builders: selection.builders,
                 left_out: selection.left_out,
                 trigger,
+                after_checks: Vec::new(),
+                rerun_of: None,
             },
         })
     }

@@ -95,7 +95,7 @@ fn row(part: &Part, found: Option<Found>, machine: &Machine, cache: &Cache) -> R
     }
 }
 
-fn tools(machine: &Machine) -> [(&'static str, Option<Version>, &'static str); 4] {
+fn tools(machine: &Machine) -> [(&'static str, Option<Version>, &'static str); 3] {
     [
         ("rust", machine.rust, "builds PrBuild"),
         (
@@ -108,7 +108,6 @@ fn tools(machine: &Machine) -> [(&'static str, Option<Version>, &'static str); 4
             machine.git,
             "repositories of the forge, and the checkout image",
         ),
-        ("npm", machine.npm, "GitHub's published descriptions"),
     ]
 }
 

@@ -14,8 +14,6 @@ pub const GO: Version = Version::new(1, 25, 0);
 pub struct Machine {
     /// Version of `go`, if there is one.
     pub go: Option<Version>,
-    /// Version of `npm`, if there is one.
-    pub npm: Option<Version>,
     /// Version of `git`, if there is one.
     pub git: Option<Version>,
     /// Version of `rustc`, if there is one.
@@ -31,7 +29,6 @@ impl Machine {
     pub fn look() -> Self {
         Self {
             go: version_of(Path::new("go"), &["version"]),
-            npm: version_of(Path::new("npm"), &["--version"]),
             git: version_of(Path::new("git"), &["--version"]),
             rust: version_of(Path::new("rustc"), &["--version"]),
             apt: on_path("apt-get").is_some() && on_path("dpkg-deb").is_some(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use super::make::{last_lines, unpack};
-use super::{Cache, Loudness, PartError, Progress, on_path};
+use super::{Cache, Loudness, NPM, PartError, Progress, obtain};
 
 /// The unpacked content of an npm package, from the cache or fetched into it. `npm pack` runs no
 /// script of the package and checks its hash.
@@ -25,17 +25,10 @@ pub fn npm_package(name: &str, version: &str) -> Result<PathBuf, PartError> {
         return Ok(entry);
     }
     let what = format!("npm package {name} {version}");
-    if on_path("npm").is_none() {
-        let remedy = "install Node.js with npm (Debian: apt-get install npm)";
-        return Err(PartError::new(
-            format!("cannot fetch {what}"),
-            "there is no npm",
-            remedy,
-        ));
-    }
+    let npm = obtain(&NPM, &cache, Loudness::Normal)?;
     let progress = Progress::start(&format!("fetching {what}"), None, Loudness::Normal);
     let work = cache.work(&format!("npm-{flat}-{version}")).map_err(io)?;
-    let packed = Command::new("npm")
+    let packed = Command::new(npm)
         .args([
             "pack",
             &format!("{name}@{version}"),

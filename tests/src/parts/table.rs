@@ -39,6 +39,8 @@ pub enum Need {
     ControlPlane,
     /// A node that runs containers.
     Node,
+    /// GitHub's published descriptions, which the forge is held against.
+    Descriptions,
     /// Checks of the source, not of a cluster.
     Checks,
 }
@@ -217,6 +219,19 @@ pub const BUSYBOX: Part = Part {
     )
 };
 
+/// Fetches GitHub's published descriptions of its API.
+pub const NPM: Part = Part {
+    needed_for: Need::Descriptions,
+    expected_seconds: 60,
+    ..debian(
+        "npm",
+        Fit::From(Version::new(7, 0, 0)),
+        "npm",
+        "/usr/bin/npm",
+        &["--version"],
+    )
+};
+
 /// Checks licences, duplicate and banned crates.
 pub const CARGO_DENY: Part = Part {
     name: "cargo-deny",
@@ -230,12 +245,13 @@ pub const CARGO_DENY: Part = Part {
 };
 
 /// All parts, in the order in which they are obtained.
-pub const ALL: [&Part; 13] = [
+pub const ALL: [&Part; 14] = [
     &CONTAINERD,
     &CTR,
     &RUNC,
     &CNI_BRIDGE,
     &BUSYBOX,
+    &NPM,
     &KUBE_APISERVER,
     &ETCD_SERVER,
     &KUBE_CONTROLLER_MANAGER,

@@ -108,7 +108,9 @@ impl App {
             .unwrap_or((&spec.owner, &spec.name));
         let repo = connection.repo(owner, name);
         let builders = self.cache.builders();
+        let started = Instant::now();
         let verdict = self.gate.decide(request, &builders, &repo, deadline).await;
+        let judged = started.elapsed();
         let outcome = match verdict {
             Verdict::Authorized(authorized) => {
                 self.stored(self.submit.build(*authorized).await, "build", "build_again")
@@ -130,6 +132,8 @@ impl App {
             pull_request = request.number,
             decision = outcome.word(),
             swept = request.told.is_none(),
+            gate_ms = milliseconds(judged),
+            store_ms = milliseconds(started.elapsed().saturating_sub(judged)),
             "decided"
         );
         outcome
@@ -173,4 +177,9 @@ impl App {
             }
         }
     }
+}
+
+/// For the log: to the hundredth.
+pub(crate) fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e5).round() / 100.0
 }

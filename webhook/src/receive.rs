@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use crate::handle::{App, Outcome};
+use crate::handle::{App, Outcome, milliseconds};
 use crate::signature::{self, Delivery};
 
 /// Bytes of a body. GitHub's `labeled` has 30 kB; it caps its own at 25 MB.
@@ -90,8 +90,9 @@ impl Entrance {
         // A proxy that went by a length which hyper has dropped sees another request behind this
         // one. On a connection that ends here there is none.
         let chunked = request.headers().contains_key(TRANSFER_ENCODING);
+        let began = Instant::now();
         let (mut response, word) = match self.delivery(request).await {
-            Ok(delivery) => self.deliver(delivery).await,
+            Ok(delivery) => self.deliver(delivery, began).await,
             Err(refusal) => (refused(refusal), refusal.word()),
         };
         if chunked {
@@ -151,7 +152,11 @@ impl Entrance {
         }
     }
 
-    async fn deliver(&self, delivery: Delivery) -> (Response<Full<Bytes>>, &'static str) {
+    async fn deliver(
+        &self,
+        delivery: Delivery,
+        began: Instant,
+    ) -> (Response<Full<Bytes>>, &'static str) {
         let connections = self.app.connections.all();
         let verified = signature::verify(delivery, connections.iter().map(AsRef::as_ref));
         let Ok(verified) = verified else {
@@ -165,6 +170,7 @@ impl Entrance {
             delivery = verified.id(),
             body = verified.digest(),
             outcome = outcome.word(),
+            took_ms = milliseconds(began.elapsed()),
             "delivery"
         );
         (answered(outcome), outcome.word())

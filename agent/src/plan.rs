@@ -38,13 +38,7 @@ impl Tally {
         Self {
             exit_codes,
             timeouts,
-            report: ExecReport {
-                verdict: Verdict::Passed,
-                exit_code: 0,
-                reason: None,
-                warning: false,
-                steps: Vec::new(),
-            },
+            report: ExecReport::new(Verdict::Passed, 0),
             over: false,
         }
     }
@@ -209,11 +203,9 @@ pub fn exit_code(report: &ExecReport) -> u8 {
 /// A report for when the executor itself could not go on.
 pub fn error(reason: &str, steps: Vec<StepReport>) -> ExecReport {
     ExecReport {
-        verdict: Verdict::Error,
-        exit_code: 125,
         reason: Some(reason.into()),
-        warning: false,
         steps,
+        ..ExecReport::new(Verdict::Error, 125)
     }
 }
 

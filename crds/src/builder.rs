@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
-use protocol::{ExitCode, Step, Timeouts};
+use protocol::{ExitCode, Step, Tests, Timeouts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +82,13 @@ pub struct BuilderSpec {
     #[schemars(length(max = 16))]
     #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, b.code == a.code))").message("an exit code is mapped twice"))]
     pub exit_codes: Vec<ExitCode>,
+    /// Where the names of failing tests come from, for the comment and for annotations.
+    #[serde(default, skip_serializing_if = "Tests::is_empty")]
+    #[x_kube(
+        validation = Rule::new("!has(self.junit) || self.junit.all(j, !(j.startsWith('/') || j.matches('(^|/)[.][.](/|$)')))").message("a path in tests.junit leaves the checkout: write a path inside it"),
+        validation = Rule::new("!has(self.patterns) || self.patterns.all(a, self.patterns.exists_one(b, b == a))").message("a pattern stands in tests.patterns twice")
+    )]
+    pub tests: Tests,
     /// How sure it must be that a person looked at exactly this commit before this builder runs it.
     /// `Label`: somebody authorized labelled it while the head stood still. `ExactSha`: somebody
     /// authorized typed its full SHA. `Review`: a trusted person other than the author approved it.
@@ -123,6 +130,10 @@ pub enum Stability {
     Stable,
     /// Known to fail for reasons of its own.
     Unstable,
+    /// Written by a newer version; not relied on.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
 }
 
 /// How the steps run in the cluster.
@@ -160,6 +171,10 @@ pub enum PullPolicy {
     Always,
     /// Never: the node has it.
     Never,
+    /// Written by a newer version; pulled each time.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
 }
 
 /// What a run gets of a node.

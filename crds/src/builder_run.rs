@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
-use protocol::{Recipe, Source, StepReport};
+use protocol::{Annotation, Recipe, Source, StepReport};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -254,6 +254,22 @@ pub struct Outcome {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub steps: Vec<StepReport>,
+    /// Names of failing tests, as the run reported them: the first ones.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20), inner(length(min = 1, max = 256)))]
+    pub failures: Vec<String>,
+    /// How many failing tests there were in all; 1000 means at least as many.
+    #[serde(skip_serializing_if = "is_zero")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub failures_total: i64,
+    /// What is wrong on which line, as the run reported it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50))]
+    pub annotations: Vec<Annotation>,
+}
+
+fn is_zero(count: &i64) -> bool {
+    *count == 0
 }
 
 /// What GitHub was told about a run.

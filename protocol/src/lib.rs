@@ -4,9 +4,16 @@
 //! out and answers with a [`CheckoutReport`] and an [`ExecReport`]. This crate knows neither
 //! Kubernetes nor GitHub: it also runs on a Raspberry Pi.
 
+mod findings;
+mod message;
 mod report;
 mod work;
 
+pub use findings::{
+    ANNOTATIONS_LIMIT, Annotation, FAILURES_COUNTED, FAILURES_LIMIT, LINE_LIMIT, Level, NAME_LIMIT,
+    PATH_LIMIT, Pattern, TEXT_LIMIT, TITLE_LIMIT, Tests,
+};
+pub use message::truncate;
 pub use report::{
     CheckoutReport, ExecReport, MESSAGE_LIMIT, Parse, ReportError, StepReport, StepResult, Verdict,
 };

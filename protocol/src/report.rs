@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::{findings::Annotation, message};
+
 /// Bytes that Kubernetes keeps of one container's termination message.
 pub const MESSAGE_LIMIT: usize = 4096;
 
@@ -43,6 +45,21 @@ pub struct ExecReport {
     /// The steps that were looked at, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepReport>,
+    /// Names of failing tests, each once, in the order in which they were found; at most
+    /// [`FAILURES_LIMIT`](crate::FAILURES_LIMIT).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<String>,
+    /// How many failing tests there were in all; counted up to
+    /// [`FAILURES_COUNTED`](crate::FAILURES_COUNTED).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failures_total: u32,
+    /// What is wrong on which line; at most [`ANNOTATIONS_LIMIT`](crate::ANNOTATIONS_LIMIT).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub annotations: Vec<Annotation>,
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// How the steps ended, all in all.
@@ -124,69 +141,30 @@ impl Parse for CheckoutReport {}
 impl Parse for ExecReport {}
 
 impl ExecReport {
-    /// The report as a message that fits [`MESSAGE_LIMIT`]: names and steps are dropped from the
-    /// middle before the verdict would be cut.
-    pub fn to_message(&self) -> String {
-        let mut report = self.clone();
-        if let Some(reason) = &mut report.reason {
-            truncate(reason, 512);
-        }
-        for step in &mut report.steps {
-            truncate(&mut step.name, 80);
-        }
-        loop {
-            let text = serde_json::to_string(&report).unwrap_or_default();
-            if text.len() <= MESSAGE_LIMIT || report.steps.is_empty() {
-                return text;
-            }
-            report.steps.remove(report.steps.len() / 2);
+    /// A report of a verdict and nothing else.
+    pub fn new(verdict: Verdict, exit_code: i32) -> Self {
+        Self {
+            verdict,
+            exit_code,
+            reason: None,
+            warning: false,
+            steps: Vec::new(),
+            failures: Vec::new(),
+            failures_total: 0,
+            annotations: Vec::new(),
         }
     }
-}
 
-/// Cuts a text at a character boundary, at most `limit` bytes, with an ellipsis.
-fn truncate(text: &mut String, limit: usize) {
-    if text.len() <= limit {
-        return;
+    /// The report as a message that fits [`MESSAGE_LIMIT`]. Steps, failing tests and annotations
+    /// are shortened and left out before the verdict would be cut.
+    pub fn to_message(&self) -> String {
+        message::fit(self, MESSAGE_LIMIT)
     }
-    let mut end = limit.saturating_sub('…'.len_utf8());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.truncate(end);
-    text.push('…');
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn report(steps: usize) -> ExecReport {
-        ExecReport {
-            verdict: Verdict::Failed,
-            exit_code: 2,
-            reason: Some("é".repeat(4000)),
-            warning: false,
-            steps: (0..steps)
-                .map(|n| StepReport {
-                    name: format!("{n} {}", "\"\\\n".repeat(100)),
-                    result: StepResult::Passed,
-                    exit_code: Some(0),
-                    seconds: 1.5,
-                })
-                .collect(),
-        }
-    }
-
-    #[test]
-    fn a_message_fits_whatever_the_steps_are_called() {
-        for steps in [0, 1, 7, 50] {
-            let message = report(steps).to_message();
-            assert!(message.len() <= MESSAGE_LIMIT, "{} bytes", message.len());
-            let read = ExecReport::parse(&message).unwrap();
-            assert_eq!(read.verdict, Verdict::Failed);
-        }
-    }
 
     #[test]
     fn an_empty_or_foreign_message_is_an_error_and_not_a_result() {

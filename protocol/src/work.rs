@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::findings::Tests;
+
 /// All that an executor needs for one run: one commit and the steps to run on it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -71,6 +73,9 @@ pub struct Recipe {
     /// Limits in time.
     #[serde(default)]
     pub timeouts: Timeouts,
+    /// Where the names of failing tests come from.
+    #[serde(default, skip_serializing_if = "Tests::is_empty")]
+    pub tests: Tests,
 }
 
 /// One step, in the vocabulary of GitHub Actions.

@@ -59,11 +59,9 @@ fn failing() -> Fate {
         seconds: 1.0,
     };
     Fate::reports(&ExecReport {
-        verdict: Verdict::Failed,
-        exit_code: 2,
         reason: Some("step `test` failed with exit code 2".into()),
-        warning: false,
         steps: vec![step],
+        ..ExecReport::new(Verdict::Failed, 2)
     })
 }
 

@@ -171,6 +171,7 @@ fn recipe(builder: &Builder) -> Recipe {
         steps: builder.spec.steps.clone(),
         exit_codes: builder.spec.exit_codes.clone(),
         timeouts: builder.spec.timeouts,
+        tests: builder.spec.tests.clone(),
     }
 }
 

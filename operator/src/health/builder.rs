@@ -164,6 +164,7 @@ fn check_size(builder: &Builder) -> Result<(), Invalid> {
         steps: spec.steps.clone(),
         exit_codes: spec.exit_codes.clone(),
         timeouts: spec.timeouts,
+        tests: spec.tests.clone(),
     };
     match serde_json::to_string(&recipe) {
         Ok(text) if text.len() <= RECIPE_LIMIT => Ok(()),

@@ -68,11 +68,10 @@ fn report(verdict: Verdict, exit_code: i32) -> String {
     }];
     let reason = Some("step `test` failed".into());
     ExecReport {
-        verdict,
-        exit_code,
         reason,
         warning: true,
         steps,
+        ..ExecReport::new(verdict, exit_code)
     }
     .to_message()
 }

@@ -81,13 +81,7 @@ impl Fate {
 
     /// A pod that passes at once.
     pub fn passes() -> Self {
-        Self::reports(&ExecReport {
-            verdict: Verdict::Passed,
-            exit_code: 0,
-            reason: None,
-            warning: false,
-            steps: Vec::new(),
-        })
+        Self::reports(&ExecReport::new(Verdict::Passed, 0))
     }
 
     /// A pod whose build reports this, at once, with the exit code that goes with it.

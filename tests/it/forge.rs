@@ -2,6 +2,7 @@
 
 mod accounts;
 mod apps;
+mod checks;
 mod client;
 mod code;
 mod faults;

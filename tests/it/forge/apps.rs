@@ -63,6 +63,11 @@ async fn minted(forge: &Forge, app: &App, body: Value) -> (Client, Value) {
     )
 }
 
+/// A client with an installation token that may do all that was granted.
+pub async fn token_of(forge: &Forge, app: &App) -> Client {
+    minted(forge, app, json!({})).await.0
+}
+
 #[tokio::test]
 async fn an_app_finds_its_installation_and_mints_a_token() {
     let forge = forge().await;

@@ -15,24 +15,24 @@ use tests::forge::{AppOptions, DeliveryFault, DeliveryOutcome, Forge, State as S
 use super::client::Client;
 use super::{APP, forge, mallory_opens};
 
-const SECRET: &str = "a secret of at least thirty-two bytes";
+pub const SECRET: &str = "a secret of at least thirty-two bytes";
 
 /// Somebody whom the forge tells.
 #[derive(Clone, Default)]
-struct Listener {
+pub struct Listener {
     heard: Arc<Mutex<Vec<(HeaderMap, Bytes)>>>,
     answer: Arc<Mutex<u16>>,
 }
 
 impl Listener {
     /// Listens for the webhook of the repository.
-    async fn of(forge: &Forge) -> Self {
+    pub async fn of(forge: &Forge) -> Self {
         let (listener, url) = Self::new().await;
         forge.add_hook(APP, &url, SECRET);
         listener
     }
 
-    async fn new() -> (Self, String) {
+    pub async fn new() -> (Self, String) {
         let listener = Self::default();
         listener.answers(202);
         let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -44,11 +44,11 @@ impl Listener {
         (listener, url)
     }
 
-    fn answers(&self, status: u16) {
+    pub fn answers(&self, status: u16) {
         *self.answer.lock().unwrap() = status;
     }
 
-    fn heard(&self) -> Vec<(String, Value)> {
+    pub fn heard(&self) -> Vec<(String, Value)> {
         let heard = self.heard.lock().unwrap();
         heard
             .iter()
@@ -61,7 +61,7 @@ impl Listener {
             .collect()
     }
 
-    fn actions(&self) -> Vec<String> {
+    pub fn actions(&self) -> Vec<String> {
         self.heard()
             .into_iter()
             .map(|(event, body)| format!("{event} {}", body["action"].as_str().unwrap_or_default()))

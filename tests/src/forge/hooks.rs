@@ -136,7 +136,20 @@ impl Inner {
         repository: Id,
         payload: impl FnOnce(&World) -> Value,
     ) {
-        let hooks = hooks_of(world, repository);
+        self.emit_to(world, event, repository, None, payload);
+    }
+
+    /// As [`Inner::emit`], of what only one App is told when `only` names it.
+    pub(super) fn emit_to(
+        self: &Arc<Self>,
+        world: &mut World,
+        event: &str,
+        repository: Id,
+        only: Option<Id>,
+        payload: impl FnOnce(&World) -> Value,
+    ) {
+        let mut hooks = hooks_of(world, repository);
+        hooks.retain(|(hook, installation)| hears(world, hook, *installation, event, only));
         if hooks.is_empty() && self.contract.is_none() {
             return;
         }
@@ -308,6 +321,37 @@ fn hooks_of(world: &World, repository: Id) -> Vec<(Hook, Option<Id>)> {
         }
     }
     found
+}
+
+/// Whether a webhook is told of an event: it is on and subscribed, and its App has the permission.
+/// Repository webhooks are not told what is for one App only.
+fn hears(
+    world: &World,
+    hook: &Hook,
+    installation: Option<Id>,
+    event: &str,
+    only: Option<Id>,
+) -> bool {
+    let Some(installation) = installation.and_then(|id| world.installations.get(&id)) else {
+        let subscribed = |name: &String| name == event || name == "*";
+        return hook.active && only.is_none() && hook.events.iter().any(subscribed);
+    };
+    let subscriptions = world
+        .apps
+        .get(&installation.app)
+        .map(|app| app.subscriptions(&installation.permissions));
+    let permitted: &[&str] = match event {
+        "check_run" | "check_suite" => &["checks"],
+        "pull_request" => &["pull_requests"],
+        "issue_comment" => &["issues", "pull_requests"],
+        _ => &["metadata"],
+    };
+    hook.active
+        && only.is_none_or(|app| app == installation.app)
+        && subscriptions.is_some_and(|all| all.iter().any(|name| name == event))
+        && permitted
+            .iter()
+            .any(|name| *name == "metadata" || installation.permissions.contains_key(*name))
 }
 
 /// Looks like a GUID and never repeats in one forge.

@@ -67,9 +67,12 @@ pub use faults::{DeliveryFault, Fault, FaultId, Faults};
 pub use hooks::{Delivery, DeliveryOutcome};
 pub use limits::Limits;
 pub use log::{Logged, RequestLog, TokenKind};
-pub use model::{Id, Permissions, ReviewState as State, Role, Status, UserType};
+pub use model::{
+    CheckAction, CheckOutput, CheckRun, CheckSuite, Id, Permissions, ReviewState as State, Role,
+    Status, UserType,
+};
 pub use reads::CommentRead;
-pub use stories::{App, AppOptions, PullRequest, Push, TestMergeSwitch, TokenOptions};
+pub use stories::{App, AppOptions, Elsewhere, PullRequest, Push, TestMergeSwitch, TokenOptions};
 
 use model::World;
 

@@ -2,11 +2,13 @@
 //! without HTTP, git or clock.
 
 mod apps;
+mod checks;
 mod people;
 mod pulls;
 mod repository;
 
 pub use apps::{App, Hook, Installation, Permissions, Token};
+pub use checks::{CheckAction, CheckOutput, CheckRun, CheckSuite, Checks};
 pub use people::{Role, Team, User, UserType};
 pub use pulls::{
     Comment, EventKind, MergeCommit, PullRequest, PullState, Reaction, Review, ReviewState,
@@ -66,6 +68,8 @@ impl World {
             "activity" => 26_000_000_000,
             "delivery" => 190_000_000_000,
             "label" => 208_045_946,
+            "check run" => 41_000_000_000,
+            "check suite" => 38_000_000_000,
             _ => 100_001,
         };
         let next = self.ids.next.entry(kind).or_insert(first);

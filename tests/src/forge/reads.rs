@@ -102,7 +102,11 @@ impl Forge {
         })
     }
 
-    fn look<T>(&self, full_name: &str, read: impl FnOnce(&World, &Repository) -> T) -> T {
+    pub(super) fn look<T>(
+        &self,
+        full_name: &str,
+        read: impl FnOnce(&World, &Repository) -> T,
+    ) -> T {
         let world = self.inner.lock();
         match world.repository(full_name) {
             Some(repository) => read(&world, repository),

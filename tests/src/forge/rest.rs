@@ -3,6 +3,7 @@
 mod answer;
 mod apps;
 mod call;
+mod checks;
 mod issues;
 mod pulls;
 mod repositories;

@@ -2,6 +2,8 @@
 
 mod acts;
 mod apps;
+mod checking;
+mod checks;
 mod code;
 mod discussion;
 mod movement;
@@ -9,6 +11,7 @@ mod people;
 mod pulls;
 
 pub use apps::{App, AppOptions, TokenOptions};
+pub use checks::Elsewhere;
 pub use code::Push;
 pub use pulls::{PullRequest, TestMergeSwitch};
 

@@ -1,5 +1,6 @@
 //! The model as GitHub's JSON: shapes that both its REST description and its webhook schemas accept.
 
+mod checks;
 mod events;
 mod pulls;
 mod repositories;
@@ -113,8 +114,8 @@ impl Wire<'_> {
             "html_url": format!("{}/apps/{}", self.base, app.slug),
             "created_at": iso(app.created_at),
             "updated_at": iso(app.created_at),
+            "events": app.subscriptions(&permissions),
             "permissions": permissions,
-            "events": ["issue_comment", "pull_request"],
         })
     }
 
@@ -133,6 +134,11 @@ impl Wire<'_> {
             .apps
             .get(&one.app)
             .map_or("", |app| app.slug.as_str());
+        let events = self
+            .world
+            .apps
+            .get(&one.app)
+            .map(|app| app.subscriptions(&one.permissions));
         let api = format!("{}/app/installations/{}", self.base, one.id);
         let kind = self
             .world
@@ -151,7 +157,7 @@ impl Wire<'_> {
             "target_id": one.account,
             "target_type": kind,
             "permissions": one.permissions,
-            "events": ["issue_comment", "pull_request"],
+            "events": events,
             "created_at": iso(one.created_at),
             "updated_at": iso(one.created_at),
             "single_file_name": null,

@@ -22,6 +22,8 @@ pub struct App {
     pub bot: Id,
     /// The public key that its JWTs are checked with: PKCS#1 DER.
     pub public_key: Vec<u8>,
+    /// The events that it subscribes to, besides those that its permissions bring.
+    pub events: Vec<String>,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -71,6 +73,20 @@ pub enum Token {
     },
 }
 
+impl App {
+    /// All events that it is told of with these permissions: who may write checks is told of them.
+    #[must_use]
+    pub fn subscriptions(&self, permissions: &Permissions) -> Vec<String> {
+        let mut all = self.events.clone();
+        if permissions.get("checks").map(String::as_str) == Some("write") {
+            all.extend(["check_run", "check_suite"].map(str::to_owned));
+        }
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+}
+
 /// A webhook of a repository, or of an App.
 #[derive(Clone, Debug)]
 pub struct Hook {
@@ -84,6 +100,10 @@ pub struct Hook {
     pub url: String,
     /// What they are signed with.
     pub secret: String,
+    /// The events that it subscribes to, for a repository's webhook.
+    pub events: Vec<String>,
+    /// Whether it is switched on.
+    pub active: bool,
     /// When it was made.
     pub created_at: Timestamp,
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::{Comment, Id, PullRequest, Role};
+use super::{Checks, Comment, Id, PullRequest, Role};
 
 /// A repository and all that belongs to it.
 #[derive(Clone, Debug)]
@@ -40,6 +40,8 @@ pub struct Repository {
     pub comments: BTreeMap<Id, Comment>,
     /// Commit statuses by commit, oldest first.
     pub statuses: HashMap<String, Vec<Status>>,
+    /// Check suites and check runs.
+    pub checks: Checks,
     /// When it was made.
     pub created_at: Timestamp,
     /// When any branch was pushed last.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Answer, Reply, Route};
 use crate::forge::Inner;
@@ -109,8 +109,25 @@ impl Call<'_> {
         self.body[name].as_str().map(str::to_owned)
     }
 
-    /// The page that was asked for (30 entries by default, 100 at most), with absolute links to others.
+    /// The page that was asked for, as a list.
     pub fn page<T>(&self, all: &[T], write: impl Fn(&T) -> Value) -> Answer {
+        let (shown, link) = self.cut(all);
+        linked(Answer::ok(shown.iter().map(write).collect()), link)
+    }
+
+    /// The page that was asked for, as a list within an object that counts all.
+    pub fn counted<T>(&self, name: &str, all: &[T], write: impl Fn(&T) -> Value) -> Answer {
+        let (shown, link) = self.cut(all);
+        let list: Vec<Value> = shown.iter().map(write).collect();
+        linked(
+            Answer::ok(json!({"total_count": all.len(), name: list})),
+            link,
+        )
+    }
+
+    /// The entries of the page that was asked for (30 by default, 100 at most), and the `Link` header
+    /// with absolute links to other pages.
+    pub fn cut<'t, T>(&self, all: &'t [T]) -> (&'t [T], Option<String>) {
         let number = |name: &str| {
             self.query
                 .get(name)
@@ -119,11 +136,7 @@ impl Call<'_> {
         let size = number("per_page").unwrap_or(30).clamp(1, 100);
         let page = number("page").unwrap_or(1).max(1);
         let from = (page - 1).saturating_mul(size).min(all.len());
-        let shown: Vec<Value> = all[from..(from + size).min(all.len())]
-            .iter()
-            .map(write)
-            .collect();
-        let mut answer = Answer::json(200, Value::Array(shown));
+        let shown = &all[from..(from + size).min(all.len())];
         let last = all.len().div_ceil(size).max(1);
         let mut links = Vec::new();
         let mut link = |page: usize, name: &str| {
@@ -139,10 +152,7 @@ impl Call<'_> {
         if page > 1 {
             link(1, "first");
         }
-        if !links.is_empty() {
-            answer.headers.push(("link", links.join(", ")));
-        }
-        answer
+        (shown, (!links.is_empty()).then(|| links.join(", ")))
     }
 
     fn page_url(&self, page: usize, size: usize) -> String {
@@ -162,4 +172,10 @@ impl Call<'_> {
         query.push(format!("per_page={size}&page={page}"));
         format!("{}{}?{}", self.host, self.uri.path(), query.join("&"))
     }
+}
+
+/// An answer with a `Link` header, if there is one.
+pub fn linked(mut answer: Answer, link: Option<String>) -> Answer {
+    answer.headers.extend(link.map(|link| ("link", link)));
+    answer
 }

@@ -156,7 +156,7 @@ pub fn combined(call: &Call<'_>) -> Reply {
 }
 
 /// The commit that a ref of the path names.
-fn commit(call: &Call<'_>, repository: &Repository) -> String {
+pub fn commit(call: &Call<'_>, repository: &Repository) -> String {
     let reference = call.param("ref");
     let branch = reference
         .trim_start_matches("refs/")

@@ -1,12 +1,15 @@
 //! The table of operations.
 
-use super::{Route, apps, issues, pulls, repositories, route, statuses};
+use super::{Route, apps, checks, issues, pulls, repositories, route, statuses};
 use crate::forge::auth::Needs;
 use crate::forge::graphql;
 use crate::forge::model::Role;
 
 /// A pull request is an issue too: either permission will do for what they share.
 const PULL: &[&str] = &["pull_requests", "issues"];
+
+/// Reading and writing checks.
+const CHECKS: &[&str] = &["checks"];
 
 /// Every operation that the forge knows, with the permission that GitHub's documentation names.
 pub static ROUTES: &[Route] = &[
@@ -189,5 +192,65 @@ pub static ROUTES: &[Route] = &[
         "/repos/{owner}/{repo}/commits/{ref}/status",
         Needs::Read(&["statuses"]),
         statuses::combined,
+    ),
+    route(
+        "POST",
+        "/repos/{owner}/{repo}/check-runs",
+        Needs::Write(CHECKS, Role::None),
+        checks::create,
+    ),
+    route(
+        "PATCH",
+        "/repos/{owner}/{repo}/check-runs/{check_run_id}",
+        Needs::Write(CHECKS, Role::None),
+        checks::update,
+    ),
+    route(
+        "GET",
+        "/repos/{owner}/{repo}/check-runs/{check_run_id}",
+        Needs::Read(CHECKS),
+        checks::get,
+    ),
+    route(
+        "GET",
+        "/repos/{owner}/{repo}/check-runs/{check_run_id}/annotations",
+        Needs::Read(CHECKS),
+        checks::annotations,
+    ),
+    route(
+        "POST",
+        "/repos/{owner}/{repo}/check-runs/{check_run_id}/rerequest",
+        Needs::Write(CHECKS, Role::Write),
+        checks::rerequest,
+    ),
+    route(
+        "GET",
+        "/repos/{owner}/{repo}/commits/{ref}/check-runs",
+        Needs::Read(CHECKS),
+        checks::of_commit,
+    ),
+    route(
+        "GET",
+        "/repos/{owner}/{repo}/commits/{ref}/check-suites",
+        Needs::Read(CHECKS),
+        checks::suites,
+    ),
+    route(
+        "GET",
+        "/repos/{owner}/{repo}/check-suites/{check_suite_id}",
+        Needs::Read(CHECKS),
+        checks::get_suite,
+    ),
+    route(
+        "GET",
+        "/repos/{owner}/{repo}/check-suites/{check_suite_id}/check-runs",
+        Needs::Read(CHECKS),
+        checks::of_suite,
+    ),
+    route(
+        "POST",
+        "/repos/{owner}/{repo}/check-suites/{check_suite_id}/rerequest",
+        Needs::Write(CHECKS, Role::Write),
+        checks::rerequest_suite,
     ),
 ];

@@ -26,8 +26,27 @@ pub struct AppOptions {
     pub repositories: Vec<String>,
     /// What was granted.
     pub permissions: Permissions,
+    /// The events that it subscribes to.
+    pub events: Vec<String>,
     /// Where the App's webhook goes, and its secret.
     pub hook: Option<(String, String)>,
+}
+
+impl AppOptions {
+    /// With a permission besides, or in place of the one of that name.
+    #[must_use]
+    pub fn with(mut self, permission: &str, level: &str) -> Self {
+        self.permissions
+            .insert(permission.to_owned(), level.to_owned());
+        self
+    }
+
+    /// Without a permission.
+    #[must_use]
+    pub fn without(mut self, permission: &str) -> Self {
+        self.permissions.remove(permission);
+        self
+    }
 }
 
 impl Default for AppOptions {
@@ -47,6 +66,7 @@ impl Default for AppOptions {
                 .iter()
                 .map(|(name, level)| ((*name).to_owned(), (*level).to_owned()))
                 .collect(),
+            events: subscribed(),
             hook: None,
         }
     }
@@ -104,6 +124,7 @@ impl Forge {
                 owner,
                 bot: ensure_user(world, &bot, UserType::Bot),
                 public_key: key.public_der.clone(),
+                events: options.events.clone(),
                 created_at: now,
             };
             let installation = Installation {
@@ -221,6 +242,13 @@ impl Forge {
     }
 }
 
+/// What PrBuild subscribes to.
+fn subscribed() -> Vec<String> {
+    ["issue_comment", "pull_request"]
+        .map(str::to_owned)
+        .to_vec()
+}
+
 fn add_hook(
     world: &mut World,
     repository: Option<Id>,
@@ -236,6 +264,8 @@ fn add_hook(
         app,
         url: url.to_owned(),
         secret: secret.to_owned(),
+        events: subscribed(),
+        active: true,
         created_at: now,
     });
     id
@@ -251,7 +281,7 @@ fn ping(wire: &Wire<'_>, hook: &Hook) -> serde_json::Value {
             "id": hook.id,
             "name": "web",
             "active": true,
-            "events": ["issue_comment", "pull_request"],
+            "events": hook.events,
             "config": {"content_type": "json", "insecure_ssl": "0", "secret": "********", "url": hook.url},
             "updated_at": iso(hook.created_at),
             "created_at": iso(hook.created_at),

@@ -9,7 +9,7 @@ use super::people::ensure_user;
 use super::{repository, user};
 use crate::forge::Forge;
 use crate::forge::git::{NO_COMMIT, NewCommit, Store};
-use crate::forge::model::{ActivityType, Id, Repository, Role, UserType, World};
+use crate::forge::model::{ActivityType, Checks, Id, Repository, Role, UserType, World};
 
 /// Who pushes to organizations when a story does not say.
 const MAINTAINER: &str = "maintainer";
@@ -102,6 +102,7 @@ impl Forge {
             pulls: BTreeMap::new(),
             comments: BTreeMap::new(),
             statuses: HashMap::new(),
+            checks: Checks::default(),
             created_at: now,
             pushed_at: now,
         }

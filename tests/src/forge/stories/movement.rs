@@ -117,6 +117,9 @@ impl Inner {
         }
         if moved.after == NO_COMMIT {
             self.close_pulls_of(world, moved);
+        } else {
+            let pusher = moved.actor.unwrap_or_default();
+            self.request_suites(world, moved.repository, &moved.after, pusher);
         }
     }
 

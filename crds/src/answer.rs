@@ -132,6 +132,10 @@ pub enum Manner {
     Reaction,
     /// Nothing but the audit.
     Silent,
+    /// Written by a newer version; nothing is said.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
 }
 
 /// What the gate found. Never a SHA: an answer must not teach which commit to approve.

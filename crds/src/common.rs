@@ -45,6 +45,10 @@ pub enum TriggerKind {
     Button,
     /// An object was made by hand in the cluster.
     Manual,
+    /// Written by a newer version.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
 }
 
 /// How sure the gate is that a person looked at exactly this commit.
@@ -59,6 +63,10 @@ pub enum Evidence {
     ExactSha,
     /// A trusted person other than the author approved exactly this commit.
     Review,
+    /// Written by a newer version: stronger than any that this one can find.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
 }
 
 /// Rights on a repository, weakest first, as GitHub names its roles.
@@ -75,6 +83,10 @@ pub enum Permission {
     Maintain,
     /// May do everything.
     Admin,
+    /// Written by a newer version: nobody has it here.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
 }
 
 impl Permission {
@@ -85,6 +97,7 @@ impl Permission {
             Self::Write => "write",
             Self::Maintain => "maintain",
             Self::Admin => "admin",
+            Self::Unknown => "a permission that this version of PrBuild does not know",
         }
     }
 }

@@ -182,6 +182,10 @@ pub enum Checkout {
     Merge,
     /// The bare head.
     Head,
+    /// Written by a newer version; built as a merge.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
 }
 
 /// Commands in comments.

@@ -106,29 +106,34 @@ fn every_column_shows_a_field_that_exists() {
     }
 }
 
+/// How a value is read that no version known today writes.
+fn newer<T: serde::de::DeserializeOwned>() -> T {
+    serde_json::from_value(json!("SomethingNew")).unwrap()
+}
+
 #[test]
 fn a_value_of_a_newer_version_is_read_as_unknown() {
-    let newer = || json!("SomethingNew");
-    assert_eq!(
-        serde_json::from_value::<RunPhase>(newer()).unwrap(),
-        RunPhase::Unknown
-    );
-    assert_eq!(
-        serde_json::from_value::<BuildPhase>(newer()).unwrap(),
-        BuildPhase::Unknown
-    );
-    assert_eq!(
-        serde_json::from_value::<BuildResult>(newer()).unwrap(),
-        BuildResult::Unknown
-    );
-    assert_eq!(
-        serde_json::from_value::<AnswerReason>(newer()).unwrap(),
-        AnswerReason::Unknown
-    );
+    assert_eq!(newer::<RunPhase>(), RunPhase::Unknown);
+    assert_eq!(newer::<BuildPhase>(), BuildPhase::Unknown);
+    assert_eq!(newer::<BuildResult>(), BuildResult::Unknown);
+    assert_eq!(newer::<AnswerReason>(), AnswerReason::Unknown);
+    assert_eq!(newer::<Manner>(), Manner::Unknown);
+    assert_eq!(newer::<TriggerKind>(), TriggerKind::Unknown);
+    assert_eq!(newer::<Stability>(), Stability::Unknown);
+    assert_eq!(newer::<PullPolicy>(), PullPolicy::Unknown);
+    assert_eq!(newer::<Checkout>(), Checkout::Unknown);
+    assert_eq!(newer::<ReportMode>(), ReportMode::Unknown);
+    assert_eq!(newer::<Preset>(), Preset::Unknown);
     assert!(
         !RunPhase::Unknown.is_terminal(),
         "what it means is not known"
     );
+}
+
+#[test]
+fn nobody_has_a_permission_and_nothing_is_the_evidence_that_only_a_newer_version_knows() {
+    assert!(newer::<Permission>() > Permission::Admin);
+    assert!(newer::<Evidence>() > Evidence::Review);
 }
 
 #[test]

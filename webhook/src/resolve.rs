@@ -104,7 +104,7 @@ fn fits(rule: &LabelRule, builder: &Builder) -> Named {
         format!("It takes no part in the flavour `{}`.", rule.flavour)
     } else if !rule.tags.is_empty() && !rule.tags.iter().any(|tag| spec.tags.contains(tag)) {
         "It has none of the tags that this label selects.".to_owned()
-    } else if spec.stability == Stability::Unstable && !rule.include_unstable {
+    } else if spec.stability != Stability::Stable && !rule.include_unstable {
         "It is unstable, and this selects stable builders only.".to_owned()
     } else {
         return Named::Yes;

@@ -57,7 +57,7 @@ pub async fn give(
     };
     let number = answer.spec.number;
     match manner(answer) {
-        Manner::Silent => Ok(AnswerStatus {
+        Manner::Silent | Manner::Unknown => Ok(AnswerStatus {
             given: Some(given::SILENT.to_owned()),
             ..status
         }),

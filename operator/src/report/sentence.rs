@@ -132,7 +132,7 @@ impl<'a> Words<'a> {
         let (label, again, again_it) = match answer.trigger.kind {
             TriggerKind::Label => ("label", "add the label again", "add it again"),
             TriggerKind::Comment => ("command", "write the command again", "write it again"),
-            TriggerKind::Button | TriggerKind::Manual => ("request", "ask again", "ask again"),
+            TriggerKind::Button | TriggerKind::Manual | TriggerKind::Unknown => ("request", "ask again", "ask again"),
         };
         Self {
             answer,

@@ -204,7 +204,7 @@ fn checkout(source: String, machine: &Kubernetes, setup: &Setup) -> Container {
 fn build(work: String, machine: &Kubernetes) -> Container {
     let policy = match machine.image_pull_policy {
         PullPolicy::IfNotPresent => "IfNotPresent",
-        PullPolicy::Always => "Always",
+        PullPolicy::Always | PullPolicy::Unknown => "Always",
         PullPolicy::Never => "Never",
     };
     Container {

@@ -59,7 +59,7 @@ impl Fetch<'_> {
     fn likely(&self, builders: &[Arc<Builder>]) -> Vec<Question> {
         let mut questions = vec![Question::Pull];
         let spec = &self.request.repository.spec;
-        if spec.checkout == Checkout::Merge {
+        if spec.checkout != Checkout::Head {
             questions.push(Question::Merge);
         }
         let wanted = match &self.request.ask {

@@ -1,5 +1,6 @@
 //! A BuilderRun becomes a Job, and its pod an outcome.
 
+mod claims;
 mod end;
 pub mod job;
 mod missing_pod;

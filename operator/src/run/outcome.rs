@@ -9,7 +9,10 @@ use crds::{Outcome, RunPhase, Task};
 use jiff::{SignedDuration, Timestamp};
 use protocol::{CheckoutReport, ExecReport, Parse, Source, Verdict};
 
-use super::pod::{ContainerView, PodView};
+use super::{
+    claims,
+    pod::{ContainerView, PodView},
+};
 use crate::report::text;
 
 /// How long an image that cannot be pulled for a reason that may pass is waited for.
@@ -276,11 +279,7 @@ fn reported(pod: &PodView, exit_code: i32, report: ExecReport) -> Ending {
     }
     ending.outcome.exit_code = Some(report.exit_code);
     ending.outcome.warning = report.warning && ending.phase == RunPhase::Succeeded;
-    ending.outcome.steps = report.steps;
-    for step in &mut ending.outcome.steps {
-        step.name = one_line(&step.name).chars().take(80).collect();
-    }
-    ending.outcome.steps.truncate(50);
+    claims::copy(report, &mut ending.outcome);
     ending
 }
 

@@ -1,0 +1,128 @@
+//! The PrBuilds that exist: finding those that a command is about, and writing into them that they
+//! shall stop. Nothing else of a build can be changed; the schema sees to that.
+
+use crds::{Cancel, PrBuild};
+use kube::api::{ListParams, Patch, PatchParams};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+
+/// The PrBuilds of one namespace.
+#[derive(Clone)]
+pub struct Builds {
+    api: Api<PrBuild>,
+}
+
+/// What came of a request to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// It is written.
+    Now,
+    /// It was written before, by whomever.
+    Before,
+    /// There is no such build any more.
+    Gone,
+}
+
+impl Builds {
+    /// In this namespace.
+    pub fn new(client: &Client, namespace: &str) -> Self {
+        Self {
+            api: Api::namespaced(client.clone(), namespace),
+        }
+    }
+
+    /// The builds of a pull request, past any cache.
+    ///
+    /// # Errors
+    /// The API server's.
+    pub async fn of_pull_request(
+        &self,
+        repository: i64,
+        number: i64,
+    ) -> Result<Vec<PrBuild>, kube::Error> {
+        self.list(repository, &format!("spec.request.number={number}"))
+            .await
+    }
+
+    /// The builds of a commit that was labelled, past any cache.
+    ///
+    /// # Errors
+    /// The API server's.
+    pub async fn of_head(&self, repository: i64, sha: &str) -> Result<Vec<PrBuild>, kube::Error> {
+        if !sha.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Ok(Vec::new());
+        }
+        self.list(repository, &format!("spec.request.headSha={sha}"))
+            .await
+    }
+
+    async fn list(&self, repository: i64, selector: &str) -> Result<Vec<PrBuild>, kube::Error> {
+        let selected = ListParams::default().fields(selector);
+        let mut builds = self.api.list(&selected).await?.items;
+        builds.retain(|build| build.spec.request.repository.id == repository);
+        Ok(builds)
+    }
+
+    /// Stops a whole build.
+    ///
+    /// # Errors
+    /// The API server's.
+    pub async fn cancel(&self, name: &str, cancel: &Cancel) -> Result<Stopped, kube::Error> {
+        let patch = json!({ "spec": { "cancel": cancel } });
+        self.write(name, patch, |build| build.spec.cancel.is_some())
+            .await
+    }
+
+    /// Stops single builders of a build.
+    ///
+    /// # Errors
+    /// The API server's.
+    pub async fn cancel_builders(
+        &self,
+        name: &str,
+        builders: &[String],
+        cancel: &Cancel,
+    ) -> Result<Stopped, kube::Error> {
+        let mut stopped = Stopped::Before;
+        for builder in builders {
+            let patch = json!({ "spec": { "cancelBuilders": { builder: cancel } } });
+            let written = self
+                .write(name, patch, |build| {
+                    build.spec.cancel_builders.contains_key(builder)
+                })
+                .await?;
+            match written {
+                Stopped::Now => stopped = Stopped::Now,
+                Stopped::Before => {}
+                Stopped::Gone => return Ok(Stopped::Gone),
+            }
+        }
+        Ok(stopped)
+    }
+
+    async fn write(
+        &self,
+        name: &str,
+        patch: Value,
+        stands: impl Fn(&PrBuild) -> bool,
+    ) -> Result<Stopped, kube::Error> {
+        let how = PatchParams {
+            field_manager: Some("prbuild-webhook".to_owned()),
+            ..PatchParams::default()
+        };
+        let error = match self.api.patch(name, &how, &Patch::Merge(patch)).await {
+            Ok(_) => return Ok(Stopped::Now),
+            Err(error) => error,
+        };
+        match &error {
+            kube::Error::Api(status) if status.is_not_found() => Ok(Stopped::Gone),
+            // What is written stays: somebody else was first.
+            kube::Error::Api(status) if status.code == 422 => match self.api.get_opt(name).await? {
+                None => Ok(Stopped::Gone),
+                Some(build) if stands(&build) => Ok(Stopped::Before),
+                Some(_) => Err(error),
+            },
+            _ => Err(error),
+        }
+    }
+}

@@ -4,10 +4,14 @@
 //! - [`desired`]: a run becomes a commit status (*pure*); [`text`]: words, and foreign text made harmless (*pure*)
 //! - [`reporter`]: sends the difference; what, when and how fast is decided in [`plan`] (*pure*)
 //! - [`announce`], [`answer`], [`label`]: comments, reactions, and the label that asked; their words are *pure*
+//! - [`comment`]: the one comment of a build, and [`template`]s for its words (*pure*)
 //! - [`talk`]: what a failed call means for the caller
 
 pub mod announce;
 pub mod answer;
+pub mod comment;
+mod comment_facts;
+mod comment_parts;
 pub mod desired;
 mod entry;
 pub mod label;
@@ -18,6 +22,8 @@ pub mod reporter;
 pub mod sentence;
 pub mod talk;
 pub mod target;
+pub mod template;
+mod template_presets;
 pub mod text;
 
 pub use announce::announce;

@@ -123,14 +123,42 @@ pub fn inert(sentence: &str, limit: usize) -> String {
     out
 }
 
-/// Writes plain text so that Markdown shows it as it is.
+/// A foreign text as inert Markdown, for a place that is not ours to choose, as in a template: one
+/// line that is shown as it was written, also where a line begins. Backticks become apostrophes, for
+/// the template may have some around it.
+pub fn plain(text: &str, limit: usize) -> String {
+    let line = one_line(&text.replace('`', "'"), limit);
+    let mut out = String::new();
+    // What would begin a list, a heading or a quotation.
+    let number = line.find(|character: char| !character.is_ascii_digit());
+    match number.filter(|at| *at > 0 && line[*at..].starts_with('.')) {
+        Some(at) => {
+            out.push_str(&line[..at]);
+            out.push('\\');
+            escape(&line[at..], &mut out);
+        }
+        None => {
+            if line.starts_with(['-', '+', '=']) {
+                out.push('\\');
+            }
+            escape(&line, &mut out);
+        }
+    }
+    out
+}
+
+/// Writes plain text so that Markdown shows it as it is, and HTML too.
 fn escape(text: &str, out: &mut String) {
     let mut rest = text;
+    let mut before = ' ';
+    // Hexadecimal digits that follow one another: GitHub makes links of SHAs.
+    let mut hexes = 0;
     while let Some(character) = rest.chars().next() {
         match character {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
             '@' | '#' => {
                 // GitHub looks for mentions and references after rendering: a backslash would not help.
                 out.push(character);
@@ -146,17 +174,32 @@ fn escape(text: &str, out: &mut String) {
             }
             _ => out.push(character),
         }
-        if starts_reference(rest) {
+        let next = rest[character.len_utf8()..].chars().next();
+        let numbered = character == '-'
+            && before.is_ascii_alphanumeric()
+            && next.is_some_and(|next| next.is_ascii_digit());
+        hexes = if character.is_ascii_hexdigit() {
+            hexes + 1
+        } else {
+            0
+        };
+        if numbered || hexes == SHA_PART || starts_reference(rest) {
             out.push(BREAK);
+            hexes = 0;
         }
+        before = character;
         rest = &rest[character.len_utf8()..];
     }
 }
 
-/// Whether GitHub would make a link of what begins here: `www.`, `GH-1`.
+/// Hexadecimal digits after which a run of them is broken: GitHub takes seven for a SHA.
+const SHA_PART: usize = 6;
+
+/// Whether GitHub would make a link of what begins here: `www.`, `GHSA-…`. What ends in a hyphen and
+/// a number, as `GH-1`, is seen there: a repository can choose such words itself.
 fn starts_reference(rest: &str) -> bool {
     let head = |n: usize| rest.get(..n).map(str::to_ascii_lowercase);
-    head(4).is_some_and(|start| start == "www.") || head(3).is_some_and(|start| start == "gh-")
+    head(4).is_some_and(|start| start == "www.") || head(5).is_some_and(|start| start == "ghsa-")
 }
 
 /// Hides what could be a SHA: a run of seven or more hexadecimal digits. A refusal must not teach
@@ -254,7 +297,8 @@ mod tests {
                 r"\!\[x\]\(http:\u{200B}//e.vil/y.png\)",
             ),
             ("<img src=x>&#64;a", "&lt;img src=x&gt;&amp;#\u{200B}64;a"),
-            ("# one #1 GH-7", "#\u{200B} one #\u{200B}1 G\u{200B}H-7"),
+            ("# one #1 GH-7", "#\u{200B} one #\u{200B}1 GH-\u{200B}7"),
+            ("fixes deadbeef", "fixes deadbe\u{200B}ef"),
             ("a\n\n- b", "a - b"),
             (r"\`x`", r"\\`x`"),
             ("www.evil.test", "w\u{200B}ww.evil.test"),
@@ -262,6 +306,19 @@ mod tests {
         for (text, shown) in table {
             let shown = shown.replace(r"\u{200B}", "\u{200B}");
             assert_eq!(inert(text, 200), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_foreign_text_begins_no_list_and_opens_no_code() {
+        for (text, shown) in [
+            ("- x", r"\- x"),
+            ("1. x", r"1\. x"),
+            ("3.14", r"3\.14"),
+            ("`x` \"y\"", "'x' &quot;y&quot;"),
+            ("python-3", "python-\u{200B}3"),
+        ] {
+            assert_eq!(plain(text, 40), shown);
         }
     }
 

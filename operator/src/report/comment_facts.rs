@@ -1,0 +1,157 @@
+//! Pure: from the objects of a build to what its comment says.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crds::{
+    Builder, BuilderRun, Commands, PrBuild, ReportMode, Reporting, Repository, RunPhase, condition,
+};
+use kube::ResourceExt;
+use protocol::StepResult;
+
+use super::{
+    comment::{BuilderFacts, CommentFacts},
+    template::Wording,
+    text::{between, code},
+};
+use crate::build::summary::is_retried;
+
+/// What the comment of a build says, from its objects.
+///
+/// `speaking` is the run that speaks for each builder, by the builder's name, see
+/// [`speaking`](crate::build::summary::speaking). `repository` is absent when it was deleted: then
+/// the comment has the wording of a Repository that says nothing. `builder` finds a Builder by name,
+/// for the display names of those that have no run yet. `web` is where GitHub's pages are:
+/// `https://github.com`.
+pub fn facts(
+    build: &PrBuild,
+    speaking: &BTreeMap<String, Arc<BuilderRun>>,
+    repository: Option<&Repository>,
+    builder: impl Fn(&str) -> Option<Arc<Builder>>,
+    web: &str,
+) -> CommentFacts {
+    let request = &build.spec.request;
+    let status = build.status.clone().unwrap_or_default();
+    let spec = repository.map(|repository| &repository.spec);
+    let reporting = spec.map_or_else(Reporting::default, |spec| spec.reporting.clone());
+    let commands = spec.map_or_else(Commands::default, |spec| spec.commands.clone());
+    // A builder without a run waits for its dispatch; after that its run was taken away.
+    let dispatched = condition::is_true(&status.conditions, condition::kind::DISPATCHED);
+    let page = Pages {
+        web: web.trim_end_matches('/'),
+        repository: &request.repository.full_name,
+    };
+    let builders = request
+        .builders
+        .iter()
+        .map(|name| match speaking.get(name) {
+            Some(run) => of_run(run, build.spec.cancel.is_some(), &page),
+            None => without_run(
+                builder(name).map_or_else(|| name.clone(), |found| found.spec.display_name.clone()),
+                dispatched,
+            ),
+        });
+    let runs = speaking.values();
+    let modes = runs.map(|run| run.spec.task.report_mode);
+    CommentFacts {
+        uid: build.uid().unwrap_or_default(),
+        web: web.to_owned(),
+        repository: request.repository.full_name.clone(),
+        number: request.number,
+        trigger: request.trigger.clone(),
+        flavour: request.flavour.clone(),
+        head_sha: request.head_sha.clone(),
+        base_sha: request.base_sha.clone(),
+        merge_sha: request.merge_sha.clone(),
+        base_ref: request.base_ref.clone(),
+        is_rerun: request.rerun_of.is_some(),
+        builders: builders.collect(),
+        left_out: request.left_out.clone(),
+        cancel: build.spec.cancel.clone(),
+        duration: status.duration,
+        mode: modes.last().unwrap_or(reporting.mode),
+        wording: Wording::of(&reporting, &commands),
+        prefix: commands.prefix,
+    }
+}
+
+/// Where GitHub shows results.
+struct Pages<'a> {
+    web: &'a str,
+    repository: &'a str,
+}
+
+fn of_run(run: &BuilderRun, build_cancelled: bool, pages: &Pages<'_>) -> BuilderFacts {
+    let task = &run.spec.task;
+    let status = run.status.clone().unwrap_or_default();
+    let outcome = status.outcome.clone().unwrap_or_default();
+    let retried = is_retried(run, build_cancelled);
+    let times = status.started_at.as_ref().zip(status.finished_at.as_ref());
+    let check = status.report.as_ref().and_then(|report| report.id);
+    let check = check.filter(|_| task.report_mode == ReportMode::Checks);
+    BuilderFacts {
+        name: task.display_name.clone(),
+        phase: if retried {
+            RunPhase::Queued
+        } else {
+            status.phase
+        },
+        warning: outcome.warning,
+        because: because(run, retried),
+        took: times.and_then(|(start, end)| between(start.0, end.0)),
+        link: check.map(|id| format!("{}/{}/runs/{id}", pages.web, pages.repository)),
+        failures_total: usize::try_from(outcome.failures_total).unwrap_or(0),
+        failures: outcome.failures,
+    }
+}
+
+fn without_run(name: String, dispatched: bool) -> BuilderFacts {
+    let (phase, because) = match dispatched {
+        true => (RunPhase::Cancelled, "its run was deleted"),
+        false => (RunPhase::Queued, ""),
+    };
+    BuilderFacts {
+        name,
+        phase,
+        warning: false,
+        because: because.to_owned(),
+        took: None,
+        link: None,
+        failures: Vec::new(),
+        failures_total: 0,
+    }
+}
+
+/// What a run waits for, or why it ended as it did; empty where that is plain.
+fn because(run: &BuilderRun, retried: bool) -> String {
+    let status = run.status.clone().unwrap_or_default();
+    let outcome = status.outcome.clone().unwrap_or_default();
+    let failed = outcome
+        .steps
+        .iter()
+        .find(|step| step.result == StepResult::Failed);
+    let because = match (status.phase, failed) {
+        (RunPhase::Queued | RunPhase::Dispatched, _) => {
+            status.waiting.map(|waiting| waiting.reason)
+        }
+        (RunPhase::Running | RunPhase::Succeeded | RunPhase::Unknown, _) => None,
+        (RunPhase::Failed, Some(step)) => {
+            let code_of = step.exit_code.or(outcome.exit_code);
+            let exit = code_of.map_or_else(String::new, |code| format!(" (exit code {code})"));
+            Some(format!("step {}{exit}", code(&step.name, 60)))
+        }
+        (RunPhase::Cancelled, _) if outcome.reason.is_empty() => {
+            run.spec.cancel.as_ref().map(|cancel| cancel.reason.clone())
+        }
+        (RunPhase::Error, _) if outcome.reason.is_empty() => run.spec.task.invalid.clone(),
+        _ => Some(outcome.reason),
+    };
+    let because = because.unwrap_or_default();
+    let because = because.trim().trim_end_matches('.');
+    match run.spec.attempt {
+        attempt if retried => format!("error: {because}; attempt {} is queued", attempt + 1),
+        attempt if attempt > 1 && status.phase == RunPhase::Error => {
+            format!("{because}; this was attempt {attempt}, the last")
+        }
+        _ => because.to_owned(),
+    }
+}

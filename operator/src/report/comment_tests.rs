@@ -1,0 +1,322 @@
+//! The comment of a build, whole: each fixture in `fixtures/` is one comment. After a change on purpose,
+//! `PRBUILD_BLESS=1 cargo test -p operator comment` writes them anew; read the difference.
+
+use std::path::Path;
+
+use crds::{Evidence, Permission, Person, Preset, Reporting, TriggerKind};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::*;
+
+/// The facts of a build that vstinner asked for with a label.
+pub fn facts(builders: Vec<BuilderFacts>) -> CommentFacts {
+    let trigger = Trigger {
+        kind: TriggerKind::Label,
+        event_id: 1,
+        time: Time(jiff::Timestamp::UNIX_EPOCH),
+        label: Some(":hammer: test-with-buildbots".to_owned()),
+        command: None,
+        user: Person {
+            id: 1,
+            login: "vstinner".to_owned(),
+        },
+        permission: Permission::Write.word().to_owned(),
+        evidence: Evidence::Label,
+    };
+    CommentFacts {
+        uid: "uid-1".to_owned(),
+        web: "https://github.com/".to_owned(),
+        repository: "python/cpython".to_owned(),
+        number: 138_710,
+        trigger,
+        flavour: "default".to_owned(),
+        head_sha: "1a".repeat(20),
+        base_sha: Some("4d".repeat(20)),
+        merge_sha: Some("2b".repeat(20)),
+        base_ref: "main".to_owned(),
+        is_rerun: false,
+        builders,
+        left_out: Vec::new(),
+        cancel: None,
+        duration: None,
+        prefix: "/prbuild".to_owned(),
+        mode: ReportMode::Statuses,
+        wording: template::Wording::default(),
+    }
+}
+
+/// A builder.
+pub fn builder(name: &str, phase: RunPhase, because: &str) -> BuilderFacts {
+    let ended = !matches!(
+        phase,
+        RunPhase::Queued | RunPhase::Dispatched | RunPhase::Running | RunPhase::Cancelled
+    );
+    BuilderFacts {
+        name: name.to_owned(),
+        phase,
+        warning: false,
+        because: because.to_owned(),
+        took: ended.then(|| "12 min".to_owned()),
+        link: None,
+        failures: Vec::new(),
+        failures_total: 0,
+    }
+}
+
+fn done(mut facts: CommentFacts) -> CommentFacts {
+    facts.duration = Some("38 min".to_owned());
+    facts
+}
+
+fn cpython(mut facts: CommentFacts) -> CommentFacts {
+    let reporting = Reporting {
+        preset: Preset::Cpython,
+        ..Reporting::default()
+    };
+    facts.wording = template::Wording::of(&reporting, &crds::Commands::default());
+    facts
+}
+
+/// A builder with tests that failed.
+fn failed(name: &str, tests: &[&str], total: usize) -> BuilderFacts {
+    let mut one = builder(name, RunPhase::Failed, "step `test` (exit code 2)");
+    one.failures = tests.iter().map(|test| (*test).to_owned()).collect();
+    one.failures_total = total;
+    one.link = Some("https://github.com/python/cpython/runs/77".to_owned());
+    one
+}
+
+const SYSTEMS: [&str; 20] = [
+    "AMD64 Debian root",
+    "AMD64 Debian Clang NoGIL",
+    "AMD64 Fedora Stable",
+    "AMD64 Fedora Stable Refleaks",
+    "AMD64 RHEL8 FIPS Only Blake2 Builtin Hash",
+    "AMD64 Ubuntu Shared",
+    "AMD64 Ubuntu NoGIL Refleaks",
+    "AMD64 Arch Linux Asan",
+    "AMD64 Arch Linux TraceRefs",
+    "AMD64 CentOS9",
+    "ARM Raspbian",
+    "ARM64 MacOS M1",
+    "ARM64 Windows",
+    "PPC64LE Fedora Stable LTO",
+    "aarch64 RHEL8 LTO + PGO",
+    "s390x Debian",
+    "s390x RHEL9 Refleaks",
+    "iOS ARM64 Simulator",
+    "x86 Debian Non-Debug with X",
+    "wasm32 Emscripten",
+];
+
+/// A hundred builders; the first `ended` have a result.
+fn hundred(ended: usize) -> Vec<BuilderFacts> {
+    let names = (1..=5).flat_map(|year| SYSTEMS.map(|name| format!("{name} 3.{}", 9 + year)));
+    let of = |(index, name): (usize, String)| match index {
+        waits if waits >= ended + 8 => {
+            let ahead = format!("{} ahead", waits % 4 + 1);
+            builder(&name, RunPhase::Queued, &ahead)
+        }
+        runs if runs >= ended => builder(&name, RunPhase::Running, ""),
+        15 | 55 => failed(&name, &["test_ssl", "test_socket", "test_asyncio"], 7),
+        16 => builder(
+            &name,
+            RunPhase::TimedOut,
+            "the step `test` took longer than its limit of 20 min",
+        ),
+        30 => builder(
+            &name,
+            RunPhase::Error,
+            "the image `registry.example/fedora:41` does not exist; this was attempt 3, the last",
+        ),
+        _ => builder(&name, RunPhase::Succeeded, ""),
+    };
+    names.enumerate().map(of).collect()
+}
+
+fn left_out() -> Vec<LeftOut> {
+    let why = [
+        (
+            "lan-solaris",
+            "It needs an approval of exactly this commit, or its full SHA in a command.",
+        ),
+        (
+            "amd64-win2012",
+            "It does not build pull requests for `main`.",
+        ),
+    ];
+    let left = why.map(|(builder, reason)| LeftOut {
+        builder: builder.to_owned(),
+        reason: reason.to_owned(),
+    });
+    left.to_vec()
+}
+
+/// Every comment that is looked at as a whole, by the name of its fixture.
+fn stories() -> Vec<(&'static str, CommentFacts)> {
+    use RunPhase::{Cancelled, Error, Queued, Running, Succeeded};
+    let one = |phase, because| facts(vec![builder("s390x Debian", phase, because)]);
+    let three = |a: BuilderFacts, b: BuilderFacts, c: BuilderFacts| facts(vec![a, b, c]);
+    let amd64 = |phase, because| builder("AMD64 Debian root", phase, because);
+    let macos = |phase, because| builder("ARM64 MacOS M1", phase, because);
+    let s390x = |phase, because| builder("s390x Debian", phase, because);
+    let tests = ["test_ssl", "test_socket.TCPTest.test_recv"];
+    let mut stopped = three(
+        amd64(Succeeded, ""),
+        macos(Cancelled, "wrong branch"),
+        s390x(Cancelled, "wrong branch"),
+    );
+    stopped.cancel = Some(Cancel {
+        by: "ada".to_owned(),
+        reason: "wrong branch".to_owned(),
+        at: Time(jiff::Timestamp::UNIX_EPOCH),
+        waiting_only: false,
+    });
+    let mut stopping = stopped.clone();
+    stopping.builders[2] = s390x(Running, "");
+    let mut bare = one(Succeeded, "");
+    (bare.base_sha, bare.merge_sha) = (None, None);
+    bare.trigger.label = None;
+    bare.trigger.kind = TriggerKind::Comment;
+    bare.trigger.command = Some("/prbuild rerun failed".to_owned());
+    bare.is_rerun = true;
+    let mut warned = one(Succeeded, "");
+    warned.builders[0].warning = true;
+    let mut many = facts(hundred(100));
+    many.left_out = left_out();
+    let mut pattern = cpython(three(
+        failed("iOS ARM64 Simulator", &tests, 2),
+        builder("Android x86-64", Succeeded, ""),
+        builder("Android ARM64", Running, ""),
+    ));
+    pattern.trigger.label = None;
+    pattern.trigger.command = Some("!buildbot ios|android".to_owned());
+    let red = three(
+        amd64(Succeeded, ""),
+        macos(Succeeded, ""),
+        failed("s390x Debian", &tests, 2),
+    );
+    vec![
+        ("1-waiting", one(Queued, "3 ahead on `s390x Debian`")),
+        ("1-running", one(Running, "")),
+        ("1-passed", done(one(Succeeded, ""))),
+        ("1-passed-with-warnings", done(warned)),
+        ("1-bare-head-again", done(bare)),
+        (
+            "1-error",
+            done(one(
+                Error,
+                "the node went away; this was attempt 3, the last",
+            )),
+        ),
+        (
+            "3-waiting-for-checks",
+            three(
+                amd64(Queued, "the check `CI / tests` is not green yet"),
+                macos(Queued, "the check `CI / tests` is not green yet"),
+                s390x(Queued, "the check `CI / tests` is not green yet"),
+            ),
+        ),
+        (
+            "3-running",
+            three(
+                failed("s390x Debian", &tests, 2),
+                amd64(Running, ""),
+                macos(Queued, "next"),
+            ),
+        ),
+        ("3-failed", done(red.clone())),
+        ("3-cancelling", stopping),
+        ("3-cancelled", done(stopped)),
+        ("100-waiting", facts(hundred(0))),
+        ("100-running", facts(hundred(40))),
+        ("100-failed", done(many)),
+        ("cpython-label", cpython(facts(hundred(0)))),
+        ("cpython-label-failed", done(cpython(red))),
+        ("cpython-pattern", pattern),
+    ]
+}
+
+#[test]
+fn every_comment_reads_as_its_fixture() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/report/fixtures");
+    let mut wrong = Vec::new();
+    for (name, facts) in stories() {
+        let (path, body) = (fixtures.join(format!("{name}.md")), render(&facts));
+        if std::env::var_os("PRBUILD_BLESS").is_some() {
+            std::fs::write(&path, &body).unwrap();
+        }
+        let expected = std::fs::read_to_string(&path).unwrap_or_default();
+        if body != expected {
+            wrong.push(format!(
+                "{} should be:\n{expected}\nbut is:\n{body}",
+                path.display()
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn no_comment_is_longer_than_sixty_lines() {
+    for (name, facts) in stories() {
+        let body = render(&facts);
+        let lines = body.lines().count();
+        assert!(lines <= 60, "{name} has {lines} lines");
+    }
+}
+
+#[test]
+fn whatever_the_names_are_the_comment_is_whole_and_github_takes_it() {
+    let long = "𝔹|`\\@".repeat(200);
+    for phase in [
+        RunPhase::Failed,
+        RunPhase::Succeeded,
+        RunPhase::Queued,
+        RunPhase::Cancelled,
+    ] {
+        let mut one = builder(&long, phase, &long);
+        one.failures = vec![long.clone(); 20];
+        one.failures_total = 4_000_000;
+        one.link = Some(format!(
+            "https://github.com/python/cpython/runs/{}",
+            u64::MAX
+        ));
+        let mut all = facts(vec![one; 256]);
+        let left = LeftOut {
+            builder: long.clone(),
+            reason: long.clone(),
+        };
+        all.left_out = vec![left; 256];
+        all.trigger.label = Some(long.clone());
+        all.trigger.user.login = long.clone();
+        all.base_ref = long.clone();
+        let body = render(&all);
+        assert!(body.len() <= BYTES_MOST, "{} bytes", body.len());
+        assert!(body.lines().count() <= 60, "{} lines", body.lines().count());
+        assert!(body.starts_with("<!-- prbuild:uid-1 -->\n"));
+        assert!(
+            body.contains("<sub>") && body.ends_with("</sub>\n"),
+            "{phase:?}: it was cut"
+        );
+    }
+}
+
+#[test]
+fn the_table_of_a_small_build_is_open_and_of_a_large_one_what_did_not_pass() {
+    let small = render(&facts(hundred(100).split_off(90)));
+    assert!(!small.contains("<details>"), "{small}");
+    let large = render(&facts(hundred(100)));
+    let (open, folded) = large.split_once("<details>").unwrap();
+    for name in [
+        "s390x Debian 3.10",
+        "s390x RHEL9 Refleaks 3.10",
+        "ARM Raspbian 3.11",
+    ] {
+        assert!(
+            open.contains(name) && !folded.contains(&format!("`{name}`")),
+            "{name}"
+        );
+    }
+    assert!(folded.contains("The other 96 builders"), "{folded}");
+}

@@ -1,0 +1,1 @@
+//! Templates: what they may name, and what comes of it.

@@ -36,6 +36,8 @@ pub(crate) struct App {
 #[derive(Default)]
 struct Slot {
     held: Mutex<Option<Held>>,
+    /// Whether the App may write check runs, as it was when the last token was minted.
+    checks: Mutex<Option<bool>>,
     /// Held by the one caller that mints.
     minting: tokio::sync::Mutex<()>,
 }
@@ -78,6 +80,11 @@ impl App {
             transport,
             tokens: Mutex::default(),
         }
+    }
+
+    /// The App's id.
+    pub fn id(&self) -> u64 {
+        self.id
     }
 
     fn slot(&self, owner: &str, name: &str) -> Arc<Slot> {
@@ -128,11 +135,26 @@ impl App {
         self.slot(owner, name).set(None);
     }
 
-    /// The permissions that PrBuild needs and the App was not granted, as `name: level`.
-    pub async fn missing(&self, owner: &str, name: &str) -> Result<Vec<String>, GithubError> {
+    /// Whether the App may write check runs on a repository; none before its first token.
+    pub fn writes_checks(&self, owner: &str, name: &str) -> Option<bool> {
+        let slot = self.slot(owner, name);
+        let known = *slot.checks.lock().unwrap_or_else(PoisonError::into_inner);
+        known
+    }
+
+    /// The permissions that PrBuild needs and the App was not granted, as `name: level`; with those
+    /// for check runs, where results are check runs.
+    pub async fn missing(
+        &self,
+        owner: &str,
+        name: &str,
+        checks: bool,
+    ) -> Result<Vec<String>, GithubError> {
         let granted = self.installation(owner, name).await?.permissions;
+        let checks = checks.then_some(&CHECKS);
         Ok(needed(self.access)
             .iter()
+            .chain(checks)
             .filter(|(name, level)| !covers(granted.get(*name), level))
             .map(|(name, level)| format!("{name}: {level}"))
             .collect())
@@ -166,6 +188,8 @@ impl App {
         let life = minted.expires_at.duration_since(date);
         let life = Duration::try_from(life).unwrap_or_default();
         let token = SecretString::from(minted.token);
+        let checks = covers(installation.permissions.get(CHECKS.0), CHECKS.1);
+        *slot.checks.lock().unwrap_or_else(PoisonError::into_inner) = Some(checks);
         slot.set(Some(Held {
             token: token.clone(),
             ends: Instant::now() + life,
@@ -238,10 +262,17 @@ fn needed(access: Access) -> &'static [(&'static str, &'static str)] {
     }
 }
 
+/// What check runs take on top.
+const CHECKS: (&str, &str) = ("checks", "write");
+
 /// What a token is asked with: what is needed, and of the rest what reading takes and was granted
-/// (`members` for teams). Asking for more than was granted would be refused altogether.
+/// (`members` for teams), and check runs for who reports. Asking for more than was granted would be
+/// refused altogether.
 fn asked(access: Access, granted: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let optional = [("members", "read"), ("issues", "read")];
+    let mut optional = vec![("members", "read"), ("issues", "read")];
+    if access == Access::Report {
+        optional.push(CHECKS);
+    }
     let mut asked: BTreeMap<String, String> = needed(access)
         .iter()
         .map(|(name, level)| ((*name).to_owned(), (*level).to_owned()))
@@ -273,6 +304,7 @@ mod tests {
             "contents",
             "pull_requests",
             "statuses",
+            "checks",
             "issues",
             "members",
             "administration",
@@ -286,6 +318,7 @@ mod tests {
         assert!(!read.contains_key("administration") && !read.contains_key("statuses"));
         let report = asked(Access::Report, &all);
         assert_eq!(report["statuses"], "write");
+        assert_eq!(report["checks"], "write");
         assert_eq!(report["contents"], "read");
     }
 

@@ -26,6 +26,25 @@ pub(crate) struct Limit {
     pub named: bool,
 }
 
+impl Limit {
+    /// The primary limit of GraphQL, which is told with status 200: it holds until the hour ends.
+    pub fn until_reset(reset: Option<Timestamp>, date: Timestamp) -> Self {
+        let seconds = reset.map(|reset| reset.as_second() - date.as_second());
+        Self::from(date, seconds.unwrap_or(60), seconds.is_some())
+    }
+
+    fn from(date: Timestamp, seconds: i64, named: bool) -> Self {
+        let seconds = seconds.clamp(1, 7200);
+        Self {
+            until: date
+                .saturating_add(jiff::SignedDuration::from_secs(seconds))
+                .unwrap_or(date),
+            wait: Duration::from_secs(seconds.unsigned_abs()),
+            named,
+        }
+    }
+}
+
 /// REST and GraphQL have separate budgets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Resource {
@@ -102,7 +121,7 @@ fn number(headers: &HeaderMap, name: &str) -> Option<i64> {
     headers.get(name)?.to_str().ok()?.trim().parse().ok()
 }
 
-fn reset(headers: &HeaderMap) -> Option<Timestamp> {
+pub(crate) fn reset(headers: &HeaderMap) -> Option<Timestamp> {
     Timestamp::from_second(number(headers, "x-ratelimit-reset")?).ok()
 }
 
@@ -117,16 +136,7 @@ pub(crate) fn limit(
     if status != 403 && status != 429 {
         return None;
     }
-    let from_now = |seconds: i64, named| {
-        let seconds = seconds.clamp(1, 7200);
-        Limit {
-            until: date
-                .saturating_add(jiff::SignedDuration::from_secs(seconds))
-                .unwrap_or(date),
-            wait: Duration::from_secs(seconds.unsigned_abs()),
-            named,
-        }
-    };
+    let from_now = |seconds: i64, named| Limit::from(date, seconds, named);
     if let Some(seconds) = number(headers, "retry-after") {
         return Some(from_now(seconds, true));
     }

@@ -1,8 +1,12 @@
-//! The one thing that only GraphQL tells: GitHub's test merge with its parents and tree.
+//! How GraphQL answers, and what only it tells: GitHub's test merge with its parents and tree.
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
+use crate::budget::{Limit, Resource};
 use crate::repo::Repo;
+use crate::transport::Answer;
 use crate::wire::{MergeCommit, Mergeable, TestMerge};
 use crate::{Dated, GithubError};
 
@@ -11,19 +15,35 @@ repository(owner: $owner, name: $name) { pullRequest(number: $number) { \
 headRefOid baseRefName mergeable \
 potentialMergeCommit { oid tree { oid } parents(first: 3) { nodes { oid } } } } } }";
 
+/// What every answer is wrapped in.
 #[derive(Deserialize)]
-struct Envelope {
-    data: Option<Data>,
-    #[serde(default)]
-    errors: Vec<Problem>,
+pub(crate) struct Envelope<T> {
+    pub data: Option<T>,
+    #[serde(default = "Vec::new")]
+    pub errors: Vec<Problem>,
 }
 
+/// Something that GraphQL did not do or tell.
 #[derive(Deserialize)]
-struct Problem {
+pub(crate) struct Problem {
     #[serde(default, rename = "type")]
     kind: String,
     #[serde(default)]
     message: String,
+    /// The part of the request that it is about; empty when it is about all of it.
+    #[serde(default)]
+    pub path: Vec<Value>,
+}
+
+/// The JSON of an answer.
+pub(crate) fn envelope<T: DeserializeOwned>(
+    call: &str,
+    answer: &Answer,
+) -> Result<Envelope<T>, GithubError> {
+    serde_json::from_slice(&answer.body).map_err(|error| GithubError::Malformed {
+        call: call.to_owned(),
+        reason: error.to_string(),
+    })
 }
 
 #[derive(Deserialize)]
@@ -76,36 +96,39 @@ impl Repo {
             "query": TEST_MERGE,
             "variables": { "owner": owner, "name": name, "number": n },
         });
+        let call = format!("POST /graphql (test merge of {full_name}#{n})");
         let answer = self.graphql(body).await?;
-        let call = || format!("POST /graphql (test merge of {full_name}#{n})");
-        let malformed = |reason: String| GithubError::Malformed {
-            call: call(),
-            reason,
-        };
-        let envelope: Envelope =
-            serde_json::from_slice(&answer.body).map_err(|error| malformed(error.to_string()))?;
-        if let Some(problem) = envelope.errors.first() {
-            return Err(problem.sorted(call()));
+        let found = envelope::<Data>(&call, &answer)?;
+        if let Some(problem) = found.errors.first() {
+            return Err(self.refused(problem, call, &answer));
         }
-        let pull = envelope
+        let pull = found
             .data
             .and_then(|data| data.repository)
             .and_then(|repository| repository.pull_request)
-            .ok_or_else(|| GithubError::NotFound { call: call() })?;
+            .ok_or(GithubError::NotFound { call })?;
         Ok(Dated {
             value: pull.into(),
             date: answer.date,
         })
     }
-}
 
-impl Problem {
     /// GraphQL answers 200 and says in the body what REST says with a status.
-    fn sorted(&self, call: String) -> GithubError {
-        let message: String = self.message.chars().take(300).collect();
-        match self.kind.as_str() {
+    pub(crate) fn refused(&self, problem: &Problem, call: String, answer: &Answer) -> GithubError {
+        let message: String = problem.message.chars().take(300).collect();
+        match problem.kind.as_str() {
             "NOT_FOUND" => GithubError::NotFound { call },
             "FORBIDDEN" | "INSUFFICIENT_SCOPES" => GithubError::Forbidden { call, message },
+            "RATE_LIMITED" => {
+                let limit = Limit::until_reset(answer.reset, answer.date);
+                self.connection().ledger.pause(Resource::Graphql, limit);
+                GithubError::RateLimited {
+                    call,
+                    until: limit.until,
+                    wait: limit.wait,
+                }
+            }
+            "UNPROCESSABLE" => GithubError::Unprocessable { call, message },
             _ => GithubError::Unavailable {
                 call,
                 reason: message,

@@ -7,7 +7,10 @@
 
 mod auth;
 mod budget;
+mod checks;
+mod commit_states;
 mod connection;
+mod conversation;
 mod error;
 mod graphql;
 mod label;
@@ -20,7 +23,13 @@ mod wire;
 mod writes;
 
 pub use budget::Budget;
+pub use checks::{
+    ANNOTATIONS, AnnotationLevel, CheckAction, CheckAnnotation, CheckOutput, CheckRun, CheckState,
+    Conclusion, StandingCheck,
+};
+pub use commit_states::{CHECKS_PAGE, CommitCheck, CommitContext};
 pub use connection::{Access, Connection, Connections};
+pub use conversation::{Conversation, Labelling, NamedLabel, Said, Saying};
 pub use error::GithubError;
 pub use label::same_label;
 pub use reads::{LabelEvents, Listing, Movements};

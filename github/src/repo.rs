@@ -55,7 +55,34 @@ impl Repo {
     pub async fn missing_permissions(&self) -> Result<Vec<String>, GithubError> {
         match &self.connection.credential {
             Credential::Token(_) => Ok(Vec::new()),
-            Credential::App(app) => app.missing(&self.owner, &self.name).await,
+            Credential::App(app) => app.missing(&self.owner, &self.name, false).await,
+        }
+    }
+
+    /// The same where results are check runs, which take `checks: write` on top.
+    ///
+    /// # Errors
+    /// As [`missing_permissions`](Self::missing_permissions).
+    pub async fn missing_permissions_with_checks(&self) -> Result<Vec<String>, GithubError> {
+        match &self.connection.credential {
+            Credential::Token(_) => Ok(Vec::new()),
+            Credential::App(app) => app.missing(&self.owner, &self.name, true).await,
+        }
+    }
+
+    /// Whether check runs can be written here, as far as is known: only by an App that was granted
+    /// `checks: write`.
+    pub fn writes_checks(&self) -> bool {
+        match &self.connection.credential {
+            Credential::Token(_) => false,
+            Credential::App(app) => app.writes_checks(&self.owner, &self.name) != Some(false),
+        }
+    }
+
+    /// Has the next call mint a new token, which knows what was granted since.
+    pub(crate) fn forget_token(&self) {
+        if let Credential::App(app) = &self.connection.credential {
+            app.forget(&self.owner, &self.name);
         }
     }
 

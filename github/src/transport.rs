@@ -50,6 +50,8 @@ pub(crate) struct Answer {
     pub date: Timestamp,
     pub etag: Option<String>,
     pub last_page: Option<i64>,
+    /// When the budget's hour ends.
+    pub reset: Option<Timestamp>,
     pub body: Bytes,
 }
 
@@ -160,6 +162,7 @@ fn sort(
             date,
             etag: text(headers, &ETAG),
             last_page: text(headers, &LINK).and_then(|link| crate::path::last_page(&link)),
+            reset: crate::budget::reset(headers),
             body,
         });
     }

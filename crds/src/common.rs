@@ -100,6 +100,21 @@ impl Permission {
             Self::Unknown => "a permission that this version of PrBuild does not know",
         }
     }
+
+    /// The right that GitHub's two words for it stand for together, `permission` (`admin`, `write`,
+    /// `read`, `none`: maintain counts as write, triage as read) and `role`. They must fit: a custom
+    /// role, a missing word or a new one is no right. `push` is whether GitHub says once more that the
+    /// person may push; without that there is nothing above triage.
+    pub fn granted(permission: &str, role: &str, push: Option<bool>) -> Option<Self> {
+        let level = match (permission, role) {
+            ("admin", "admin") => Self::Admin,
+            ("write", "maintain") => Self::Maintain,
+            ("write", "write") => Self::Write,
+            ("read", "triage") => Self::Triage,
+            _ => return None,
+        };
+        (level == Self::Triage || push != Some(false)).then_some(level)
+    }
 }
 
 /// The event on GitHub that asked for something, and who caused it.

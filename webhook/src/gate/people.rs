@@ -21,14 +21,7 @@ impl Right {
     /// The right that the two words stand for together. They must fit: a custom role, a missing
     /// word or a new one is none.
     pub fn level(&self) -> Option<Permission> {
-        let level = match (self.permission.as_str(), self.role.as_str()) {
-            ("admin", "admin") => Permission::Admin,
-            ("write", "maintain") => Permission::Maintain,
-            ("write", "write") => Permission::Write,
-            ("read", "triage") => Permission::Triage,
-            _ => return None,
-        };
-        (level == Permission::Triage || !self.no_push).then_some(level)
+        Permission::granted(&self.permission, &self.role, Some(!self.no_push))
     }
 
     /// Whether it is at least this.

@@ -6,7 +6,9 @@ mod checks;
 mod client;
 mod code;
 mod faults;
+mod graphql;
 mod issues;
+mod pull_events;
 mod pulls;
 mod webhooks;
 

@@ -60,6 +60,7 @@ struct State {
     next: u64,
     answers: Vec<Armed<String, Fault>>,
     deliveries: Vec<Armed<Option<String>, DeliveryFault>>,
+    mutations: Vec<Armed<String, &'static str>>,
 }
 
 /// The switches. Cloned handles share them.
@@ -122,11 +123,29 @@ impl Faults {
         FaultId(id)
     }
 
+    /// The next so many mutations of this name (`addComment`) fail with this type of error
+    /// (`FORBIDDEN`, `UNPROCESSABLE`, `SERVICE_UNAVAILABLE`, …), and nothing is done; others of the same
+    /// request are done all the same.
+    pub fn mutations(&self, times: u32, name: &str, kind: &'static str) -> FaultId {
+        let mut state = self.lock();
+        state.next += 1;
+        let id = state.next;
+        let armed = Armed {
+            id,
+            pattern: name.to_owned(),
+            fault: kind,
+            left: Some(times),
+        };
+        state.mutations.push(armed);
+        FaultId(id)
+    }
+
     /// Turns one switch off.
     pub fn off(&self, id: FaultId) {
         let mut state = self.lock();
         state.answers.retain(|armed| armed.id != id.0);
         state.deliveries.retain(|armed| armed.id != id.0);
+        state.mutations.retain(|armed| armed.id != id.0);
     }
 
     /// Turns everything off.
@@ -134,6 +153,7 @@ impl Faults {
         let mut state = self.lock();
         state.answers.clear();
         state.deliveries.clear();
+        state.mutations.clear();
     }
 
     /// Lets go of every delivery that is held.
@@ -186,6 +206,17 @@ impl Faults {
             state.deliveries.remove(index);
         }
         Some(fault)
+    }
+
+    /// The type of error with which this mutation fails.
+    pub(super) fn take_mutation(&self, name: &str) -> Option<&'static str> {
+        let mut state = self.lock();
+        let armed = state.mutations.iter_mut();
+        let armed = armed
+            .filter(|armed| armed.left != Some(0))
+            .find(|armed| armed.pattern == name)?;
+        armed.left = armed.left.map(|left| left - 1);
+        Some(armed.fault)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {

@@ -43,6 +43,8 @@ pub struct World {
     pub tokens: HashMap<String, Token>,
     /// Webhooks of repositories and Apps.
     pub hooks: Vec<Hook>,
+    /// `owner/name` in small letters that a repository had before → its id.
+    pub moved: HashMap<String, Id>,
     /// Every delivery ever tried, oldest first.
     pub deliveries: Vec<Delivery>,
 }
@@ -105,6 +107,17 @@ impl World {
             repository.name.eq_ignore_ascii_case(name)
                 && self.login(repository.owner).eq_ignore_ascii_case(owner)
         })
+    }
+
+    /// The repository that had this `owner/name` before it was renamed or transferred, unless another
+    /// one has it now.
+    #[must_use]
+    pub fn moved(&self, full_name: &str) -> Option<&Repository> {
+        if self.repository(full_name).is_some() {
+            return None;
+        }
+        let id = self.moved.get(&full_name.to_lowercase())?;
+        self.repositories.get(id)
     }
 
     /// As [`World::repository`], to change it.

@@ -122,6 +122,8 @@ pub enum EventKind {
     HeadRefForcePushed(String),
     /// The head branch was deleted.
     HeadRefDeleted,
+    /// The base is another branch: from this one to that one.
+    BaseRefChanged(String, String),
     /// Became a draft.
     ConvertToDraft,
     /// Is a draft no more.
@@ -146,6 +148,7 @@ impl EventKind {
             Self::Merged(_) => "merged",
             Self::HeadRefForcePushed(_) => "head_ref_force_pushed",
             Self::HeadRefDeleted => "head_ref_deleted",
+            Self::BaseRefChanged(..) => "base_ref_changed",
             Self::ConvertToDraft => "convert_to_draft",
             Self::ReadyForReview => "ready_for_review",
             Self::Committed(_) => "committed",
@@ -224,6 +227,8 @@ pub struct Comment {
     pub updated_at: Timestamp,
     /// The App that wrote it.
     pub via_app: Option<Id>,
+    /// Why it was folded away, if it was: `outdated`, `spam`, ….
+    pub minimized: Option<String>,
     /// Reactions, oldest first.
     pub reactions: Vec<Reaction>,
 }

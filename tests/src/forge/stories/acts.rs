@@ -130,6 +130,7 @@ impl Inner {
             created_at: now,
             updated_at: now,
             via_app: app,
+            minimized: None,
             reactions: Vec::new(),
         };
         if let Some(repository) = world.repositories.get_mut(&id) {

@@ -1,7 +1,7 @@
 //! Pull requests: opened, labelled, discussed, reviewed, closed and merged.
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::movement::{Moved, show_refs};
 use super::{repository, user};
@@ -133,7 +133,56 @@ impl Forge {
         });
     }
 
-    /// Somebody merges a pull request. Returns the merge commit, to which the base branch moved.
+    /// Somebody gives a pull request another title.
+    pub fn edit_title(&self, full_name: &str, number: u64, title: &str, by: &str) {
+        self.inner.edit(|world| {
+            let (repository, by) = (repository(world, full_name), user(world, by));
+            let pull = pull_mut(world, full_name, number);
+            let old = std::mem::replace(&mut pull.title, title.to_owned());
+            pull.updated_at = self.inner.clock.now();
+            let changes = json!({"changes": {"title": {"from": old}}});
+            self.inner
+                .tell(world, "edited", repository, number, by, changes);
+        });
+    }
+
+    /// Somebody lets a pull request go to another branch.
+    ///
+    /// # Panics
+    /// If there is no such branch.
+    pub async fn change_base(&self, full_name: &str, number: u64, base: &str, by: &str) {
+        let turn = self.inner.git_turn.lock().await;
+        let (id, store, tip, head) = {
+            let world = self.inner.lock();
+            let id = repository(&world, full_name);
+            let one = &world.repositories[&id];
+            let Some(tip) = one.branches.get(base).cloned() else {
+                panic!("forge: `{full_name}` has no branch `{base}`")
+            };
+            let head = one.pulls.get(&number).map(|pull| pull.head_sha.clone());
+            (id, self.inner.store(one), tip, head.unwrap_or_default())
+        };
+        let merge = store.merge(&tip, &head, self.inner.clock.now()).await;
+        show_refs(&store, number, &head, merge.as_ref());
+        self.inner.edit(|world| {
+            let (by, network) = (user(world, by), world.repositories[&id].network);
+            let made = merge.iter().map(|merge| (network, merge.oid.clone()));
+            world.commits.extend(made);
+            let pull = pull_mut(world, full_name, number);
+            let old_ref = std::mem::replace(&mut pull.base_ref, base.to_owned());
+            let old_sha = std::mem::replace(&mut pull.base_sha, tip);
+            pull.test_merge.previous = pull.test_merge.current.take();
+            pull.test_merge.current = merge;
+            let kind = EventKind::BaseRefChanged(old_ref.clone(), base.to_owned());
+            self.inner.happen(world, id, number, kind, by, None);
+            let changes = json!({"base": {"ref": {"from": old_ref}, "sha": {"from": old_sha}}});
+            let changes = json!({"changes": changes});
+            self.inner.tell(world, "edited", id, number, by, changes);
+        });
+        drop(turn);
+    }
+
+    /// Somebody merges a pull request; whatever its statuses and checks say, for none is required. Returns the merge commit, to which the base branch moved.
     ///
     /// # Panics
     /// If it conflicts.

@@ -17,7 +17,7 @@ impl Wire<'_> {
         };
         let mut value = json!({
             "id": event.id,
-            "node_id": format!("E_{}", event.id),
+            "node_id": self.event_node_id(event),
             "url": format!("{url}/issues/events/{}", event.id),
             "actor": self.user(event.actor),
             "event": event.kind.name(),
@@ -33,6 +33,17 @@ impl Wire<'_> {
             );
         }
         value
+    }
+
+    /// The id of an event in the GraphQL API, which the REST API tells too.
+    #[must_use]
+    pub fn event_node_id(&self, event: &TimelineEvent) -> String {
+        let prefix = match event.kind {
+            EventKind::Labeled(_) => "LE_lADO",
+            EventKind::Unlabeled(_) => "UNLE_lADO",
+            _ => "E_",
+        };
+        format!("{prefix}{}", event.id)
     }
 
     /// One entry of the timeline. None for a comment that was deleted meanwhile.

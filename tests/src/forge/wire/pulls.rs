@@ -1,10 +1,14 @@
 //! Pull requests, as lists, single answers, webhooks and issues show them.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::{Wire, merge};
 use crate::forge::clock::iso;
-use crate::forge::model::{Comment, Id, PullRequest, PullState, Repository, Review, Role};
+use crate::forge::model::{
+    CheckRun, Comment, Id, PullRequest, PullState, Repository, Review, Role,
+};
 
 impl Wire<'_> {
     /// A pull request as lists and webhooks show it.
@@ -73,7 +77,7 @@ impl Wire<'_> {
             .values()
             .filter(|comment| comment.number == pull.number)
             .count();
-        let (mergeable, word) = mergeability(pull);
+        let (mergeable, word) = mergeability(repository, pull);
         merge(
             &mut value,
             json!({
@@ -275,13 +279,34 @@ fn state(pull: &PullRequest) -> &'static str {
     }
 }
 
-fn mergeability(pull: &PullRequest) -> (Option<bool>, &'static str) {
+fn mergeability(repository: &Repository, pull: &PullRequest) -> (Option<bool>, &'static str) {
     match &pull.test_merge {
         _ if pull.state != PullState::Open => (None, "unknown"),
         merge if merge.unknown_answers > 0 => (None, "unknown"),
         merge if merge.conflicting || merge.current.is_none() => (Some(false), "dirty"),
+        // Nothing here is a required check: what is red or pending does not keep anybody from merging.
+        _ if !all_green(repository, &pull.head_sha) => (Some(true), "unstable"),
         _ => (Some(true), "clean"),
     }
+}
+
+/// Whether the newest status of each context and the newest check run of each name passed.
+fn all_green(repository: &Repository, sha: &str) -> bool {
+    let mut newest = BTreeMap::new();
+    for status in repository.statuses.get(sha).into_iter().flatten() {
+        newest.insert(&status.context, status.state == "success");
+    }
+    let suites = repository.checks.suites.values();
+    let passed = |run: &CheckRun| {
+        matches!(
+            run.conclusion.as_deref(),
+            Some("success" | "neutral" | "skipped")
+        )
+    };
+    newest.values().all(|green| *green)
+        && suites
+            .filter(|suite| suite.head_sha == sha)
+            .all(|suite| repository.checks.latest(suite.id).into_iter().all(passed))
 }
 
 fn links(url: &str, html: &str, pull: &PullRequest) -> Value {

@@ -63,24 +63,27 @@ pub struct AnswerSpec {
     pub facts: Facts,
 }
 
-/// Why an event makes no build.
+/// Why an event makes no build. Of each it is said here what the facts beside it hold, where they hold
+/// anything: `subject` is a name or somebody's words, to be shown as code; `detail` is one sentence or
+/// several lines of them, with names in backticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum AnswerReason {
-    /// The person may not start builds with this label or command.
+    /// The person may not start builds with this label or command. `needed`: the least permission.
     Permission,
     /// The person is on the list of denied ids.
     Denied,
-    /// The person is not an active member of the required team.
+    /// The person is not an active member of the required team. `subject`: the team.
     Team,
     /// Bots start no builds.
     Bot,
-    /// Set through a GitHub App on behalf of a person.
+    /// Set through a GitHub App on behalf of a person. `subject`: the App.
     ThroughApp,
     /// The event of the timeline names another person than the delivery: the webhook secret may be known to others.
+    /// `subject`: the login that the delivery names.
     ActorMismatch,
-    /// The head moved in the quiet period before the event.
+    /// The head moved in the quiet period before the event. `movement`: who and when.
     HeadMovedBefore,
-    /// The head moved after the event.
+    /// The head moved after the event. `movement`: who and when, where that is known.
     HeadMovedAfter,
     /// It cannot be seen when the head last moved.
     MovementUnknown,
@@ -88,31 +91,37 @@ pub enum AnswerReason {
     Closed,
     /// The fork is gone.
     ForkDeleted,
-    /// The base branch is not one that is built.
+    /// The base branch is not one that is built. `subject`: the branch.
     BaseBranch,
-    /// It does not merge with the base branch.
+    /// It does not merge with the base branch. `subject`: the branch.
     Conflict,
-    /// No builder is left.
+    /// No builder is left. `detail`: for each builder that was asked for, a line why it is left out.
     NoBuilder,
     /// The typed SHA is not the head of the pull request, or is not a full one.
     WrongSha,
-    /// The words after the prefix are not a command.
+    /// The words after the prefix are not a command. `subject`: the line; `detail`: what may have been
+    /// meant, as a question, where something is close.
     UnknownCommand,
-    /// The regular expression of a command cannot be used.
+    /// The regular expression of a command, or of the label, cannot be used. `subject`: the expression;
+    /// `detail`: what is wrong with it.
     Pattern,
-    /// The regular expression or the words of a command match no builder.
+    /// The regular expression or the words of a command match no builder. `subject`: they; `detail`: what
+    /// may have been meant, as a question, where something is close.
     NoMatch,
-    /// More builders than one build can have.
+    /// More builders than one build, or more commands than one comment can have. `subject`: what asks for
+    /// them; `detail`: how many there are, and how many there can be.
     TooMany,
-    /// There is no build that the command could be about.
+    /// There is no build that the command or button could be about. `subject`: the builder, where one was
+    /// named; `detail`: why there is nothing to do, and what would help.
     NoBuild,
-    /// Asked for the commands.
+    /// Asked for the commands. No facts: the Repository and its Builders tell what can be written.
     Help,
-    /// Asked how the builds of the pull request stand.
+    /// Asked how the builds of the pull request stand. No facts: they are looked at when it is answered.
     Status,
-    /// Asked to stop, and what could be stopped is stopping.
+    /// Asked to stop, and what could be stopped is stopping. `subject`: the builders by display name, absent
+    /// for whole builds; `detail`: how much is stopping.
     Cancelled,
-    /// The repository is paused.
+    /// The repository is paused. No facts.
     Paused,
     /// The event is more than a day old.
     TooOld,
@@ -149,11 +158,11 @@ pub struct Facts {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 100))]
     pub needed: Option<String>,
-    /// The App, branch, team, or words that the answer names.
+    /// The App, branch, team, builder or words that the answer names; see each reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 300))]
     pub subject: Option<String>,
-    /// What would help, where the reason alone does not tell: a suggestion, or reasons of builders left out.
+    /// What the reason alone does not tell, as a sentence or lines of them; see each reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1000))]
     pub detail: Option<String>,

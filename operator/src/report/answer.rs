@@ -63,7 +63,10 @@ pub async fn give(
         }),
         Manner::Reaction => {
             let reacted = repo
-                .add_reaction(answer.spec.trigger.event_id, Reaction::Confused)
+                .add_reaction(
+                    crds::names::comment_of(answer.spec.trigger.event_id),
+                    Reaction::Confused,
+                )
                 .await;
             let reacting = while_doing("reacting to a comment on", repo, number);
             let taken = for_good(reacted).map_err(reacting)?;

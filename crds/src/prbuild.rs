@@ -24,6 +24,7 @@ use crate::{Cancel, RepositoryRef, RunPhase, Trigger};
     doc = "One authorized request: some builders on one commit of one pull request. The webhook makes it when somebody who may adds a label. `kubectl get prb NAME` shows one, `kubectl get prbuild` all kinds of PrBuild's objects.",
     selectable = ".spec.request.number",
     selectable = ".spec.request.headSha",
+    selectable = ".status.phase",
     printcolumn(name = "PR", type_ = "integer", json_path = ".spec.request.number"),
     printcolumn(name = "SHA", type_ = "string", json_path = ".status.shortSha"),
     printcolumn(

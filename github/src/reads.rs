@@ -196,17 +196,17 @@ impl Repo {
             .await
     }
 
-    /// One page of the open pull requests, the last updated first.
+    /// One page of all pull requests, open and closed, the last changed first.
     ///
     /// # Errors
     /// As any call.
-    pub async fn open_pull_requests(
+    pub async fn changed_pull_requests(
         &self,
         etag: Option<&str>,
         page: i64,
     ) -> Result<Dated<Listing<PullRequest>>, GithubError> {
         let path = self.path(&format!(
-            "/pulls?state=open&sort=updated&direction=desc&per_page={PAGE}&page={page}"
+            "/pulls?state=all&sort=updated&direction=desc&per_page={PAGE}&page={page}"
         ));
         let extras = Extras {
             etag,

@@ -78,6 +78,12 @@ pub struct PullRequest {
     pub labels: Vec<Label>,
     /// When anything about it last changed.
     pub updated_at: Timestamp,
+    /// When it was merged, if it was.
+    #[serde(default)]
+    pub merged_at: Option<Timestamp>,
+    /// Whether it is a draft.
+    #[serde(default)]
+    pub draft: bool,
 }
 
 /// The head of a pull request.

@@ -124,7 +124,7 @@ impl Memory {
             return Ok("no_connection");
         };
         let repo = connection.repo(&spec.owner, &spec.name);
-        let first = repo.open_pull_requests(self.etag.as_deref(), 1).await?;
+        let first = repo.changed_pull_requests(self.etag.as_deref(), 1).await?;
         let mut due = self.reopened();
         let mut rest = None;
         if let Some(left) = self.rest {
@@ -217,7 +217,7 @@ async fn walk(
     mut walk: Walk,
 ) -> Result<(Vec<PullRequest>, Option<Rest>), GithubError> {
     while let Some(page) = walk.next() {
-        walk.take(match repo.open_pull_requests(None, page).await?.value {
+        walk.take(match repo.changed_pull_requests(None, page).await?.value {
             Listing::Changed { items, .. } => items,
             Listing::NotModified => Vec::new(),
         });

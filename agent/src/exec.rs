@@ -6,15 +6,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use protocol::{ExecReport, Step, StepResult, Verdict, Work};
+use protocol::{ExecReport, Step, StepResult, Tests, Verdict, Work};
 
 use crate::{
+    checkout_path::Checkout,
     env::{self, HandedOn, Vars},
+    findings::{Findings, Origin},
+    junit,
     log::Log,
     os::{Ended, Signals},
     places::Places,
     plan::{self, End, Tally},
     process::{self, Limits, ProcessError, Stop},
+    scan::{Scanner, Watched},
     step::{self, StepError, StepFiles},
     text::{duration, short},
 };
@@ -52,6 +56,8 @@ pub fn run(
         places,
         image,
         handed_on: HandedOn::default(),
+        tests: &recipe.tests,
+        findings: Findings::default(),
         silence: seconds(recipe.timeouts.no_output_seconds),
         deadline: started + seconds(recipe.timeouts.run_seconds),
         grace,
@@ -80,6 +86,13 @@ pub fn run(
     if let Some(error) = error {
         report = plan::error(&error.to_string(), report.steps);
     }
+    if report.verdict != Verdict::Cancelled && !run.signals.stopping() {
+        run.junit();
+    }
+    std::mem::take(&mut run.findings).into_report(&mut report);
+    for line in found_lines(&report) {
+        run.log.line(&line);
+    }
     run.log.line(&summary(&report, started.elapsed()));
     report
 }
@@ -90,6 +103,8 @@ struct Run<'a> {
     image: Vars,
     facts: Vars,
     handed_on: HandedOn,
+    tests: &'a Tests,
+    findings: Findings,
     silence: Duration,
     deadline: Instant,
     grace: Duration,
@@ -102,21 +117,63 @@ impl Run<'_> {
     fn step(&mut self, step: &Step, tally: &mut Tally) -> Result<(), ExecError> {
         let started = Instant::now();
         self.log.line(&format!("▶ {}", plan::title(step)));
-        let end = match self
+        let mut scanner = Scanner::new(&self.tests.patterns);
+        let directory = self
             .places
-            .working_directory(step.working_directory.as_deref())
-        {
-            Ok(directory) => self.process(step, &directory)?,
-            Err(refusal) => End::Refused(refusal),
+            .working_directory(step.working_directory.as_deref());
+        let done = match &directory {
+            Ok(directory) => self.process(step, directory, &mut scanner),
+            Err(refusal) => Ok(End::Refused(refusal.clone())),
+        };
+        let directory = directory.unwrap_or_else(|_| self.places.workspace.clone());
+        let end = match done {
+            Ok(end) => end,
+            Err(error) => {
+                self.found(scanner, &directory, StepResult::Failed);
+                return Err(error);
+            }
         };
         let took = started.elapsed();
         let result = tally.end(step, &end, took);
+        self.found(scanner, &directory, result);
         self.log
             .line(&result_line(&plan::title(step), result, &end, took));
         Ok(())
     }
 
-    fn process(&mut self, step: &Step, directory: &Path) -> Result<End, ExecError> {
+    /// Takes what the output of a step said. Test programs are also tested by tests: only where the
+    /// step did not pass, names of failing tests mean something.
+    fn found(&mut self, scanner: Scanner, directory: &Path, result: StepResult) {
+        let checkout = Checkout::new(&self.places.workspace, directory);
+        let passed = matches!(result, StepResult::Passed | StepResult::Warning);
+        for (origin, found) in scanner.end() {
+            match origin {
+                Origin::Pattern(_) if passed => self.findings.take_passed(origin, found, &checkout),
+                _ => self.findings.take(origin, found, &checkout),
+            }
+        }
+    }
+
+    /// Takes what the JUnit files say.
+    fn junit(&mut self) {
+        if self.tests.junit.is_empty() {
+            return;
+        }
+        let root = &self.places.workspace;
+        let (found, lines) = junit::read(root, &self.tests.junit, junit::Limits::default());
+        for line in lines {
+            self.log.line(&format!("▲ {line}"));
+        }
+        let checkout = Checkout::new(root, root);
+        self.findings.take(Origin::Junit, found, &checkout);
+    }
+
+    fn process(
+        &mut self,
+        step: &Step,
+        directory: &Path,
+        scanner: &mut Scanner,
+    ) -> Result<End, ExecError> {
         let files = match StepFiles::new(&self.places.temp) {
             Err(error) if is_of_the_code(&error) => {
                 return Ok(End::Refused(format!(
@@ -140,7 +197,11 @@ impl Run<'_> {
             deadline: self.deadline,
             grace: self.grace,
         };
-        let outcome = match process::supervise(command, limits, self.signals, self.log) {
+        let mut watched = Watched {
+            log: self.log,
+            scanner,
+        };
+        let outcome = match process::supervise(command, limits, self.signals, &mut watched) {
             Err(ProcessError::Start { source, .. }) if is_of_the_code(&source) => {
                 return Ok(End::Refused(format!("its shell did not start ({source})")));
             }
@@ -198,6 +259,21 @@ fn result_line(title: &str, result: StepResult, end: &End, took: Duration) -> St
     format!("{mark} {title}: {word}{how} after {}", duration(took))
 }
 
+/// The lines of the log that name the failing tests.
+fn found_lines(report: &ExecReport) -> Vec<String> {
+    let listed = report.failures.len();
+    let rest = (report.failures_total as usize).saturating_sub(listed);
+    let mut lines: Vec<String> = report
+        .failures
+        .iter()
+        .map(|name| format!("✕ {name}"))
+        .collect();
+    if rest > 0 {
+        lines.push(format!("✕ and {rest} more"));
+    }
+    lines
+}
+
 /// The last line of the log.
 fn summary(report: &ExecReport, took: Duration) -> String {
     let (mark, word) = match report.verdict {
@@ -223,3 +299,7 @@ mod tests;
 #[cfg(test)]
 #[path = "exec_limits_tests.rs"]
 mod limits_tests;
+
+#[cfg(test)]
+#[path = "exec_findings_tests.rs"]
+mod findings_tests;

@@ -9,16 +9,20 @@
 //! does differently elsewhere is in [`os`].
 
 pub mod checkout;
+pub mod checkout_path;
 pub mod env;
 pub mod envfile;
 pub mod exec;
+pub mod findings;
 pub mod git;
+pub mod junit;
 pub mod log;
 pub mod message;
 pub mod os;
 pub mod places;
 pub mod plan;
 pub mod process;
+pub mod scan;
 pub mod source;
 pub mod step;
 pub mod text;

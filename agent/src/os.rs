@@ -1,6 +1,7 @@
 //! What the operating system does: signals, the process tree, files that an attacker may have
 //! prepared. Linux; another system is another body for the same functions.
 
+mod beneath;
 mod tree;
 
 use std::{
@@ -23,6 +24,7 @@ use rustix::{
 };
 use signal_hook::{SigId, consts, low_level};
 
+pub use beneath::{Directory, Kind};
 pub use tree::{Ended, Process, adopt_orphans, ask_to_end, descendants, detach, kill, reap};
 
 /// What a step sees as `RUNNER_OS`.

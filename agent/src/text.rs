@@ -32,6 +32,30 @@ pub fn one_line(text: &str, limit: usize) -> String {
     line
 }
 
+/// Foreign text as one plain line: white space collapses to single spaces, and what nobody sees
+/// (control characters, overrides of the direction) goes.
+pub fn plain(text: &str) -> String {
+    let seen: String = text.chars().filter(|c| !is_hidden(*c)).collect();
+    seen.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// As [`plain`], with its lines and what they begin with.
+pub fn plain_lines(text: &str) -> String {
+    let clean = |line: &str| {
+        let indent = line.len() - line.trim_start_matches(' ').len();
+        " ".repeat(indent.min(40)) + &plain(line)
+    };
+    let lines: Vec<String> = text.lines().map(clean).collect();
+    lines.join("\n").trim().to_owned()
+}
+
+/// Characters that are not seen and change what is seen around them.
+fn is_hidden(c: char) -> bool {
+    (c.is_control() && !c.is_whitespace())
+        || matches!(c, '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}'
+            | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{E0000}'..='\u{E0FFF}')
+}
+
 /// A SHA as people read it.
 pub fn short(sha: &str) -> &str {
     sha.get(..10).unwrap_or(sha)
@@ -54,6 +78,12 @@ mod tests {
         ] {
             assert_eq!(duration(Duration::from_millis(milliseconds)), text);
         }
+    }
+
+    #[test]
+    fn foreign_text_is_plain() {
+        assert_eq!(plain(" a\t\n b\u{202e}\u{1b}c "), "a bc");
+        assert_eq!(plain_lines("a\u{0}\n    b  c\r\n\n"), "a\n    b c");
     }
 
     #[test]

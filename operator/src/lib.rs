@@ -2,7 +2,8 @@
 //!
 //! Data flows down this list. Modules marked *pure* have neither async nor clock nor client.
 //!
-//! - [`cache`]: what the API server told, trimmed; [`queue`]: what to look at next
+//! - [`cache`]: what the API server told, trimmed; [`watches`] feed it, and [`queue`]: what to look at next
+//! - [`context`]: what every reconcile is given; [`api`]: clients and writes; [`live`]: what only this process knows
 //! - [`build`]: a PrBuild becomes BuilderRuns (`dispatch`, *pure*), and their sum (`summary`, *pure*)
 //! - [`admission`]: which waiting run gets a slot (`order`, *pure*; `ledger` writes it down)
 //! - [`run`]: a BuilderRun becomes a Job (`job`, *pure*), its pod an outcome (`outcome`, *pure*)
@@ -13,6 +14,7 @@
 
 pub mod admission;
 pub mod answers;
+pub mod api;
 pub mod app;
 pub mod build;
 pub mod cache;
@@ -20,8 +22,10 @@ pub mod context;
 pub mod health;
 pub mod housekeeping;
 pub mod leader;
+pub mod live;
 pub mod metrics;
 pub mod queue;
 pub mod report;
 pub mod run;
 pub mod specs;
+pub mod watches;

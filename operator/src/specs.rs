@@ -3,10 +3,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kube::{Resource, ResourceExt, runtime::events::EventType};
+use kube::{ResourceExt, runtime::events::EventType};
 
 use crate::{
-    cache::{Cache, version_of},
+    cache::{Cache, Parts, version_of},
     context::{Context, now, patch_status, trim},
     health::{self, Change},
     queue::Next,
@@ -87,7 +87,7 @@ async fn write<K, S>(
     change: Option<Change<S>>,
 ) -> Result<(), SpecError>
 where
-    K: Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+    K: Parts,
     S: serde::Serialize,
 {
     let Some(change) = change else { return Ok(()) };

@@ -9,7 +9,7 @@ use crds::{
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use kube::{ResourceExt, api::PostParams, runtime::events::EventType};
+use kube::{ResourceExt, runtime::events::EventType};
 use tokio::time::Instant;
 
 use super::{
@@ -17,6 +17,7 @@ use super::{
     summary::{self, Summary, summarize},
 };
 use crate::{
+    api,
     cache::version_of,
     context::{Context, LiveBuild, now, of_build, patch_status, trim, trim_run},
     health,
@@ -135,14 +136,14 @@ fn usable<'a>(name: &str, builders: &'a [Arc<Builder>]) -> Result<&'a Builder, S
 async fn create(ctx: &Context, build: &PrBuild, run: BuilderRun) -> Result<(), BuildError> {
     let name = run.name_any();
     ctx.metrics.wrote("builderruns");
-    let created = match ctx.api.runs.create(&PostParams::default(), &run).await {
+    let created = match api::create(&ctx.api.runs, &run).await {
         Err(kube::Error::Api(status)) if status.is_already_exists() => {
             ctx.api.runs.get(&name).await
         }
         Err(kube::Error::Api(status)) if status.is_invalid() => {
             // What was asked for is answered, also when it cannot run.
             let run = dispatch::not_taken(run, &status.message);
-            ctx.api.runs.create(&PostParams::default(), &run).await
+            api::create(&ctx.api.runs, &run).await
         }
         created => created,
     };
@@ -444,12 +445,18 @@ fn changed(old: &PrBuildStatus, new: &PrBuildStatus) -> serde_json::Value {
 async fn tell_story(ctx: &Context, build: &PrBuild, old: &PrBuildStatus, new: &PrBuildStatus) {
     let request = &build.spec.request;
     let began = |status: &PrBuildStatus| condition::is_true(&status.conditions, kind::DISPATCHED);
+    let completes = new.phase == BuildPhase::Complete && old.phase != BuildPhase::Complete;
+    let mut beginning = String::new();
     if began(new) && !began(old) {
         let by = &request.trigger.user.login;
         let builders = request.builders.len();
-        let note = format!("@{by} asked for {builders} builders on {}", new.short_sha);
-        ctx.event(build, EventType::Normal, "Dispatched", note)
-            .await;
+        beginning = format!("@{by} asked for {builders} builders on {}", new.short_sha);
+        // What begins and ends at once is told at once.
+        if !completes {
+            let note = std::mem::take(&mut beginning);
+            ctx.event(build, EventType::Normal, "Dispatched", note)
+                .await;
+        }
     }
     for said in &new.conditions {
         let before = condition::find(&old.conditions, &said.type_);
@@ -459,19 +466,12 @@ async fn tell_story(ctx: &Context, build: &PrBuild, old: &PrBuildStatus, new: &P
                 .await;
         }
     }
-    if new.phase == BuildPhase::Complete && old.phase != BuildPhase::Complete {
+    if completes {
         ctx.metrics.completed(new);
-        let took = new
-            .duration
-            .as_deref()
-            .map(|took| format!(" in {took}"))
-            .unwrap_or_default();
-        ctx.event(
-            build,
-            EventType::Normal,
-            "Complete",
-            format!("{}{took}", new.summary),
-        )
-        .await;
+        let took = new.duration.as_deref();
+        let took = took.map(|took| format!(" in {took}")).unwrap_or_default();
+        let before = if beginning.is_empty() { "" } else { ": " };
+        let note = format!("{beginning}{before}{}{took}", new.summary);
+        ctx.event(build, EventType::Normal, "Complete", note).await;
     }
 }

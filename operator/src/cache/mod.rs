@@ -5,6 +5,7 @@
 //! comparable among objects of one resource (KEP-5504).
 
 mod guarded;
+mod lean;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -19,6 +20,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 pub use guarded::Guarded;
+pub use lean::{Lean, Parts, lean_metadata};
 
 /// Objects of one kind by name, with one index.
 pub struct Cache<T> {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crds::{BuilderRun, Cancel, RunPhase, Waiting, names};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::{ResourceExt, api::PostParams};
+use kube::ResourceExt;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -19,7 +19,7 @@ use super::{
     tell,
 };
 use crate::{
-    admission,
+    admission, api,
     build::dispatch,
     context::{Context, LiveRun, now},
     queue::Next,
@@ -193,8 +193,8 @@ async fn begin(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Next, 
         }
     };
     ctx.metrics.wrote("jobs");
-    match ctx.api.jobs.create(&PostParams::default(), &job).await {
-        Ok(_) => ctx.metrics.started(run),
+    match api::create_unread(&ctx.api.jobs, &job).await {
+        Ok(()) => ctx.metrics.started(run),
         Err(kube::Error::Api(status)) if status.is_already_exists() => {}
         Err(kube::Error::Api(status)) if status.is_invalid() => {
             let why = format!("the cluster does not take its Job: {}", status.message);

@@ -5,32 +5,20 @@ use std::borrow::Cow;
 
 use k8s_openapi::{
     NamespaceResourceScope,
-    api::core::v1::{ContainerStatus, Pod, PodCondition, PodStatus},
-    apimachinery::pkg::apis::meta::v1::{OwnerReference, Time},
+    api::core::v1::{ContainerState, ContainerStatus, Pod, PodCondition, PodStatus},
 };
 use kube::{Resource, api::ObjectMeta};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
+
+use crate::cache::lean_metadata;
 
 /// A pod without most of it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct SlimPod {
-    #[serde(deserialize_with = "metadata")]
+    #[serde(deserialize_with = "lean_metadata")]
     metadata: ObjectMeta,
     #[serde(default)]
     status: Status,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Metadata {
-    name: Option<String>,
-    namespace: Option<String>,
-    uid: Option<String>,
-    resource_version: Option<String>,
-    creation_timestamp: Option<Time>,
-    deletion_timestamp: Option<Time>,
-    deletion_grace_period_seconds: Option<i64>,
-    owner_references: Option<Vec<OwnerReference>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -40,27 +28,32 @@ struct Status {
     reason: Option<String>,
     message: Option<String>,
     conditions: Option<Vec<PodCondition>>,
-    init_container_statuses: Option<Vec<ContainerStatus>>,
-    container_statuses: Option<Vec<ContainerStatus>>,
+    init_container_statuses: Option<Vec<Container>>,
+    container_statuses: Option<Vec<Container>>,
 }
 
-fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
-    let read = Metadata::deserialize(deserializer)?;
-    Ok(ObjectMeta {
-        name: read.name,
-        namespace: read.namespace,
-        uid: read.uid,
-        resource_version: read.resource_version,
-        creation_timestamp: read.creation_timestamp,
-        deletion_timestamp: read.deletion_timestamp,
-        deletion_grace_period_seconds: read.deletion_grace_period_seconds,
-        owner_references: read.owner_references,
-        ..ObjectMeta::default()
-    })
+/// Of a container only where it stands: its resources and mounts are those that we asked for.
+#[derive(Clone, Debug, Deserialize)]
+struct Container {
+    name: String,
+    state: Option<ContainerState>,
+}
+
+impl From<Container> for ContainerStatus {
+    fn from(slim: Container) -> Self {
+        Self {
+            name: slim.name,
+            state: slim.state,
+            ..Self::default()
+        }
+    }
 }
 
 impl From<SlimPod> for Pod {
     fn from(slim: SlimPod) -> Self {
+        let statuses = |read: Option<Vec<Container>>| {
+            read.map(|all| all.into_iter().map(ContainerStatus::from).collect())
+        };
         Self {
             metadata: slim.metadata,
             status: Some(PodStatus {
@@ -68,8 +61,8 @@ impl From<SlimPod> for Pod {
                 reason: slim.status.reason,
                 message: slim.status.message,
                 conditions: slim.status.conditions,
-                init_container_statuses: slim.status.init_container_statuses,
-                container_statuses: slim.status.container_statuses,
+                init_container_statuses: statuses(slim.status.init_container_statuses),
+                container_statuses: statuses(slim.status.container_statuses),
                 ..PodStatus::default()
             }),
             ..Self::default()

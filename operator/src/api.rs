@@ -1,0 +1,164 @@
+//! Clients for the kinds, and the writes that every run takes. Of an answer no more is read than is
+//! needed: who wrote which field makes most of its text.
+
+use crds::{Answer, Builder, BuilderRun, PrBuild, Repository};
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::{
+        batch::v1::Job,
+        core::v1::{Event as CoreEvent, Pod},
+        events::v1::Event,
+    },
+    apimachinery::pkg::apis::meta::v1::MicroTime,
+};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{ObjectMeta, Patch, PatchParams, PostParams},
+    core::Request,
+    runtime::events::EventType,
+};
+use serde::{Serialize, de::DeserializeOwned, de::IgnoredAny};
+use serde_json::{Value, json};
+
+use crate::cache::{Lean, Parts};
+
+/// Who writes Events.
+const EVENT_SOURCE: &str = "prbuild-operator";
+/// Characters of an Event's note; Kubernetes takes 1024 bytes.
+const NOTE_LIMIT: usize = 1000;
+
+/// One client a kind.
+pub struct Apis {
+    /// Repositories.
+    pub repositories: Api<Repository>,
+    /// Builders.
+    pub builders: Api<Builder>,
+    /// Builds.
+    pub builds: Api<PrBuild>,
+    /// Runs.
+    pub runs: Api<BuilderRun>,
+    /// Answers.
+    pub answers: Api<Answer>,
+    /// Jobs, in the build namespace.
+    pub jobs: Api<Job>,
+    /// Pods, in the build namespace.
+    pub pods: Api<Pod>,
+    /// Events of the Job controller, in the build namespace.
+    pub events: Api<CoreEvent>,
+}
+
+impl Apis {
+    /// Clients for an object namespace and a build namespace.
+    pub fn new(client: &Client, objects: &str, builds: &str) -> Self {
+        Self {
+            repositories: Api::namespaced(client.clone(), objects),
+            builders: Api::namespaced(client.clone(), objects),
+            builds: Api::namespaced(client.clone(), objects),
+            runs: Api::namespaced(client.clone(), objects),
+            answers: Api::namespaced(client.clone(), objects),
+            jobs: Api::namespaced(client.clone(), builds),
+            pods: Api::namespaced(client.clone(), builds),
+            events: Api::namespaced(client.clone(), builds),
+        }
+    }
+}
+
+/// Creates an object of ours.
+///
+/// # Errors
+/// What the API server says.
+pub async fn create<K: Parts + Serialize>(api: &Api<K>, object: &K) -> kube::Result<K> {
+    let Lean(created) = post(api, object).await?;
+    Ok(created)
+}
+
+/// Creates an object and does not look at the answer.
+///
+/// # Errors
+/// What the API server says.
+pub async fn create_unread<K: Resource + Clone + Serialize>(
+    api: &Api<K>,
+    object: &K,
+) -> kube::Result<()> {
+    post::<K, IgnoredAny>(api, object).await.map(drop)
+}
+
+async fn post<K, A>(api: &Api<K>, object: &K) -> kube::Result<A>
+where
+    K: Resource + Clone + Serialize,
+    A: DeserializeOwned,
+{
+    let body = serde_json::to_vec(object).map_err(kube::Error::SerdeError)?;
+    let request = Request::new(api.resource_url()).create(&PostParams::default(), body);
+    let request = request.map_err(kube::Error::BuildRequest)?;
+    api.clone().into_client().request(request).await
+}
+
+/// A JSON merge patch of a status. It names the uid, so that an object which was made anew under
+/// the same name is not written to.
+///
+/// # Errors
+/// What the API server says.
+pub async fn patch_status<K: Parts>(api: &Api<K>, object: &K, status: Value) -> kube::Result<K> {
+    patch(api, object, json!({ "uid": object.meta().uid }), status).await
+}
+
+/// A JSON merge patch of a status, if the object's metadata still says this.
+///
+/// # Errors
+/// What the API server says.
+pub async fn patch<K: Parts>(
+    api: &Api<K>,
+    object: &K,
+    metadata: Value,
+    status: Value,
+) -> kube::Result<K> {
+    let patch = Patch::Merge(json!({ "metadata": metadata, "status": status }));
+    let name = object.meta().name.as_deref().unwrap_or_default();
+    let request = Request::new(api.resource_url()).patch_subresource(
+        "status",
+        name,
+        &PatchParams::default(),
+        &patch,
+    );
+    let request = request.map_err(kube::Error::BuildRequest)?;
+    let Lean(patched) = api.clone().into_client().request(request).await?;
+    Ok(patched)
+}
+
+/// Publishes an Event about an object. It is never merged with an earlier one: kube's recorder takes
+/// a second Event of the same reason for a repetition, and keeps the first one's words.
+///
+/// # Errors
+/// What the API server says.
+pub async fn publish<K: Resource<DynamicType = ()>>(
+    client: &Client,
+    about: &K,
+    kind: EventType,
+    reason: &str,
+    note: String,
+) -> kube::Result<()> {
+    let (now, regarding) = (Timestamp::now(), about.object_ref(&()));
+    let namespace = about.namespace().unwrap_or_default();
+    let kind = match kind {
+        EventType::Normal => "Normal",
+        EventType::Warning => "Warning",
+    };
+    let event = Event {
+        metadata: ObjectMeta {
+            name: Some(format!("{}.{:x}", about.name_any(), now.as_nanosecond())),
+            namespace: Some(namespace.clone()),
+            ..ObjectMeta::default()
+        },
+        type_: Some(kind.to_owned()),
+        reason: Some(reason.to_owned()),
+        action: Some(reason.to_owned()),
+        note: Some(note.chars().take(NOTE_LIMIT).collect()),
+        event_time: Some(MicroTime(now)),
+        regarding: Some(regarding),
+        reporting_controller: Some(EVENT_SOURCE.to_owned()),
+        reporting_instance: Some(EVENT_SOURCE.to_owned()),
+        ..Event::default()
+    };
+    create_unread(&Api::namespaced(client.clone(), &namespace), &event).await
+}

@@ -1,0 +1,137 @@
+//! What is known only in this process, by uid. All of it can be lost: a restart finds out again.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use crds::Waiting;
+use tokio::time::Instant;
+
+/// What is known of live runs only in this process, by uid. All of it can be lost.
+#[derive(Default)]
+pub struct Live(Mutex<HashMap<String, LiveRun>>);
+
+/// What is known of one run.
+#[derive(Clone, Debug, Default)]
+pub struct LiveRun {
+    /// It may have a Job.
+    pub granted: bool,
+    /// It has a Job, since when.
+    pub job_since: Option<Instant>,
+    /// A pod of it was seen.
+    pub pod_seen: bool,
+    /// What it waits for.
+    pub waiting: Option<Waiting>,
+    /// When `waiting` was last written down.
+    pub waiting_written: Option<Instant>,
+    /// GitHub was told a pending state.
+    pub pending_told: bool,
+    /// When the API server was last asked whether its slot is free.
+    pub slot_asked: Option<Instant>,
+    /// How telling the final state goes.
+    pub telling: Telling,
+}
+
+/// How telling a final state goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Telling {
+    /// Nobody was told.
+    #[default]
+    Not,
+    /// The reporter was told, GitHub has not answered yet.
+    Asked,
+    /// What is to be recorded as `report.sent`.
+    Done(String),
+}
+
+impl Live {
+    /// What is known of a run.
+    pub fn get(&self, uid: &str) -> LiveRun {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(uid).cloned().unwrap_or_default()
+    }
+
+    /// Changes what is known of a run.
+    pub fn update<R>(&self, uid: &str, change: impl FnOnce(&mut LiveRun) -> R) -> R {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        change(all.entry(uid.to_owned()).or_default())
+    }
+
+    /// Forgets a run that is over.
+    pub fn forget(&self, uid: &str) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(uid);
+    }
+}
+
+/// What is known of builds only in this process, by uid. All of it can be lost.
+#[derive(Default)]
+pub struct LiveBuilds(Mutex<HashMap<String, LiveBuild>>);
+
+/// What is known of one build.
+#[derive(Clone, Debug)]
+pub struct LiveBuild {
+    /// When this process saw it first.
+    pub seen: Instant,
+    /// Its first attempts exist.
+    pub dispatched: bool,
+    /// What is to be said at its start was said.
+    pub talked: bool,
+    /// A comment of ours may stand already: look before writing one.
+    pub maybe_posted: bool,
+    /// The highest attempt that was made for a builder: one that is missing was deleted.
+    pub attempts: HashMap<String, i64>,
+    /// Builders whose runs are missing, and whether GitHub knows.
+    pub missing_told: HashMap<String, bool>,
+    /// Conditions that come from talking to GitHub.
+    pub said: Vec<Said>,
+    /// When its status was last written.
+    pub written: Option<Instant>,
+}
+
+/// A condition that comes from talking to GitHub.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// Type of the condition.
+    pub kind: &'static str,
+    /// Whether it holds.
+    pub holds: bool,
+    /// One word.
+    pub reason: &'static str,
+    /// A sentence.
+    pub message: String,
+}
+
+impl Default for LiveBuild {
+    fn default() -> Self {
+        Self {
+            seen: Instant::now(),
+            dispatched: false,
+            talked: false,
+            maybe_posted: true,
+            attempts: HashMap::new(),
+            missing_told: HashMap::new(),
+            said: Vec::new(),
+            written: None,
+        }
+    }
+}
+
+impl LiveBuilds {
+    /// Changes, or just reads, what is known of a build.
+    pub fn update<R>(&self, uid: &str, change: impl FnOnce(&mut LiveBuild) -> R) -> R {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        change(all.entry(uid.to_owned()).or_default())
+    }
+
+    /// Forgets a build that is over.
+    pub fn forget(&self, uid: &str) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(uid);
+    }
+}

@@ -1,0 +1,221 @@
+//! What the API server tells: a watch for each kind feeds its cache, and every change the queues.
+
+use std::{
+    fmt::Debug,
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    time::Duration,
+};
+
+use crds::{Answer, Builder, BuilderRun, PrBuild, Repository};
+use k8s_openapi::NamespaceResourceScope;
+use kube::{Api, Resource, ResourceExt, runtime::watcher::Config as Watch};
+use tokio::{sync::Barrier, task::JoinSet};
+
+use crate::{
+    cache::{Cache, Change, Guarded, Lean, Parts, follow},
+    context::{Caches, Context, of_uid, trim_run},
+    housekeeping,
+    queue::Queue,
+    run::{job::LABEL, pod::PodView, slim::SlimPod},
+};
+
+/// Pause after a change of a Builder before Repositories are looked at.
+const SETTLE: Duration = Duration::from_millis(50);
+/// Kinds that are watched.
+const KINDS: usize = 6;
+
+/// Starts a watch for each kind. The barrier opens when each has brought a complete list: nothing is
+/// admitted before.
+pub fn watch_all(
+    ctx: &Arc<Context>,
+    objects: &str,
+    builds: &str,
+    tasks: &mut JoinSet<()>,
+) -> Arc<Barrier> {
+    let barrier = Arc::new(Barrier::new(KINDS + 1));
+    let mut watches = Watches {
+        ctx,
+        namespace: objects,
+        barrier: &barrier,
+        tasks,
+    };
+    watches.of::<Repository>(|all| &all.repositories, |one| one, repository_changed);
+    watches.of::<Builder>(|all| &all.builders, |one| one, builder_changed);
+    watches.of::<PrBuild>(|all| &all.builds, |one| one, build_changed);
+    watches.of::<BuilderRun>(|all| &all.runs, trim_run, run_changed);
+    watches.of::<Answer>(|all| &all.answers, |one| one, answer_changed);
+    watches.of_pods(builds);
+    barrier
+}
+
+/// The watches that are being started.
+struct Watches<'a> {
+    ctx: &'a Arc<Context>,
+    namespace: &'a str,
+    barrier: &'a Arc<Barrier>,
+    tasks: &'a mut JoinSet<()>,
+}
+
+impl Watches<'_> {
+    /// Watches one of our kinds.
+    fn of<K>(
+        &mut self,
+        cache: fn(&Caches) -> &Cache<K>,
+        trim: fn(K) -> K,
+        changed: fn(&Arc<Context>, Change<K>),
+    ) where
+        K: Parts + Resource<Scope = NamespaceResourceScope> + Debug + Send + Sync + 'static,
+    {
+        let (ctx, ready) = (self.ctx.clone(), opens(self.barrier));
+        let api: Api<Guarded<Lean<K>>> = Api::namespaced(ctx.client.clone(), self.namespace);
+        self.tasks.spawn(async move {
+            let (trim, changed) = (|Lean(one)| trim(one), |change| changed(&ctx, change));
+            follow(
+                api,
+                Watch::default(),
+                cache(&ctx.cache),
+                trim,
+                ready,
+                changed,
+            )
+            .await;
+        });
+    }
+
+    /// Watches the pods of our Jobs.
+    fn of_pods(&mut self, namespace: &str) {
+        let (ctx, ready) = (self.ctx.clone(), opens(self.barrier));
+        let api: Api<Guarded<SlimPod>> = Api::namespaced(ctx.client.clone(), namespace);
+        self.tasks.spawn(async move {
+            let trim = |pod: SlimPod| PodView::of(&pod.into());
+            let changed = |change| pod_changed(&ctx, change);
+            let ours = Watch::default().labels(LABEL);
+            follow(api, ours, &ctx.cache.pods, trim, ready, changed).await;
+        });
+    }
+}
+
+/// Passes the barrier once, when the first list is complete.
+fn opens(barrier: &Arc<Barrier>) -> impl Fn() + use<> {
+    let barrier = Mutex::new(Some(barrier.clone()));
+    move || {
+        let first = barrier
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(barrier) = first {
+            tokio::spawn(async move { barrier.wait().await });
+        }
+    }
+}
+
+fn enqueue<K: ResourceExt>(queue: &Queue, object: Option<&K>) {
+    if let Some(object) = object {
+        queue.add(&object.name_any());
+    }
+}
+
+fn repository_changed(ctx: &Arc<Context>, change: Change<Repository>) {
+    let spec = |one: &Option<Arc<Repository>>| one.as_ref().map(|one| one.metadata.generation);
+    if spec(&change.old) != spec(&change.new) {
+        enqueue(&ctx.queues.repositories, change.new.as_deref());
+        // Runs that ended while it was gone have somebody to tell again.
+        let untold = |run: &Arc<BuilderRun>| {
+            let report = run
+                .status
+                .as_ref()
+                .and_then(|status| status.report.as_ref());
+            report.is_some_and(|report| report.error.is_some())
+        };
+        let runs = ctx.cache.runs.all();
+        runs.iter()
+            .filter(|run| untold(run))
+            .for_each(|run| ctx.queues.runs.add(&run.name_any()));
+    }
+    if change.new.is_none() {
+        // A duplicate may be the rightful one now.
+        ctx.cache
+            .repositories
+            .all()
+            .iter()
+            .for_each(|other| ctx.queues.repositories.add(&other.name_any()));
+    }
+}
+
+fn builder_changed(ctx: &Arc<Context>, change: Change<Builder>) {
+    enqueue(&ctx.queues.builders, change.new.as_deref());
+    let spec = |builder: &Option<Arc<Builder>>| {
+        builder.as_ref().map(|builder| builder.metadata.generation)
+    };
+    if spec(&change.old) != spec(&change.new) {
+        // Display names are unique among builders, and labels select them.
+        ctx.cache
+            .builders
+            .all()
+            .iter()
+            .for_each(|other| ctx.queues.builders.add(&other.name_any()));
+        for repository in ctx.cache.repositories.all() {
+            // A look asks GitHub: a fleet that is applied at once is one look.
+            ctx.queues
+                .repositories
+                .add_after(&repository.name_any(), SETTLE);
+        }
+    }
+    ctx.admission.wake();
+}
+
+fn build_changed(ctx: &Arc<Context>, change: Change<PrBuild>) {
+    match (&change.old, &change.new) {
+        (old, Some(build)) => {
+            if old.is_none() && build.status.is_none() && ctx.acting.load(Ordering::Relaxed) {
+                let uid = build.uid().unwrap_or_default();
+                // It was born under our eyes: no comment of ours can stand yet.
+                ctx.live_builds
+                    .update(&uid, |live| live.maybe_posted = false);
+            }
+            ctx.queues.builds.add(&build.name_any());
+        }
+        (Some(build), None) => housekeeping::after_build_deleted(ctx, build),
+        (None, None) => {}
+    }
+}
+
+fn answer_changed(ctx: &Arc<Context>, change: Change<Answer>) {
+    if let (None, Some(answer)) = (&change.old, &change.new)
+        && answer.status.is_none()
+        && ctx.acting.load(Ordering::Relaxed)
+    {
+        let uid = answer.uid().unwrap_or_default();
+        ctx.live_builds
+            .update(&uid, |live| live.maybe_posted = false);
+    }
+    enqueue(&ctx.queues.answers, change.new.as_deref());
+}
+
+fn run_changed(ctx: &Arc<Context>, change: Change<BuilderRun>) {
+    match (&change.old, &change.new) {
+        (_, Some(run)) => ctx.queues.runs.add(&run.name_any()),
+        (Some(run), None) => {
+            let (ctx, run) = (ctx.clone(), run.clone());
+            tokio::spawn(async move {
+                if let Err(error) = housekeeping::after_run_deleted(&ctx, &run).await {
+                    tracing::warn!(run = run.name_any(), %error, "the Job of a deleted run could not be deleted; housekeeping comes by");
+                }
+            });
+        }
+        (None, None) => {}
+    }
+}
+
+fn pod_changed(ctx: &Context, change: Change<PodView>) {
+    let Some(pod) = change.new.as_ref().or(change.old.as_ref()) else {
+        return;
+    };
+    for run in ctx.cache.runs.group(&of_uid(&pod.run_uid)) {
+        ctx.queues.runs.add(&run.name_any());
+    }
+    let held = |pod: &Option<Arc<PodView>>| pod.as_ref().is_some_and(|pod| !pod.has_ended());
+    if held(&change.old) && !held(&change.new) {
+        ctx.admission.wake();
+    }
+}

@@ -51,6 +51,7 @@ pub fn run(args: Args) -> Result {
             validate: args.validate,
             bind: args.bind,
             port: args.port,
+            ..ForgeOptions::default()
         };
         let forge = Forge::start(options).await;
         let world = populate(&forge, args.hook.as_deref()).await;
@@ -116,7 +117,7 @@ async fn populate(forge: &Forge, hook: Option<&str>) -> World {
     }
     let app = forge.add_app(AppOptions {
         repositories: vec![REPOSITORY.to_owned()],
-        ..AppOptions::default()
+        ..AppOptions::default().with("checks", "write")
     });
     World {
         number,

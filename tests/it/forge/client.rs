@@ -59,6 +59,11 @@ impl Client {
         self.ask(Method::POST, path, Some(body)).await.unwrap()
     }
 
+    /// A POST without a body.
+    pub async fn post_nothing(&self, path: &str) -> Reply {
+        self.ask(Method::POST, path, None).await.unwrap()
+    }
+
     pub async fn patch(&self, path: &str, body: Value) -> Reply {
         self.ask(Method::PATCH, path, Some(body)).await.unwrap()
     }

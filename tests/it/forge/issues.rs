@@ -270,7 +270,7 @@ async fn a_commit_and_context_takes_a_thousand_statuses() {
         .await;
     assert_eq!(refused.status, 422);
     assert!(
-        refused.json()["message"]
+        refused.json()["errors"][0]["message"]
             .as_str()
             .unwrap()
             .contains("maximum number of statuses")

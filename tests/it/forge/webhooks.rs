@@ -61,6 +61,13 @@ impl Listener {
             .collect()
     }
 
+    /// A header of the newest delivery.
+    pub fn header(&self, name: &str) -> String {
+        let heard = self.heard.lock().unwrap();
+        let (headers, _) = heard.last().unwrap();
+        headers[name].to_str().unwrap().to_owned()
+    }
+
     pub fn actions(&self) -> Vec<String> {
         self.heard()
             .into_iter()

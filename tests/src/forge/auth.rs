@@ -49,6 +49,9 @@ pub enum Needs {
     Jwt,
     /// Any of these permissions of a token, to read.
     Read(&'static [&'static str]),
+    /// To see webhooks of a repository or, if so, to send deliveries again: the permission
+    /// `repository_hooks` of a token, and the role admin of a person.
+    Hooks(bool),
     /// Any of these permissions of a token, to write, and this role of a person.
     Write(&'static [&'static str], Role),
 }
@@ -100,6 +103,7 @@ impl Caller {
             }
             Needs::Read(names) => (names, Role::Read),
             Needs::Write(names, role) => (names, role),
+            Needs::Hooks(write) => return self.may_see_hooks(world, repository, write),
         };
         let write = matches!(needs, Needs::Write(..));
         match self {
@@ -136,6 +140,44 @@ impl Caller {
                     _ => Ok(()),
                 }
             }
+        }
+    }
+
+    /// Nobody learns of webhooks but those who manage them; to others there are none.
+    fn may_see_hooks(
+        &self,
+        world: &World,
+        repository: Option<&Repository>,
+        write: bool,
+    ) -> Result<(), Answer> {
+        let names = &["repository_hooks"];
+        match (self, repository) {
+            (Self::Anonymous | Self::App(_), _) => {
+                Err(Answer::error(401, "Requires authentication"))
+            }
+            (
+                Self::Installation {
+                    permissions,
+                    repositories,
+                    ..
+                },
+                Some(one),
+            ) => match repositories.contains(&one.id) && granted(permissions, names, write) {
+                true => Ok(()),
+                false => Err(Answer::error(403, "Resource not accessible by integration")),
+            },
+            (Self::Person { id, permissions }, Some(one)) => {
+                let narrow = permissions.as_ref();
+                if narrow.is_some_and(|granted_to| !granted(granted_to, names, write)) {
+                    let message = "Resource not accessible by personal access token";
+                    return Err(Answer::error(403, message));
+                }
+                match world.role(one, *id).0 {
+                    Role::Admin => Ok(()),
+                    _ => Err(Answer::not_found()),
+                }
+            }
+            (_, None) => Err(Answer::not_found()),
         }
     }
 

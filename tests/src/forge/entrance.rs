@@ -15,13 +15,13 @@ use axum::extract::{ConnectInfo, RawPathParams, Request, State};
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter};
 use axum::serve::IncomingStream;
-use http::{HeaderValue, request::Parts};
+use http::{HeaderValue, Uri, request::Parts};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::auth::{Caller, identify};
 use super::faults::Fault;
-use super::limits::{Budget, Charge};
+use super::limits::{Budget, Charge, Cost};
 use super::log::{Logged, TokenKind};
 use super::respond::{exhausted, finish, instead, spoil, too_fast};
 use super::rest::{Answer, Call, ROUTES, Route};
@@ -53,7 +53,23 @@ pub fn serve(listener: TcpListener, forge: Arc<Inner>, stop: CancellationToken) 
 }
 
 fn router(forge: Arc<Inner>) -> Router {
-    let mut methods: HashMap<&'static str, MethodRouter<Arc<Inner>>> = HashMap::new();
+    let api = api();
+    let router = match forge.enterprise {
+        // The whole API below its path, and only git beside it.
+        Some(_) => {
+            let graphql = MethodRouter::new().on(MethodFilter::POST, enterprise_graphql);
+            Router::new()
+                .nest("/api/v3", api)
+                .route("/api/graphql", graphql)
+        }
+        None => api,
+    };
+    router.fallback(elsewhere).with_state(forge)
+}
+
+/// All routes: `/repos/{owner}/{repo}/…` by the numeric id of the repository too.
+fn api() -> Router<Arc<Inner>> {
+    let mut methods: HashMap<String, MethodRouter<Arc<Inner>>> = HashMap::new();
     for route in ROUTES {
         let filter = match route.method {
             "POST" => MethodFilter::POST,
@@ -71,14 +87,32 @@ fn router(forge: Arc<Inner>) -> Router {
                 .collect();
             answer(forge, from, Some(route), params, request).await
         };
-        let routes = methods.remove(route.template).unwrap_or_default();
-        methods.insert(route.template, routes.on(filter, handler));
+        let by_id = route.template.strip_prefix("/repos/{owner}/{repo}");
+        let by_id = by_id.map(|rest| format!("/repositories/{{repository_id}}{rest}"));
+        for template in [Some(route.template.to_owned()), by_id]
+            .into_iter()
+            .flatten()
+        {
+            let routes = methods.remove(&template).unwrap_or_default();
+            methods.insert(template, routes.on(filter, handler));
+        }
     }
     let mut router = Router::new();
     for (template, routes) in methods {
-        router = router.route(template, routes.fallback(elsewhere));
+        router = router.route(&template, routes.fallback(elsewhere));
     }
-    router.fallback(elsewhere).with_state(forge)
+    router.fallback(elsewhere)
+}
+
+/// GraphQL as an Enterprise Server has it, beside the REST API and not below it.
+async fn enterprise_graphql(
+    State(forge): State<Arc<Inner>>,
+    ConnectInfo(from): ConnectInfo<Connection>,
+    mut request: Request,
+) -> Result<Response, Infallible> {
+    *request.uri_mut() = Uri::from_static("/graphql");
+    let route = ROUTES.iter().find(|route| route.template == "/graphql");
+    answer(forge, from, route, HashMap::new(), request).await
 }
 
 /// A path that is no route of the API: git, or something that GitHub does not have.
@@ -90,6 +124,19 @@ async fn elsewhere(
     answer(forge, from, None, HashMap::new(), request).await
 }
 
+/// A repository that is asked for by its id, by its name.
+fn name_repository(forge: &Inner, params: &mut HashMap<String, String>) {
+    let Some(id) = params.remove("repository_id") else {
+        return;
+    };
+    let world = forge.lock();
+    let found = id.parse().ok().and_then(|id| world.repositories.get(&id));
+    let name = found.map(|one| world.full_name(one)).unwrap_or_default();
+    let (owner, name) = name.split_once('/').unwrap_or_default();
+    params.insert("owner".to_owned(), owner.to_owned());
+    params.insert("repo".to_owned(), name.to_owned());
+}
+
 /// One request that is being answered.
 struct Visit {
     forge: Arc<Inner>,
@@ -97,16 +144,18 @@ struct Visit {
     parts: Parts,
     body: Bytes,
     caller: Caller,
+    cost: Cost,
 }
 
 async fn answer(
     forge: Arc<Inner>,
     Connection(connection): Connection,
     route: Option<&'static Route>,
-    params: HashMap<String, String>,
+    mut params: HashMap<String, String>,
     request: Request,
 ) -> Result<Response, Infallible> {
     let (started, at) = (Instant::now(), forge.started.elapsed());
+    name_repository(&forge, &mut params);
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, LARGEST_BODY)
         .await
@@ -122,15 +171,22 @@ async fn answer(
     let identified = identify(&forge.lock(), &parts.headers, forge.clock.now());
     let token = identified.as_ref().map_or(TokenKind::Refused, Caller::kind);
     let query = parts.uri.query().unwrap_or_default().to_owned();
-    let (log, response) = (
-        forge.log.clone(),
-        respond(forge, route, params, parts, body, identified, fault).await,
-    );
+    let cost = Cost::of(route.map(|route| route.template), &parts.method, &body);
+    let (log, version) = (forge.log.clone(), forge.enterprise.clone());
+    let visited = (cost.clone(), fault, identified);
+    let mut response = respond(forge, route, params, parts, body, visited).await;
+    if let Some(version) = version.and_then(|version| HeaderValue::try_from(version).ok()) {
+        let headers = response.headers_mut();
+        headers.insert("x-github-enterprise-version", version);
+    }
     let status = response.status().as_u16();
     log.push(Logged {
         method,
         path,
         query,
+        route: route.map(|route| route.template),
+        points: cost.points,
+        mutations: cost.mutations,
         status,
         took: started.elapsed(),
         at,
@@ -146,19 +202,29 @@ async fn respond(
     params: HashMap<String, String>,
     parts: Parts,
     body: Bytes,
-    identified: Result<Caller, Answer>,
-    fault: Option<Fault>,
+    (cost, fault, identified): (Cost, Option<Fault>, Result<Caller, Answer>),
 ) -> Response {
     let now = forge.clock.now();
+    // Who is not known has the budget of anybody.
+    let budget = |caller: &Caller| forge.limits.look(&caller.budget(), cost.resource, now);
     if let (Some(contract), false) = (&forge.contract, smart_http::is_git(parts.uri.path())) {
         contract.request(route.map(|route| route.template), &parts, &body);
     }
     if let Some(answer) = fault.as_ref().and_then(instead) {
-        return finish(answer.into_response(), None, now);
+        // Load balancers, who answer when GitHub cannot, know no budgets.
+        let budget = match (&identified, answer.status) {
+            (_, 500..) => None,
+            (Ok(caller), _) => Some(budget(caller)),
+            (Err(_), _) => Some(budget(&Caller::Anonymous)),
+        };
+        return finish(answer.into_response(), budget, now);
     }
     let caller = match identified {
         Ok(caller) => caller,
-        Err(answer) => return finish(answer.into_response(), None, now),
+        Err(answer) => {
+            let budget = Some(budget(&Caller::Anonymous));
+            return finish(answer.into_response(), budget, now);
+        }
     };
     let visit = Visit {
         forge,
@@ -166,6 +232,7 @@ async fn respond(
         parts,
         body,
         caller,
+        cost,
     };
     if smart_http::is_git(visit.parts.uri.path()) {
         return smart_http::serve(
@@ -184,21 +251,17 @@ async fn respond(
 impl Visit {
     /// The answer within the budget, and validated.
     fn work(&self, params: HashMap<String, String>) -> (Answer, Option<Budget>) {
-        let resource = match self.parts.uri.path() {
-            "/graphql" => "graphql",
-            _ => "core",
-        };
-        let write = !matches!(self.parts.method.as_str(), "GET" | "HEAD") && resource == "core";
+        let (cost, resource) = (&self.cost, self.cost.resource);
         let (key, now) = (self.caller.budget(), self.forge.clock.now());
         // Asking for the budget is free.
-        let charge = match self.parts.uri.path() {
-            "/rate_limit" => Charge::Paid(self.forge.limits.look(&key, resource, now)),
-            _ => self.forge.limits.charge(&key, resource, write, now),
+        let charge = match self.route.map(|route| route.template) {
+            Some("/rate_limit") => Charge::Paid(self.forge.limits.look(&key, resource, now)),
+            _ => self.forge.limits.charge(&key, cost, now),
         };
         let budget = match charge {
             Charge::Paid(budget) => budget,
-            Charge::Exhausted(budget) => return (exhausted(), Some(budget)),
-            Charge::TooFast(budget) => return (too_fast(403, Some(60)), Some(budget)),
+            Charge::Exhausted(budget) => return (exhausted(resource), Some(budget)),
+            Charge::TooFast(budget, wait) => return (too_fast(403, Some(wait)), Some(budget)),
         };
         let answer = match self.route {
             Some(route) => self.call(route, params),
@@ -252,6 +315,7 @@ impl Visit {
             params,
             query,
             body,
+            method: &self.parts.method,
             uri: &self.parts.uri,
             host: self.host(),
             version,
@@ -267,8 +331,8 @@ impl Visit {
             .get("host")
             .and_then(|host| host.to_str().ok())
         {
-            Some(host) => format!("http://{host}"),
-            None => self.forge.base.clone(),
+            Some(host) => format!("http://{host}{}", self.forge.lock().api_path),
+            None => format!("{}{}", self.forge.base, self.forge.lock().api_path),
         }
     }
 

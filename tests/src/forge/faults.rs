@@ -36,8 +36,10 @@ pub enum Fault {
 /// How a delivery goes wrong.
 #[derive(Clone, Debug)]
 pub enum DeliveryFault {
-    /// Never arrives.
+    /// Never arrives, and stands on record as failed.
     Lost,
+    /// Never arrives, and GitHub does not know of it: there is nothing to ask for again.
+    NeverMade,
     /// Arrives after this time.
     Late(Duration),
     /// Waits until [`Faults::release_deliveries`].

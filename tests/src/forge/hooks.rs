@@ -32,6 +32,8 @@ pub struct Delivery {
     pub hook: Id,
     /// The repository that it is about.
     pub repository: Option<Id>,
+    /// The installation by which an App hears of it.
+    pub installation: Option<Id>,
     /// The bytes that were signed.
     pub payload: Bytes,
     /// When it was sent, by the forge's clock.
@@ -120,8 +122,9 @@ impl Forge {
             let Some(id) = world.repository(repository).map(|found| found.id) else {
                 panic!("forge: there is no repository `{repository}`")
             };
-            for (hook, _) in hooks_of(world, id) {
-                self.inner.send(world, &hook, event, Some(id), payload);
+            for (hook, installation) in hooks_of(world, id) {
+                let about = (Some(id), installation);
+                self.inner.send(world, &hook, event, about, payload);
             }
         });
     }
@@ -164,20 +167,25 @@ impl Inner {
                     json!({"id": id, "node_id": format!("MDIzOkluc3RhbGxhdGlvbiMx{id}")}),
                 );
             }
-            self.send(world, &hook, event, Some(repository), &payload);
+            let about = (Some(repository), installation);
+            self.send(world, &hook, event, about, &payload);
         }
     }
 
-    /// Sends one payload to one webhook, with the fault that is switched on.
+    /// Sends one payload to one webhook, about a repository and for an installation, with the fault that
+    /// is switched on.
     pub(super) fn send(
         self: &Arc<Self>,
         world: &mut World,
         hook: &Hook,
         event: &str,
-        repository: Option<Id>,
+        (repository, installation): (Option<Id>, Option<Id>),
         payload: &Value,
     ) {
         let fault = self.faults.take_delivery(event);
+        if matches!(fault, Some(DeliveryFault::NeverMade)) {
+            return;
+        }
         let guid = guid(world.id("guid"));
         let mut delivery = Delivery {
             id: world.id("delivery"),
@@ -186,6 +194,7 @@ impl Inner {
             action: payload["action"].as_str().map(str::to_owned),
             hook: hook.id,
             repository,
+            installation,
             payload: payload.to_string().into(),
             delivered_at: self.clock.now(),
             took: Duration::ZERO,
@@ -265,7 +274,13 @@ impl Inner {
             Some(app) => (app, "integration"),
             None => (hook.repository.unwrap_or_default(), "repository"),
         };
-        let request = http::Request::post(&hook.url)
+        let mut request = http::Request::post(&hook.url);
+        if let Some(version) = &self.enterprise {
+            request = request
+                .header("x-github-enterprise-version", version)
+                .header("x-github-enterprise-host", self.address.ip().to_string());
+        }
+        let request = request
             .header("content-type", "application/json")
             .header("accept", "*/*")
             .header("user-agent", "GitHub-Hookshot/8e03811")

@@ -1,5 +1,7 @@
 //! Every request that the forge got, for assertions and for the bench.
 
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +31,12 @@ pub struct Logged {
     pub path: String,
     /// The query, empty when there is none.
     pub query: String,
+    /// The route as GitHub's description writes it, none for git and for what is not there.
+    pub route: Option<&'static str>,
+    /// Points that it uses of the secondary limits: 1 to read, 5 to write.
+    pub points: u32,
+    /// The mutations of a GraphQL request, in their order.
+    pub mutations: Vec<String>,
     /// Status of the answer.
     pub status: u16,
     /// Time in the forge, faults included.
@@ -39,6 +47,61 @@ pub struct Logged {
     pub token: TokenKind,
     /// The connection that it came on: equal for requests that shared one.
     pub connection: u64,
+}
+
+/// What was asked of the API in some time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// REST calls by method and route, such as `GET /repos/{owner}/{repo}/pulls/{pull_number}`.
+    pub rest: BTreeMap<String, usize>,
+    /// Points of the secondary limit that these use.
+    pub rest_points: u32,
+    /// GraphQL requests.
+    pub graphql: usize,
+    /// Points of the secondary limit that these use.
+    pub graphql_points: u32,
+    /// Mutations in them, by name.
+    pub mutations: BTreeMap<String, usize>,
+    /// Calls that were answered 304, which use nothing of the hourly budget.
+    pub unchanged: usize,
+    /// Connections whose first request falls into the time.
+    pub connections: usize,
+}
+
+impl Usage {
+    /// The number of REST calls.
+    #[must_use]
+    pub fn rest_calls(&self) -> usize {
+        self.rest.values().sum()
+    }
+
+    /// The number of REST calls that write.
+    #[must_use]
+    pub fn writes(&self) -> usize {
+        let writes = self
+            .rest
+            .iter()
+            .filter(|(call, _)| !call.starts_with("GET "));
+        writes.map(|(_, times)| times).sum()
+    }
+
+    fn add(&mut self, one: &Logged) {
+        let Some(route) = one.route else {
+            return;
+        };
+        if route == "/graphql" {
+            self.graphql += 1;
+            self.graphql_points += one.points;
+            for name in &one.mutations {
+                *self.mutations.entry(name.clone()).or_default() += 1;
+            }
+        } else {
+            let call = format!("{} {route}", one.method);
+            *self.rest.entry(call).or_default() += 1;
+            self.rest_points += one.points;
+        }
+        self.unchanged += usize::from(one.status == 304);
+    }
 }
 
 /// The log of requests. Clones are handles to the same one.
@@ -75,6 +138,25 @@ impl RequestLog {
     pub fn since(&self, seen: usize) -> Vec<Logged> {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.get(seen..).unwrap_or_default().to_vec()
+    }
+
+    /// What was asked of the API within some time of the forge's life ([`super::Forge::age`]). Git is
+    /// not the API.
+    #[must_use]
+    pub fn usage(&self, within: Range<Duration>) -> Usage {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut usage, mut known) = (Usage::default(), HashMap::new());
+        for entry in entries.iter().filter(|entry| entry.route.is_some()) {
+            // Requests are written down when they are answered: not quite in the order of their coming.
+            let first: &mut Duration = known.entry(entry.connection).or_insert(entry.at);
+            *first = entry.at.min(*first);
+            if within.contains(&entry.at) {
+                usage.add(entry);
+            }
+        }
+        let opened = known.values().filter(|first| within.contains(first));
+        usage.connections = opened.count();
+        usage
     }
 
     /// Number of requests that fit a pattern such as `GET /repos/*/*/pulls/*`.

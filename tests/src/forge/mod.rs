@@ -26,6 +26,12 @@
 //! # }
 //! ```
 //!
+//! What stories are made of, by file: `stories/code` (repositories, forks, pushes), `stories/people`,
+//! `stories/pulls` (open, close, merge, drafts, base), `stories/discussion` (labels, comments, reviews),
+//! `stories/checks` (buttons on checks, other systems' checks and statuses), `stories/apps` and
+//! `stories/hooks` (permissions, webhooks), `stories/moves` (renames, transfers). [`Faults`] is what goes
+//! wrong, [`Limits`] what GitHub allows, [`Clock`] its time, [`RequestLog`] what was asked of it.
+//!
 //! Methods that tell a story panic with a sentence when the story is impossible (an unknown user or
 //! repository): a mistake in a test is to be seen at once.
 
@@ -66,7 +72,7 @@ pub use contract::{Example, Violation, examples};
 pub use faults::{DeliveryFault, Fault, FaultId, Faults};
 pub use hooks::{Delivery, DeliveryOutcome};
 pub use limits::Limits;
-pub use log::{Logged, RequestLog, TokenKind};
+pub use log::{Logged, RequestLog, TokenKind, Usage};
 pub use model::{
     CheckAction, CheckOutput, CheckRun, CheckSuite, Id, Permissions, ReviewState as State, Role,
     Status, UserType,
@@ -86,6 +92,9 @@ pub struct ForgeOptions {
     pub bind: IpAddr,
     /// The port to listen on, 0 for a free one.
     pub port: u16,
+    /// Serves as a GitHub Enterprise Server of this version does: the API below `/api/v3` and
+    /// `/api/graphql`, the version in a header of every answer.
+    pub enterprise: Option<String>,
 }
 
 impl Default for ForgeOptions {
@@ -94,6 +103,7 @@ impl Default for ForgeOptions {
             validate: true,
             bind: Ipv4Addr::LOCALHOST.into(),
             port: 0,
+            enterprise: None,
         }
     }
 }
@@ -109,6 +119,7 @@ pub struct Forge {
 pub(crate) struct Inner {
     address: SocketAddr,
     base: String,
+    enterprise: Option<String>,
     dir: PathBuf,
     clock: Clock,
     faults: Faults,
@@ -185,15 +196,20 @@ impl Forge {
         } else {
             None
         };
+        let mut world = World::default();
+        if options.enterprise.is_some() {
+            world.api_path = "/api/v3";
+        }
         let inner = Arc::new(Inner {
             address,
+            enterprise: options.enterprise,
             base: format!("http://{}", SocketAddr::new(shown, address.port())),
             dir: dir.clone(),
             clock: Clock::default(),
             faults: Faults::default(),
             limits: Limits::default(),
             log: RequestLog::default(),
-            world: Mutex::default(),
+            world: Mutex::new(world),
             switches: Mutex::new(Switches {
                 fork_activity: ForkActivity::Visible,
                 anonymous_activity: true,
@@ -216,29 +232,35 @@ impl Forge {
     /// The base of the REST API, for a connection's `api-url`.
     #[must_use]
     pub fn api_url(&self) -> String {
-        self.inner.base.clone()
+        format!("{}{}", self.inner.base, self.inner.lock().api_path)
     }
 
     /// The base of the REST API as another network namespace reaches it.
     #[must_use]
     pub fn api_url_at(&self, host: IpAddr) -> String {
-        format!(
-            "http://{}",
-            SocketAddr::new(host, self.inner.address.port())
-        )
+        format!("{}{}", self.git_url(host), self.inner.lock().api_path)
     }
 
     /// The base of clone URLs, for a connection's `git-url`, as somebody reaches it on this address of
     /// the machine. Bind to `0.0.0.0` for others than loopback.
     #[must_use]
     pub fn git_url(&self, host: IpAddr) -> String {
-        self.api_url_at(host)
+        format!(
+            "http://{}",
+            SocketAddr::new(host, self.inner.address.port())
+        )
     }
 
     /// The address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.inner.address
+    }
+
+    /// How long it runs: the time on which [`Logged::at`] and [`RequestLog::usage`] count.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.inner.started.elapsed()
     }
 
     /// GitHub's clock.

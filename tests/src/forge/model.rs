@@ -27,6 +27,8 @@ pub type Id = u64;
 #[derive(Default)]
 pub struct World {
     ids: Ids,
+    /// Path of the REST API: empty on github.com, `/api/v3` on an Enterprise Server.
+    pub api_path: &'static str,
     /// Users and organizations by id.
     pub users: BTreeMap<Id, User>,
     /// Repositories by id. A deleted one is gone.

@@ -6,17 +6,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode};
+use serde_json::json;
 
 use super::clock::http_date;
 use super::faults::Fault;
 use super::limits::Budget;
 use super::rest::Answer;
 
-pub fn exhausted() -> Answer {
-    Answer::error(
-        403,
-        "API rate limit exceeded for this caller. See https://docs.github.com/rest/overview/rate-limits-for-the-rest-api",
-    )
+/// The hour's budget is used up. GraphQL says so with status 200, in its own kind of error.
+pub fn exhausted(resource: &str) -> Answer {
+    let message = "API rate limit exceeded for this caller. See https://docs.github.com/rest/overview/rate-limits-for-the-rest-api";
+    match resource {
+        "graphql" => Answer::ok(json!({"errors": [{"type": "RATE_LIMITED", "message": message}]})),
+        _ => Answer::error(403, message),
+    }
 }
 
 pub fn too_fast(status: u16, retry_after: Option<u64>) -> Answer {

@@ -4,6 +4,7 @@ mod answer;
 mod apps;
 mod call;
 mod checks;
+mod deliveries;
 mod issues;
 mod pulls;
 mod repositories;

@@ -38,6 +38,13 @@ pub async fn serve(forge: &Inner, caller: &Caller, parts: &Parts, body: Bytes) -
         let repository = world.repository(name).filter(|one| caller.sees(one))?;
         Some((repository.dir.clone(), rest.to_owned()))
     });
+    if let (None, Some(url)) = (&dir, moved(forge, caller, parts)) {
+        let mut response = plain(StatusCode::MOVED_PERMANENTLY, "");
+        if let Ok(url) = HeaderValue::try_from(url) {
+            response.headers_mut().insert("location", url);
+        }
+        return response;
+    }
     let Some((dir, rest)) = dir else {
         return plain(StatusCode::NOT_FOUND, "Repository not found.");
     };
@@ -70,6 +77,16 @@ pub async fn serve(forge: &Inner, caller: &Caller, parts: &Parts, body: Bytes) -
             &format!("git http-backend: {error}"),
         ),
     }
+}
+
+/// Where git finds a repository that had the name of the path.
+fn moved(forge: &Inner, caller: &Caller, parts: &Parts) -> Option<String> {
+    let (name, rest) = repository_and_rest(parts.uri.path())?;
+    let world = forge.lock();
+    let one = world.moved(name).filter(|one| caller.sees(one))?;
+    let query = parts.uri.query();
+    let query = query.map_or_else(String::new, |query| format!("?{query}"));
+    Some(format!("/{}.git{rest}{query}", world.full_name(one)))
 }
 
 fn plain(status: StatusCode, text: &str) -> Response {

@@ -6,7 +6,9 @@ mod checking;
 mod checks;
 mod code;
 mod discussion;
+mod hooks;
 mod movement;
+mod moves;
 mod people;
 mod pulls;
 

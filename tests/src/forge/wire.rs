@@ -2,13 +2,14 @@
 
 mod checks;
 mod events;
+mod hooks;
 mod pulls;
 mod repositories;
 
 use serde_json::{Value, json};
 
 use super::clock::iso;
-use super::model::{App, Id, Installation, Permissions, Role, Team, User, World};
+use super::model::{App, Id, Installation, Role, Team, User, World};
 
 /// Writes one world as JSON, with links below one base URL.
 #[derive(Clone, Copy)]
@@ -20,6 +21,12 @@ pub struct Wire<'a> {
 }
 
 impl Wire<'_> {
+    /// The base of URLs of the REST API.
+    #[must_use]
+    pub fn api(&self) -> String {
+        format!("{}{}", self.base, self.world.api_path)
+    }
+
     /// A user by id; somebody unknown is the ghost.
     #[must_use]
     pub fn user(&self, id: Id) -> Value {
@@ -36,7 +43,7 @@ impl Wire<'_> {
     fn simple_user(&self, user: &User) -> Value {
         let (base, login, id) = (self.base, &user.login, user.id);
         let name = repositories::encode(login);
-        let url = format!("{base}/users/{name}");
+        let url = format!("{}/users/{name}", self.api());
         json!({
             "login": login,
             "id": id,
@@ -97,12 +104,6 @@ impl Wire<'_> {
     /// An App.
     #[must_use]
     pub fn app(&self, app: &App) -> Value {
-        let permissions = self
-            .world
-            .installations
-            .values()
-            .find(|one| one.app == app.id)
-            .map_or_else(Permissions::new, |one| one.permissions.clone());
         json!({
             "id": app.id,
             "slug": app.slug,
@@ -114,8 +115,8 @@ impl Wire<'_> {
             "html_url": format!("{}/apps/{}", self.base, app.slug),
             "created_at": iso(app.created_at),
             "updated_at": iso(app.created_at),
-            "events": app.subscriptions(&permissions),
-            "permissions": permissions,
+            "events": app.subscriptions(&app.permissions),
+            "permissions": app.permissions,
         })
     }
 
@@ -139,7 +140,7 @@ impl Wire<'_> {
             .apps
             .get(&one.app)
             .map(|app| app.subscriptions(&one.permissions));
-        let api = format!("{}/app/installations/{}", self.base, one.id);
+        let api = format!("{}/app/installations/{}", self.api(), one.id);
         let kind = self
             .world
             .users
@@ -150,7 +151,7 @@ impl Wire<'_> {
             "account": self.user(one.account),
             "repository_selection": "selected",
             "access_tokens_url": format!("{api}/access_tokens"),
-            "repositories_url": format!("{}/installation/repositories", self.base),
+            "repositories_url": format!("{}/installation/repositories", self.api()),
             "html_url": format!("{}/settings/installations/{}", self.base, one.id),
             "app_id": one.app,
             "app_slug": slug,
@@ -169,7 +170,7 @@ impl Wire<'_> {
     /// The membership of a user in a team.
     #[must_use]
     pub fn membership(&self, team: &Team, user: Id, active: bool) -> Value {
-        let (login, base) = (self.world.login(user), self.base);
+        let (login, base) = (self.world.login(user), self.api());
         let path = format!(
             "organizations/{}/team/{}/memberships/{login}",
             team.organization, team.id

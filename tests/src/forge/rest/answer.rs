@@ -65,7 +65,7 @@ impl Answer {
     pub fn invalid(resource: &str, field: &str, message: &str) -> Self {
         let errors =
             json!([{"resource": resource, "field": field, "code": "custom", "message": message}]);
-        let value = json!({"message": format!("Validation Failed: {message}"), "errors": errors, "documentation_url": "https://docs.github.com/rest", "status": "422"});
+        let value = json!({"message": "Validation Failed", "errors": errors, "documentation_url": "https://docs.github.com/rest", "status": "422"});
         Self::json(422, value)
     }
 

@@ -1,11 +1,10 @@
-//! Apps, installations, tokens, deliveries, users and teams.
+//! Apps, installations, tokens, users and teams.
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::{Answer, Call, Reply};
 use crate::forge::auth::Caller;
-use crate::forge::hooks::{Delivery, DeliveryOutcome};
 use crate::forge::iso;
 use crate::forge::model::{Id, Installation, Permissions, Token, World};
 
@@ -178,118 +177,6 @@ pub fn repositories(call: &Call<'_>) -> Reply {
     Ok(Answer::ok(
         json!({"total_count": list.len(), "repository_selection": "selected", "repositories": list}),
     ))
-}
-
-/// `GET /app/hook/deliveries`: newest first.
-pub fn deliveries(call: &Call<'_>) -> Reply {
-    let (world, app) = (call.forge.lock(), app_id(call)?);
-    let mut own: Vec<&Delivery> = world
-        .deliveries
-        .iter()
-        .filter(|one| of_app(&world, one, app))
-        .collect();
-    own.reverse();
-    let cursor = call
-        .query
-        .get("cursor")
-        .and_then(|cursor| cursor.parse::<Id>().ok());
-    let own: Vec<&Delivery> = own
-        .into_iter()
-        .filter(|one| cursor.is_none_or(|before| one.id < before))
-        .collect();
-    let size = call
-        .query
-        .get("per_page")
-        .and_then(|size| size.parse().ok())
-        .unwrap_or(30)
-        .clamp(1, 100);
-    let shown = &own[..own.len().min(size)];
-    let mut answer = Answer::ok(shown.iter().map(|one| delivery_item(&world, one)).collect());
-    if let (true, Some(last)) = (own.len() > size, shown.last()) {
-        let link = format!(
-            "<{}{}?per_page={size}&cursor={}>; rel=\"next\"",
-            call.host,
-            call.uri.path(),
-            last.id
-        );
-        answer.headers.push(("link", link));
-    }
-    Ok(answer)
-}
-
-/// `GET /app/hook/deliveries/{delivery_id}`
-pub fn delivery(call: &Call<'_>) -> Reply {
-    let (world, app) = (call.forge.lock(), app_id(call)?);
-    let id = call.number("delivery_id")?;
-    let one = world
-        .deliveries
-        .iter()
-        .find(|one| one.id == id && of_app(&world, one, app))
-        .ok_or_else(Answer::not_found)?;
-    let mut value = delivery_item(&world, one);
-    let body = match &one.outcome {
-        DeliveryOutcome::Answered(_, body) => body.clone(),
-        _ => String::new(),
-    };
-    value["request"] = json!({
-        "headers": {"X-GitHub-Event": one.event, "X-GitHub-Delivery": one.guid},
-        "payload": serde_json::from_slice::<Value>(&one.payload).unwrap_or_default(),
-    });
-    value["response"] = json!({"headers": {}, "payload": body});
-    Ok(Answer::ok(value))
-}
-
-/// `POST /app/hook/deliveries/{delivery_id}/attempts`
-pub fn redeliver(call: &Call<'_>) -> Reply {
-    let (app, id) = (app_id(call)?, call.number("delivery_id")?);
-    let own = {
-        let world = call.forge.lock();
-        world
-            .deliveries
-            .iter()
-            .any(|one| one.id == id && of_app(&world, one, app))
-    };
-    if !own || call.forge.redeliver(id).is_none() {
-        return Err(Answer::not_found());
-    }
-    Ok(Answer::json(202, json!({})))
-}
-
-fn of_app(world: &World, one: &Delivery, app: Id) -> bool {
-    world
-        .hooks
-        .iter()
-        .any(|hook| hook.id == one.hook && hook.app == Some(app))
-}
-
-fn delivery_item(world: &World, one: &Delivery) -> Value {
-    let installation = one.repository.and_then(|id| {
-        world
-            .installations
-            .values()
-            .find(|known| known.repositories.contains(&id))
-    });
-    let status = match &one.outcome {
-        DeliveryOutcome::Waiting => "pending".to_owned(),
-        DeliveryOutcome::Lost => "failed to connect to host".to_owned(),
-        DeliveryOutcome::Answered(code, _) if *code < 300 => "OK".to_owned(),
-        DeliveryOutcome::Answered(code, _) => format!("Invalid HTTP Response: {code}"),
-        DeliveryOutcome::Failed(error) => error.clone(),
-    };
-    json!({
-        "id": one.id,
-        "guid": one.guid,
-        "delivered_at": iso(one.delivered_at),
-        "redelivery": one.redelivery,
-        "duration": one.took.as_secs_f64(),
-        "status": status,
-        "status_code": one.outcome.code(),
-        "event": one.event,
-        "action": one.action,
-        "installation_id": installation.map(|known| known.id),
-        "repository_id": one.repository,
-        "throttled_at": null,
-    })
 }
 
 /// `GET /orgs/{org}/teams/{team_slug}/memberships/{username}`

@@ -23,6 +23,8 @@ pub struct Call<'a> {
     pub query: HashMap<String, String>,
     /// The JSON body, null if there is none.
     pub body: Value,
+    /// The method.
+    pub method: &'a http::Method,
     /// The URI as it was asked for.
     pub uri: &'a http::Uri,
     /// The base of links in headers.
@@ -62,14 +64,37 @@ impl Call<'_> {
 
     /// The repository of the path, 404 if the caller does not see it.
     pub fn repository<'w>(&self, world: &'w World) -> Result<&'w Repository, Answer> {
-        let found = world
-            .repository(&self.full_name())
-            .ok_or_else(Answer::not_found)?;
-        if self.caller.sees(found) {
-            Ok(found)
-        } else {
-            Err(Answer::not_found())
+        let name = self.full_name();
+        match world.repository(&name) {
+            Some(found) if self.caller.sees(found) => Ok(found),
+            Some(_) => Err(Answer::not_found()),
+            None => {
+                let moved = world.moved(&name).filter(|one| self.caller.sees(one));
+                Err(moved.map_or_else(Answer::not_found, |one| self.redirect(one.id)))
+            }
         }
+    }
+
+    /// Where a repository is that had the name of the path: 301 for who only reads, 307 for others, so
+    /// that they ask again with the same method and body.
+    fn redirect(&self, id: Id) -> Answer {
+        let (status, message) = match *self.method {
+            http::Method::GET | http::Method::HEAD => (301, "Moved Permanently"),
+            _ => (307, "Temporary Redirect"),
+        };
+        let rest = self.uri.path().splitn(5, '/').nth(4);
+        let rest = rest.map_or_else(String::new, |rest| format!("/{rest}"));
+        let query = self.uri.query();
+        let query = query.map_or_else(String::new, |query| format!("?{query}"));
+        let url = format!("{}/repositories/{id}{rest}{query}", self.host);
+        let value = json!({
+            "message": message,
+            "url": url,
+            "documentation_url": "https://docs.github.com/rest/guides/best-practices-for-using-the-rest-api#follow-redirects",
+        });
+        let mut answer = Answer::json(status, value);
+        answer.headers.push(("location", url));
+        answer
     }
 
     /// The pull request of the path; issues and pull requests share their numbers.

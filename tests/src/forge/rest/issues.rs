@@ -86,7 +86,32 @@ pub fn comments(call: &Call<'_>) -> Reply {
         .filter(|comment| comment.number == pull.number)
         .collect();
     let wire = call.wire(&world);
-    Ok(call.page(&of_pull, |comment| wire.comment(repository, comment)))
+    Ok(call.page(&of_pull, |comment| wire.read_comment(repository, comment)))
+}
+
+/// `GET …/issues/comments`: of the whole repository, by id or as it was asked for.
+pub fn all_comments(call: &Call<'_>) -> Reply {
+    let world = call.forge.lock();
+    let repository = call.repository(&world)?;
+    let query = |name: &str| call.query.get(name).map(String::as_str);
+    let since = match query("since").map(str::parse::<jiff::Timestamp>) {
+        Some(Err(_)) => return Err(Answer::invalid("Issue", "since", "since is not a date")),
+        Some(Ok(since)) => Some(since),
+        None => None,
+    };
+    // GitHub compares whole seconds, as it writes them.
+    let late =
+        |one: &&Comment| since.is_none_or(|since| one.updated_at.as_second() >= since.as_second());
+    let mut all: Vec<&Comment> = repository.comments.values().filter(late).collect();
+    if query("sort") == Some("updated") {
+        all.sort_by_key(|one| (one.updated_at, one.id));
+    }
+    // Without `sort`, the direction is ignored.
+    if query("sort").is_some() && query("direction") != Some("asc") {
+        all.reverse();
+    }
+    let wire = call.wire(&world);
+    Ok(call.page(&all, |one| wire.read_comment(repository, one)))
 }
 
 /// `POST …/issues/{issue_number}/comments`
@@ -103,7 +128,7 @@ pub fn create_comment(call: &Call<'_>) -> Reply {
             "{}/issues/comments/{id}",
             call.wire(world).repository_url(repository)
         );
-        let mut answer = Answer::json(201, call.wire(world).comment(repository, comment));
+        let mut answer = Answer::json(201, call.wire(world).read_comment(repository, comment));
         answer.headers.push(("location", url));
         Ok(answer)
     })
@@ -113,7 +138,9 @@ pub fn create_comment(call: &Call<'_>) -> Reply {
 pub fn comment(call: &Call<'_>) -> Reply {
     let world = call.forge.lock();
     let (repository, comment) = find(call, &world, call.number("comment_id")?)?;
-    Ok(Answer::ok(call.wire(&world).comment(repository, comment)))
+    Ok(Answer::ok(
+        call.wire(&world).read_comment(repository, comment),
+    ))
 }
 
 /// `PATCH …/issues/comments/{comment_id}`
@@ -128,7 +155,9 @@ pub fn update_comment(call: &Call<'_>) -> Reply {
         call.forge
             .rewrite_comment(world, &call.full_name(), id, &text, by);
         let (repository, comment) = find(call, world, id)?;
-        Ok(Answer::ok(call.wire(world).comment(repository, comment)))
+        Ok(Answer::ok(
+            call.wire(world).read_comment(repository, comment),
+        ))
     })
 }
 
@@ -140,9 +169,7 @@ pub fn delete_comment(call: &Call<'_>) -> Reply {
         if find(call, world, id)?.1.user != by {
             return Err(Answer::error(403, "Must be the author of the comment"));
         }
-        if let Some(repository) = world.repository_mut(&call.full_name()) {
-            repository.comments.remove(&id);
-        }
+        call.forge.erase_comment(world, &call.full_name(), id, by);
         Ok(Answer::empty(204))
     })
 }

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::call::linked;
 use super::{Answer, Call, Reply};
 use crate::forge::model::{Repository, Status, World};
 
@@ -16,11 +17,8 @@ pub fn create(call: &Call<'_>) -> Reply {
     call.forge.edit(|world| {
         let network = call.repository(world)?.network;
         if !world.commits.contains(&(network, sha.clone())) {
-            return Err(Answer::invalid(
-                "Status",
-                "sha",
-                &format!("No commit found for SHA: {sha}"),
-            ));
+            let message = format!("No commit found for SHA: {sha}");
+            return Err(Answer::error(422, &message));
         }
         let status = Status {
             id: world.id("status"),
@@ -133,26 +131,20 @@ pub fn combined(call: &Call<'_>) -> Reply {
     };
     let wire = call.wire(world);
     let url = wire.repository_url(repository);
-    let number = |name: &str, default: usize| {
-        call.query
-            .get(name)
-            .and_then(|value| value.parse().ok())
-            .unwrap_or(default)
-    };
-    let size = number("per_page", 30).clamp(1, 100);
-    let shown = latest
+    let (shown, link) = call.cut(&latest);
+    let shown = shown
         .iter()
-        .skip((number("page", 1).max(1) - 1) * size)
-        .take(size);
-    Ok(Answer::ok(json!({
+        .map(|status| wire.simple_status(repository, &sha, status));
+    let answer = Answer::ok(json!({
         "state": state,
-        "statuses": shown.map(|status| wire.simple_status(repository, &sha, status)).collect::<Vec<_>>(),
+        "statuses": shown.collect::<Vec<_>>(),
         "sha": sha,
         "total_count": latest.len(),
         "repository": wire.minimal_repository(repository),
         "commit_url": format!("{url}/commits/{sha}"),
         "url": format!("{url}/commits/{sha}/status"),
-    })))
+    }));
+    Ok(linked(answer, link))
 }
 
 /// The commit that a ref of the path names.

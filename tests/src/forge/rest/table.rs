@@ -1,6 +1,6 @@
 //! The table of operations.
 
-use super::{Route, apps, checks, issues, pulls, repositories, route, statuses};
+use super::{Route, apps, checks, deliveries, issues, pulls, repositories, route, statuses};
 use crate::forge::auth::Needs;
 use crate::forge::graphql;
 use crate::forge::model::Role;
@@ -36,18 +36,18 @@ pub static ROUTES: &[Route] = &[
         Needs::Jwt,
         apps::create_token,
     ),
-    route("GET", "/app/hook/deliveries", Needs::Jwt, apps::deliveries),
+    route("GET", "/app/hook/deliveries", Needs::Jwt, deliveries::list),
     route(
         "GET",
         "/app/hook/deliveries/{delivery_id}",
         Needs::Jwt,
-        apps::delivery,
+        deliveries::get,
     ),
     route(
         "POST",
         "/app/hook/deliveries/{delivery_id}/attempts",
         Needs::Jwt,
-        apps::redeliver,
+        deliveries::redeliver,
     ),
     route(
         "GET",
@@ -252,5 +252,42 @@ pub static ROUTES: &[Route] = &[
         "/repos/{owner}/{repo}/check-suites/{check_suite_id}/rerequest",
         Needs::Write(CHECKS, Role::Write),
         checks::rerequest_suite,
+    ),
+    route("GET", "/app/hook/config", Needs::Jwt, deliveries::config),
+    route(
+        "GET",
+        "/repos/{owner}/{repo}/hooks",
+        Needs::Hooks(false),
+        deliveries::hooks,
+    ),
+    route(
+        "GET",
+        "/repos/{owner}/{repo}/hooks/{hook_id}",
+        Needs::Hooks(false),
+        deliveries::get_hook,
+    ),
+    route(
+        "GET",
+        "/repos/{owner}/{repo}/hooks/{hook_id}/deliveries",
+        Needs::Hooks(false),
+        deliveries::list,
+    ),
+    route(
+        "GET",
+        "/repos/{owner}/{repo}/hooks/{hook_id}/deliveries/{delivery_id}",
+        Needs::Hooks(false),
+        deliveries::get,
+    ),
+    route(
+        "POST",
+        "/repos/{owner}/{repo}/hooks/{hook_id}/deliveries/{delivery_id}/attempts",
+        Needs::Hooks(true),
+        deliveries::redeliver,
+    ),
+    route(
+        "GET",
+        "/repos/{owner}/{repo}/issues/comments",
+        Needs::Read(PULL),
+        issues::all_comments,
     ),
 ];

@@ -170,6 +170,22 @@ impl Inner {
         );
     }
 
+    /// Deletes a comment.
+    pub(crate) fn erase_comment(
+        self: &Arc<Self>,
+        world: &mut World,
+        full_name: &str,
+        comment: Id,
+        by: Id,
+    ) {
+        let id = repository(world, full_name);
+        // It is told as it was.
+        self.tell_comment(world, "deleted", id, comment, by, Value::Null);
+        if let Some(one) = world.repositories.get_mut(&id) {
+            one.comments.remove(&comment);
+        }
+    }
+
     /// Closes a pull request without a merge.
     pub(super) fn close_pull(
         self: &Arc<Self>,

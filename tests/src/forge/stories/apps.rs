@@ -8,14 +8,12 @@ use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::KeyPair as _;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use serde_json::json;
 
+use super::hooks::{add_hook, subscribed};
 use super::people::ensure_user;
 use super::{repository, user};
 use crate::forge::Forge;
-use crate::forge::clock::iso;
-use crate::forge::model::{self, Hook, Id, Installation, Permissions, Token, UserType, World};
-use crate::forge::wire::{Wire, merge};
+use crate::forge::model::{self, Id, Installation, Permissions, Token, UserType};
 
 /// An App to be made and installed.
 #[derive(Clone, Debug)]
@@ -125,6 +123,7 @@ impl Forge {
                 bot: ensure_user(world, &bot, UserType::Bot),
                 public_key: key.public_der.clone(),
                 events: options.events.clone(),
+                permissions: options.permissions.clone(),
                 created_at: now,
             };
             let installation = Installation {
@@ -151,13 +150,61 @@ impl Forge {
         })
     }
 
-    /// Sets the webhook of an App, in place of the one it had.
-    pub fn set_app_hook(&self, app: Id, url: &str, secret: &str) -> Id {
+    /// Installs an App on further repositories, all of one owner who has not installed it yet. Returns
+    /// the id of the installation.
+    ///
+    /// # Panics
+    /// If there is no such App or repository.
+    pub fn install(&self, app: Id, repositories: &[&str]) -> Id {
         let now = self.inner.clock.now();
         self.inner.edit(|world| {
-            world.hooks.retain(|hook| hook.app != Some(app));
-            add_hook(world, None, Some(app), url, secret, now)
+            let ids: Vec<Id> = repositories
+                .iter()
+                .map(|name| repository(world, name))
+                .collect();
+            let installation = Installation {
+                id: world.id("installation"),
+                app,
+                account: world.repositories[&ids[0]].owner,
+                repositories: ids,
+                permissions: world.apps[&app].permissions.clone(),
+                suspended: false,
+                created_at: now,
+            };
+            let id = installation.id;
+            world.installations.insert(id, installation);
+            id
         })
+    }
+
+    /// Grants an installation these permissions and no others, as an owner who takes one away, or has
+    /// not accepted one that the App asks for since. Tokens lose what is not granted at once.
+    pub fn set_granted(&self, installation: Id, permissions: &Permissions) {
+        self.inner.edit(|world| {
+            if let Some(one) = world.installations.get_mut(&installation) {
+                one.permissions.clone_from(permissions);
+            }
+            for token in world.tokens.values_mut() {
+                if let Token::Installation {
+                    installation: of,
+                    permissions: may,
+                    ..
+                } = token
+                    && *of == installation
+                {
+                    may.retain(|name, _| permissions.contains_key(name));
+                }
+            }
+        });
+    }
+
+    /// Takes one permission from an installation.
+    pub fn take_permission(&self, installation: Id, permission: &str) {
+        let granted = self.inner.lock().installations.get(&installation).cloned();
+        if let Some(mut one) = granted {
+            one.permissions.remove(permission);
+            self.set_granted(installation, &one.permissions);
+        }
     }
 
     /// Suspends an installation, or ends that.
@@ -201,105 +248,6 @@ impl Forge {
                 .retain(|_, token| matches!(token, Token::Personal { .. }))
         });
     }
-
-    /// Adds a webhook to a repository. Returns its id. [`Forge::ping`] tries it.
-    pub fn add_hook(&self, full_name: &str, url: &str, secret: &str) -> Id {
-        let now = self.inner.clock.now();
-        self.inner.edit(|world| {
-            let id = repository(world, full_name);
-            add_hook(world, Some(id), None, url, secret, now)
-        })
-    }
-
-    /// Removes a webhook.
-    pub fn remove_hook(&self, hook: Id) {
-        self.inner
-            .edit(|world| world.hooks.retain(|one| one.id != hook));
-    }
-
-    /// Sends the `ping` that GitHub sends when a webhook is made.
-    ///
-    /// # Panics
-    /// If there is no such webhook.
-    pub fn ping(&self, hook: Id) {
-        self.inner.edit(|world| {
-            let Some(hook) = world.hooks.iter().find(|one| one.id == hook).cloned() else {
-                panic!("forge: there is no webhook {hook}")
-            };
-            let payload = ping(
-                &Wire {
-                    world,
-                    base: &self.inner.base,
-                },
-                &hook,
-            );
-            if let Some(contract) = &self.inner.contract {
-                contract.webhook("ping", &payload);
-            }
-            self.inner
-                .send(world, &hook, "ping", hook.repository, &payload);
-        });
-    }
-}
-
-/// What PrBuild subscribes to.
-fn subscribed() -> Vec<String> {
-    ["issue_comment", "pull_request"]
-        .map(str::to_owned)
-        .to_vec()
-}
-
-fn add_hook(
-    world: &mut World,
-    repository: Option<Id>,
-    app: Option<Id>,
-    url: &str,
-    secret: &str,
-    now: jiff::Timestamp,
-) -> Id {
-    let id = world.id("hook");
-    world.hooks.push(Hook {
-        id,
-        repository,
-        app,
-        url: url.to_owned(),
-        secret: secret.to_owned(),
-        events: subscribed(),
-        active: true,
-        created_at: now,
-    });
-    id
-}
-
-fn ping(wire: &Wire<'_>, hook: &Hook) -> serde_json::Value {
-    let api = format!("{}/hooks/{}", wire.base, hook.id);
-    let mut value = json!({
-        "zen": "Keep it logically awesome.",
-        "hook_id": hook.id,
-        "hook": {
-            "type": if hook.app.is_some() { "App" } else { "Repository" },
-            "id": hook.id,
-            "name": "web",
-            "active": true,
-            "events": hook.events,
-            "config": {"content_type": "json", "insecure_ssl": "0", "secret": "********", "url": hook.url},
-            "updated_at": iso(hook.created_at),
-            "created_at": iso(hook.created_at),
-            "url": api,
-            "ping_url": format!("{api}/pings"),
-            "deliveries_url": format!("{api}/deliveries"),
-        },
-    });
-    if let Some(app) = hook.app {
-        value["hook"]["app_id"] = json!(app);
-    }
-    if let Some(repository) = hook
-        .repository
-        .and_then(|id| wire.world.repositories.get(&id))
-    {
-        merge(&mut value, wire.surroundings(repository, repository.owner));
-    }
-    value
 }
 
 /// A key of an App in the forms in which GitHub has them.

@@ -3,7 +3,7 @@
 use super::pulls::pull_mut;
 use super::{repository, user};
 use crate::forge::Forge;
-use crate::forge::model::{EventKind, Id, Review, ReviewState};
+use crate::forge::model::{EventKind, Id, Reaction, Review, ReviewState};
 
 impl Forge {
     /// Somebody sets a label. Returns the id of the `labeled` event, of the older one if it was set.
@@ -63,6 +63,57 @@ impl Forge {
             let by = user(world, by);
             self.inner
                 .rewrite_comment(world, full_name, comment, text, by);
+        });
+    }
+
+    /// An App comments as its bot. Returns the id of the comment.
+    pub fn comment_as_app(&self, full_name: &str, number: u64, app: Id, text: &str) -> Id {
+        self.inner.edit(|world| {
+            let by = world.apps[&app].bot;
+            self.inner
+                .write_comment(world, full_name, number, text, by, Some(app))
+        })
+    }
+
+    /// Somebody deletes a comment.
+    ///
+    /// # Panics
+    /// If there is no such comment.
+    pub fn delete_comment(&self, full_name: &str, comment: Id, by: &str) {
+        self.inner.edit(|world| {
+            let by = user(world, by);
+            self.inner.erase_comment(world, full_name, comment, by);
+        });
+    }
+
+    /// Somebody folds a comment away, as `outdated`, `spam`, `resolved`, …. No webhook tells of it.
+    pub fn minimize_comment(&self, full_name: &str, comment: Id, reason: &str) {
+        self.inner.edit(|world| {
+            let found = world
+                .repository_mut(full_name)
+                .and_then(|one| one.comments.get_mut(&comment));
+            if let Some(one) = found {
+                one.minimized = Some(reason.to_owned());
+            }
+        });
+    }
+
+    /// Somebody reacts to a comment: `+1`, `eyes`, …. No webhook tells of it.
+    pub fn react(&self, full_name: &str, comment: Id, by: &str, content: &str) {
+        let now = self.inner.clock.now();
+        self.inner.edit(|world| {
+            let (id, user) = (world.id("reaction"), user(world, by));
+            let found = world
+                .repository_mut(full_name)
+                .and_then(|one| one.comments.get_mut(&comment));
+            if let Some(one) = found {
+                one.reactions.push(Reaction {
+                    id,
+                    user,
+                    content: content.to_owned(),
+                    created_at: now,
+                });
+            }
         });
     }
 

@@ -119,6 +119,8 @@ fn words(outcome: &DeliveryOutcome) -> String {
         DeliveryOutcome::Answered(code, _) if *code < 400 => "OK".to_owned(),
         DeliveryOutcome::Answered(code, _) => format!("Invalid HTTP Response: {code}"),
         DeliveryOutcome::Failed(error) if error == "timed out" => error.clone(),
-        DeliveryOutcome::Lost | DeliveryOutcome::Failed(_) => "failed to connect to host".to_owned(),
+        DeliveryOutcome::Lost | DeliveryOutcome::Failed(_) => {
+            "failed to connect to host".to_owned()
+        }
     }
 }

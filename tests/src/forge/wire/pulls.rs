@@ -175,6 +175,15 @@ impl Wire<'_> {
         })
     }
 
+    /// A comment as the API answers it: with whether it was folded away.
+    #[must_use]
+    pub fn read_comment(&self, repository: &Repository, comment: &Comment) -> Value {
+        let mut value = self.comment(repository, comment);
+        let reason = comment.minimized.as_ref();
+        value["minimized"] = json!(reason.map(|reason| json!({"reason": reason})));
+        value
+    }
+
     /// A review.
     #[must_use]
     pub fn review(&self, repository: &Repository, number: u64, review: &Review) -> Value {

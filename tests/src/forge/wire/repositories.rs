@@ -10,7 +10,7 @@ impl Wire<'_> {
     /// The URL of a repository in the API.
     #[must_use]
     pub fn repository_url(&self, repository: &Repository) -> String {
-        format!("{}/repos/{}", self.base, self.world.full_name(repository))
+        format!("{}/repos/{}", self.api(), self.world.full_name(repository))
     }
 
     /// A repository with the fields that webhooks and pull requests carry.
@@ -93,7 +93,7 @@ impl Wire<'_> {
     }
 
     fn organization(&self, owner: &User) -> Value {
-        let url = format!("{}/orgs/{}", self.base, owner.login);
+        let url = format!("{}/orgs/{}", self.api(), owner.login);
         json!({
             "login": owner.login,
             "id": owner.id,

@@ -70,6 +70,18 @@ impl GithubError {
         matches!(self, Self::RateLimited { .. } | Self::Unavailable { .. })
     }
 
+    /// Whether it was a call of GraphQL, which has limits of its own.
+    pub fn is_of_graphql(&self) -> bool {
+        let (Self::NotFound { call }
+        | Self::Unauthorized { call }
+        | Self::Forbidden { call, .. }
+        | Self::RateLimited { call, .. }
+        | Self::Unprocessable { call, .. }
+        | Self::Unavailable { call, .. }
+        | Self::Malformed { call, .. }) = self;
+        call.starts_with("POST /graphql")
+    }
+
     /// Whether GitHub says that the object is not there.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })

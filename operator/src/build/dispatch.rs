@@ -22,6 +22,8 @@ pub struct Materials<'a> {
     pub repository: Option<&'a Repository>,
     /// Where the code is fetched from.
     pub clone_url: &'a str,
+    /// Check runs can be written there: the connection is an App that was granted it.
+    pub writes_checks: bool,
 }
 
 /// The first attempt of one builder. A builder that is gone or not valid gets a run too, which ends
@@ -143,11 +145,7 @@ fn invalid(from: &Materials<'_>, name: &str, display_name: &str, why: String) ->
     Task {
         builder: name.to_owned(),
         display_name: display_name.to_owned(),
-        report_mode: from
-            .repository
-            .map_or_else(ReportMode::default, |repository| {
-                repository.spec.reporting.mode
-            }),
+        report_mode: report_mode(from),
         context: context(from.repository, display_name),
         repository: request.repository.name.clone(),
         requester: request.trigger.user.login.clone(),
@@ -157,6 +155,16 @@ fn invalid(from: &Materials<'_>, name: &str, display_name: &str, why: String) ->
         infra_retries: 0,
         kubernetes: None,
         invalid: Some(why.chars().take(INVALID_LIMIT).collect()),
+    }
+}
+
+/// How the run is told, for as long as it lives. Where check runs cannot be written, a status says
+/// more than nothing.
+fn report_mode(from: &Materials<'_>) -> ReportMode {
+    let asked = from.repository.map(|found| found.spec.reporting.mode);
+    match asked {
+        Some(ReportMode::Checks) if from.writes_checks => ReportMode::Checks,
+        _ => ReportMode::Statuses,
     }
 }
 

@@ -32,7 +32,11 @@ pub fn desired(run: &BuilderRun, retried: bool) -> Option<CommitStatus> {
         RunPhase::Error => (StatusState::Error, error(run, &status, false)),
         RunPhase::Unknown => return None,
     };
-    Some(CommitStatus { state, description })
+    Some(CommitStatus {
+        state,
+        description,
+        check: None,
+    })
 }
 
 fn waiting(run: &BuilderRun, status: &BuilderRunStatus, word: &str) -> String {

@@ -1,4 +1,5 @@
-//! One commit status: what its newest run wants, what is under way, what GitHub took. Pure.
+//! One commit status or check run: what its newest run wants, what is under way, what GitHub took.
+//! Pure.
 
 use std::time::Instant;
 
@@ -6,8 +7,12 @@ use github::StatusState;
 
 use super::{
     plan::{Reply, Resolved},
-    target::{CommitStatus, Order, Sent},
+    target::{CommitStatus, Order, Sent, Standing},
 };
+
+/// Statuses of one commit and context after which pending states are left out: GitHub takes a
+/// thousand, and the last ones are for results.
+const RESULTS_ONLY_AFTER: u32 = 980;
 
 /// Whoever waits for a state to be taken.
 pub trait Waiter {
@@ -27,8 +32,14 @@ pub struct Entry<T> {
     pub tries: u32,
     /// Why the last one did.
     pub trouble: Option<String>,
-    /// Since when it wants nothing: its key in the plan.
+    /// When it is forgotten, wanting nothing: its key in the plan.
     pub quiet: Option<(Instant, u64)>,
+    /// Statuses that GitHub took, or may have taken.
+    pub sent: u32,
+    /// The check run that stands.
+    pub standing: Standing,
+    /// The build whose result that check run has.
+    ended_by: Option<String>,
     want: Option<Want<T>>,
     flight: Option<Want<T>>,
     /// Why GitHub will never take a state of this run.
@@ -79,6 +90,9 @@ impl<T: Waiter> Entry<T> {
             tries: 0,
             trouble: None,
             quiet: None,
+            sent: 0,
+            standing: Standing::default(),
+            ended_by: None,
             want: None,
             flight: None,
             settled: None,
@@ -100,7 +114,8 @@ impl<T: Waiter> Entry<T> {
         self.want.as_ref().map(|want| want.status.is_final())
     }
 
-    /// Whether a state comes too late: a newer run has spoken, or this one has already ended.
+    /// Whether a state comes too late: a newer run has spoken, or this one has already ended. So does
+    /// a pending one where GitHub soon takes no more.
     pub fn is_late(&self, order: &Order, status: &CommitStatus) -> bool {
         let ended = |said: Option<(&Order, &CommitStatus)>| {
             said.is_some_and(|(by, said)| by == order && said.is_final())
@@ -111,8 +126,9 @@ impl<T: Waiter> Entry<T> {
             .as_ref()
             .map(|flight| (&flight.order, &flight.status));
         let taken = self.taken.as_ref().map(|(order, status)| (order, status));
+        let spared = self.sent >= RESULTS_ONLY_AFTER;
         *order < self.newest
-            || (!status.is_final() && (ended(want) || ended(flight) || ended(taken)))
+            || (!status.is_final() && (spared || ended(want) || ended(flight) || ended(taken)))
     }
 
     /// Takes a state that is not late. What waited until now is replaced.
@@ -142,12 +158,19 @@ impl<T: Waiter> Entry<T> {
     }
 
     /// Sends what waits: from now on it is under way.
-    pub fn depart(&mut self) -> Option<CommitStatus> {
+    pub fn depart(&mut self) -> Option<(CommitStatus, Standing)> {
         self.place = None;
         let want = self.want.take()?;
+        let ended = self.ended_by.as_ref();
+        if ended.is_some_and(|build| *build != want.order.build) {
+            // What has ended keeps its result; a newer build gets a check run of its own. One that
+            // still waits is taken over, so that none waits for ever.
+            self.standing = Standing::default();
+            self.ended_by = None;
+        }
         let status = want.status.clone();
         self.flight = Some(want);
-        Some(status)
+        Some((status, self.standing))
     }
 
     /// Takes GitHub's answer to what is under way.
@@ -155,8 +178,9 @@ impl<T: Waiter> Entry<T> {
         let Some(flight) = self.flight.take() else {
             return Vec::new();
         };
+        self.note(&flight, &reply);
         let mut resolved = match reply {
-            Reply::Taken => {
+            Reply::Taken | Reply::Stands(_) => {
                 self.at_peace();
                 self.taken = Some((flight.order.clone(), flight.status.clone()));
                 let sent = Sent::Taken(flight.status.state);
@@ -182,6 +206,26 @@ impl<T: Waiter> Entry<T> {
         };
         resolved.append(&mut self.drop_superfluous());
         resolved
+    }
+
+    /// Notes what stands on GitHub, or may stand.
+    fn note(&mut self, flight: &Want<T>, reply: &Reply) {
+        match reply {
+            Reply::Taken => self.sent = self.sent.saturating_add(1),
+            Reply::Stands(id) => {
+                self.standing = Standing {
+                    id: Some(*id),
+                    unsure: false,
+                };
+                let ended = flight.status.is_final();
+                self.ended_by = ended.then(|| flight.order.build.clone());
+            }
+            Reply::Unavailable(_) => {
+                self.sent = self.sent.saturating_add(1);
+                self.standing.unsure |= self.standing.id.is_none();
+            }
+            Reply::Never(_) | Reply::Missing(_) | Reply::Denied(_) | Reply::Limited(..) => {}
+        }
     }
 
     fn at_peace(&mut self) {

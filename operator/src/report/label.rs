@@ -2,8 +2,13 @@
 //!
 //! The label is the queue: as long as it is there, somebody has asked for something. If it was added
 //! again meanwhile, it stays for the gate.
+//!
+//! The look comes by GraphQL, together with what else has to be known. That does not tell events'
+//! numbers, so it only proves the ordinary case: the newest labelling is the one that asked, by time
+//! and person. In any other case the events themselves are read, by REST.
 
-use github::{IssueEvent, Repo, same_label};
+use crds::Trigger;
+use github::{Conversation, IssueEvent, Repo, same_label};
 
 use super::talk::{TalkError, while_doing};
 
@@ -31,6 +36,41 @@ impl LabelOutcome {
                 ),
             ),
         }
+    }
+}
+
+/// What a look at a pull request tells of the label of a build.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// It is off.
+    Off,
+    /// Its newest labelling is the one that asked; the label's id in GraphQL.
+    Ours(String),
+    /// Another labelling may be newer.
+    Unclear,
+}
+
+/// Looks for the label that asked for a build.
+pub fn look(seen: &Conversation, label: &str, trigger: &Trigger) -> Look {
+    let set = seen.labels.iter().find(|set| same_label(&set.name, label));
+    let Some(set) = set else {
+        // A pull request has at most a hundred labels.
+        return Look::Off;
+    };
+    let same = || {
+        let all = seen.labellings.iter();
+        all.filter(|one| same_label(&one.label, label))
+    };
+    let Some(newest) = same().map(|one| one.at).max() else {
+        return Look::Unclear;
+    };
+    let mut last = same().filter(|one| one.at == newest);
+    let by = last.next().and_then(|one| one.by.as_ref());
+    let asked = by.is_some_and(|by| by.eq_ignore_ascii_case(&trigger.user.login));
+    // Two within a second cannot be told apart.
+    match last.next().is_none() && newest == trigger.time.0 && asked {
+        true => Look::Ours(set.id.clone()),
+        false => Look::Unclear,
     }
 }
 
@@ -73,6 +113,77 @@ fn newest(events: &[IssueEvent], label: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crds::{Evidence, Person, TriggerKind};
+    use github::{Labelling, NamedLabel};
+    use jiff::Timestamp;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn seen(labels: &[&str], labellings: &[(i64, &str, &str)]) -> Conversation {
+        Conversation {
+            id: "PR_1".to_owned(),
+            labels: labels
+                .iter()
+                .map(|name| NamedLabel {
+                    id: format!("LA_{name}"),
+                    name: (*name).to_owned(),
+                })
+                .collect(),
+            labellings: labellings
+                .iter()
+                .map(|(second, by, label)| Labelling {
+                    at: at(*second),
+                    by: Some((*by).to_owned()),
+                    label: (*label).to_owned(),
+                })
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn a_label_comes_off_by_a_look_only_when_the_newest_labelling_is_surely_the_one_that_asked() {
+        let trigger = Trigger {
+            kind: TriggerKind::Label,
+            event_id: 1,
+            time: Time(at(10)),
+            label: Some("test".to_owned()),
+            command: None,
+            user: Person {
+                id: 1,
+                login: "ada".to_owned(),
+            },
+            permission: "write".to_owned(),
+            evidence: Evidence::Label,
+        };
+        let ours = Look::Ours("LA_test".to_owned());
+        let table = [
+            (seen(&["test"], &[(10, "Ada", "test")]), ours.clone()),
+            (
+                seen(
+                    &["test"],
+                    &[(5, "eve", "test"), (10, "ada", "test"), (11, "eve", "docs")],
+                ),
+                ours,
+            ),
+            (seen(&["docs"], &[(10, "ada", "test")]), Look::Off),
+            (
+                seen(&["test"], &[(10, "ada", "test"), (11, "ada", "test")]),
+                Look::Unclear,
+            ),
+            (
+                seen(&["test"], &[(10, "ada", "test"), (10, "ada", "test")]),
+                Look::Unclear,
+            ),
+            (seen(&["test"], &[(10, "eve", "test")]), Look::Unclear),
+            (seen(&["test"], &[]), Look::Unclear),
+        ];
+        for (seen, expected) in table {
+            assert_eq!(look(&seen, "test", &trigger), expected, "{seen:?}");
+        }
+    }
 
     fn event(id: i64, kind: &str, label: &str) -> IssueEvent {
         let json = serde_json::json!({

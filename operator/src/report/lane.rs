@@ -1,6 +1,7 @@
 //! One connection's queue of requests and its pace. Pure.
 //!
-//! Finals go before pendings, else first come, first served; several requests are under way at once.
+//! Finals go before pendings and these before comments, else first come, first served; several
+//! requests are under way at once.
 //! A limit that GitHub names closes the lane until it is over and slows it down afterwards; answers
 //! that fail close it for a time that doubles, and then one request at a time tries the way.
 
@@ -10,7 +11,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{plan::Reply, target::Target};
+use super::{
+    pace::{Cost, Pace},
+    plan::Reply,
+    target::Target,
+};
 
 /// Requests of one connection under way at once. GitHub counts a hundred for all of an App.
 pub const WIDTH: usize = 8;
@@ -35,8 +40,8 @@ const REFUSED: (Duration, Duration) = (Duration::from_secs(15), Duration::from_s
 pub struct Lane {
     /// Targets in line, by the number that they came with.
     line: HashMap<u64, InLine>,
-    /// Those that may go: (pending, number), so that finals are first.
-    ready: BTreeSet<(bool, u64)>,
+    /// Those that may go, by rank and number.
+    ready: BTreeSet<(Rank, u64)>,
     /// Those that back off.
     later: BTreeSet<(Instant, u64)>,
     flights: usize,
@@ -47,43 +52,58 @@ pub struct Lane {
     /// Least time between two requests by the remaining budget.
     budget_spacing: Duration,
     last_start: Option<Instant>,
+    /// What GitHub allows in a minute and an hour.
+    pace: Pace,
+}
+
+/// What waits in a lane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// A status or check run.
+    Status(Arc<Target>),
+    /// Somebody who speaks on a pull request.
+    Talk(Cost),
+}
+
+/// Who goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// A result.
+    Final,
+    /// That a run waits or runs.
+    Pending,
+    /// What is said on pull requests.
+    Comment,
 }
 
 #[derive(Debug)]
 struct InLine {
-    target: Arc<Target>,
-    is_final: bool,
+    item: Item,
+    rank: Rank,
     not_before: Option<Instant>,
 }
 
 impl Lane {
-    /// Puts a target into the line, not before a moment where one is given. One number stands there
+    /// Puts something into the line, not before a moment where one is given. One number stands there
     /// once: its age and its back-off stay, its rank may change.
-    pub fn enqueue(
-        &mut self,
-        number: u64,
-        target: &Arc<Target>,
-        is_final: bool,
-        later: Option<Instant>,
-    ) {
+    pub fn enqueue(&mut self, number: u64, item: Item, rank: Rank, later: Option<Instant>) {
         let before = self.dequeue(number);
         let not_before = later.or(before.and_then(|before| before.not_before));
-        let target = Arc::clone(target);
         self.line.insert(
             number,
             InLine {
-                target,
-                is_final,
+                item,
+                rank,
                 not_before,
             },
         );
         match not_before {
             Some(at) => self.later.insert((at, number)),
-            None => self.ready.insert((!is_final, number)),
+            None => self.ready.insert((rank, number)),
         };
     }
 
-    /// Takes a target out of the line.
+    /// Takes something out of the line.
     pub fn remove(&mut self, number: u64) {
         self.dequeue(number);
     }
@@ -92,13 +112,13 @@ impl Lane {
         let found = self.line.remove(&number)?;
         match found.not_before {
             Some(at) => self.later.remove(&(at, number)),
-            None => self.ready.remove(&(!found.is_final, number)),
+            None => self.ready.remove(&(found.rank, number)),
         };
         Some(found)
     }
 
-    /// The target whose turn it is; else when to ask again, if time alone changes anything.
-    pub fn next(&mut self, now: Instant) -> Result<Arc<Target>, Option<Instant>> {
+    /// Whose turn it is, with its number; else when to ask again, if time alone changes anything.
+    pub fn next(&mut self, now: Instant) -> Result<(u64, Item), Option<Instant>> {
         self.release(Some(now));
         let Some(&(_, number)) = self.ready.first() else {
             return Err(self.later.first().map(|(at, _)| *at));
@@ -109,19 +129,27 @@ impl Lane {
         if let Some(at) = self.opens().filter(|at| *at > now) {
             return Err(Some(at));
         }
+        let cost = match self.line.get(&number).map(|found| &found.item) {
+            Some(Item::Talk(cost)) => *cost,
+            _ => Cost::Status,
+        };
+        if let Some(at) = self.pace.opens(now, cost) {
+            return Err(Some(at));
+        }
         let Some(found) = self.dequeue(number) else {
             return Err(None);
         };
+        self.pace.spend(now, cost);
         self.flights += 1;
         self.last_start = Some(now);
-        Ok(found.target)
+        Ok((number, found.item))
     }
 
     /// Learns how a request ended.
     pub fn landed(&mut self, now: Instant, reply: &Reply) {
         self.flights = self.flights.saturating_sub(1);
         match reply {
-            Reply::Taken => {
+            Reply::Taken | Reply::Stands(_) => {
                 if self.failures > 0 {
                     // GitHub is back: nobody waits out a back-off that was made for its absence.
                     self.release(None);
@@ -146,12 +174,14 @@ impl Lane {
         }
     }
 
-    /// Sets the least time between two requests that the remaining budget asks for.
-    pub fn pace(&mut self, spacing: Duration) {
+    /// Sets the least time between two requests that the remaining budget asks for, and whether there
+    /// are limits at all.
+    pub fn pace(&mut self, spacing: Duration, limited: bool) {
         self.budget_spacing = spacing;
+        self.pace.limited(limited);
     }
 
-    /// Targets in the line.
+    /// How many wait in the line.
     pub fn waiting(&self) -> usize {
         self.line.len()
     }
@@ -185,7 +215,7 @@ impl Lane {
             self.later.remove(&(at, number));
             if let Some(found) = self.line.get_mut(&number) {
                 found.not_before = None;
-                self.ready.insert((!found.is_final, number));
+                self.ready.insert((found.rank, number));
             }
         }
     }
@@ -194,7 +224,7 @@ impl Lane {
 /// How long a target waits after its `tries`th try in a row; none where only its lane waits.
 pub fn back_off(reply: &Reply, tries: u32) -> Option<Duration> {
     match reply {
-        Reply::Taken | Reply::Never(_) | Reply::Limited(..) => None,
+        Reply::Taken | Reply::Stands(_) | Reply::Never(_) | Reply::Limited(..) => None,
         Reply::Missing(_) | Reply::Denied(_) => Some(doubling(REFUSED, tries)),
         Reply::Unavailable(_) => Some(doubling(FAILING, tries)),
     }

@@ -2,14 +2,18 @@
 //! every event that makes no build.
 //!
 //! - [`desired`]: a run becomes a commit status (*pure*); [`text`]: words, and foreign text made harmless (*pure*)
-//! - [`reporter`]: sends the difference; what, when and how fast is decided in [`plan`] (*pure*)
+//! - [`check`]: the same as a check run (*pure*)
+//! - [`reporter`]: sends the difference; what, when and how fast is decided in [`plan`] and [`pace`] (*pure*)
 //! - [`announce`], [`answer`], [`label`]: comments, reactions, and the label that asked; their words are *pure*
 //! - [`comment`]: the one comment of a build, and [`template`]s for its words (*pure*)
 //! - [`talk`]: what a failed call means for the caller
 
 pub mod announce;
 pub mod answer;
+pub mod check;
+mod check_writer;
 pub mod comment;
+pub mod comment_due;
 mod comment_facts;
 mod comment_parts;
 pub mod desired;
@@ -17,6 +21,7 @@ mod entry;
 pub mod label;
 mod lane;
 pub mod metrics;
+pub mod pace;
 pub mod plan;
 pub mod reporter;
 pub mod sentence;
@@ -26,9 +31,9 @@ pub mod template;
 mod template_presets;
 pub mod text;
 
-pub use announce::announce;
+pub use announce::{Draft, Opened, Opening};
 pub use desired::desired;
 pub use label::{LabelOutcome, settle_label};
-pub use reporter::{Reporter, Ticket};
+pub use reporter::{Reporter, Ticket, Turn};
 pub use talk::{Retry, TalkError};
-pub use target::{CommitStatus, Order, Sent, Target};
+pub use target::{Channel, CommitStatus, Order, Sent, Standing, Target};

@@ -3,7 +3,7 @@
 //!
 //! For each (repository, SHA, context) the newest run speaks; what an older one says is dropped, and
 //! a pending state that was overtaken is never sent. At most one request for a target is under way,
-//! so answers cannot overtake each other.
+//! so answers cannot overtake each other. Comments wait in the same lanes, behind all of that.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,13 +13,19 @@ use std::{
 
 use super::{
     entry::{Entry, Waiter, Want},
-    lane::{self, Lane},
-    target::{CommitStatus, Order, Sent, Target},
+    lane::{self, Item, Lane, Rank},
+    pace::Cost,
+    target::{CommitStatus, Order, Sent, Standing, Target},
 };
 
 /// How long a target is remembered after its last news: so long does a late result of an older run
 /// find out that it is late.
 pub const REMEMBER: Duration = Duration::from_secs(15 * 60);
+
+/// The same for a target with many statuses, which GitHub takes only a thousand of.
+const REMEMBER_MANY: Duration = Duration::from_secs(24 * 60 * 60);
+/// How many are many.
+const MANY: u32 = 100;
 
 /// Targets that are remembered although nothing is to be sent; beyond, the oldest are forgotten.
 pub const REMEMBER_MOST: usize = 20_000;
@@ -32,6 +38,8 @@ pub const MISSING_TRIES: u32 = 16;
 pub enum Reply {
     /// It took the state.
     Taken,
+    /// It took the state, as the check run with this id.
+    Stands(i64),
     /// It will never take it: no such commit, or no more statuses for this context.
     Never(String),
     /// It knows no such repository, or does not show it to this connection.
@@ -45,10 +53,12 @@ pub enum Reply {
 }
 
 /// What to do next.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Next {
-    /// Send this status there, now.
-    Send(Arc<Target>, CommitStatus),
+    /// Send this there, now. The last says what is known of the check run that stands there.
+    Send(Arc<Target>, CommitStatus, Standing),
+    /// Whoever has this number speaks now, by this connection.
+    Talk(u64, String),
     /// Nothing before this moment, unless something is told or answered.
     Wait(Instant),
     /// Nothing, until something is told or answered.
@@ -62,7 +72,7 @@ pub type Resolved<T> = Vec<(T, Sent)>;
 pub struct Plan<T> {
     targets: HashMap<Arc<Target>, Entry<T>>,
     lanes: BTreeMap<String, Lane>,
-    /// Targets that want nothing, by when they came to rest.
+    /// Targets that want nothing, by when they are forgotten.
     quiet: BTreeMap<(Instant, u64), Arc<Target>>,
     next_number: u64,
 }
@@ -104,6 +114,35 @@ impl<T: Waiter> Plan<T> {
         resolved
     }
 
+    /// Learns what stands of a check run that nothing is known of yet.
+    pub fn stands(&mut self, target: &Target, order: &Order, standing: Standing) {
+        if !self.targets.contains_key(target) {
+            let mut entry = Entry::new(order);
+            entry.standing = standing;
+            self.targets.insert(Arc::new(target.clone()), entry);
+        }
+    }
+
+    /// The id of the check run that stands for a target, as far as it is remembered.
+    pub fn check_id(&self, target: &Target) -> Option<i64> {
+        self.targets.get(target)?.standing.id
+    }
+
+    /// Puts somebody into the line who speaks on a pull request. Answers with their number.
+    pub fn ask(&mut self, connection: &str, cost: Cost) -> u64 {
+        self.next_number += 1;
+        let lane = self.lanes.entry(connection.to_owned()).or_default();
+        lane.enqueue(self.next_number, Item::Talk(cost), Rank::Comment, None);
+        self.next_number
+    }
+
+    /// Takes GitHub's answer to what was said.
+    pub fn talked(&mut self, now: Instant, connection: &str, reply: &Reply) {
+        if let Some(lane) = self.lanes.get_mut(connection) {
+            lane.landed(now, reply);
+        }
+    }
+
     /// Learns what GitHub took before this process began, so that an older run does not overwrite it
     /// and the same is not sent again.
     pub fn remember(&mut self, now: Instant, target: Target, order: Order, status: CommitStatus) {
@@ -122,12 +161,14 @@ impl<T: Waiter> Plan<T> {
     /// The next request, if one may be made now.
     pub fn next(&mut self, now: Instant) -> Next {
         self.forget(now);
-        let mut wake = self.quiet.keys().next().map(|(since, _)| *since + REMEMBER);
-        for lane in self.lanes.values_mut() {
+        let mut wake = self.quiet.keys().next().map(|(until, _)| *until);
+        for (connection, lane) in &mut self.lanes {
             match lane.next(now) {
-                Ok(target) => {
-                    if let Some(status) = self.targets.get_mut(&target).and_then(Entry::depart) {
-                        return Next::Send(target, status);
+                Ok((number, Item::Talk(_))) => return Next::Talk(number, connection.clone()),
+                Ok((_, Item::Status(target))) => {
+                    let found = self.targets.get_mut(&target).and_then(Entry::depart);
+                    if let Some((status, standing)) = found {
+                        return Next::Send(target, status, standing);
                     }
                 }
                 Err(Some(at)) => wake = Some(wake.map_or(at, |wake| wake.min(at))),
@@ -159,10 +200,11 @@ impl<T: Waiter> Plan<T> {
         resolved
     }
 
-    /// Sets the least time between two requests of a connection, as its remaining budget asks for.
-    pub fn pace(&mut self, connection: &str, spacing: Duration) {
+    /// Sets the least time between two requests of a connection, as its remaining budget asks for,
+    /// and whether it has limits at all.
+    pub fn pace(&mut self, connection: &str, spacing: Duration, limited: bool) {
         if let Some(lane) = self.lanes.get_mut(connection) {
-            lane.pace(spacing);
+            lane.pace(spacing, limited);
         }
     }
 
@@ -173,7 +215,7 @@ impl<T: Waiter> Plan<T> {
             .and_then(|entry| entry.trouble.as_deref())
     }
 
-    /// Targets that wait for their turn, by connection.
+    /// How many wait for their turn, by connection.
     pub fn waiting(&self) -> impl Iterator<Item = (&str, usize)> {
         self.lanes
             .iter()
@@ -205,7 +247,8 @@ impl<T: Waiter> Plan<T> {
             (Some(is_final), false) => {
                 let lane = self.lanes.entry(target.connection.clone()).or_default();
                 let number = *entry.place.get_or_insert(number);
-                lane.enqueue(number, target, is_final, later);
+                let rank = if is_final { Rank::Final } else { Rank::Pending };
+                lane.enqueue(number, Item::Status(Arc::clone(target)), rank, later);
             }
             (None, false) => {
                 if let Some(place) = entry.place.take()
@@ -213,8 +256,14 @@ impl<T: Waiter> Plan<T> {
                 {
                     lane.remove(place);
                 }
-                entry.quiet = Some((now, number));
-                self.quiet.insert((now, number), Arc::clone(target));
+                let remember = if entry.sent < MANY {
+                    REMEMBER
+                } else {
+                    REMEMBER_MANY
+                };
+                let until = now + remember;
+                entry.quiet = Some((until, number));
+                self.quiet.insert((until, number), Arc::clone(target));
             }
         }
     }
@@ -222,7 +271,7 @@ impl<T: Waiter> Plan<T> {
     /// Forgets targets that came to rest long ago.
     fn forget(&mut self, now: Instant) {
         while let Some(oldest) = self.quiet.first_entry()
-            && (oldest.key().0 + REMEMBER <= now || self.targets.len() > REMEMBER_MOST)
+            && (oldest.key().0 <= now || self.targets.len() > REMEMBER_MOST)
         {
             self.targets.remove(&oldest.remove());
         }

@@ -5,6 +5,7 @@ use std::{cell::Cell, rc::Rc};
 use github::StatusState::{Error, Failure, Pending, Success};
 
 use super::*;
+use crate::report::target::Channel;
 
 /// A waiter with a name.
 impl Waiter for &'static str {
@@ -48,6 +49,7 @@ impl Story {
         let status = CommitStatus {
             state,
             description: text.to_owned(),
+            check: None,
         };
         self.plan
             .tell(self.now(), target(context), by(order), status, who)
@@ -56,7 +58,7 @@ impl Story {
     /// What is sent now, as far as requests may go out without an answer.
     fn sends(&mut self) -> Vec<(Arc<Target>, String)> {
         let mut all = Vec::new();
-        while let Next::Send(target, status) = self.plan.next(self.now()) {
+        while let Next::Send(target, status, _) = self.plan.next(self.now()) {
             all.push((target, status.description));
         }
         all
@@ -91,6 +93,7 @@ fn target(context: &str) -> Target {
         name: "n".to_owned(),
         sha: "a".repeat(40),
         context: context.to_owned(),
+        channel: Channel::Status,
     }
 }
 
@@ -171,6 +174,7 @@ fn what_was_taken_before_a_restart_is_not_overwritten_by_an_older_run() {
     let passed = CommitStatus {
         state: Success,
         description: "Passed".to_owned(),
+        check: None,
     };
     story
         .plan
@@ -464,7 +468,7 @@ fn a_budget_that_runs_low_spaces_the_requests() {
     let mut story = Story::new();
     story.tell("a", (1, 1), Success, "a", "x");
     story.said();
-    story.plan.pace("main", Duration::from_millis(720));
+    story.plan.pace("main", Duration::from_millis(720), true);
     story.done("a", Reply::Taken);
     story.tell("b", (1, 1), Success, "b", "x");
     assert_eq!(story.wait(), Duration::from_millis(720));

@@ -1,7 +1,9 @@
-//! The task that writes commit statuses. What is sent when is decided in [`plan`](super::plan); here
-//! are the clock, the requests, and those who wait.
+//! The task that writes commit statuses and check runs, and gives everybody who speaks on a pull
+//! request their turn: one writer a connection. What is sent when is decided in [`plan`](super::plan);
+//! here are the clock, the requests, and those who wait.
 
 use std::{
+    collections::HashMap,
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -17,14 +19,16 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    check_writer::write_check,
     entry::Waiter,
     metrics::ReportMetrics,
+    pace::Cost,
     plan::{Next, Plan, Reply, Resolved},
     talk::{self, Sort},
-    target::{CommitStatus, Order, Sent, Target},
+    target::{CommitStatus, Order, Sent, Standing, Target},
 };
 
-/// Writes commit statuses: the newest of each context, in order, as fast as GitHub allows. Clones
+/// Writes commit statuses and check runs: the newest of each context, in order, as fast as GitHub allows. Clones
 /// share one queue.
 #[derive(Clone)]
 pub struct Reporter {
@@ -33,6 +37,8 @@ pub struct Reporter {
 
 struct Shared {
     plan: Mutex<Plan<Told>>,
+    /// Those who wait for their turn to speak.
+    turns: Mutex<HashMap<u64, oneshot::Sender<()>>>,
     news: Notify,
     connections: Arc<Connections>,
     metrics: ReportMetrics,
@@ -72,6 +78,7 @@ impl Reporter {
     pub fn spawn(connections: Arc<Connections>, stop: CancellationToken) -> Self {
         let shared = Arc::new(Shared {
             plan: Mutex::new(Plan::default()),
+            turns: Mutex::default(),
             news: Notify::new(),
             connections,
             metrics: ReportMetrics::default(),
@@ -82,10 +89,26 @@ impl Reporter {
 
     /// Wants a state to stand. Telling the same again costs no request.
     pub fn tell(&self, target: Target, order: Order, status: CommitStatus) -> Ticket {
+        self.tell_beside(target, order, status, Standing::default())
+    }
+
+    /// The same, where something is known of the check run that stands there: by its object, from a
+    /// process before this one.
+    pub fn tell_beside(
+        &self,
+        target: Target,
+        order: Order,
+        status: CommitStatus,
+        standing: Standing,
+    ) -> Ticket {
         let (answer, ticket) = oneshot::channel();
         let since = Instant::now();
         let told = Told { answer, since };
-        let resolved = self.shared.plan().tell(since, target, order, status, told);
+        let resolved = {
+            let mut plan = self.shared.plan();
+            plan.stands(&target, &order, standing);
+            plan.tell(since, target, order, status, told)
+        };
         self.shared.resolve(resolved);
         self.shared.news.notify_one();
         Ticket(ticket)
@@ -104,13 +127,80 @@ impl Reporter {
         self.shared.plan().trouble(target).map(str::to_owned)
     }
 
+    /// The id of the check run that stands for a target.
+    pub fn check_id(&self, target: &Target) -> Option<i64> {
+        self.shared.plan().check_id(target)
+    }
+
+    /// Waits until it is one's turn to speak on a pull request: after all statuses, and within what
+    /// GitHub allows.
+    pub async fn turn(&self, connection: &str, cost: Cost) -> Turn {
+        let (sender, mine) = oneshot::channel();
+        {
+            let number = self.shared.plan().ask(connection, cost);
+            self.shared.turns().insert(number, sender);
+        }
+        self.shared.news.notify_one();
+        // An error means that the process ends.
+        if mine.await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        Turn {
+            shared: Arc::clone(&self.shared),
+            connection: connection.to_owned(),
+            reply: Reply::Taken,
+        }
+    }
+
     /// Its numbers.
     pub fn metrics(&self) -> &ReportMetrics {
         &self.shared.metrics
     }
 }
 
+/// The right to speak now. It ends when it is dropped.
+pub struct Turn {
+    shared: Arc<Shared>,
+    connection: String,
+    reply: Reply,
+}
+
+impl Turn {
+    /// Tells the others of what GitHub said: they wait for the same limit and the same outage.
+    pub fn heard(&mut self, error: &GithubError) {
+        let reply = reply(Err(error.clone()));
+        // The budget of GraphQL is another one.
+        let other_budget = matches!(reply, Reply::Limited(..)) && error.is_of_graphql();
+        if !other_budget {
+            self.reply = reply;
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        self.shared
+            .plan()
+            .talked(now, &self.connection, &self.reply);
+        self.shared.news.notify_one();
+    }
+}
+
 impl Shared {
+    fn turns(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<()>>> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets somebody speak. Who went away meanwhile is passed over.
+    fn give_turn(&self, number: u64, connection: &str) {
+        let waits = self.turns().remove(&number);
+        if waits.is_none_or(|waits| waits.send(()).is_err()) {
+            self.plan()
+                .talked(Instant::now(), connection, &Reply::Taken);
+        }
+    }
+
     fn plan(&self) -> MutexGuard<'_, Plan<Told>> {
         // Whoever panicked left a plan that is at worst one state behind.
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
@@ -143,7 +233,7 @@ impl Shared {
     }
 
     /// Makes one request.
-    async fn send(self: Arc<Self>, target: Arc<Target>, status: CommitStatus) {
+    async fn send(self: Arc<Self>, target: Arc<Target>, status: CommitStatus, standing: Standing) {
         let reply = match self.connections.get(&target.connection) {
             None => Reply::Denied(format!(
                 "the connection `{}` is not mounted",
@@ -151,13 +241,24 @@ impl Shared {
             )),
             Some(connection) => {
                 let repo = connection.repo(&target.owner, &target.name);
-                let CommitStatus { state, description } = &status;
-                let taken = repo
-                    .create_status(&target.sha, &target.context, *state, description, None)
-                    .await;
+                let reply = match &status.check {
+                    Some(check) => write_check(&repo, &target.sha, check, standing)
+                        .await
+                        .map_or_else(|error| reply(Err(error)), Reply::Stands),
+                    None => {
+                        let (state, description) = (status.state, &status.description);
+                        let (sha, context) = (&target.sha, &target.context);
+                        reply(
+                            repo.create_status(sha, context, state, description, None)
+                                .await,
+                        )
+                    }
+                };
+                let budget = connection.budget();
+                let limited = budget.limit.is_some();
                 self.plan()
-                    .pace(&target.connection, spacing(connection.budget()));
-                reply(taken)
+                    .pace(&target.connection, spacing(budget), limited);
+                reply
             }
         };
         let (word, problem) = sorted(&reply);
@@ -176,8 +277,12 @@ async fn work(shared: Arc<Shared>, stop: CancellationToken) {
     loop {
         let next = shared.plan().next(Instant::now());
         let wake = match next {
-            Next::Send(target, status) => {
-                flights.spawn(Arc::clone(&shared).send(target, status));
+            Next::Send(target, status, standing) => {
+                flights.spawn(Arc::clone(&shared).send(target, status, standing));
+                continue;
+            }
+            Next::Talk(number, connection) => {
+                shared.give_turn(number, &connection);
                 continue;
             }
             Next::Wait(at) => Some(at),
@@ -217,7 +322,7 @@ fn reply(taken: Result<(), GithubError>) -> Reply {
 /// A word for metrics, and what is worth a line in the log.
 fn sorted(reply: &Reply) -> (&'static str, Option<&str>) {
     match reply {
-        Reply::Taken => ("taken", None),
+        Reply::Taken | Reply::Stands(_) => ("taken", None),
         Reply::Never(why) => ("settled", Some(why)),
         Reply::Missing(why) => ("missing", Some(why)),
         Reply::Denied(why) => ("denied", Some(why)),

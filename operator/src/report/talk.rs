@@ -6,7 +6,7 @@ use std::time::Duration;
 use github::GithubError;
 
 /// Something that could not be said on a pull request.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{doing}: {source}")]
 pub struct TalkError {
     /// What was being done, to which pull request.

@@ -1,10 +1,20 @@
 //! What the reporter is told: which status of which commit, by which run, and how it ended.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, sync::Arc};
 
-use github::StatusState;
+use github::{CheckRun, StatusState};
 
-/// One commit status: a context of a commit of a repository.
+/// What shows a result on GitHub.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Channel {
+    /// A commit status.
+    #[default]
+    Status,
+    /// A check run.
+    Check,
+}
+
+/// One commit status or check run: a context of a commit of a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
     /// The connection that writes it.
@@ -15,8 +25,10 @@ pub struct Target {
     pub name: String,
     /// The labelled head.
     pub sha: String,
-    /// The context.
+    /// The context; of a check run its name.
     pub context: String,
+    /// What it is.
+    pub channel: Channel,
 }
 
 /// Which run speaks. Greater is newer: a newer build, then a later attempt.
@@ -55,13 +67,24 @@ impl PartialOrd for Order {
     }
 }
 
-/// What a commit status says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a commit status or check run says.
+#[derive(Clone, Debug, PartialEq)]
 pub struct CommitStatus {
     /// Its state.
     pub state: StatusState,
     /// One line, at most 140 characters.
     pub description: String,
+    /// The same at length, where it is a check run.
+    pub check: Option<Arc<CheckRun>>,
+}
+
+/// What is known of the check run that stands on GitHub for a target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Its id.
+    pub id: Option<i64>,
+    /// One may stand of which there is no id: it has to be looked for before another one is made.
+    pub unsure: bool,
 }
 
 impl CommitStatus {

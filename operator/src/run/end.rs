@@ -10,22 +10,19 @@ use serde_json::json;
 use super::{
     outcome::Ending,
     reconcile::{RunError, failed, phase},
-    tell::{self, Told},
+    same::tell_followers,
+    tell::{self, PENDING, Recorded, Told},
 };
 use crate::{
-    build::summary,
+    build::{stop, summary},
     context::{Context, Telling, now},
     queue::Next,
 };
 
 /// The end of a run is written with GitHub's answer if that comes this soon.
 const TELL_PATIENCE: Duration = Duration::from_secs(1);
-/// `report.sent` while only a pending state was told.
-pub(super) const PENDING: &str = "pending";
 /// How often it is looked whether a Repository that is gone came back.
 const REPOSITORY_LOOKED_FOR_EVERY: Duration = Duration::from_secs(60);
-/// What is recorded while GitHub is silent.
-const NO_ANSWER: &str = "GitHub has not answered yet";
 
 /// Ends a run: stops its Job where it still runs, tells GitHub, and writes the end down. The write
 /// waits a moment for GitHub's answer, so that one write holds both.
@@ -47,7 +44,7 @@ pub(super) async fn end(
     status.outcome = Some(ending.outcome);
     let report = if will_be_followed(ctx, &ended) {
         tell::retried(ctx, &ended);
-        Told::Recorded(PENDING.to_owned())
+        Told::Recorded(Recorded::sent(PENDING))
     } else {
         tell::finished(ctx, &ended, TELL_PATIENCE).await
     };
@@ -62,14 +59,7 @@ pub(super) async fn end(
     if ctx.live.get(uid).job_since.is_some() {
         patch["job"] = json!(names::job_name(uid));
     }
-    patch["report"] = match report {
-        Told::Recorded(sent) => json!({ "sent": sent, "error": null }),
-        Told::Later => {
-            let why = tell::trouble(ctx, &ended).unwrap_or_else(|| NO_ANSWER.to_owned());
-            json!({ "sent": null, "error": why })
-        }
-        Told::Nowhere(why) => json!({ "sent": null, "error": why }),
-    };
+    patch["report"] = tell::report(ctx, &ended, &report);
     match ctx.patch_run(run, patch).await {
         // It was deleted, or somebody wrote since: the watch brings what is there now.
         Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {
@@ -80,6 +70,7 @@ pub(super) async fn end(
     ctx.metrics.ended(&ended);
     ctx.admission.wake();
     ctx.queues.builds.add(&run.spec.pr_build.name);
+    tell_followers(ctx, run);
     Ok(Next::Wait)
 }
 
@@ -128,17 +119,15 @@ pub(super) async fn settle(
         Telling::Asked => Told::Later,
         Telling::Not => tell::finished(ctx, run, TELL_PATIENCE).await,
     };
-    let (patch, next) = match told {
-        Told::Recorded(sent) => (json!({ "sent": sent, "error": null }), Next::Wait),
+    let next = match &told {
+        Told::Recorded(_) => Next::Wait,
         Told::Later => return Ok(Next::Wait),
-        Told::Nowhere(why) if report.error.as_ref() == Some(&why) => {
+        Told::Nowhere(why) if report.error.as_ref() == Some(why) => {
             return Ok(Next::After(REPOSITORY_LOOKED_FOR_EVERY));
         }
-        Told::Nowhere(why) => (
-            json!({ "error": why }),
-            Next::After(REPOSITORY_LOOKED_FOR_EVERY),
-        ),
+        Told::Nowhere(_) => Next::After(REPOSITORY_LOOKED_FOR_EVERY),
     };
+    let patch = tell::report(ctx, run, &told);
     match ctx.patch_run(run, json!({ "report": patch })).await {
         Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {
             return Ok(Next::After(Duration::from_secs(1)));
@@ -172,5 +161,5 @@ fn will_be_followed(ctx: &Context, run: &BuilderRun) -> bool {
         .builds
         .get(&owner.name)
         .filter(|build| build.uid().as_ref() == Some(&owner.uid));
-    build.is_some_and(|build| summary::is_retried(run, build.spec.cancel.is_some()))
+    build.is_some_and(|build| summary::is_retried(run, stop::is_over(&build, &run.spec.task.builder)))
 }

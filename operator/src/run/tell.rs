@@ -2,13 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crds::{BuilderRun, Outcome, PrBuild, RunPhase, Waiting};
+use crds::{BuilderRun, Outcome, PrBuild, ReportMode, RunPhase, Waiting};
 use jiff::Timestamp;
 use kube::ResourceExt;
+use serde_json::{Value, json};
 
 use crate::{
-    context::{Context, Telling, of_status},
-    report::{Order, Sent, Target, desired},
+    admission::twin,
+    context::{Context, Telling, of_build, of_status},
+    report::{Channel, Order, Sent, Standing, Target, Ticket, check::check_run, desired},
 };
 
 /// Tells that a run waits or starts, with its place in the queue.
@@ -22,7 +24,8 @@ pub fn pending(ctx: &Context, run: &BuilderRun, waiting: Option<&Waiting>) {
         RunPhase::Dispatched
     };
     status.waiting = waiting.cloned();
-    say(ctx, &run, order, false);
+    let first = Knowledge::First;
+    drop(speak(ctx, &run, order, false, first));
 }
 
 /// Tells that a run ended in error and another attempt follows.
@@ -31,6 +34,10 @@ pub fn retried(ctx: &Context, ended: &BuilderRun) {
     say(ctx, ended, order(ctx, ended).next_attempt(), true);
 }
 
+/// `report.sent` while only a pending state was told.
+pub const PENDING: &str = "pending";
+/// What is recorded while GitHub is silent.
+const NO_ANSWER: &str = "GitHub has not answered yet";
 /// `report.sent` where GitHub will never take a state, or another run speaks.
 const SETTLED: &str = "settled";
 
@@ -48,9 +55,9 @@ pub fn deleted(ctx: &Arc<Context>, build: &PrBuild, run: &BuilderRun) {
         run.spec.task.builder.clone(),
         build.uid().unwrap_or_default(),
     );
-    let (Some(target), Some(said)) = (target(ctx, &run), desired(&run, false)) else {
+    if target(ctx, &run).is_none() {
         return;
-    };
+    }
     // Whatever attempts there were, none speaks after this.
     let last = Order {
         attempt: i64::MAX,
@@ -61,7 +68,9 @@ pub fn deleted(ctx: &Arc<Context>, build: &PrBuild, run: &BuilderRun) {
             .update(&uid, |live| live.missing_told.insert(builder, true));
         return ctx.queues.builds.add(&build.name_any());
     }
-    let ticket = ctx.reporter.tell(target, last, said);
+    let Some(ticket) = speak(ctx, &run, last, false, Knowledge::Later) else {
+        return;
+    };
     let (ctx, name) = (ctx.clone(), build.name_any());
     tokio::spawn(async move {
         ticket.await;
@@ -85,13 +94,69 @@ pub fn lost(ctx: &Context, run: &BuilderRun) {
 
 /// Tells what nobody waits for.
 fn say(ctx: &Context, run: &BuilderRun, order: Order, retried: bool) {
+    drop(speak(ctx, run, order, retried, Knowledge::Later));
+}
+
+/// Whether something may have been told of a run before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Knowledge {
+    /// Not by this process.
+    First,
+    /// As far as is known of the run.
+    Later,
+}
+
+/// Hands to the reporter what a run says; none when it has nothing to say, or nobody to say it to.
+fn speak(
+    ctx: &Context,
+    run: &BuilderRun,
+    order: Order,
+    retried: bool,
+    before: Knowledge,
+) -> Option<Ticket> {
     if is_overtaken(ctx, run, &order) {
-        return;
+        return None;
     }
-    if let Some(target) = target(ctx, run)
-        && let Some(said) = desired(run, retried)
-    {
-        drop(ctx.reporter.tell(target, order, said));
+    let target = target(ctx, run)?;
+    let mut said = desired(run, retried)?;
+    if target.channel == Channel::Status {
+        return Some(ctx.reporter.tell(target, order, said));
+    }
+    said.check = Some(Arc::new(check_run(run, &said, retried)));
+    let standing = standing(ctx, run, before);
+    Some(ctx.reporter.tell_beside(target, order, said, standing))
+}
+
+/// What the objects and this process know of the check run that stands for a run: its own, that of
+/// an attempt before it, or one of another build that still waits.
+fn standing(ctx: &Context, run: &BuilderRun, before: Knowledge) -> Standing {
+    let (uid, task) = (&run.spec.pr_build.uid, &run.spec.task);
+    let report = |run: &BuilderRun| run.status.as_ref()?.report.clone();
+    let id = |run: &BuilderRun| report(run).and_then(|report| report.id);
+    let waits =
+        |run: &BuilderRun| report(run).is_some_and(|it| it.sent.as_deref() == Some("pending"));
+    let attempts = ctx.cache.runs.group(&of_build(uid));
+    let own = attempts
+        .iter()
+        .filter(|one| one.spec.task.builder == task.builder);
+    let own = id(run).or_else(|| own.filter_map(|one| id(one)).max());
+    let others: Vec<Arc<BuilderRun>> = ctx.cache.runs.group(&of_status(run));
+    let others = || {
+        let all = others.iter().filter(|one| one.spec.pr_build.uid != *uid);
+        all.filter(|one| one.spec.task.report_mode == ReportMode::Checks)
+    };
+    let ended = |found: &i64| others().any(|one| id(one) == Some(*found) && !waits(one));
+    let waiting = || others().filter(|one| waits(one));
+    let id = own.or_else(|| waiting().filter_map(|one| id(one)).find(|id| !ended(id)));
+    let born_here = ctx.live_builds.update(uid, |live| live.born_here);
+    let told = || {
+        let uid = run.uid().unwrap_or_default();
+        before == Knowledge::Later && ctx.live.get(&uid).pending_told
+    };
+    let nameless = || waiting().any(|one| report(one).is_some_and(|it| it.id.is_none()));
+    Standing {
+        id,
+        unsure: id.is_none() && (!born_here || told() || nameless()),
     }
 }
 
@@ -99,11 +164,58 @@ fn say(ctx: &Context, run: &BuilderRun, order: Order, retried: bool) {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Told {
     /// It is settled; this is to be recorded.
-    Recorded(String),
+    Recorded(Recorded),
     /// GitHub has not answered yet; the run comes back to its queue when it has.
     Later,
     /// There is nobody to tell, and why. They may come back.
     Nowhere(String),
+}
+
+/// What is recorded of a run that GitHub was told about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// `report.sent`.
+    pub sent: String,
+    /// Why GitHub will never take it.
+    pub refused: Option<String>,
+}
+
+impl Recorded {
+    /// A state that GitHub took.
+    pub fn sent(state: &str) -> Self {
+        Self {
+            sent: state.to_owned(),
+            refused: None,
+        }
+    }
+}
+
+/// What is written into `status.report` of a run: what became of telling it, and the id of its check
+/// run once there is one.
+pub fn report(ctx: &Context, run: &BuilderRun, told: &Told) -> Value {
+    let mut report = match told {
+        Told::Recorded(recorded) => json!({ "sent": recorded.sent, "error": recorded.refused }),
+        Told::Later => {
+            let why = trouble(ctx, run).unwrap_or_else(|| NO_ANSWER.to_owned());
+            json!({ "sent": null, "error": why })
+        }
+        Told::Nowhere(why) => json!({ "sent": null, "error": why }),
+    };
+    if let Some(id) = check_id(ctx, run) {
+        report["id"] = id.into();
+    }
+    report
+}
+
+/// What is written into `status.report` of a run that has told that it waits or runs.
+pub fn pending_report(ctx: &Context, run: &BuilderRun) -> Value {
+    report(ctx, run, &Told::Recorded(Recorded::sent(PENDING)))
+}
+
+/// The id of a run's check run, once GitHub has answered.
+fn check_id(ctx: &Context, run: &BuilderRun) -> Option<i64> {
+    let target = target(ctx, run).filter(|target| target.channel == Channel::Check)?;
+    ctx.reporter.check_id(&target)
 }
 
 /// Tells how a run ended, and waits for GitHub's answer no longer than `patience`.
@@ -114,14 +226,11 @@ pub async fn finished(ctx: &Arc<Context>, run: &BuilderRun, patience: Duration) 
         true => order(ctx, run).next_attempt(),
         false => order(ctx, run),
     };
-    let settled = || Told::Recorded(SETTLED.to_owned());
-    let Some(said) = desired(run, false) else {
-        return settled();
-    };
-    if is_overtaken(ctx, run, &order) {
+    let settled = || Told::Recorded(Recorded::sent(SETTLED));
+    if desired(run, false).is_none() || is_overtaken(ctx, run, &order) {
         return settled();
     }
-    let Some(target) = target(ctx, run) else {
+    let Some(ticket) = speak(ctx, run, order, false, Knowledge::Later) else {
         // A connection may be mounted anew, a Repository applied again, as long as the build is there.
         let there = ctx.cache.builds.get(&run.spec.pr_build.name).is_some();
         let why = format!(
@@ -130,7 +239,6 @@ pub async fn finished(ctx: &Arc<Context>, run: &BuilderRun, patience: Duration) 
         );
         return if there { Told::Nowhere(why) } else { settled() };
     };
-    let ticket = ctx.reporter.tell(target, order, said);
     ctx.live.update(&uid, |live| live.telling = Telling::Asked);
     let (name, later) = (run.name_any(), ctx.clone());
     let mut answer = tokio::spawn(async move {
@@ -165,19 +273,23 @@ pub fn trouble(ctx: &Context, run: &BuilderRun) -> Option<String> {
     ctx.reporter.trouble(&target(ctx, run)?)
 }
 
-/// What `report.sent` says.
-fn recorded(sent: Sent) -> String {
+/// What is recorded of it.
+fn recorded(sent: Sent) -> Recorded {
     match sent {
-        Sent::Taken(state) => state.word().to_owned(),
-        Sent::Settled(_) | Sent::Superseded => SETTLED.to_owned(),
+        Sent::Taken(state) => Recorded::sent(state.word()),
+        Sent::Settled(why) => Recorded {
+            sent: SETTLED.to_owned(),
+            refused: Some(why),
+        },
+        Sent::Superseded => Recorded::sent(SETTLED),
     }
 }
 
-/// The status that a run speaks for; none when its Repository or connection is gone.
+/// The status or check run that a run speaks for; none when its Repository or connection is gone.
 fn target(ctx: &Context, run: &BuilderRun) -> Option<Target> {
     let task = &run.spec.task;
     let repository = ctx.cache.repositories.get(&task.repository)?;
-    ctx.connections.get(&repository.spec.connection)?;
+    let connection = ctx.connections.get(&repository.spec.connection)?;
     let now_called = repository
         .status
         .as_ref()
@@ -191,6 +303,11 @@ fn target(ctx: &Context, run: &BuilderRun) -> Option<Target> {
         name: name.to_owned(),
         sha: task.source.head_sha.clone(),
         context: task.context.clone(),
+        // A personal token cannot write check runs: a status says more than nothing.
+        channel: match task.report_mode {
+            ReportMode::Checks if connection.is_app() => Channel::Check,
+            _ => Channel::Status,
+        },
     })
 }
 
@@ -208,7 +325,12 @@ fn order(ctx: &Context, run: &BuilderRun) -> Order {
 /// Whether a newer build speaks for the same status: then this one says nothing more.
 fn is_overtaken(ctx: &Context, run: &BuilderRun, own: &Order) -> bool {
     let others = ctx.cache.runs.group(&of_status(run));
-    others
+    let mut same_kind = others
         .iter()
-        .any(|other| other.spec.pr_build.uid != run.spec.pr_build.uid && order(ctx, other) > *own)
+        .filter(|other| other.spec.task.report_mode == run.spec.task.report_mode);
+    same_kind.any(|other| {
+        other.spec.pr_build.uid != run.spec.pr_build.uid
+            && order(ctx, other) > *own
+            && !twin::leaves_the_word(other, run)
+    })
 }

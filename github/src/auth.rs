@@ -13,7 +13,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::path::segment;
-use crate::transport::{Call, Transport};
+use crate::transport::{Answer, Call, Transport};
 use crate::{Access, GithubError};
 
 /// Before a token ends, by this much, one caller fetches the next; the others use the old one.
@@ -204,30 +204,42 @@ impl App {
         body: Option<Vec<u8>>,
     ) -> Result<(T, Timestamp), GithubError> {
         let name = format!("{method} {path}");
-        let jwt = octocrab::auth::create_jwt(AppId(self.id), &self.key).map_err(|error| {
-            GithubError::Malformed {
-                call: name.clone(),
-                reason: format!("the App's key does not sign: {error}"),
-            }
-        })?;
-        let answer = self
-            .transport
-            .send(Call {
-                method,
-                url: format!("{}{path}", self.api_url),
-                name: name.clone(),
-                credential: Some(&SecretString::from(jwt)),
-                body,
-                etag: None,
-                ledger: None,
-            })
-            .await?;
+        let answer = self.as_app(method, path, body, None).await?;
         // The error of serde_json may quote the answer, and with it a token: it is not shown.
         let value = serde_json::from_slice(&answer.body).map_err(|_| GithubError::Malformed {
             call: name,
             reason: "not the JSON that is documented".to_owned(),
         })?;
         Ok((value, answer.date))
+    }
+
+    /// Sends a call as the App itself, which no installation has a part in.
+    pub async fn as_app(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+        etag: Option<&str>,
+    ) -> Result<Answer, GithubError> {
+        let path_alone = path.split_once('?').map_or(path, |(path, _)| path);
+        let name = format!("{method} {path_alone}");
+        let jwt = octocrab::auth::create_jwt(AppId(self.id), &self.key).map_err(|error| {
+            GithubError::Malformed {
+                call: name.clone(),
+                reason: format!("the App's key does not sign: {error}"),
+            }
+        })?;
+        self.transport
+            .send(Call {
+                method,
+                url: format!("{}{path}", self.api_url),
+                name,
+                credential: Some(&SecretString::from(jwt)),
+                body,
+                etag,
+                ledger: None,
+            })
+            .await
     }
 }
 

@@ -11,6 +11,7 @@ mod checks;
 mod commit_states;
 mod connection;
 mod conversation;
+mod deliveries;
 mod error;
 mod graphql;
 mod label;
@@ -30,6 +31,7 @@ pub use checks::{
 pub use commit_states::{CHECKS_PAGE, CommitCheck, CommitContext};
 pub use connection::{Access, Connection, Connections};
 pub use conversation::{Conversation, Labelling, NamedLabel, Said, Saying};
+pub use deliveries::{Delivered, Delivery, DeliveryPage};
 pub use error::GithubError;
 pub use label::same_label;
 pub use reads::{LabelEvents, Listing, Movements};

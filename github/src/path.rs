@@ -49,6 +49,18 @@ pub(crate) fn last_page(link: &str) -> Option<i64> {
         .ok()
 }
 
+/// The cursor of the next page, from a `Link` header: of its URL only this value is taken.
+pub(crate) fn next_cursor(link: &str) -> Option<String> {
+    let next = link.split(',').find(|part| part.contains("rel=\"next\""))?;
+    let url = next.split('>').next()?.trim_start().strip_prefix('<')?;
+    let query = url.split_once('?')?.1;
+    let cursor = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("cursor="))?;
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'%' | b'=');
+    (cursor.len() <= 200 && cursor.bytes().all(plain)).then(|| cursor.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,5 +99,19 @@ mod tests {
             None
         );
         assert_eq!(last_page("nonsense"), None);
+    }
+
+    #[test]
+    fn the_next_cursor_is_a_value_and_never_a_url() {
+        let link = r#"<https://evil.example/x?per_page=100&cursor=v1_123>; rel="next""#;
+        assert_eq!(next_cursor(link).as_deref(), Some("v1_123"));
+        for link in [
+            r#"<https://x/?cursor=v1_1>; rel="prev""#,
+            r#"<https://x/?cursor=a/../b>; rel="next""#,
+            r#"<https://x/?page=2>; rel="next""#,
+            "nonsense",
+        ] {
+            assert_eq!(next_cursor(link), None, "{link}");
+        }
     }
 }

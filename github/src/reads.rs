@@ -251,6 +251,23 @@ impl Repo {
         Ok(self.all(&path).await?.value)
     }
 
+    /// One page of the comments on all issues and pull requests that changed since then, the oldest
+    /// change first.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn changed_comments(
+        &self,
+        since: Timestamp,
+        page: i64,
+    ) -> Result<Dated<Vec<Comment>>, GithubError> {
+        let since = segment(&since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+        self.get(&self.path(&format!(
+            "/issues/comments?sort=updated&direction=asc&since={since}&per_page={PAGE}&page={page}"
+        )))
+        .await
+    }
+
     /// All pages of a list, one after the other; `path` has a query.
     async fn all<T: DeserializeOwned>(&self, path: &str) -> Result<Dated<Vec<T>>, GithubError> {
         let mut items = Vec::new();

@@ -50,6 +50,7 @@ pub(crate) struct Answer {
     pub date: Timestamp,
     pub etag: Option<String>,
     pub last_page: Option<i64>,
+    pub next_cursor: Option<String>,
     /// When the budget's hour ends.
     pub reset: Option<Timestamp>,
     pub body: Bytes,
@@ -157,11 +158,13 @@ fn sort(
                 reason: "the answer has no Date".to_owned(),
             });
         };
+        let link = text(headers, &LINK).unwrap_or_default();
         return Ok(Answer {
             status,
             date,
             etag: text(headers, &ETAG),
-            last_page: text(headers, &LINK).and_then(|link| crate::path::last_page(&link)),
+            last_page: crate::path::last_page(&link),
+            next_cursor: crate::path::next_cursor(&link),
             reset: crate::budget::reset(headers),
             body,
         });

@@ -245,8 +245,9 @@ fn make_bridge(facts: &NodeFacts, subnet: &str) -> Result<(), ClusterError> {
         &["address", "add", &address, "dev", bridge],
         &["link", "set", bridge, "up"],
     ];
+    let program = parts::existing(&parts::IP)?;
     for args in ip {
-        let mut command = Command::new("ip");
+        let mut command = Command::new(&program);
         command.args(args);
         succeed(command, &format!("cannot make the bridge {bridge}"))?;
     }

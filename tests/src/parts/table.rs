@@ -207,6 +207,9 @@ pub const CNI_BRIDGE: Part = debian(
     &[],
 );
 
+/// Makes the bridge that the pods of a node are on.
+pub const IP: Part = debian("ip", Fit::Any, "iproute2", "/usr/sbin/ip", &["-V"]);
+
 /// The shell of small test images, linked statically.
 pub const BUSYBOX: Part = Part {
     linked_statically: true,
@@ -245,11 +248,12 @@ pub const CARGO_DENY: Part = Part {
 };
 
 /// All parts, in the order in which they are obtained.
-pub const ALL: [&Part; 14] = [
+pub const ALL: [&Part; 15] = [
     &CONTAINERD,
     &CTR,
     &RUNC,
     &CNI_BRIDGE,
+    &IP,
     &BUSYBOX,
     &NPM,
     &KUBE_APISERVER,

@@ -48,6 +48,17 @@ pub struct Args {
     /// ServiceAccount of build pods.
     #[arg(long, default_value = "prbuild-build")]
     pub build_service_account: String,
+    /// Give every build pod a user namespace of its own, so that root in it is nobody on the node.
+    /// Needs Linux 6.3, containerd 2.0 and runc 1.2 on every node; an older containerd ignores it.
+    #[arg(long, env = "PRBUILD_USER_NAMESPACES")]
+    pub user_namespaces: bool,
+    /// Name servers of build pods, with commas between, instead of the cluster's own, which know what
+    /// runs beside them.
+    #[arg(long, env = "PRBUILD_BUILD_NAME_SERVERS", value_delimiter = ',')]
+    pub build_name_servers: Vec<std::net::IpAddr>,
+    /// PriorityClass of build pods: a low one, so that builds give way.
+    #[arg(long, env = "PRBUILD_BUILD_PRIORITY_CLASS")]
+    pub build_priority_class: Option<String>,
     /// Address of /healthz, /readyz and /metrics.
     #[arg(long, default_value = "0.0.0.0:9090")]
     pub metrics: std::net::SocketAddr,
@@ -141,6 +152,9 @@ async fn operate(
             namespace: args.build_namespace.clone(),
             checkout_image: args.checkout_image.clone(),
             service_account: args.build_service_account.clone(),
+            user_namespaces: args.user_namespaces,
+            name_servers: args.build_name_servers.clone(),
+            priority_class: args.build_priority_class.clone(),
         },
         connections,
         patience: Semaphore::new(AT_A_TIME / 2),

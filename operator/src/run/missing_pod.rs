@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use crds::{BuilderRun, RunPhase, Waiting, names};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::{api::batch::v1::Job, apimachinery::pkg::apis::meta::v1::Time};
 use kube::api::ListParams;
 
 use super::{
@@ -33,31 +33,12 @@ pub(super) async fn without_pod(
         return Ok(Next::After(POD_EXPECTED_AFTER - since.elapsed()));
     }
     let job = ctx.api.jobs.get_opt(&names::job_name(uid)).await;
-    let Some(job) = job.map_err(failed("looking at its Job", run))? else {
+    let job = job.map_err(failed("looking at its Job", run))?;
+    let Some(job) = job.filter(|job| job.metadata.deletion_timestamp.is_none()) else {
         let ending = Ending::infrastructure("its Job was deleted");
         return end(ctx, run, uid, ending).await;
     };
-    if job.metadata.deletion_timestamp.is_some() {
-        let ending = Ending::infrastructure("its Job was deleted");
-        return end(ctx, run, uid, ending).await;
-    }
-    let over = job.status.as_ref().and_then(|status| {
-        let conditions = status.conditions.iter().flatten();
-        // FailureTarget comes first, Failed when the last pod is gone (KEP-3329).
-        let over = ["FailureTarget", "Failed", "Complete"];
-        conditions
-            .clone()
-            .find(|found| over.contains(&found.type_.as_str()) && found.status == "True")
-            .cloned()
-    });
-    if let Some(over) = over {
-        let ending = match (over.type_.as_str(), over.reason.as_deref()) {
-            ("Complete", _) => Ending::infrastructure("its pod is gone, and its result with it"),
-            (_, Some("DeadlineExceeded")) => {
-                Ending::new(RunPhase::TimedOut, "took longer than its deadline")
-            }
-            _ => Ending::infrastructure("its pod was deleted before it ended"),
-        };
+    if let Some(ending) = job_is_over(&job) {
         return end(ctx, run, uid, ending).await;
     }
     if live.pod_seen || phase(run) == RunPhase::Running {
@@ -74,21 +55,43 @@ pub(super) async fn without_pod(
         .map(|since| since.elapsed())
         .unwrap_or_default();
     if let Some(reason) = why.clone() {
-        // It has waited for this since its Job was made, and may be written down at once.
-        let since = Time(Timestamp::now() - SignedDuration::try_from(waited).unwrap_or_default());
-        ctx.live.update(uid, |live| {
-            let known = live.waiting.take().filter(|known| known.reason == reason);
-            live.waiting = known.or(Some(Waiting {
-                reason,
-                ahead: 0,
-                since,
-            }));
-        });
+        note_waiting(ctx, uid, reason, waited);
     }
     let again = Next::After((waited / 2).clamp(POD_EXPECTED_AFTER, POD_LOOKED_FOR_EVERY));
     follow(ctx, run, uid, Progress::Starting(why))
         .await
         .map(|_| again.or(queue_time_left(run)))
+}
+
+/// How a run ended whose Job is over and whose pod is gone.
+fn job_is_over(job: &Job) -> Option<Ending> {
+    let conditions = job.status.as_ref()?.conditions.iter().flatten();
+    // FailureTarget comes first, Failed when the last pod is gone (KEP-3329).
+    let over = ["FailureTarget", "Failed", "Complete"];
+    let over = conditions
+        .filter(|found| found.status == "True")
+        .find(|found| over.contains(&found.type_.as_str()))?;
+    Some(match (over.type_.as_str(), over.reason.as_deref()) {
+        ("Complete", _) => Ending::infrastructure("its pod is gone, and its result with it"),
+        (_, Some("DeadlineExceeded")) => {
+            Ending::new(RunPhase::TimedOut, "took longer than its deadline")
+        }
+        _ => Ending::infrastructure("its pod was deleted before it ended"),
+    })
+}
+
+/// Notes what a pod that does not come waits for. It has waited since its Job was made, so this may
+/// be written down at once.
+fn note_waiting(ctx: &Context, uid: &str, reason: String, waited: Duration) {
+    let since = Time(Timestamp::now() - SignedDuration::try_from(waited).unwrap_or_default());
+    ctx.live.update(uid, |live| {
+        let known = live.waiting.take().filter(|known| known.reason == reason);
+        live.waiting = known.or(Some(Waiting {
+            reason,
+            ahead: 0,
+            since,
+        }));
+    });
 }
 
 /// Why the Job controller cannot make the pod: a quota, an admission policy.

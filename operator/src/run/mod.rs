@@ -10,5 +10,6 @@ pub mod pod;
 mod reconcile;
 pub mod slim;
 pub mod tell;
+mod template;
 
 pub use reconcile::{RunError, reconcile};

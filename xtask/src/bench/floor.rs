@@ -161,6 +161,7 @@ impl Hand {
                 namespace: namespace.to_owned(),
                 checkout_image: "local/checkout:1".to_owned(),
                 service_account: "prbuild-build".to_owned(),
+                ..Setup::default()
             },
             template,
             builder,

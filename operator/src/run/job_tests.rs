@@ -1,0 +1,141 @@
+use super::*;
+use crate::run::{outcome::tests::task, template::USER};
+
+fn setup() -> Setup {
+    Setup {
+        namespace: "builds".into(),
+        checkout_image: "prbuild/checkout:1".into(),
+        service_account: "prbuild-build".into(),
+        ..Setup::default()
+    }
+}
+
+fn run(task: crds::Task) -> BuilderRun {
+    let pr_build = crds::BuildRef {
+        name: "app-7-l1".into(),
+        uid: "build".into(),
+    };
+    let spec = crds::BuilderRunSpec {
+        pr_build,
+        attempt: 1,
+        task,
+        cancel: None,
+    };
+    let mut run = BuilderRun::new("app-7-l1-debian-1", spec);
+    run.metadata.uid = Some("0b5c".into());
+    run
+}
+
+#[test]
+fn the_job_of_a_run_is_named_by_it_and_is_never_repeated_by_kubernetes() {
+    let job = job(&run(task()), &setup()).unwrap();
+    assert_eq!(job.metadata.name.as_deref(), Some("run-0b5c"));
+    let spec = job.spec.unwrap();
+    assert_eq!(spec.backoff_limit, Some(0));
+    assert_eq!(
+        spec.template.spec.unwrap().restart_policy.as_deref(),
+        Some("Never")
+    );
+}
+
+#[test]
+fn s24_a_pod_has_no_token_no_rights_and_nothing_that_the_pull_request_chose() {
+    let pod = job(&run(task()), &setup())
+        .unwrap()
+        .spec
+        .unwrap()
+        .template
+        .spec
+        .unwrap();
+    assert_eq!(pod.automount_service_account_token, Some(false));
+    assert_eq!(pod.enable_service_links, Some(false));
+    let identity = pod.security_context.unwrap();
+    assert_eq!(
+        (identity.run_as_non_root, identity.run_as_user),
+        (Some(true), Some(USER))
+    );
+    for container in pod.init_containers.unwrap().iter().chain(&pod.containers) {
+        let context = container.security_context.as_ref().unwrap();
+        assert_eq!(context.allow_privilege_escalation, Some(false));
+        assert_eq!(context.read_only_root_filesystem, Some(true));
+        let dropped = context
+            .capabilities
+            .as_ref()
+            .unwrap()
+            .drop
+            .as_ref()
+            .unwrap();
+        assert_eq!(dropped, &["ALL"]);
+        assert!(container.env_from.is_none());
+        let resources = container.resources.clone().unwrap();
+        let (limits, requests) = (resources.limits.unwrap(), resources.requests.unwrap());
+        for reserved in ["cpu", "memory"] {
+            assert_eq!(limits[reserved], requests[reserved]);
+        }
+        assert!(limits.contains_key("ephemeral-storage"));
+    }
+    let volumes = pod.volumes.unwrap();
+    assert!(
+        volumes.iter().all(|volume| volume.empty_dir.is_some()),
+        "{volumes:?}"
+    );
+    let build = &pod.containers[0];
+    let agent = build
+        .volume_mounts
+        .as_ref()
+        .unwrap()
+        .iter()
+        .find(|mount| mount.name == "agent");
+    assert_eq!(agent.unwrap().read_only, Some(true));
+}
+
+#[test]
+fn kubernetes_expands_nothing_in_a_script() {
+    let mut task = task();
+    let step = protocol::Step {
+        run: "echo $(HOME) $HOME $$".into(),
+        ..protocol::Step::default()
+    };
+    task.recipe.as_mut().unwrap().steps = vec![step];
+    let pod = job(&run(task), &setup())
+        .unwrap()
+        .spec
+        .unwrap()
+        .template
+        .spec
+        .unwrap();
+    let value = pod.containers[0].env.as_ref().unwrap()[0]
+        .value
+        .clone()
+        .unwrap();
+    assert!(value.contains("echo $$(HOME) $$HOME $$$$"), "{value}");
+}
+
+#[test]
+fn a_run_that_cannot_run_has_no_job_and_says_why() {
+    let mut invalid = task();
+    invalid.invalid = Some("the builder `debian` does not exist any more".into());
+    let error = job(&run(invalid), &setup()).unwrap_err().to_string();
+    assert_eq!(error, "the builder `debian` does not exist any more");
+}
+
+#[test]
+fn an_install_chooses_user_namespaces_name_servers_and_a_priority() {
+    let pod = |setup: &Setup| {
+        let job = job(&run(task()), setup).unwrap();
+        job.spec.unwrap().template.spec.unwrap()
+    };
+    let plain = pod(&setup());
+    assert_eq!((plain.host_users, plain.dns_policy), (None, None));
+    let chosen = pod(&Setup {
+        user_namespaces: true,
+        name_servers: vec!["192.0.2.53".parse().unwrap()],
+        priority_class: Some("untrusted".into()),
+        ..setup()
+    });
+    assert_eq!(chosen.host_users, Some(false));
+    assert_eq!(chosen.dns_policy.as_deref(), Some("None"));
+    let servers = chosen.dns_config.unwrap().nameservers.unwrap();
+    assert_eq!(servers, ["192.0.2.53"]);
+    assert_eq!(chosen.priority_class_name.as_deref(), Some("untrusted"));
+}

@@ -8,6 +8,8 @@ pub mod kind {
     pub const READY: &str = "Ready";
     /// PrBuild: every first attempt exists.
     pub const DISPATCHED: &str = "Dispatched";
+    /// PrBuild: its runs may start. Set only where something kept them.
+    pub const ADMITTED: &str = "Admitted";
     /// PrBuild: the comment stands on the pull request.
     pub const ANNOUNCED: &str = "Announced";
     /// PrBuild: the label was taken off, or stays for a newer event.

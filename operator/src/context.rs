@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::AtomicBool};
 
-use crds::{Answer, Builder, BuilderRun, PrBuild, Repository, RunPhase};
+use crds::{Answer, BuildPhase, Builder, BuilderRun, PrBuild, Repository, RunPhase};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Client, Resource, ResourceExt, runtime::events::EventType};
@@ -60,7 +60,7 @@ pub struct Caches {
     pub repositories: Cache<Repository>,
     /// Builders.
     pub builders: Cache<Builder>,
-    /// Builds.
+    /// Builds, in groups by [`of_pull_request`] and [`of_live_builds`].
     pub builds: Cache<PrBuild>,
     /// Runs, in groups by [`of_build`] and [`of_status`].
     pub runs: Cache<BuilderRun>,
@@ -73,6 +73,17 @@ pub struct Caches {
 /// Group of the runs of one build.
 pub fn of_build(uid: &str) -> String {
     format!("build {uid}")
+}
+
+/// Group of the builds of one pull request.
+pub fn of_pull_request(build: &PrBuild) -> String {
+    let request = &build.spec.request;
+    format!("pull request {} {}", request.repository.id, request.number)
+}
+
+/// Group of the builds of a Repository that are not complete.
+pub fn of_live_builds(repository: &str) -> String {
+    format!("live {repository}")
 }
 
 /// Group of the runs that are queued.
@@ -99,7 +110,14 @@ impl Default for Caches {
         Self {
             repositories: Cache::new(|_| Vec::new()),
             builders: Cache::new(|_| Vec::new()),
-            builds: Cache::new(|_| Vec::new()),
+            builds: Cache::new(|build| {
+                let mut groups = vec![of_pull_request(build)];
+                let status = build.status.as_ref();
+                if status.is_none_or(|status| status.phase != BuildPhase::Complete) {
+                    groups.push(of_live_builds(&build.spec.request.repository.name));
+                }
+                groups
+            }),
             runs: Cache::new(|run| {
                 let uid = run.metadata.uid.as_deref().unwrap_or_default();
                 let mut groups = vec![

@@ -2,11 +2,14 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use crds::Waiting;
+use jiff::Timestamp;
 use tokio::time::Instant;
+
+use crate::{admission::guard::Hold, report::comment_due::Shown, run::tell::Recorded};
 
 /// What is known of live runs only in this process, by uid. All of it can be lost.
 #[derive(Default)]
@@ -31,6 +34,8 @@ pub struct LiveRun {
     pub slot_asked: Option<Instant>,
     /// How telling the final state goes.
     pub telling: Telling,
+    /// Since when it waits for itself, after it waited for another build's run in vain.
+    pub released: Option<Timestamp>,
 }
 
 /// How telling a final state goes.
@@ -41,8 +46,8 @@ pub enum Telling {
     Not,
     /// The reporter was told, GitHub has not answered yet.
     Asked,
-    /// What is to be recorded as `report.sent`.
-    Done(String),
+    /// What is to be recorded.
+    Done(Recorded),
 }
 
 impl Live {
@@ -82,8 +87,16 @@ pub struct LiveBuild {
     pub talked: bool,
     /// A comment of ours may stand already: look before writing one.
     pub maybe_posted: bool,
+    /// It was made while this process was acting: nothing was said of it before.
+    pub born_here: bool,
+    /// What its comment shows.
+    pub comment: Shown,
     /// The highest attempt that was made for a builder: one that is missing was deleted.
-    pub attempts: HashMap<String, i64>,
+    pub attempts: Arc<HashMap<String, i64>>,
+    /// Why its runs do not start, as far as that is known.
+    pub hold: Option<Hold>,
+    /// Its runs may start, after they might not.
+    pub opened: bool,
     /// Builders whose runs are missing, and whether GitHub knows.
     pub missing_told: HashMap<String, bool>,
     /// Conditions that come from talking to GitHub.
@@ -112,7 +125,11 @@ impl Default for LiveBuild {
             dispatched: false,
             talked: false,
             maybe_posted: true,
-            attempts: HashMap::new(),
+            born_here: false,
+            comment: Shown::default(),
+            attempts: Arc::default(),
+            hold: None,
+            opened: false,
             missing_told: HashMap::new(),
             said: Vec::new(),
             written: None,

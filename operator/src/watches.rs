@@ -16,7 +16,7 @@ use crate::{
     context::{Caches, Context, of_uid, trim_run},
     housekeeping,
     queue::Queue,
-    run::{job::LABEL, pod::PodView, slim::SlimPod},
+    run::{self, job::LABEL, pod::PodView, slim::SlimPod},
 };
 
 /// Pause after a change of a Builder before Repositories are looked at.
@@ -119,6 +119,8 @@ fn repository_changed(ctx: &Arc<Context>, change: Change<Repository>) {
     let spec = |one: &Option<Arc<Repository>>| one.as_ref().map(|one| one.metadata.generation);
     if spec(&change.old) != spec(&change.new) {
         enqueue(&ctx.queues.repositories, change.new.as_deref());
+        // Paused, somebody denied, a limit: what waits may go on, or not at all.
+        ctx.admission.wake();
         // Runs that ended while it was gone have somebody to tell again.
         let untold = |run: &Arc<BuilderRun>| {
             let report = run
@@ -170,8 +172,10 @@ fn build_changed(ctx: &Arc<Context>, change: Change<PrBuild>) {
             if old.is_none() && build.status.is_none() && ctx.acting.load(Ordering::Relaxed) {
                 let uid = build.uid().unwrap_or_default();
                 // It was born under our eyes: no comment of ours can stand yet.
-                ctx.live_builds
-                    .update(&uid, |live| live.maybe_posted = false);
+                ctx.live_builds.update(&uid, |live| {
+                    live.maybe_posted = false;
+                    live.born_here = true;
+                });
             }
             ctx.queues.builds.add(&build.name_any());
         }
@@ -196,6 +200,7 @@ fn run_changed(ctx: &Arc<Context>, change: Change<BuilderRun>) {
     match (&change.old, &change.new) {
         (_, Some(run)) => ctx.queues.runs.add(&run.name_any()),
         (Some(run), None) => {
+            run::tell_followers(ctx, run);
             let (ctx, run) = (ctx.clone(), run.clone());
             tokio::spawn(async move {
                 if let Err(error) = housekeeping::after_run_deleted(&ctx, &run).await {

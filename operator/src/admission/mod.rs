@@ -1,12 +1,22 @@
 //! Which waiting run gets a slot.
 //!
-//! Builders without a limit let everything through at once. For the others one task decides, in
-//! passes: what waits, what holds a slot ([`order`], pure), and the compare-and-swap that writes a
-//! grant into `Builder.status.running` ([`ledger`]) before the run may have its Job. So the limit
-//! holds under stale caches and under two leaders.
+//! The ordinary run of a builder without a limit begins at once. For the others one task decides, in
+//! passes: which builds may start at all ([`guard`], [`limits`], [`checks`], pure; [`builds`] brings
+//! together what they need), what waits, what holds a slot ([`order`], pure), and the compare-and-swap
+//! that writes a grant into `Builder.status.running` ([`ledger`]) before the run may have its Job. So
+//! the limit holds under stale caches and under two leaders.
+//!
+//! GitHub is asked in the background: by [`poll`] how checks stand, by [`rights`] who may still build.
 
+mod builds;
+pub mod checks;
+pub mod guard;
 pub mod ledger;
+pub mod limits;
 pub mod order;
+mod poll;
+mod rights;
+pub mod twin;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,15 +24,21 @@ use std::{
     time::Duration,
 };
 
-use crds::{Builder, BuilderRun, Waiting};
+use crds::{Builder, BuilderRun, Repository, RunPhase, Waiting};
 use futures::{StreamExt, stream};
+use jiff::Timestamp;
 use kube::ResourceExt;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::context::{Context, LIVE, QUEUED, now};
+use crate::{
+    build::{stop, summary::phase_of},
+    context::{Context, LIVE, QUEUED, now, of_status},
+};
 use ledger::Taken;
 use order::Waiter;
+use rights::Right;
+use twin::{Other, Relation};
 
 /// How long after the last change an idle ledger is tidied.
 const TIDY_AFTER: Duration = Duration::from_secs(5);
@@ -30,10 +46,12 @@ const TIDY_AFTER: Duration = Duration::from_secs(5);
 /// Builders that are looked at side by side: each may wait for a write.
 const BUILDERS_AT_A_TIME: usize = 16;
 
-/// Wakes the admission task.
+/// Wakes the admission task, and holds what it asked GitHub.
 #[derive(Default)]
 pub struct Admission {
     wake: Notify,
+    polls: poll::Polls,
+    rights: rights::Rights,
 }
 
 impl Admission {
@@ -46,24 +64,108 @@ impl Admission {
     pub async fn run(ctx: Arc<Context>, stop: CancellationToken) {
         loop {
             let tidy = pass(&ctx).await;
+            let admission = &ctx.admission;
+            let due = [admission.polls.next_due(), admission.rights.next_due()];
+            let due = due.into_iter().flatten().min();
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = ctx.admission.wake.notified() => {}
+                () = admission.wake.notified() => {}
+                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
                 () = tokio::time::sleep(TIDY_AFTER), if tidy => tidy_ledgers(&ctx).await,
             }
         }
     }
 }
 
-/// Whether runs of a builder may have their Jobs without asking: it has no limit and is not paused.
-pub fn is_free(builder: &Builder) -> bool {
-    !builder.spec.paused && builder.spec.max_concurrent.is_none()
+/// Whether a run may have its Job without asking: its builder has no limit and is not paused, and
+/// nothing is to be found out about its build.
+pub fn is_free(ctx: &Context, run: &BuilderRun, builder: &Builder) -> bool {
+    if builder.spec.paused || builder.spec.max_concurrent.is_some() {
+        return false;
+    }
+    let Some(build) = ctx.cache.builds.get(&run.spec.pr_build.name) else {
+        return false;
+    };
+    let repository = &build.spec.request.repository.name;
+    let repository = ctx.cache.repositories.get(repository);
+    guard::is_plain(&build, repository.as_deref(), Timestamp::now())
+}
+
+/// The way to GitHub of a Repository, by the name that it has there now.
+fn github_of(ctx: &Context, repository: &Repository) -> Option<github::Repo> {
+    let connection = ctx.connections.get(&repository.spec.connection)?;
+    let status = repository.status.as_ref();
+    let now_called = status.and_then(|status| status.full_name.as_deref());
+    let (owner, name) = now_called
+        .and_then(|full_name| full_name.split_once('/'))
+        .unwrap_or((&repository.spec.owner, &repository.spec.name));
+    Some(connection.repo(owner, name))
+}
+
+/// Whether a run may have a Job, or has one.
+fn has_begun(ctx: &Context, run: &BuilderRun) -> bool {
+    let live = ctx
+        .live
+        .get(run.metadata.uid.as_deref().unwrap_or_default());
+    live.granted || live.job_since.is_some() || phase_of(run) != RunPhase::Queued
+}
+
+/// What a run that has not begun has to do with runs of other builds.
+#[derive(Clone, Debug)]
+pub enum Company {
+    /// It runs by itself.
+    Alone,
+    /// That run does the same: it is waited for.
+    Follows(Arc<BuilderRun>),
+    /// That run is newer and does something else: this one stops.
+    Overtaken(Arc<BuilderRun>),
+}
+
+/// Looks for runs of other builds that do the same as this one, or newer work for the same status.
+pub fn company(ctx: &Context, run: &BuilderRun) -> Company {
+    let mut others = ctx.cache.runs.group(&of_status(run));
+    others.retain(|other| other.spec.pr_build.uid != run.spec.pr_build.uid);
+    let Some(build) = ctx.cache.builds.get(&run.spec.pr_build.name) else {
+        return Company::Alone;
+    };
+    if others.is_empty() {
+        return Company::Alone;
+    }
+    let known = others.iter().filter_map(|other| {
+        let build = ctx.cache.builds.get(&other.spec.pr_build.name)?;
+        Some((other, stop::order(&build), build))
+    });
+    let known: Vec<_> = known.collect();
+    let seen: Vec<Other<'_>> = known
+        .iter()
+        .map(|(other, order, build)| {
+            let uid = build.metadata.uid.as_deref().unwrap_or_default();
+            Other {
+                run: other,
+                order,
+                begun: has_begun(ctx, other),
+                held: ctx.live_builds.update(uid, |live| live.hold.is_some()),
+                cancelled: stop::wanted(Some(build), other, false).is_some(),
+            }
+        })
+        .collect();
+    let find = |found: &BuilderRun| {
+        let mut all = known.iter().map(|(other, ..)| *other);
+        all.find(|other| std::ptr::eq(other.as_ref(), found))
+            .cloned()
+    };
+    match twin::relation(run, &stop::order(&build), &seen) {
+        Relation::Alone => Company::Alone,
+        Relation::Follows(first) => find(first).map_or(Company::Alone, Company::Follows),
+        Relation::Overtaken(newer) => find(newer).map_or(Company::Alone, Company::Overtaken),
+    }
 }
 
 /// One look at all that waits. Says whether a ledger names runs that have ended.
-async fn pass(ctx: &Context) -> bool {
+async fn pass(ctx: &Arc<Context>) -> bool {
     ctx.metrics.set_live(ctx.cache.runs.count(LIVE));
-    let looks = stream::iter(waiting_by_builder(ctx))
+    let waiting = builds::may_start(ctx, waiting(ctx)).await;
+    let looks = stream::iter(by_builder(waiting))
         .map(|(name, waiting)| async move {
             match ctx.cache.builders.get(&name) {
                 Some(builder) => admit_to(ctx, &builder, &waiting).await,
@@ -89,25 +191,30 @@ async fn pass(ctx: &Context) -> bool {
             .any(|builder| has_ended_slots(ctx, builder))
 }
 
-/// Runs that wait for a slot, by the builder that they wait for.
-fn waiting_by_builder(ctx: &Context) -> BTreeMap<String, Vec<Arc<BuilderRun>>> {
-    let mut waiting: BTreeMap<String, Vec<Arc<BuilderRun>>> = BTreeMap::new();
-    for run in ctx.cache.runs.group(QUEUED) {
+/// Runs that wait for a slot of their own.
+fn waiting(ctx: &Context) -> Vec<Arc<BuilderRun>> {
+    let mut waiting = ctx.cache.runs.group(QUEUED);
+    waiting.retain(|run| {
         let build = ctx.cache.builds.get(&run.spec.pr_build.name);
-        let cancelled =
-            run.spec.cancel.is_some() || build.is_some_and(|build| build.spec.cancel.is_some());
-        let wanted = !cancelled && run.spec.task.invalid.is_none();
-        if wanted && !ctx.live.get(&run.uid().unwrap_or_default()).granted {
-            waiting
-                .entry(run.spec.task.builder.clone())
-                .or_default()
-                .push(run);
-        }
-    }
+        let wanted = stop::wanted(build.as_deref(), run, false).is_none()
+            && run.spec.task.invalid.is_none()
+            && twin::followed(run).is_none();
+        let uid = run.metadata.uid.as_deref().unwrap_or_default();
+        wanted && !ctx.live.get(uid).granted
+    });
     waiting
 }
 
-async fn admit_to(ctx: &Context, builder: &Builder, waiting: &[Arc<BuilderRun>]) -> bool {
+fn by_builder(waiting: Vec<Arc<BuilderRun>>) -> BTreeMap<String, Vec<Arc<BuilderRun>>> {
+    let mut by_builder: BTreeMap<String, Vec<Arc<BuilderRun>>> = BTreeMap::new();
+    for run in waiting {
+        let builder = run.spec.task.builder.clone();
+        by_builder.entry(builder).or_default().push(run);
+    }
+    by_builder
+}
+
+async fn admit_to(ctx: &Arc<Context>, builder: &Builder, waiting: &[Arc<BuilderRun>]) -> bool {
     let waiters: Vec<Waiter> = waiting.iter().map(|run| waiter(run)).collect();
     if builder.spec.paused {
         for (waiter, run) in waiters.iter().zip(waiting) {
@@ -118,14 +225,18 @@ async fn admit_to(ctx: &Context, builder: &Builder, waiting: &[Arc<BuilderRun>])
     }
     let Some(limit) = builder.spec.max_concurrent else {
         for (waiter, run) in waiters.iter().zip(waiting) {
-            grant(ctx, &waiter.uid, &run.name_any());
+            if is_cleared(ctx, run) {
+                grant(ctx, &waiter.uid, &run.name_any());
+            }
         }
         return false;
     };
     let held = ledger::held(ctx, builder).await;
     let decision = order::admit(limit, &held.slots, &waiters);
     if !decision.grants.is_empty() {
-        let chosen = pick(waiting, &decision.grants);
+        let mut chosen = pick(waiting, &decision.grants);
+        // The slot of one that is not cleared stays free until it is, which takes a moment.
+        chosen.retain(|run| is_cleared(ctx, run));
         match ledger::take(ctx, builder, &held, &chosen).await {
             Taken::Written => {}
             // Somebody else wrote: the watch brings it and wakes us.
@@ -148,6 +259,33 @@ async fn admit_to(ctx: &Context, builder: &Builder, waiting: &[Arc<BuilderRun>])
         }
     }
     held.ended > 0
+}
+
+/// The last look at a run that could take a slot: nobody else does the same, and the person who asked
+/// may still ask. Where that has to be looked up first, the run comes again with the answer.
+fn is_cleared(ctx: &Arc<Context>, run: &BuilderRun) -> bool {
+    if !matches!(company(ctx, run), Company::Alone) {
+        ctx.queues.runs.add(&run.name_any());
+        return false;
+    }
+    let Some(build) = ctx.cache.builds.get(&run.spec.pr_build.name) else {
+        return false;
+    };
+    let name = &build.spec.request.repository.name;
+    let repository = ctx.cache.repositories.get(name);
+    let rights = &ctx.admission.rights;
+    let hold = match rights.of(&build, repository.as_deref(), Timestamp::now()) {
+        Right::Holds => return true,
+        Right::Ask => repository.map(|repository| rights.ask(ctx, &build, &repository)),
+        Right::Unknown(hold) => Some(hold),
+        // The next pass cancels it.
+        Right::Lost(_) => None,
+    };
+    if let Some(hold) = hold {
+        let uid = run.uid().unwrap_or_default();
+        set_waiting(ctx, run, &uid, hold.sentence, hold.ahead);
+    }
+    false
 }
 
 fn by_uid(runs: &[Arc<BuilderRun>]) -> HashMap<&str, &Arc<BuilderRun>> {
@@ -187,7 +325,7 @@ fn grant(ctx: &Context, uid: &str, name: &str) {
 fn set_waiting(ctx: &Context, run: &BuilderRun, uid: &str, reason: String, ahead: i32) {
     let changed = ctx.live.update(uid, |live| {
         let old = live.waiting.as_ref();
-        if old.is_some_and(|old| old.reason == reason) {
+        if old.is_some_and(|old| old.reason == reason && old.ahead == ahead) {
             return false;
         }
         let since = old.map_or_else(now, |old| old.since.clone());

@@ -1,38 +1,36 @@
 //! What a build needs next, in named steps: dispatch, new attempts, its status.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use crds::{
     BuildPhase, Builder, BuilderRun, PrBuild, PrBuildStatus,
     condition::{self, kind},
-    names,
 };
 use futures::{StreamExt, TryStreamExt, stream};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use kube::{ResourceExt, runtime::events::EventType};
+use kube::ResourceExt;
 use tokio::time::Instant;
 
 use super::{
+    cancel,
     dispatch::{self, Materials},
-    summary::{self, Summary, summarize},
+    status::{changed, due, is_talked, status},
+    stop,
+    story::tell_story,
+    summary::{self, summarize},
+    talk,
 };
 use crate::{
     api,
     cache::version_of,
-    context::{Context, LiveBuild, now, of_build, patch_status, trim, trim_run},
+    context::{Context, of_build, patch_status, trim, trim_run},
     health,
     queue::Next,
-    report::text,
-    run::tell,
+    run::{self, tell},
 };
 
-/// The first status of a build is written this long after its first look, so that what happens at
-/// once takes one write.
-const FIRST_WRITE_AFTER: Duration = Duration::from_millis(300);
-/// Later ones come at most this often.
-const WRITE_EVERY: Duration = Duration::from_secs(2);
-/// A complete build waits this long for its comment and label, to be written once.
-const TALK_PATIENCE: Duration = Duration::from_secs(1);
 /// Runs that are created at a time.
 const CREATES_AT_A_TIME: usize = 16;
 
@@ -76,37 +74,30 @@ pub async fn reconcile(ctx: Arc<Context>, name: String) -> Result<Next, BuildErr
     };
     let uid = build.uid().unwrap_or_default();
     let status = build.status.clone().unwrap_or_default();
-    let live = ctx.live_builds.update(&uid, |live| live.clone());
-    if !live.dispatched && !condition::is_true(&status.conditions, kind::DISPATCHED) {
+    let (dispatched, talked) = ctx
+        .live_builds
+        .update(&uid, |live| (live.dispatched, live.talked));
+    let mut family = Family::of(&ctx, &build, &uid);
+    if !dispatched && !condition::is_true(&status.conditions, kind::DISPATCHED) {
         dispatch(&ctx, &build).await?;
+        family = Family::of(&ctx, &build, &uid);
+        cancel::by_new_runs(&ctx, &build, &family.runs).await;
         ctx.live_builds.update(&uid, |live| live.dispatched = true);
     }
-    if !live.talked && !is_talked(&status) {
+    if !talked && !is_talked(&status) {
         ctx.queues.talks.add_new(&name);
     }
     if status.phase != BuildPhase::Complete {
-        try_again(&ctx, &build).await?;
+        cancel::by_newer_build(&ctx, &build, &family.runs).await;
+        if try_again(&ctx, &build, &family).await? {
+            family = Family::of(&ctx, &build, &uid);
+        }
     }
     if !condition::is_true(&status.conditions, kind::REPORTED) {
-        tell_missing(&ctx, &build);
+        tell_missing(&ctx, &build, &family);
     }
-    if build.spec.cancel.is_some() {
-        stop_runs(&ctx, &uid);
-    }
+    stop_runs(&ctx, &build, &family.runs);
     write_status(&ctx, &build, &status).await
-}
-
-/// Whether what is to be said on the pull request at the start was said.
-pub(super) fn is_talked(status: &PrBuildStatus) -> bool {
-    [kind::ANNOUNCED, kind::LABEL_REMOVED]
-        .iter()
-        .all(|kind| condition::find(&status.conditions, kind).is_some_and(is_settled))
-}
-
-/// A condition that holds, or that will not come to hold.
-fn is_settled(found: &Condition) -> bool {
-    found.status == "True"
-        || ["NotNeeded", "Refused", "AddedAgain"].contains(&found.reason.as_str())
 }
 
 /// Creates the first attempt of every builder. Doing it twice meets the runs of the first time.
@@ -158,62 +149,83 @@ async fn create(ctx: &Context, build: &PrBuild, run: BuilderRun) -> Result<(), B
             run: name,
         });
     }
-    ctx.cache
-        .runs
-        .learn(&name, version_of(&created), trim_run(created));
+    let version = version_of(&created);
+    let created = trim_run(created);
+    ctx.cache.runs.learn(&name, version, created.clone());
     ctx.queues.runs.add(&name);
-    Ok(())
-}
-
-/// Creates the next attempt of every run that failed for reasons of the infrastructure.
-async fn try_again(ctx: &Context, build: &PrBuild) -> Result<(), BuildError> {
-    let uid = build.uid().unwrap_or_default();
-    let runs = ctx.cache.runs.group(&of_build(&uid));
-    let attempts = note_attempts(ctx, build, &uid, &runs);
-    for run in summary::speaking(&runs, &attempts).values() {
-        if summary::is_retried(run, build.spec.cancel.is_some()) {
-            // In full: steps of ended runs are not kept in memory, and the same steps run again.
-            let failed = ctx.api.runs.get_opt(&run.name_any()).await;
-            let failed = failed.map_err(|source| BuildError::Create {
-                build: build.name_any(),
-                run: run.name_any(),
-                source,
-            })?;
-            if let Some(failed) = failed {
-                create(ctx, build, dispatch::next_attempt(build, &failed)).await?;
-            }
-        }
+    if created.spec.attempt > 1 {
+        // A run of another build may follow this builder's attempts.
+        run::tell_followers(ctx, &created);
     }
     Ok(())
 }
 
-/// Notes the highest attempt that was made for each builder, and answers with all of them.
-fn note_attempts(
-    ctx: &Context,
-    build: &PrBuild,
-    uid: &str,
-    runs: &[Arc<BuilderRun>],
-) -> HashMap<String, i64> {
-    let written = build.status.iter().flat_map(|status| &status.results);
-    let written = written.map(|one| (one.builder.clone(), one.attempt));
-    let seen = runs
-        .iter()
-        .map(|run| (run.spec.task.builder.clone(), run.spec.attempt));
-    ctx.live_builds.update(uid, |live| {
-        for (builder, attempt) in written.chain(seen) {
-            let highest = live.attempts.entry(builder).or_insert(attempt);
-            *highest = attempt.max(*highest);
+/// Creates the next attempt of every run that failed for reasons of the infrastructure. Says whether
+/// there was one.
+async fn try_again(ctx: &Context, build: &PrBuild, family: &Family) -> Result<bool, BuildError> {
+    let mut tried = false;
+    for run in family.speaking().values() {
+        let over = stop::is_over(build, &run.spec.task.builder);
+        if !summary::is_retried(run, over) {
+            continue;
         }
-        live.attempts.clone()
-    })
+        // In full: steps of ended runs are not kept in memory, and the same steps run again.
+        let failed = ctx.api.runs.get_opt(&run.name_any()).await;
+        let failed = failed.map_err(|source| BuildError::Create {
+            build: build.name_any(),
+            run: run.name_any(),
+            source,
+        })?;
+        if let Some(failed) = failed.filter(|failed| failed.spec.cancel.is_none()) {
+            create(ctx, build, dispatch::next_attempt(build, &failed)).await?;
+            tried = true;
+        }
+    }
+    Ok(tried)
+}
+
+/// The runs of a build, and the highest attempt that was made for each builder.
+pub(super) struct Family {
+    /// The runs that there are.
+    pub runs: Vec<Arc<BuilderRun>>,
+    /// The highest attempts: one that is missing was deleted.
+    pub attempts: Arc<HashMap<String, i64>>,
+}
+
+impl Family {
+    /// Looks at the runs of a build, and notes the attempts.
+    fn of(ctx: &Context, build: &PrBuild, uid: &str) -> Self {
+        let runs = ctx.cache.runs.group(&of_build(uid));
+        let written = build.status.iter().flat_map(|status| &status.results);
+        let written = written.map(|one| (&one.builder, one.attempt));
+        let seen = runs
+            .iter()
+            .map(|run| (&run.spec.task.builder, run.spec.attempt));
+        let attempts = ctx.live_builds.update(uid, |live| {
+            for (builder, attempt) in written.chain(seen) {
+                if live
+                    .attempts
+                    .get(builder)
+                    .is_none_or(|known| *known < attempt)
+                {
+                    Arc::make_mut(&mut live.attempts).insert(builder.clone(), attempt);
+                }
+            }
+            live.attempts.clone()
+        });
+        Self { runs, attempts }
+    }
+
+    /// The runs that speak for their builders.
+    fn speaking(&self) -> BTreeMap<String, Arc<BuilderRun>> {
+        summary::speaking(&self.runs, &self.attempts)
+    }
 }
 
 /// A run that somebody deleted is a cancelled run, and its status must not stay pending.
-fn tell_missing(ctx: &Arc<Context>, build: &PrBuild) {
+fn tell_missing(ctx: &Arc<Context>, build: &PrBuild, family: &Family) {
     let uid = build.uid().unwrap_or_default();
-    let runs = ctx.cache.runs.group(&of_build(&uid));
-    let attempts = note_attempts(ctx, build, &uid, &runs);
-    let runs = summary::speaking(&runs, &attempts);
+    let runs = family.speaking();
     for name in build
         .spec
         .request
@@ -250,20 +262,27 @@ fn with_materials<R>(ctx: &Context, build: &PrBuild, make: impl FnOnce(&Material
     let connection = repository
         .as_ref()
         .and_then(|found| ctx.connections.get(&found.spec.connection));
-    let clone_url =
-        connection.map(|connection| connection.clone_url(&request.repository.full_name));
+    let full_name = &request.repository.full_name;
+    let clone_url = connection
+        .as_ref()
+        .map(|connection| connection.clone_url(full_name));
+    let (owner, name) = full_name.split_once('/').unwrap_or_default();
+    let writes_checks = connection.is_some_and(|found| found.repo(owner, name).writes_checks());
     make(&Materials {
         build,
         repository: repository.as_deref(),
         clone_url: clone_url.as_deref().unwrap_or_default(),
+        writes_checks,
     })
 }
 
-/// Lets every run see that its build was cancelled.
-fn stop_runs(ctx: &Context, uid: &str) {
-    for run in ctx.cache.runs.group(&of_build(uid)) {
-        // Also those that ended and were to be tried again: now they are final.
-        ctx.queues.runs.add(&run.name_any());
+/// Lets every run see that its build, or its builder in this build, was cancelled.
+fn stop_runs(ctx: &Context, build: &PrBuild, runs: &[Arc<BuilderRun>]) {
+    for run in runs {
+        if stop::is_over(build, &run.spec.task.builder) {
+            // Also those that ended and were to be tried again: now they are final.
+            ctx.queues.runs.add(&run.name_any());
+        }
     }
 }
 
@@ -277,11 +296,12 @@ async fn write_status(
     let runs = ctx.cache.runs.group(&of_build(&uid));
     let live = ctx.live_builds.update(&uid, |live| live.clone());
     let sum = summarize(build, &runs, &live.attempts, &live.missing_told);
+    talk::follow_up(ctx, build, &sum);
     let new = status(build, old, &sum, &runs, &live);
     if new == *old {
         return Ok(Next::Wait);
     }
-    let due = due(&live, sum.result.is_some(), is_talked(&new));
+    let due = due(&live, sum.result.is_some(), talk::is_over(&new));
     if due > Instant::now() {
         return Ok(Next::After(due - Instant::now()));
     }
@@ -304,174 +324,4 @@ async fn write_status(
         .update(&uid, |live| live.written = Some(Instant::now()));
     tell_story(ctx, build, old, &new).await;
     Ok(Next::Wait)
-}
-
-/// When a changed status is to be written.
-fn due(live: &LiveBuild, complete: bool, talked: bool) -> Instant {
-    match (complete, talked) {
-        (true, true) => Instant::now(),
-        (true, false) => live.written.unwrap_or(live.seen) + TALK_PATIENCE,
-        (false, _) => match live.written {
-            Some(written) => written + WRITE_EVERY,
-            None => live.seen + FIRST_WRITE_AFTER,
-        },
-    }
-}
-
-fn status(
-    build: &PrBuild,
-    old: &PrBuildStatus,
-    sum: &Summary,
-    runs: &[Arc<BuilderRun>],
-    live: &LiveBuild,
-) -> PrBuildStatus {
-    let conditions = conditions(build, old, sum, live);
-    if old.phase == BuildPhase::Complete {
-        // Its runs are collected after a while; what they said stays.
-        return PrBuildStatus {
-            conditions,
-            ..old.clone()
-        };
-    }
-    let created = build.creation_timestamp().map(|time| time.0);
-    PrBuildStatus {
-        phase: match (sum.result, &build.spec.cancel) {
-            (Some(_), _) => BuildPhase::Complete,
-            (None, Some(_)) => BuildPhase::Cancelling,
-            (None, None) => BuildPhase::Running,
-        },
-        result: sum.result,
-        counts: sum.counts,
-        short_sha: names::short_sha(&build.spec.request.head_sha),
-        summary: sum.line.clone(),
-        reason: reason(build, runs),
-        completed_at: sum.result.map(|_| sum.finished.map_or_else(now, Time)),
-        duration: created
-            .zip(sum.finished)
-            .and_then(|(from, to)| text::between(from, to)),
-        results: sum.results.clone(),
-        conditions,
-        comment_id: old.comment_id,
-    }
-}
-
-/// Why it ended as it did: the cancellation, else the first error.
-fn reason(build: &PrBuild, runs: &[Arc<BuilderRun>]) -> Option<String> {
-    if let Some(cancel) = &build.spec.cancel {
-        return Some(format!("cancelled by {}: {}", cancel.by, cancel.reason));
-    }
-    let last = summary::last_attempts(runs);
-    let errors = last
-        .values()
-        .filter(|run| summary::phase_of(run) == crds::RunPhase::Error);
-    let first = errors
-        .filter_map(|run| run.status.as_ref()?.outcome.as_ref())
-        .next();
-    first.map(|outcome| outcome.reason.clone())
-}
-
-fn conditions(
-    build: &PrBuild,
-    old: &PrBuildStatus,
-    sum: &Summary,
-    live: &LiveBuild,
-) -> Vec<Condition> {
-    let mut all = old.conditions.clone();
-    let total = build.spec.request.builders.len();
-    let dispatched = format!("{total} runs were made");
-    condition::set(
-        &mut all,
-        kind::DISPATCHED,
-        true,
-        "RunsExist",
-        &dispatched,
-        now(),
-    );
-    for said in &live.said {
-        condition::set(
-            &mut all,
-            said.kind,
-            said.holds,
-            said.reason,
-            &said.message,
-            now(),
-        );
-    }
-    let reported = condition::is_true(&old.conditions, kind::REPORTED);
-    if sum.result.is_some() && !reported {
-        let (reason, message) = match &sum.untold {
-            None => (
-                "AllTaken",
-                "GitHub has the result of every builder".to_owned(),
-            ),
-            Some(why) => (
-                "Waiting",
-                format!("GitHub has not taken every result yet: {why}"),
-            ),
-        };
-        condition::set(
-            &mut all,
-            kind::REPORTED,
-            sum.untold.is_none(),
-            reason,
-            &message,
-            now(),
-        );
-    }
-    all
-}
-
-/// A merge patch of what changed. A field that is gone becomes null.
-fn changed(old: &PrBuildStatus, new: &PrBuildStatus) -> serde_json::Value {
-    let object = |status: &PrBuildStatus| match serde_json::to_value(status) {
-        Ok(serde_json::Value::Object(fields)) => fields,
-        _ => serde_json::Map::new(),
-    };
-    let (old, mut new) = (object(old), object(new));
-    let gone: Vec<String> = old
-        .keys()
-        .filter(|field| !new.contains_key(*field))
-        .cloned()
-        .collect();
-    new.retain(|field, value| old.get(field) != Some(value));
-    new.extend(
-        gone.into_iter()
-            .map(|field| (field, serde_json::Value::Null)),
-    );
-    serde_json::Value::Object(new)
-}
-
-/// The Events of a build: that it began, and how it ended.
-async fn tell_story(ctx: &Context, build: &PrBuild, old: &PrBuildStatus, new: &PrBuildStatus) {
-    let request = &build.spec.request;
-    let began = |status: &PrBuildStatus| condition::is_true(&status.conditions, kind::DISPATCHED);
-    let completes = new.phase == BuildPhase::Complete && old.phase != BuildPhase::Complete;
-    let mut beginning = String::new();
-    if began(new) && !began(old) {
-        let by = &request.trigger.user.login;
-        let builders = request.builders.len();
-        beginning = format!("@{by} asked for {builders} builders on {}", new.short_sha);
-        // What begins and ends at once is told at once.
-        if !completes {
-            let note = std::mem::take(&mut beginning);
-            ctx.event(build, EventType::Normal, "Dispatched", note)
-                .await;
-        }
-    }
-    for said in &new.conditions {
-        let before = condition::find(&old.conditions, &said.type_);
-        let news = before.is_none_or(|before| before.message != said.message);
-        if said.status == "False" && said.reason == "Refused" && news {
-            ctx.event(build, EventType::Warning, &said.type_, said.message.clone())
-                .await;
-        }
-    }
-    if completes {
-        ctx.metrics.completed(new);
-        let took = new.duration.as_deref();
-        let took = took.map(|took| format!(" in {took}")).unwrap_or_default();
-        let before = if beginning.is_empty() { "" } else { ": " };
-        let note = format!("{beginning}{before}{}{took}", new.summary);
-        ctx.event(build, EventType::Normal, "Complete", note).await;
-    }
 }

@@ -8,6 +8,8 @@ use std::{
 use crds::{BuildResult, BuilderResult, BuilderRun, Counts, PrBuild, RunPhase};
 use jiff::Timestamp;
 
+use super::stop;
+
 /// The last attempt of every builder that has one.
 pub fn last_attempts(runs: &[Arc<BuilderRun>]) -> BTreeMap<String, Arc<BuilderRun>> {
     let mut last: BTreeMap<String, Arc<BuilderRun>> = BTreeMap::new();
@@ -44,8 +46,9 @@ pub fn phase_of(run: &BuilderRun) -> RunPhase {
         .unwrap_or_default()
 }
 
-/// Whether a run that ended in error is followed by another attempt.
-pub fn is_retried(run: &BuilderRun, build_cancelled: bool) -> bool {
+/// Whether a run that ended in error is followed by another attempt: not when nothing more of its
+/// builder is started in this build.
+pub fn is_retried(run: &BuilderRun, is_over: bool) -> bool {
     let outcome = run
         .status
         .as_ref()
@@ -54,7 +57,7 @@ pub fn is_retried(run: &BuilderRun, build_cancelled: bool) -> bool {
         && outcome.is_some_and(|outcome| outcome.retryable)
         && run.spec.task.infra_retries > 0
         && run.spec.cancel.is_none()
-        && !build_cancelled
+        && !is_over
 }
 
 /// The sum of a build.
@@ -83,13 +86,12 @@ pub fn summarize(
     missing_told: &HashMap<String, bool>,
 ) -> Summary {
     let last = speaking(runs, attempts);
-    let cancelled = build.spec.cancel.is_some();
     let mut counts = Counts::default();
     let mut results = Vec::new();
     let (mut open, mut untold, mut finished) = (0, None, None);
     for builder in &build.spec.request.builders {
         let run = last.get(builder);
-        let retried = run.is_some_and(|run| is_retried(run, cancelled));
+        let retried = run.is_some_and(|run| is_retried(run, stop::is_over(build, builder)));
         let phase = match run {
             Some(_) if retried => RunPhase::Queued,
             Some(run) => phase_of(run),
@@ -112,7 +114,7 @@ pub fn summarize(
     }
     Summary {
         line: line(&counts),
-        result: (open == 0).then(|| result(&counts)),
+        result: (open == 0).then(|| result(&counts, by_what_ran(build))),
         untold,
         finished: finished.filter(|_| open == 0),
         counts,
@@ -154,12 +156,18 @@ fn count(counts: &mut Counts, phase: RunPhase) {
     } += 1;
 }
 
-fn result(counts: &Counts) -> BuildResult {
+/// Whether a build ends by what ran of it: somebody stopped only what had not started.
+fn by_what_ran(build: &PrBuild) -> bool {
+    let cancel = build.spec.cancel.as_ref();
+    cancel.is_some_and(|cancel| cancel.waiting_only)
+}
+
+fn result(counts: &Counts, by_what_ran: bool) -> BuildResult {
     if counts.failed + counts.timed_out > 0 {
         BuildResult::Failed
     } else if counts.error > 0 {
         BuildResult::Error
-    } else if counts.cancelled > 0 {
+    } else if counts.cancelled > 0 && !(by_what_ran && counts.passed > 0) {
         BuildResult::Cancelled
     } else {
         BuildResult::Passed

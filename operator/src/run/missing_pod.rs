@@ -60,7 +60,7 @@ pub(super) async fn without_pod(
     let again = Next::After((waited / 2).clamp(POD_EXPECTED_AFTER, POD_LOOKED_FOR_EVERY));
     follow(ctx, run, uid, Progress::Starting(why))
         .await
-        .map(|_| again.or(queue_time_left(run)))
+        .map(|_| again.or(queue_time_left(ctx, run)))
 }
 
 /// How a run ended whose Job is over and whose pod is gone.

@@ -8,8 +8,10 @@ pub mod outcome;
 mod patience;
 pub mod pod;
 mod reconcile;
+mod same;
 pub mod slim;
 pub mod tell;
 mod template;
 
 pub use reconcile::{RunError, reconcile};
+pub use same::tell_followers;

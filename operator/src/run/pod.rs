@@ -73,6 +73,13 @@ impl ContainerView {
     }
 }
 
+impl ContainerView {
+    /// Whether it runs, or did.
+    pub fn has_started(&self) -> bool {
+        matches!(self, Self::Running { .. } | Self::Terminated { .. })
+    }
+}
+
 impl PodView {
     /// Takes from a pod what a run needs. A pod that belongs to no run has an empty `run_uid`.
     pub fn of(pod: &Pod) -> Self {

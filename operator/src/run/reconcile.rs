@@ -10,17 +10,17 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::{
-    end::{PENDING, end, settle},
+    end::{end, settle},
     job::{self, JobError},
     missing_pod::without_pod,
     outcome::{Ending, NODE_SILENCE, Progress, progress},
     patience::{queue_time_left, waited_too_long, why_forbidden},
     pod::PodView,
-    tell,
+    same, tell,
 };
 use crate::{
     admission, api,
-    build::dispatch,
+    build::{dispatch, stop},
     context::{Context, LiveRun, now},
     queue::Next,
     report::text,
@@ -72,14 +72,16 @@ pub async fn reconcile(ctx: Arc<Context>, name: String) -> Result<Next, RunError
     if phase(&run).is_terminal() {
         return settle(&ctx, &run, &uid).await;
     }
-    if let Some(cancel) = cancelled(&ctx, &run).await? {
+    let pod = ctx.pod_of(&uid);
+    let started = phase(&run) == RunPhase::Running
+        || pod.as_ref().is_some_and(|pod| pod.build.has_started());
+    if let Some(cancel) = cancelled(&ctx, &run, started).await? {
         return end(&ctx, &run, &uid, cancelled_ending(&cancel)).await;
     }
     if let Some(invalid) = &run.spec.task.invalid {
         return end(&ctx, &run, &uid, Ending::new(RunPhase::Error, invalid)).await;
     }
     let live = ctx.live.get(&uid);
-    let pod = ctx.pod_of(&uid);
     let begun = live.job_since.is_some() || pod.is_some() || phase(&run) != RunPhase::Queued;
     if !begun {
         return wait_or_begin(&ctx, &run, &uid, live).await;
@@ -103,32 +105,32 @@ pub(super) fn phase(run: &BuilderRun) -> RunPhase {
 }
 
 /// Whether the run is no longer wanted: by itself, by its build, or because its build is gone. That
-/// a build is gone is believed only from an uncached read.
-async fn cancelled(ctx: &Context, run: &BuilderRun) -> Result<Option<Cancel>, RunError> {
-    if let Some(cancel) = &run.spec.cancel {
-        return Ok(Some(cancel.clone()));
+/// a build is gone is believed only from an uncached read. `started` says that its steps run.
+async fn cancelled(
+    ctx: &Context,
+    run: &BuilderRun,
+    started: bool,
+) -> Result<Option<Cancel>, RunError> {
+    if let Some(cancel) = stop::wanted(None, run, started) {
+        return Ok(Some(cancel));
     }
     let owner = &run.spec.pr_build;
     if let Some(build) = ctx.cache.builds.get(&owner.name)
         && build.uid().as_ref() == Some(&owner.uid)
     {
-        return Ok(build.spec.cancel.clone());
+        return Ok(stop::wanted(Some(&build), run, started));
     }
     let build = ctx.api.builds.get_opt(&owner.name).await;
     match build.map_err(failed("looking for its build", run))? {
-        Some(build) if build.uid().as_ref() == Some(&owner.uid) => Ok(build.spec.cancel),
-        _ => Ok(Some(Cancel {
-            by: "prbuild".to_owned(),
-            reason: "its build was deleted".to_owned(),
-            at: now(),
-            waiting_only: false,
-        })),
+        Some(build) if build.uid().as_ref() == Some(&owner.uid) => {
+            Ok(stop::wanted(Some(&build), run, started))
+        }
+        _ => Ok(Some(stop::ours("its build was deleted".to_owned(), now()))),
     }
 }
 
 fn cancelled_ending(cancel: &Cancel) -> Ending {
-    let reason = format!("by {}: {}", cancel.by, cancel.reason);
-    Ending::new(RunPhase::Cancelled, reason).stopping()
+    Ending::new(RunPhase::Cancelled, stop::sentence(cancel)).stopping()
 }
 
 /// A run without a Job: it takes its slot and its Job, or it waits and says for what.
@@ -141,6 +143,9 @@ async fn wait_or_begin(
     if live.granted {
         tell_pending(ctx, run, uid, None);
         return begin(ctx, run, uid).await;
+    }
+    if let Some(next) = same::with_others(ctx, run, uid).await? {
+        return Ok(next);
     }
     let name = &run.spec.task.builder;
     let Some(builder) = ctx.cache.builders.get(name) else {
@@ -163,7 +168,8 @@ async fn wait_or_begin(
             }
         };
     };
-    if admission::is_free(&builder) {
+    if admission::is_free(ctx, run, &builder) {
+        ctx.live.update(uid, |live| live.granted = true);
         tell_pending(ctx, run, uid, None);
         return begin(ctx, run, uid).await;
     }
@@ -171,16 +177,16 @@ async fn wait_or_begin(
         .waiting
         .as_ref()
         .map_or(NO_SLOT, |waiting| &waiting.reason);
-    if let Some(ending) = waited_too_long(run, Some(why)) {
+    if let Some(ending) = waited_too_long(ctx, run, Some(why)) {
         return end(ctx, run, uid, ending).await;
     }
     let Some(waiting) = live.waiting.clone() else {
         ctx.admission.wake();
-        return Ok(queue_time_left(run));
+        return Ok(queue_time_left(ctx, run));
     };
     tell_pending(ctx, run, uid, Some(&waiting));
     let next = write_waiting(ctx, run, uid, &waiting, RunPhase::Queued).await?;
-    Ok(next.or(queue_time_left(run)))
+    Ok(next.or(queue_time_left(ctx, run)))
 }
 
 /// Creates the Job. Its name is the run's uid, so that doing it twice meets the first one.
@@ -208,7 +214,7 @@ async fn begin(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Next, 
                 }
                 _ => "the cluster does not answer".to_owned(),
             };
-            if let Some(ending) = waited_too_long(run, Some(&why)) {
+            if let Some(ending) = waited_too_long(ctx, run, Some(&why)) {
                 return end(ctx, run, uid, ending).await;
             }
             let waiting = Waiting {
@@ -243,7 +249,7 @@ pub(super) async fn follow(
         Progress::Ended(ending) => end(ctx, run, uid, ending).await,
         Progress::Running { since } => {
             if phase(run) == RunPhase::Running {
-                return Ok(look_again(run));
+                return Ok(look_again(ctx, run));
             }
             let lasted = since.map(|since| Timestamp::now().duration_since(since));
             let first = SignedDuration::try_from(RUNNING_WRITTEN_AFTER).unwrap_or_default();
@@ -255,16 +261,16 @@ pub(super) async fn follow(
                 "job": names::job_name(uid),
                 "startedAt": since.map(Time),
                 "waiting": null,
-                "report": { "sent": PENDING },
+                "report": tell::pending_report(ctx, run),
             });
             ctx.patch_run(run, status)
                 .await
                 .map_err(failed("writing that it runs", run))?;
             ctx.queues.builds.add(&run.spec.pr_build.name);
-            Ok(look_again(run))
+            Ok(look_again(ctx, run))
         }
         Progress::Starting(why) => {
-            if let Some(ending) = waited_too_long(run, why.as_deref()) {
+            if let Some(ending) = waited_too_long(ctx, run, why.as_deref()) {
                 return end(ctx, run, uid, ending).await;
             }
             let reason = why.unwrap_or_else(|| "its machine is being prepared".to_owned());
@@ -278,7 +284,7 @@ pub(super) async fn follow(
             ctx.live
                 .update(uid, |live| live.waiting = Some(waiting.clone()));
             let next = write_waiting(ctx, run, uid, &waiting, RunPhase::Dispatched).await?;
-            Ok(next.or(look_again(run)))
+            Ok(next.or(look_again(ctx, run)))
         }
     }
 }
@@ -293,10 +299,10 @@ fn deletion_overdue(pod: &PodView) -> Next {
 }
 
 /// Timers that no event brings: deadlines, lost nodes, images that stay away.
-fn look_again(run: &BuilderRun) -> Next {
+fn look_again(ctx: &Context, run: &BuilderRun) -> Next {
     match phase(run) {
         RunPhase::Running => Next::After(Duration::from_secs(60)),
-        _ => Next::After(Duration::from_secs(15)).or(queue_time_left(run)),
+        _ => Next::After(Duration::from_secs(15)).or(queue_time_left(ctx, run)),
     }
 }
 
@@ -326,7 +332,7 @@ async fn write_waiting(
     let same = status
         .waiting
         .as_ref()
-        .is_some_and(|old| old.reason == waiting.reason);
+        .is_some_and(|old| old.reason == waiting.reason && old.ahead == waiting.ahead);
     if same && status.phase == phase {
         return Ok(Next::Wait);
     }
@@ -342,7 +348,7 @@ async fn write_waiting(
     }
     let mut patch = json!({ "phase": phase, "waiting": waiting });
     if ctx.live.get(uid).pending_told {
-        patch["report"] = json!({ "sent": PENDING });
+        patch["report"] = tell::pending_report(ctx, run);
     }
     ctx.patch_run(run, patch)
         .await

@@ -62,6 +62,8 @@ pub struct Setting {
     pub validate: bool,
     /// Authenticate as an App; else with a personal token.
     pub app: bool,
+    /// The App may write checks.
+    pub checks: bool,
     /// Image that checks out.
     pub checkout_image: String,
     /// Files of the repository.
@@ -74,6 +76,7 @@ impl Default for Setting {
             host: Ipv4Addr::LOCALHOST.into(),
             validate: true,
             app: true,
+            checks: false,
             checkout_image: "local/checkout:1".to_owned(),
             files: vec![("README".to_owned(), "An app.\n".to_owned())],
         }
@@ -147,6 +150,10 @@ impl Story {
             let options = AppOptions {
                 repositories: vec![REPO.to_owned()],
                 ..AppOptions::default()
+            };
+            let options = match self.setting.checks {
+                true => options.with("checks", "write"),
+                false => options,
             };
             ConnectionKind::App(self.forge.add_app(options))
         } else {

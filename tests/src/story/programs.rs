@@ -83,8 +83,12 @@ impl Story {
         let index = self.install.start(Binary::Webhook, &args).await?;
         self.webhook = Some(index);
         let address = self.install.listening(index).await?;
-        self.forge
-            .add_hook(REPO, &format!("http://{address}/webhook"), SECRET);
+        let url = format!("http://{address}/webhook");
+        match self.forge.app_on(REPO) {
+            // An App is told by its own webhook, and of buttons by no other.
+            Some(app) => self.forge.set_app_hook(app, &url, SECRET),
+            None => self.forge.add_hook(REPO, &url, SECRET),
+        };
         Ok(())
     }
 

@@ -177,6 +177,23 @@ impl Forge {
         })
     }
 
+    /// The App that a story made and installed on a repository, if there is one: the first.
+    #[must_use]
+    pub fn app_on(&self, full_name: &str) -> Option<Id> {
+        let world = self.inner.lock();
+        let id = repository(&world, full_name);
+        // Other systems' Apps have no keys here.
+        let ours = |app: Id| {
+            let app = world.apps.get(&app);
+            app.is_some_and(|app| !app.public_key.is_empty())
+        };
+        world
+            .installations
+            .values()
+            .find(|one| one.repositories.contains(&id) && ours(one.app))
+            .map(|one| one.app)
+    }
+
     /// Grants an installation these permissions and no others, as an owner who takes one away, or has
     /// not accepted one that the App asks for since. Tokens lose what is not granted at once.
     pub fn set_granted(&self, installation: Id, permissions: &Permissions) {

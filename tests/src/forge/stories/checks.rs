@@ -120,10 +120,9 @@ impl Forge {
             let id = repository(world, full_name);
             let app = other_app(world, app_slug, id, now);
             let bot = world.apps[&app].bot;
-            let known = world.repositories[&id].checks.runs.values();
+            let mut known = world.repositories[&id].checks.runs.values();
             let known = known
-                .filter(|run| run.app == app && run.head_sha == sha && run.name == name)
-                .next_back()
+                .rfind(|run| run.app == app && run.head_sha == sha && run.name == name)
                 .cloned();
             let (status, conclusion) = match says {
                 Elsewhere::Pending => ("in_progress", None),

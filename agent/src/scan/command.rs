@@ -24,10 +24,11 @@ pub struct Commands {
 
 impl Reader for Commands {
     fn line(&mut self, line: &str) {
-        let line = line.trim_start();
-        if !line.starts_with("::") {
+        let may_be_one = |byte: &u8| matches!(byte, b':' | b' ' | b'\t');
+        if !line.as_bytes().first().is_some_and(may_be_one) {
             return;
         }
+        let line = line.trim_start();
         let Some(command) = Command::parse(line) else {
             return;
         };

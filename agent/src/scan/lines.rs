@@ -18,18 +18,17 @@ impl Lines {
     /// Takes a piece; tells each line that ends in it.
     pub fn feed(&mut self, bytes: &[u8], each: &mut impl FnMut(&str)) {
         let mut rest = bytes;
-        while let Some(at) = memchr::memchr(b'\n', rest) {
-            let line = &rest[..at];
+        if !self.held.is_empty()
+            && let Some(at) = memchr::memchr(b'\n', rest)
+        {
+            self.hold(&rest[..at]);
+            tell(&self.held, each);
+            self.held.clear();
             rest = &rest[at + 1..];
-            if self.held.is_empty() {
-                tell(&line[..line.len().min(LIMIT)], each);
-            } else {
-                self.hold(line);
-                tell(&self.held, each);
-                self.held.clear();
-            }
         }
-        self.hold(rest);
+        let whole = memchr::memrchr(b'\n', rest).map_or(0, |at| at + 1);
+        tell_all(&rest[..whole], each);
+        self.hold(&rest[whole..]);
     }
 
     /// Tells the last line, if it did not end.
@@ -46,21 +45,35 @@ impl Lines {
     }
 }
 
-fn tell(line: &[u8], each: &mut impl FnMut(&str)) {
-    match memchr::memchr2(ESCAPE, b'\r', line) {
-        None => each(&text(line)),
-        Some(_) => {
-            let plain = without_escapes(line);
-            let line = plain.trim_ascii_end();
-            // What follows a lone carriage return overwrites what was there.
-            let start = memchr::memrchr(b'\r', line).map_or(0, |at| at + 1);
-            each(&text(&line[start..]));
+/// Tells lines that are whole. Most output is plain: that is seen once for all of them.
+fn tell_all(lines: &[u8], each: &mut impl FnMut(&str)) {
+    let text = std::str::from_utf8(lines).ok();
+    let next_special = |from: usize| {
+        let at = memchr::memchr2(ESCAPE, b'\r', &lines[from..]);
+        at.map_or(lines.len(), |at| from + at)
+    };
+    let (mut start, mut special) = (0, next_special(0));
+    for end in memchr::memchr_iter(b'\n', lines) {
+        if special < start {
+            special = next_special(start);
         }
+        match text {
+            Some(text) if special > end && end - start <= LIMIT => each(&text[start..end]),
+            _ => tell(&lines[start..end.min(start + LIMIT)], each),
+        }
+        start = end + 1;
     }
 }
 
-fn text(line: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(line)
+fn tell(line: &[u8], each: &mut impl FnMut(&str)) {
+    let plain = match memchr::memchr2(ESCAPE, b'\r', line) {
+        None => Cow::Borrowed(line),
+        Some(_) => Cow::Owned(without_escapes(line)),
+    };
+    let line = plain.strip_suffix(b"\r").unwrap_or(&plain);
+    // What follows a lone carriage return overwrites what was there.
+    let start = memchr::memrchr(b'\r', line).map_or(0, |at| at + 1);
+    each(&String::from_utf8_lossy(&line[start..]));
 }
 
 /// A line without the escape sequences of terminals (ECMA-48, section 5).

@@ -3,15 +3,24 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crds::{Answer, AnswerStatus, TriggerKind};
+use crds::{Answer, AnswerReason, AnswerStatus, BuilderRun, PrBuild, Repository, TriggerKind};
+use jiff::Timestamp;
 use kube::ResourceExt;
 
 use crate::{
-    build::has_object,
+    build::{
+        has_object,
+        summary::{phase_of, summarize},
+    },
     cache::version_of,
-    context::{Context, patch_status, trim},
+    context::{Context, of_build, patch_status, trim},
     queue::Next,
-    report::{LabelOutcome, Retry, TalkError, answer, settle_label},
+    report::{
+        LabelOutcome, Retry, TalkError, answer,
+        reply::{self, Build, Live},
+        sentence::House,
+        settle_label,
+    },
 };
 
 /// Pause before another try where a person has to change something first.
@@ -78,7 +87,7 @@ async fn bring_further(
     answer: &Answer,
     status: AnswerStatus,
 ) -> Result<Next, AnswerError> {
-    let Some((repo, prefix)) = repo(ctx, answer) else {
+    let Some((repo, house)) = repo(ctx, answer) else {
         let given = Some(answer::given::FAILED.to_owned());
         write(
             ctx,
@@ -98,7 +107,7 @@ async fn bring_further(
     let maybe_given = ctx
         .live_builds
         .update(&uid, |live| std::mem::replace(&mut live.maybe_posted, true));
-    let mut new = answer::give(&repo, answer, &prefix, previous, maybe_given).await?;
+    let mut new = answer::give(&repo, answer, &house, previous, maybe_given).await?;
     let spec = &answer.spec;
     let label = spec
         .trigger
@@ -134,15 +143,93 @@ async fn bring_further(
     Ok(Next::Wait)
 }
 
-/// Where the answer is given, and the word that commands begin with there.
-fn repo(ctx: &Context, answer: &Answer) -> Option<(github::Repo, String)> {
+/// Where the answer is given, and how it is worded there.
+fn repo(ctx: &Context, answer: &Answer) -> Option<(github::Repo, House)> {
     let repository = ctx.cache.repositories.get(&answer.spec.repository.name)?;
     let connection = ctx.connections.get(&repository.spec.connection)?;
     let (owner, name) = answer.spec.repository.full_name.split_once('/')?;
-    Some((
-        connection.repo(owner, name),
-        repository.spec.commands.prefix.clone(),
-    ))
+    let reply = match answer.spec.reason {
+        AnswerReason::Help => Some(reply::help(&repository, &ctx.cache.builders.all())),
+        AnswerReason::Status => Some(status(ctx, answer, &repository, connection.git_url())),
+        _ => None,
+    };
+    let house = House {
+        reply,
+        ..House::of(&repository)
+    };
+    Some((connection.repo(owner, name), house))
+}
+
+/// How the builds of the answer's pull request stand, by what this process knows.
+fn status(ctx: &Context, answer: &Answer, repository: &Repository, web: &str) -> String {
+    let spec = &answer.spec;
+    let builds = ctx.cache.builds.all();
+    let ours = builds.iter().filter(|build| {
+        let request = &build.spec.request;
+        request.repository.id == spec.repository.id && request.number == spec.number
+    });
+    let builds = ours.map(|build| stands(ctx, build, web)).collect();
+    let commands = &repository.spec.commands;
+    reply::status(
+        builds,
+        repository.spec.paused,
+        &commands.prefix,
+        Timestamp::now(),
+    )
+}
+
+fn stands(ctx: &Context, build: &PrBuild, web: &str) -> Build {
+    let request = &build.spec.request;
+    let uid = build.uid().unwrap_or_default();
+    let runs = ctx.cache.runs.group(&of_build(&uid));
+    let (attempts, missing) = ctx.live_builds.update(&uid, |live| {
+        (live.attempts.clone(), live.missing_told.clone())
+    });
+    let status = build.status.as_ref();
+    let is_complete = status.is_some_and(|status| status.result.is_some());
+    // Runs are gone an hour after their build; its own sum stays.
+    let totals = match runs.is_empty() {
+        true => status.map_or_else(String::new, |status| status.summary.clone()),
+        false => summarize(build, &runs, &attempts, &missing).line,
+    };
+    let comment = status.and_then(|status| status.comment_id).map(|id| {
+        let (web, name) = (web.trim_end_matches('/'), &request.repository.full_name);
+        format!("{web}/{name}/pull/{}#issuecomment-{id}", request.number)
+    });
+    let trigger = &request.trigger;
+    Build {
+        head_sha: request.head_sha.clone(),
+        user: trigger.user.login.clone(),
+        asked: trigger.label.clone().or_else(|| trigger.command.clone()),
+        at: trigger.time.0,
+        totals,
+        is_complete,
+        is_cancelled: build.spec.cancel.is_some(),
+        comment,
+        live: runs.iter().filter_map(|run| live(ctx, run)).collect(),
+    }
+}
+
+/// A run that waits or runs. What it waits for is known here more exactly than it is written down.
+fn live(ctx: &Context, run: &BuilderRun) -> Option<Live> {
+    let phase = phase_of(run);
+    if phase.is_terminal() {
+        return None;
+    }
+    let status = run.status.clone().unwrap_or_default();
+    let known = ctx.live.get(&run.uid().unwrap_or_default()).waiting;
+    let waiting = known.or(status.waiting);
+    let since = status
+        .started_at
+        .or(waiting.as_ref().map(|waiting| waiting.since.clone()));
+    Some(Live {
+        builder: run.spec.task.display_name.clone(),
+        phase,
+        because: waiting.map_or_else(String::new, |waiting| waiting.reason),
+        since: since
+            .or_else(|| run.creation_timestamp())
+            .map(|time| time.0),
+    })
 }
 
 async fn write(ctx: &Context, answer: &Answer, status: AnswerStatus) -> Result<(), AnswerError> {

@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
 use super::{
-    sentence::{kind, sentence},
+    sentence::{House, kind, sentence},
     talk::{Sort, TalkError, sort, while_doing},
     text::is_login,
 };
@@ -35,7 +35,7 @@ pub mod given {
 /// Gives an answer and says what to write into its status; the label is settled afterwards, with
 /// [`settle_label`](super::settle_label).
 ///
-/// `prefix` is the word that commands begin with. `previous` is the comment that this answer replaces (see [`previous`]); `maybe_given` says that an
+/// `house` is how answers are worded there. `previous` is the comment that this answer replaces (see [`previous`]); `maybe_given` says that an
 /// earlier try may have been carried out: after a restart, and after an answer that was lost.
 ///
 /// # Errors
@@ -43,7 +43,7 @@ pub mod given {
 pub async fn give(
     repo: &Repo,
     answer: &Answer,
-    prefix: &str,
+    house: &House,
     previous: Option<i64>,
     maybe_given: bool,
 ) -> Result<AnswerStatus, TalkError> {
@@ -52,7 +52,7 @@ pub async fn give(
         return Ok(before);
     }
     let status = AnswerStatus {
-        sentence: Some(sentence(&answer.spec, prefix)),
+        sentence: Some(sentence(&answer.spec, house)),
         ..before
     };
     let number = answer.spec.number;
@@ -82,7 +82,7 @@ pub async fn give(
         }
         Manner::Comment => {
             let answering = while_doing("answering on", repo, number);
-            let taken = for_good(comment(repo, answer, prefix, previous, maybe_given).await)
+            let taken = for_good(comment(repo, answer, house, previous, maybe_given).await)
                 .map_err(answering)?;
             Ok(match taken {
                 Some(comment) => AnswerStatus {
@@ -128,12 +128,12 @@ fn manner(answer: &Answer) -> Manner {
 async fn comment(
     repo: &Repo,
     answer: &Answer,
-    prefix: &str,
+    house: &House,
     previous: Option<i64>,
     maybe_given: bool,
 ) -> Result<Dated<i64>, GithubError> {
     let id = |comment: Dated<Comment>| comment.map(|comment| comment.id);
-    let body = body(answer, prefix);
+    let body = body(answer, house);
     if let Some(previous) = previous {
         match repo.update_comment(previous, &body).await {
             // Somebody deleted it.
@@ -165,13 +165,17 @@ fn marker(answer: &Answer) -> String {
 }
 
 /// The text: the person who asked is the only one who is mentioned.
-fn body(answer: &Answer, prefix: &str) -> String {
-    let (marker, sentence) = (marker(answer), sentence(&answer.spec, prefix));
+fn body(answer: &Answer, house: &House) -> String {
+    let marker = marker(answer);
     let user = &answer.spec.trigger.user;
-    match user.login.as_str() {
+    let to = match user.login.as_str() {
         // An account that is gone has the id 0, and its login may be somebody else's.
-        login if user.id != 0 && is_login(login) => format!("{marker}\n@{login}: {sentence}\n"),
-        _ => format!("{marker}\n{sentence}\n"),
+        login if user.id != 0 && is_login(login) => format!("@{login}: "),
+        _ => String::new(),
+    };
+    match &house.reply {
+        Some(reply) => format!("{marker}\n{to}{}\n", reply.trim_end()),
+        None => format!("{marker}\n{to}{}\n", sentence(&answer.spec, house)),
     }
 }
 
@@ -253,10 +257,10 @@ mod tests {
     #[test]
     fn only_the_person_who_asked_is_mentioned() {
         let mut this = answer("this", 7, 100, AnswerReason::Closed);
-        let text = body(&this, "/prbuild");
+        let text = body(&this, &House::default());
         assert!(text.starts_with("<!-- prbuild-answer:closed uid-this -->\n@b: This pull request"));
         this.spec.trigger.user.login = "x `@python`".to_owned();
-        assert!(!body(&this, "/prbuild").contains('@'));
+        assert!(!body(&this, &House::default()).contains('@'));
     }
 
     #[test]

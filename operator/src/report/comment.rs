@@ -143,7 +143,8 @@ fn compose(facts: &CommentFacts, room: Room) -> String {
     let mut out = marker(&facts.uid);
     let mut seen = template::Seen::default();
     let begin = facts.wording.announcement(&facts.trigger);
-    let _ = write!(out, "\n{}\n\n", template::fill(begin, &parts, &mut seen));
+    out.push('\n');
+    paragraph(&mut out, &template::fill(begin, &parts, &mut seen));
     // What a template does not place itself follows it.
     if !seen.table {
         paragraph(&mut out, &parts.table());
@@ -152,8 +153,8 @@ fn compose(facts: &CommentFacts, room: Room) -> String {
         paragraph(&mut out, &parts.left_out());
     }
     if facts.is_complete() {
-        let end = facts.wording.result(facts.has_failed());
-        paragraph(&mut out, &template::fill(end, &parts, &mut seen));
+        let end = facts.wording.result(facts.failed());
+        paragraph(&mut out, &template::fill(&end, &parts, &mut seen));
     } else if !seen.next {
         paragraph(&mut out, &parts.next());
     }
@@ -166,7 +167,8 @@ fn compose(facts: &CommentFacts, room: Room) -> String {
     out
 }
 
-fn paragraph(out: &mut String, text: &str) {
+/// Adds a paragraph, unless it is empty.
+pub fn paragraph(out: &mut String, text: &str) {
     let text = text.trim_end();
     if !text.is_empty() {
         let _ = write!(out, "{text}\n\n");
@@ -179,9 +181,9 @@ impl CommentFacts {
         self.builders.iter().all(|one| one.phase.is_terminal())
     }
 
-    /// Whether a builder failed or timed out.
-    pub fn has_failed(&self) -> bool {
-        self.count(|phase| matches!(phase, RunPhase::Failed | RunPhase::TimedOut)) > 0
+    /// How many builders failed or timed out.
+    pub fn failed(&self) -> usize {
+        self.count(|phase| matches!(phase, RunPhase::Failed | RunPhase::TimedOut))
     }
 
     pub(super) fn count(&self, which: impl Fn(RunPhase) -> bool) -> usize {
@@ -205,4 +207,4 @@ impl CommentFacts {
 
 #[cfg(test)]
 #[path = "comment_tests.rs"]
-mod tests;
+pub(super) mod tests;

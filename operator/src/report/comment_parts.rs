@@ -1,11 +1,15 @@
 //! Pure: the parts of a build's comment, as the placeholders of templates name them.
 
-use std::fmt::Write as _;
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use crds::{ReportMode, RunPhase};
 
 use super::{
-    comment::{BuilderFacts, CommentFacts, Room},
+    comment::{BuilderFacts, CommentFacts, Room, paragraph},
     text::{code, inert, is_login, short_sha},
 };
 
@@ -15,6 +19,8 @@ const OPEN_TABLE: usize = 10;
 const OPEN_ROWS: usize = 15;
 /// Builders left out that are explained; of the rest the number is told.
 const LEFT_OUT_MOST: usize = 12;
+/// Tests that failed on several builders and are named above all.
+const SHARED_MOST: usize = 5;
 /// In which order results are told: what needs somebody comes first.
 pub const ORDER: [&[RunPhase]; 7] = [
     &[RunPhase::Failed],
@@ -141,6 +147,7 @@ impl Parts<'_> {
         let (open, folded) = sorted.split_at(open);
         let mut out = String::new();
         self.rows(&mut out, open);
+        paragraph(&mut out, &self.shared_failures());
         self.fold(&mut out, open, folded);
         out
     }
@@ -170,30 +177,34 @@ impl Parts<'_> {
                 none if none.is_empty() => result_word(one),
                 because => format!("{}: {because}", result_word(one)),
             };
-            let took = one.took.as_deref().unwrap_or_default();
+            let took = unbroken(one.took.as_deref().unwrap_or_default());
             let _ = writeln!(out, "| {name} | {} {result} | {took} |", sign(one.phase));
         }
         out.push('\n');
     }
 
-    /// The other builders, one row of a table for each result.
+    /// The other builders, one row of a table for each result and in it one line for each builder:
+    /// a row for each would be more lines than a comment should have.
     fn fold(&self, out: &mut String, open: &[&BuilderFacts], folded: &[&BuilderFacts]) {
         if folded.is_empty() {
             return;
         }
-        let (the, count) = (
-            if open.is_empty() { "The" } else { "The other" },
-            folded.len(),
-        );
+        let the = if open.is_empty() { "The" } else { "The other" };
+        let builders = match folded.len() {
+            1 => "1 builder".to_owned(),
+            many => format!("{many} builders"),
+        };
         let _ = write!(
             out,
-            "<details><summary>{the} {count} builders</summary>\n\n| result | builders |\n|---|---|\n"
+            "<details><summary>{the} {builders}</summary>\n\n| result | builders | |\n|---|---|---|\n"
         );
         for group in folded.chunk_by(|a, b| word(a.phase) == word(b.phase)) {
             let names: Vec<String> = group.iter().map(|one| self.folded_name(one)).collect();
+            let (left, right) = names.split_at(names.len().div_ceil(2));
             let (sign, word) = (sign(group[0].phase), word(group[0].phase));
-            let (count, names) = (group.len(), names.join(" · "));
-            let _ = writeln!(out, "| {sign}\u{a0}{count}\u{a0}{word} | {names} |");
+            let count = unbroken(&format!("{sign} {} {word}", group.len()));
+            let (left, right) = (left.join("<br>"), right.join("<br>"));
+            let _ = writeln!(out, "| {count} | {left} | {right} |");
         }
         out.push_str("\n</details>\n\n");
     }
@@ -201,15 +212,42 @@ impl Parts<'_> {
     fn folded_name(&self, one: &BuilderFacts) -> String {
         let name = self.name(one, self.room.links);
         let more = match (one.phase, &one.took) {
-            (RunPhase::Succeeded, Some(took)) if one.warning => format!("with warnings, {took}"),
+            (RunPhase::Succeeded, Some(took)) if one.warning => {
+                unbroken(&format!("with warnings, {took}"))
+            }
             (RunPhase::Queued | RunPhase::Dispatched, _) | (_, None) => {
                 inert(&one.because.replace('|', "¦"), self.room.because.min(80))
             }
-            (_, Some(took)) => took.clone(),
+            (_, Some(took)) => unbroken(took),
         };
         match more {
             none if none.is_empty() => name,
-            more => format!("{name} {more}"),
+            more => format!("{name}\u{a0}{more}"),
+        }
+    }
+
+    /// Tests that failed on several builders of a large build: whether it is one thing everywhere.
+    fn shared_failures(&self) -> String {
+        let facts = self.facts;
+        if facts.builders.len() <= OPEN_TABLE || self.room.failures == 0 {
+            return String::new();
+        }
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for one in &facts.builders {
+            let names: BTreeSet<&str> = one.failures.iter().map(String::as_str).collect();
+            for name in names {
+                *counts.entry(name).or_default() += 1;
+            }
+        }
+        let mut shared: Vec<(&str, usize)> = counts.into_iter().filter(|(_, on)| *on > 1).collect();
+        shared.sort_by_key(|(_, on)| Reverse(*on));
+        let named = shared.iter().take(SHARED_MOST);
+        let named: Vec<String> = named
+            .map(|(name, on)| format!("{} on {on} builders", code(name, 80)))
+            .collect();
+        match named.join(", ") {
+            none if none.is_empty() => none,
+            named => format!("Failed on several builders: {named}."),
         }
     }
 
@@ -261,13 +299,16 @@ impl Parts<'_> {
                 RunPhase::Failed | RunPhase::TimedOut | RunPhase::Error | RunPhase::Cancelled
             )
         };
+        if !facts.is_complete() && facts.cancel.is_some() {
+            return String::new();
+        }
         if !facts.is_complete() {
             return format!("{} stops this build.", command("cancel"));
         }
         if facts.count(unhappy) == 0 {
             return format!("To test a newer commit, {again}.");
         }
-        let ours = match facts.has_failed() || facts.count(|phase| phase == RunPhase::Error) == 0 {
+        let ours = match facts.failed() > 0 || facts.count(|phase| phase == RunPhase::Error) == 0 {
             true => "",
             false => "An error is the infrastructure's doing, not the code's. ",
         };
@@ -324,6 +365,11 @@ impl Parts<'_> {
             login => code(login, 64),
         }
     }
+}
+
+/// Keeps a few words on one line.
+fn unbroken(words: &str) -> String {
+    words.replace(' ', "\u{a0}")
 }
 
 fn result_word(one: &BuilderFacts) -> String {

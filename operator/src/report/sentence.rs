@@ -5,16 +5,56 @@
 //! words are foreign text: they stand in backticks, so that nobody is mentioned, and what looks like
 //! a SHA in them is hidden. Only the person who asked is mentioned, in [`answer`](super::answer).
 
-use crds::{AnswerReason, AnswerSpec, TriggerKind};
+use crds::{AnswerReason, AnswerSpec, Commands, Preset, Repository, TriggerKind};
 
 use super::text::{between, code, inert, without_shas};
 
-/// What the person is told, where commands begin with `prefix`.
-pub fn sentence(answer: &AnswerSpec, prefix: &str) -> String {
+/// How answers are worded in a Repository.
+#[derive(Clone, Debug, Default)]
+pub struct House {
+    /// The words that commands begin with.
+    pub commands: Commands,
+    /// The wording of comments.
+    pub preset: Preset,
+    /// The lines that were asked for, as Markdown: of [`Help`](AnswerReason::Help) and
+    /// [`Status`](AnswerReason::Status).
+    pub reply: Option<String>,
+}
+
+impl House {
+    /// The wording of a Repository.
+    pub fn of(repository: &Repository) -> Self {
+        Self {
+            commands: repository.spec.commands.clone(),
+            preset: repository.spec.reporting.preset,
+            reply: None,
+        }
+    }
+
+    /// Whether a regular expression over builders asked, rather than a command.
+    fn is_pattern(&self, answer: &AnswerSpec) -> bool {
+        let command = answer.trigger.command.as_deref().unwrap_or_default();
+        let word = command.split_whitespace().next().unwrap_or_default();
+        let prefix = &self.commands.pattern_prefix;
+        !prefix.is_empty() && word.eq_ignore_ascii_case(prefix)
+    }
+
+    /// Whether CPython's own words stand for it.
+    fn is_cpython(&self, answer: &AnswerSpec) -> bool {
+        self.preset == Preset::Cpython && self.is_pattern(answer)
+    }
+}
+
+/// What the person is told.
+pub fn sentence(answer: &AnswerSpec, house: &House) -> String {
+    let prefix = house.commands.prefix.as_str();
     let words = Words::of(answer);
     let (label, again) = (words.label, words.again);
     let detail = words.detail();
     match answer.reason {
+        AnswerReason::Permission if house.is_cpython(answer) => {
+            "You don't have write permissions to trigger a build".to_owned()
+        }
         AnswerReason::Permission => words.permission(),
         AnswerReason::Denied => {
             "You may not start builds here. If that is a mistake, tell the infrastructure team.".to_owned()
@@ -65,18 +105,44 @@ pub fn sentence(answer: &AnswerSpec, prefix: &str) -> String {
                 .to_owned()
         }
         AnswerReason::UnknownCommand => format!(
-            "{} is not a command. {}",
+            "{} is not a command. {}`{prefix} help` lists what there is.",
             words.subject("That"),
-            format_args!("There is one: `{prefix} run <full SHA>`.")
+            words.then(detail)
         ),
-        AnswerReason::Pattern
-        | AnswerReason::NoMatch
-        | AnswerReason::TooMany
-        | AnswerReason::NoBuild
-        | AnswerReason::Help
-        | AnswerReason::Status
-        | AnswerReason::Cancelled
-        | AnswerReason::Paused => detail.unwrap_or_else(|| format!("Nothing was built. You can {again}.")),
+        AnswerReason::Pattern => words.pattern(detail),
+        AnswerReason::NoMatch if house.is_cpython(answer) => format!(
+            "The regex {} did not match any buildbot builder. Is the requested builder in the list of stable builders? {}",
+            words.subject("that you wrote"),
+            words.then(detail)
+        ).trim_end().to_owned(),
+        AnswerReason::NoMatch => format!(
+            "{} {} no builder here; nothing was built. {}`{prefix} help` lists what there is.",
+            words.subject("That"),
+            if house.is_pattern(answer) { "matches" } else { "is" },
+            words.then(detail)
+        ),
+        AnswerReason::TooMany => format!(
+            "{} asks for too much at once; nothing was built. {}Ask for less.",
+            words.subject("That"),
+            words.then(detail)
+        ),
+        AnswerReason::NoBuild => {
+            let about = answer.facts.subject.as_ref();
+            let about = about.map_or_else(String::new, |_| format!(" for {}", words.subject("it")));
+            let why = detail.unwrap_or_else(|| "No build of this pull request fits.".to_owned());
+            format!("Nothing to do{about}. {why}")
+        }
+        AnswerReason::Help => format!("`{prefix} help` was answered with the list of commands."),
+        AnswerReason::Status => format!("`{prefix} status` was answered with how the builds stood."),
+        AnswerReason::Cancelled => {
+            let about = answer.facts.subject.as_ref();
+            let about = about.map_or_else(String::new, |_| format!("{}: ", words.subject("it")));
+            let what = detail.unwrap_or_else(|| "It is stopping, as you asked.".to_owned());
+            format!("{about}{what}")
+        }
+        AnswerReason::Paused => format!(
+            "Builds are paused here by the infrastructure team; nothing was built. When they go on, {again}."
+        ),
         AnswerReason::TooOld => {
             format!("Your {label} is more than a day old; nothing was built. If it still matters, {again}.")
         }
@@ -132,7 +198,9 @@ impl<'a> Words<'a> {
         let (label, again, again_it) = match answer.trigger.kind {
             TriggerKind::Label => ("label", "add the label again", "add it again"),
             TriggerKind::Comment => ("command", "write the command again", "write it again"),
-            TriggerKind::Button | TriggerKind::Manual | TriggerKind::Unknown => ("request", "ask again", "ask again"),
+            TriggerKind::Button | TriggerKind::Manual | TriggerKind::Unknown => {
+                ("request", "ask again", "ask again")
+            }
         };
         Self {
             answer,
@@ -157,6 +225,29 @@ impl<'a> Words<'a> {
             .filter(|line| !line.is_empty())
             .collect();
         (!lines.is_empty()).then(|| inert(&without_shas(&lines.join("; ")), 600))
+    }
+
+    /// A sentence, and room for the next.
+    fn then(&self, detail: Option<String>) -> String {
+        match detail {
+            Some(detail) if detail.ends_with(['.', '?', ';']) => format!("{detail} "),
+            Some(detail) => format!("{detail}. "),
+            None => String::new(),
+        }
+    }
+
+    /// Of a command its author can help it, of a label only who defined it.
+    fn pattern(&self, detail: Option<String>) -> String {
+        let (subject, why) = (self.subject("of this request"), self.then(detail));
+        match self.answer.trigger.kind {
+            TriggerKind::Label => format!(
+                "The regular expression of this label, {subject}, cannot be used; nothing was built. \
+                 {why}The infrastructure team can correct it."
+            ),
+            _ => format!(
+                "The regular expression {subject} cannot be used; nothing was built. {why}Correct it and write it again."
+            ),
+        }
     }
 
     /// Who moved the head.

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::*;
 
-pub const ALL: [AnswerReason; 18] = [
+pub const ALL: [AnswerReason; 26] = [
     AnswerReason::Permission,
     AnswerReason::Denied,
     AnswerReason::Team,
@@ -22,6 +22,14 @@ pub const ALL: [AnswerReason; 18] = [
     AnswerReason::NoBuilder,
     AnswerReason::WrongSha,
     AnswerReason::UnknownCommand,
+    AnswerReason::Pattern,
+    AnswerReason::NoMatch,
+    AnswerReason::TooMany,
+    AnswerReason::NoBuild,
+    AnswerReason::Help,
+    AnswerReason::Status,
+    AnswerReason::Cancelled,
+    AnswerReason::Paused,
     AnswerReason::TooOld,
     AnswerReason::Unknown,
 ];
@@ -64,6 +72,14 @@ fn moved(login: &str) -> Facts {
     });
     Facts {
         movement: Some(Movement { by, at: at(72) }),
+        ..Facts::default()
+    }
+}
+
+fn told(subject: Option<&str>, detail: &str) -> Facts {
+    Facts {
+        subject: subject.map(str::to_owned),
+        detail: (!detail.is_empty()).then(|| detail.to_owned()),
         ..Facts::default()
     }
 }
@@ -142,8 +158,118 @@ fn a_refusal_says_what_happened_and_what_to_do() {
         ),
     ];
     for (reason, kind, facts, words) in table {
-        assert_eq!(sentence(&answer(reason, kind, facts), "/prbuild"), words);
+        assert_eq!(
+            sentence(&answer(reason, kind, facts), &House::default()),
+            words
+        );
     }
+}
+
+#[test]
+fn a_mistake_in_a_command_gets_one_friendly_sentence_that_says_what_to_do() {
+    use AnswerReason::{Cancelled, NoBuild, NoMatch, Pattern, Paused, TooMany, UnknownCommand};
+    let table = [
+        (
+            UnknownCommand,
+            told(Some("/prbuild stop"), "Did you mean `cancel`?"),
+            "`/prbuild stop` is not a command. Did you mean `cancel`? `/prbuild help` lists what there is.",
+        ),
+        (
+            UnknownCommand,
+            told(Some("/prbuild xyzzy"), ""),
+            "`/prbuild xyzzy` is not a command. `/prbuild help` lists what there is.",
+        ),
+        (
+            Pattern,
+            told(Some("(a"), "It cannot be read: unclosed group."),
+            "The regular expression `(a` cannot be used; nothing was built. \
+             It cannot be read: unclosed group. Correct it and write it again.",
+        ),
+        (
+            NoMatch,
+            told(Some("s930x"), "Did you mean `s390x Debian`?"),
+            "`s930x` is no builder here; nothing was built. Did you mean `s390x Debian`? `/prbuild help` lists what there is.",
+        ),
+        (
+            TooMany,
+            told(
+                Some(".*"),
+                "It finds 300 builders, and one build has at most 256.",
+            ),
+            "`.*` asks for too much at once; nothing was built. \
+             It finds 300 builders, and one build has at most 256. Ask for less.",
+        ),
+        (
+            NoBuild,
+            told(
+                Some("iOS"),
+                "It neither waits nor runs for this pull request.",
+            ),
+            "Nothing to do for `iOS`. It neither waits nor runs for this pull request.",
+        ),
+        (
+            NoBuild,
+            told(None, "Every builder of the newest build passed."),
+            "Nothing to do. Every builder of the newest build passed.",
+        ),
+        (
+            Cancelled,
+            told(None, "2 builds are stopping."),
+            "2 builds are stopping.",
+        ),
+        (
+            Cancelled,
+            told(Some("iOS"), "1 run is stopping."),
+            "`iOS`: 1 run is stopping.",
+        ),
+        (
+            Paused,
+            Facts::default(),
+            "Builds are paused here by the infrastructure team; nothing was built. When they go on, write the command again.",
+        ),
+    ];
+    for (reason, facts, words) in table {
+        let answer = answer(reason, TriggerKind::Comment, facts);
+        assert_eq!(sentence(&answer, &House::default()), words);
+    }
+    let label = answer(
+        Pattern,
+        TriggerKind::Label,
+        told(Some("("), "It cannot be read."),
+    );
+    assert_eq!(
+        sentence(&label, &House::default()),
+        "The regular expression of this label, `(`, cannot be used; nothing was built. \
+         It cannot be read. The infrastructure team can correct it."
+    );
+}
+
+#[test]
+fn cpythons_own_words_answer_its_own_command() {
+    let mut nothing = answer(
+        AnswerReason::NoMatch,
+        TriggerKind::Comment,
+        told(Some("beos"), "Did you mean `iOS`?"),
+    );
+    nothing.trigger.command = Some("!BuildBot beos".to_owned());
+    let house = House {
+        preset: Preset::Cpython,
+        ..House::default()
+    };
+    assert_eq!(
+        sentence(&nothing, &house),
+        "The regex `beos` did not match any buildbot builder. \
+         Is the requested builder in the list of stable builders? Did you mean `iOS`?"
+    );
+    assert_eq!(
+        sentence(&nothing, &House::default()),
+        "`beos` matches no builder here; nothing was built. Did you mean `iOS`? `/prbuild help` lists what there is."
+    );
+    nothing.reason = AnswerReason::Permission;
+    assert_eq!(
+        sentence(&nothing, &house),
+        "You don't have write permissions to trigger a build"
+    );
 }
 
 #[test]
@@ -155,7 +281,7 @@ fn what_is_not_known_is_not_said_and_several_reasons_stand_in_one_line() {
     );
     gone.trigger.permission = "unknown".to_owned();
     assert_eq!(
-        sentence(&gone, "/prbuild"),
+        sentence(&gone, &House::default()),
         "This label needs write access. A core developer can add it."
     );
     let detail = Some("`lan`: needs an approval\n`arm`: is paused".to_owned());
@@ -166,7 +292,7 @@ fn what_is_not_known_is_not_said_and_several_reasons_stand_in_one_line() {
     assert_eq!(
         sentence(
             &answer(AnswerReason::NoBuilder, TriggerKind::Label, facts),
-            "/prbuild"
+            &House::default()
         ),
         "No builder is left for this label; nothing was built. `lan`: needs an approval; `arm`: is paused"
     );
@@ -205,7 +331,7 @@ fn no_answer_contains_a_sha_or_mentions_anybody_whatever_the_facts_are() {
                 let mut answer = answer(reason, kind, facts);
                 answer.trigger.permission = hostile.clone();
                 answer.trigger.command = Some(hostile.clone());
-                let words = sentence(&answer, "/prbuild");
+                let words = sentence(&answer, &House::default());
                 assert!(hexes(&words) < 7, "{words}");
                 assert!(
                     words.chars().count() > 20 && !words.contains('\n'),

@@ -3,6 +3,8 @@
 //! A template is Markdown by the infrastructure team, with placeholders in braces. What a placeholder
 //! brings in from elsewhere (logins, labels, branches, commands) is plain text wherever it is put.
 
+use std::borrow::Cow;
+
 use crds::{Commands, Preset, Reporting, RunPhase, Trigger, names::short_sha};
 
 use super::{comment_parts::Parts, template_presets as presets, text::plain};
@@ -195,10 +197,12 @@ impl Wording {
         self.announcement.as_deref().unwrap_or_else(preset)
     }
 
-    /// How it ends once all builders are done.
-    pub fn result(&self, failed: bool) -> &str {
-        let preset = || presets::result(self.preset, failed);
-        self.result.as_deref().unwrap_or_else(preset)
+    /// How it ends once all builders are done, so many of them failed.
+    pub fn result(&self, failed: usize) -> Cow<'_, str> {
+        match &self.result {
+            Some(own) => own.into(),
+            None => presets::result(self.preset, failed),
+        }
     }
 }
 

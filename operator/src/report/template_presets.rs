@@ -1,5 +1,7 @@
 //! The wordings that come with PrBuild, as templates.
 
+use std::borrow::Cow;
+
 use crds::{Preset, Trigger};
 
 /// PrBuild's own.
@@ -47,7 +49,7 @@ If you want to schedule another build, you need to ask again.
 const CPYTHON_FAILED: &str = "\
 :warning::warning::warning: Buildbot failure :warning::warning::warning:
 
-Hi! The buildbot {failed} has failed when building commit {sha}.
+Hi! The buildbot **{failed}** has failed when building commit {sha}.
 
 What do you need to do:
 
@@ -69,10 +71,14 @@ pub fn announcement(preset: Preset, trigger: &Trigger, is_pattern: bool) -> &'st
     }
 }
 
-/// How it ends once all builders are done.
-pub fn result(preset: Preset, failed: bool) -> &'static str {
-    match preset {
-        Preset::Cpython if failed => CPYTHON_FAILED,
-        Preset::Cpython | Preset::Default | Preset::Unknown => "{next}",
+/// How it ends once all builders are done, so many of them failed.
+pub fn result(preset: Preset, failed: usize) -> Cow<'static, str> {
+    match (preset, failed) {
+        (Preset::Cpython, 1) => CPYTHON_FAILED.into(),
+        (Preset::Cpython, 2..) => {
+            let (one, many) = ("buildbot **{failed}** has", "buildbots {failed} have");
+            CPYTHON_FAILED.replacen(one, many, 1).into()
+        }
+        _ => "{next}".into(),
     }
 }

@@ -7,7 +7,10 @@ use crds::{
 use crds::{Trigger, TriggerKind};
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use operator::report::answer::{give, previous};
+use operator::report::{
+    answer::{give, previous},
+    sentence::House,
+};
 use tests::forge::Fault;
 
 use super::{APP, Scene};
@@ -65,9 +68,15 @@ fn given(status: &AnswerStatus) -> &str {
 #[tokio::test]
 async fn the_person_who_asked_is_told_what_happened_and_what_to_do() {
     let scene = Scene::new().await;
-    let status = give(&scene.repo(), &scene.answer(1), "/prbuild", None, false)
-        .await
-        .unwrap();
+    let status = give(
+        &scene.repo(),
+        &scene.answer(1),
+        &House::default(),
+        None,
+        false,
+    )
+    .await
+    .unwrap();
     let sentence = "`@mallory` pushed 28 s before your label. Look at the changes, then add the label again to build them.";
     assert_eq!(
         (given(&status), status.sentence.as_deref()),
@@ -88,7 +97,7 @@ async fn the_next_answer_of_that_kind_replaces_the_last_one() {
     let scene = Scene::new().await;
     let mut first = scene.answer(1);
     first.status = Some(
-        give(&scene.repo(), &first, "/prbuild", None, false)
+        give(&scene.repo(), &first, &House::default(), None, false)
             .await
             .unwrap(),
     );
@@ -98,7 +107,7 @@ async fn the_next_answer_of_that_kind_replaces_the_last_one() {
         .advance(std::time::Duration::from_secs(600));
     let second = scene.answer(2);
     let replaced = previous(&second, [&first]);
-    let status = give(&scene.repo(), &second, "/prbuild", replaced, true)
+    let status = give(&scene.repo(), &second, &House::default(), replaced, true)
         .await
         .unwrap();
     assert_eq!(status.comment_id, first.status.unwrap().comment_id);
@@ -110,16 +119,22 @@ async fn the_next_answer_of_that_kind_replaces_the_last_one() {
 #[tokio::test]
 async fn an_answer_that_somebody_deleted_is_written_anew() {
     let scene = Scene::new().await;
-    let gone = give(&scene.repo(), &scene.answer(1), "/prbuild", None, false)
-        .await
-        .unwrap()
-        .comment_id
-        .unwrap();
+    let gone = give(
+        &scene.repo(),
+        &scene.answer(1),
+        &House::default(),
+        None,
+        false,
+    )
+    .await
+    .unwrap()
+    .comment_id
+    .unwrap();
     scene.repo().delete_comment(gone).await.unwrap();
     let status = give(
         &scene.repo(),
         &scene.answer(2),
-        "/prbuild",
+        &House::default(),
         Some(gone),
         true,
     )
@@ -138,11 +153,11 @@ async fn an_answer_is_given_once_although_the_first_try_was_lost() {
         .forge
         .faults()
         .next(1, COMMENTS, Fault::AnswerLost(502));
-    let error = give(&scene.repo(), &answer, "/prbuild", None, false)
+    let error = give(&scene.repo(), &answer, &House::default(), None, false)
         .await
         .unwrap_err();
     assert!(error.is_uncertain(), "{error}");
-    let status = give(&scene.repo(), &answer, "/prbuild", None, true)
+    let status = give(&scene.repo(), &answer, &House::default(), None, true)
         .await
         .unwrap();
     assert_eq!((given(&status), scene.said().len()), ("Comment", 1));
@@ -150,7 +165,7 @@ async fn an_answer_is_given_once_although_the_first_try_was_lost() {
     let mut recorded = answer.clone();
     recorded.status = Some(status.clone());
     assert_eq!(
-        give(&scene.repo(), &recorded, "/prbuild", None, true)
+        give(&scene.repo(), &recorded, &House::default(), None, true)
             .await
             .unwrap(),
         status
@@ -168,9 +183,15 @@ async fn a_comment_of_somebody_else_is_never_taken_for_an_answer_of_ours() {
         "mallory",
         "<!-- prbuild-answer:head-moved-before -->\nall is well",
     );
-    let status = give(&scene.repo(), &scene.answer(1), "/prbuild", None, true)
-        .await
-        .unwrap();
+    let status = give(
+        &scene.repo(),
+        &scene.answer(1),
+        &House::default(),
+        None,
+        true,
+    )
+    .await
+    .unwrap();
     assert_eq!(given(&status), "Comment");
     let comments = scene.forge.comments(APP, scene.number);
     assert!(comments.len() == 2 && !comments[0].edited, "{comments:?}");
@@ -187,7 +208,7 @@ async fn a_strangers_command_gets_a_reaction_and_no_words() {
     answer.spec.trigger.kind = TriggerKind::Comment;
     answer.spec.manner = Manner::Reaction;
     for _ in 0..2 {
-        let status = give(&scene.repo(), &answer, "/prbuild", None, true)
+        let status = give(&scene.repo(), &answer, &House::default(), None, true)
             .await
             .unwrap();
         assert_eq!(given(&status), "Reaction");
@@ -204,9 +225,15 @@ async fn a_strangers_command_gets_a_reaction_and_no_words() {
 async fn an_answer_that_github_does_not_take_is_recorded_as_failed() {
     let scene = Scene::new().await;
     scene.forge.faults().next(1, COMMENTS, Fault::Status(403));
-    let status = give(&scene.repo(), &scene.answer(1), "/prbuild", None, false)
-        .await
-        .unwrap();
+    let status = give(
+        &scene.repo(),
+        &scene.answer(1),
+        &House::default(),
+        None,
+        false,
+    )
+    .await
+    .unwrap();
     assert_eq!((given(&status), status.comment_id), ("Failed", None));
     assert!(
         status.sentence.is_some(),

@@ -366,3 +366,22 @@ async fn checks_and_statuses_of_other_systems_are_seen_and_change() {
     assert_eq!(status.json()["state"], "success");
     forge.finish().await;
 }
+
+#[tokio::test]
+async fn who_subscribes_to_statuses_hears_of_those_of_other_systems() {
+    let forge = forge().await;
+    let listener = Listener::of(&forge).await;
+    forge.set_hook_events(forge.hooks(APP)[0], &["status", "check_run"]);
+    let (_, head) = mallory_opens(&forge).await;
+    forge.other_status(APP, &head, "azure", "azure/build", Elsewhere::Fails);
+    forge.deliveries_settled().await;
+    let (event, told) = listener.heard().pop().unwrap();
+    assert_eq!(
+        (event.as_str(), &told["sha"], &told["state"]),
+        ("status", &json!(head), &json!("failure"))
+    );
+    forge.other_check(APP, &head, "ci", "CI / tests", Elsewhere::Pending);
+    forge.deliveries_settled().await;
+    assert_eq!(listener.actions()[1], "check_run created");
+    forge.finish().await;
+}

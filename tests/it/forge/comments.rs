@@ -146,3 +146,33 @@ async fn the_combined_status_comes_in_pages_and_unchanged_it_costs_nothing() {
     assert_eq!(conditional.get(&path).await.json()["state"], "pending");
     forge.finish().await;
 }
+
+#[tokio::test]
+async fn an_issue_has_comments_too_and_is_no_pull_request() {
+    let forge = forge().await;
+    let listener = Listener::of(&forge).await;
+    let (number, _) = mallory_opens(&forge).await;
+    let issue = forge.open_issue(APP, "It does not work", "mallory");
+    assert_eq!(issue, number + 1);
+    forge.deliveries_settled().await;
+    let comment = forge.comment(APP, issue, "ada", "/prbuild run");
+    forge.deliveries_settled().await;
+    let (event, told) = listener.heard().pop().unwrap();
+    assert_eq!(
+        (event.as_str(), &told["issue"]["number"]),
+        ("issue_comment", &json!(issue))
+    );
+    assert_eq!(told["issue"]["pull_request"], Value::Null);
+    let client = Client::anonymous(&forge);
+    let pull = client.get(&format!("/repos/octo/app/pulls/{issue}")).await;
+    assert_eq!(pull.status, 404);
+    let all = client.get(ALL).await.json();
+    let page = all[0]["html_url"].as_str().unwrap();
+    let expected = format!("/octo/app/issues/{issue}#issuecomment-{comment}");
+    assert!(page.ends_with(&expected), "{page}");
+    let listed = client
+        .get(&format!("/repos/octo/app/issues/{issue}/comments"))
+        .await;
+    assert_eq!(bodies(&listed.json()), ["/prbuild run"]);
+    forge.finish().await;
+}

@@ -243,3 +243,28 @@ async fn a_delivery_that_was_never_made_is_on_no_record() {
     assert_eq!(client.get("/app/hook/deliveries").await.json(), json!([]));
     forge.finish().await;
 }
+
+#[tokio::test]
+async fn an_outage_answers_nobody_and_what_it_kept_can_be_asked_for_afterwards() {
+    let forge = forge().await;
+    let (_, client, listener) = app(&forge).await;
+    let (number, _) = mallory_opens(&forge).await;
+    forge.deliveries_settled().await;
+    forge.faults().outage();
+    assert_eq!(client.get("/app").await.status, 503);
+    forge.comment(APP, number, "ada", "/prbuild run");
+    forge.deliveries_settled().await;
+    assert_eq!(listener.heard().len(), 1);
+    forge.faults().clear();
+    let newest = client.get("/app/hook/deliveries").await.json()[0].clone();
+    assert_eq!(
+        (&newest["status"], &newest["status_code"]),
+        (&json!("failed to connect to host"), &json!(502))
+    );
+    let path = format!("/app/hook/deliveries/{}/attempts", newest["id"]);
+    assert_eq!(client.post_nothing(&path).await.status, 202);
+    forge.deliveries_settled().await;
+    let (_, told) = listener.heard().pop().unwrap();
+    assert_eq!(told["comment"]["body"], "/prbuild run");
+    forge.finish().await;
+}

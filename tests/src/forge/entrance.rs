@@ -164,14 +164,14 @@ async fn answer(
         parts.method.as_str().to_owned(),
         parts.uri.path().to_owned(),
     );
-    let (delay, fault) = forge.faults.take(&method, &path);
+    let cost = Cost::of(route.map(|route| route.template), &parts.method, &body);
+    let (delay, fault) = forge.faults.take(&method, &path, &cost.mutations);
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
     let identified = identify(&forge.lock(), &parts.headers, forge.clock.now());
     let token = identified.as_ref().map_or(TokenKind::Refused, Caller::kind);
     let query = parts.uri.query().unwrap_or_default().to_owned();
-    let cost = Cost::of(route.map(|route| route.template), &parts.method, &body);
     let (log, version) = (forge.log.clone(), forge.enterprise.clone());
     let visited = (cost.clone(), fault, identified);
     let mut response = respond(forge, route, params, parts, body, visited).await;

@@ -87,7 +87,7 @@ pub struct FaultId(u64);
 
 impl Faults {
     /// Every request that fits the pattern goes wrong until [`Faults::off`]. The pattern is as in
-    /// [`super::RequestLog::matching`]; with several that fit, the oldest acts, latency besides.
+    /// [`super::RequestLog::matching`], or `mutation addComment` for GraphQL; with several that fit, the oldest acts, latency besides.
     pub fn on(&self, pattern: &str, fault: Fault) -> FaultId {
         self.arm(pattern, fault, None)
     }
@@ -142,6 +142,13 @@ impl Faults {
         FaultId(id)
     }
 
+    /// GitHub is down until [`Faults::clear`]: every request gets a page for people, git's too, and what
+    /// is delivered meanwhile fails and stands on record so.
+    pub fn outage(&self) {
+        self.on("* /**", Fault::Html(503));
+        self.deliveries(u32::MAX, None, DeliveryFault::Lost);
+    }
+
     /// Turns one switch off.
     pub fn off(&self, id: FaultId) {
         let mut state = self.lock();
@@ -173,11 +180,21 @@ impl Faults {
     }
 
     /// What happens to this request: a delay, and at most one fault.
-    pub(super) fn take(&self, method: &str, path: &str) -> (Duration, Option<Fault>) {
+    pub(super) fn take(
+        &self,
+        method: &str,
+        path: &str,
+        mutations: &[String],
+    ) -> (Duration, Option<Fault>) {
         let mut state = self.lock();
         let (mut delay, mut found) = (Duration::ZERO, None);
         for armed in &mut state.answers {
-            if armed.left == Some(0) || !fits(&armed.pattern, method, path) {
+            let mutation = armed.pattern.strip_prefix("mutation ");
+            let fits = match mutation {
+                Some(name) => mutations.iter().any(|one| one == name),
+                None => fits(&armed.pattern, method, path),
+            };
+            if armed.left == Some(0) || !fits {
                 continue;
             }
             match &armed.fault {

@@ -60,13 +60,13 @@ pub enum DeliveryOutcome {
 }
 
 impl DeliveryOutcome {
-    /// The status that GitHub records: 0 when it never left, 502 when nobody answered.
+    /// The status that GitHub records: 0 while it is on its way, 502 when nobody answered.
     #[must_use]
     pub fn code(&self) -> u16 {
         match self {
-            Self::Waiting | Self::Lost => 0,
+            Self::Waiting => 0,
             Self::Answered(code, _) => *code,
-            Self::Failed(_) => 502,
+            Self::Lost | Self::Failed(_) => 502,
         }
     }
 }
@@ -359,6 +359,7 @@ fn hears(
         "check_run" | "check_suite" => &["checks"],
         "pull_request" => &["pull_requests"],
         "issue_comment" => &["issues", "pull_requests"],
+        "status" => &["statuses"],
         _ => &["metadata"],
     };
     hook.active

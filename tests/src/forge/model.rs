@@ -3,12 +3,14 @@
 
 mod apps;
 mod checks;
+mod issues;
 mod people;
 mod pulls;
 mod repository;
 
 pub use apps::{App, Hook, Installation, Permissions, Token};
 pub use checks::{CheckAction, CheckOutput, CheckRun, CheckSuite, Checks};
+pub use issues::Issue;
 pub use people::{Role, Team, User, UserType};
 pub use pulls::{
     Comment, EventKind, MergeCommit, PullRequest, PullState, Reaction, Review, ReviewState,

@@ -7,6 +7,7 @@ mod checks;
 mod code;
 mod discussion;
 mod hooks;
+mod issues;
 mod movement;
 mod moves;
 mod people;

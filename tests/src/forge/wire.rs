@@ -3,8 +3,10 @@
 mod checks;
 mod events;
 mod hooks;
+mod issues;
 mod pulls;
 mod repositories;
+mod statuses;
 
 use serde_json::{Value, json};
 

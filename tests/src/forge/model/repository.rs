@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::{Checks, Comment, Id, PullRequest, Role};
+use super::{Checks, Comment, Id, Issue, PullRequest, Role};
 
 /// A repository and all that belongs to it.
 #[derive(Clone, Debug)]
@@ -36,7 +36,9 @@ pub struct Repository {
     pub labels: Vec<Label>,
     /// Pull requests by number.
     pub pulls: BTreeMap<u64, PullRequest>,
-    /// Comments on pull requests by id.
+    /// Issues by number.
+    pub issues: BTreeMap<u64, Issue>,
+    /// Comments on pull requests and issues by id.
     pub comments: BTreeMap<Id, Comment>,
     /// Commit statuses by commit, oldest first.
     pub statuses: HashMap<String, Vec<Status>>,
@@ -46,6 +48,16 @@ pub struct Repository {
     pub created_at: Timestamp,
     /// When any branch was pushed last.
     pub pushed_at: Timestamp,
+}
+
+impl Repository {
+    /// The number of the next pull request or issue.
+    #[must_use]
+    pub fn next_number(&self) -> u64 {
+        let pull = self.pulls.last_key_value().map_or(0, |(number, _)| *number);
+        let issue = self.issues.last_key_value();
+        issue.map_or(0, |(number, _)| *number).max(pull) + 1
+    }
 }
 
 /// One movement of one branch.

@@ -114,6 +114,17 @@ impl Call<'_> {
         ))
     }
 
+    /// The repository of the path, and the number of a pull request or issue of it.
+    pub fn issue<'w>(&self, world: &'w World) -> Result<(&'w Repository, u64), Answer> {
+        let (repository, number) = (self.repository(world)?, self.number("issue_number")?);
+        let known =
+            repository.pulls.contains_key(&number) || repository.issues.contains_key(&number);
+        match known {
+            true => Ok((repository, number)),
+            false => Err(Answer::not_found()),
+        }
+    }
+
     /// The writer of JSON.
     pub fn wire<'w>(&'w self, world: &'w World) -> Wire<'w> {
         Wire {

@@ -79,11 +79,11 @@ pub fn remove_label(call: &Call<'_>) -> Reply {
 /// `GET …/issues/{issue_number}/comments`
 pub fn comments(call: &Call<'_>) -> Reply {
     let world = call.forge.lock();
-    let (repository, pull) = call.pull(&world)?;
+    let (repository, number) = call.issue(&world)?;
     let of_pull: Vec<&Comment> = repository
         .comments
         .values()
-        .filter(|comment| comment.number == pull.number)
+        .filter(|comment| comment.number == number)
         .collect();
     let wire = call.wire(&world);
     Ok(call.page(&of_pull, |comment| wire.read_comment(repository, comment)))
@@ -119,7 +119,7 @@ pub fn create_comment(call: &Call<'_>) -> Reply {
     let (by, app) = call.writer()?;
     let text = comment_text(call)?;
     call.forge.edit(|world| {
-        let number = call.pull(world)?.1.number;
+        let number = call.issue(world)?.1;
         let id = call
             .forge
             .write_comment(world, &call.full_name(), number, &text, by, app);

@@ -20,24 +20,14 @@ pub fn create(call: &Call<'_>) -> Reply {
             let message = format!("No commit found for SHA: {sha}");
             return Err(Answer::error(422, &message));
         }
-        let status = Status {
-            id: world.id("status"),
-            ..status
-        };
-        let repository = world
-            .repository_mut(&call.full_name())
-            .ok_or_else(Answer::not_found)?;
-        let all = repository.statuses.entry(sha.clone()).or_default();
-        if all
-            .iter()
-            .filter(|one| one.context == status.context)
-            .count()
-            >= MOST
-        {
+        let known = call.repository(world)?.statuses.get(&sha);
+        let same = known.into_iter().flatten();
+        if same.filter(|one| one.context == status.context).count() >= MOST {
             let message = "This SHA and context has reached the maximum number of statuses.";
             return Err(Answer::invalid("Status", "context", message));
         }
-        all.push(status.clone());
+        let id = call.repository(world)?.id;
+        let status = call.forge.write_status(world, id, &sha, status);
         let repository = call.repository(world)?;
         Ok(Answer::json(
             201,

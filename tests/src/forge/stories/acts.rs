@@ -281,7 +281,7 @@ impl Inner {
             let comment = &one.comments[&comment];
             let mut value = json!({
                 "action": action,
-                "issue": wire.issue(one, &one.pulls[&comment.number]),
+                "issue": wire.issue_of(one, comment.number),
                 "comment": wire.comment(one, comment),
             });
             merge(&mut value, wire.surroundings(one, sender));

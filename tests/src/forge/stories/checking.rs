@@ -1,4 +1,4 @@
-//! Check runs as Apps make and people press them: the model changes and webhooks hear of it.
+//! Check runs as Apps make and people press them, and statuses: the model changes and webhooks hear of it.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::forge::Inner;
-use crate::forge::model::{CheckRun, CheckSuite, Id, World};
+use crate::forge::model::{CheckRun, CheckSuite, Id, Status, World};
 use crate::forge::wire::{Wire, merge};
 
 /// Something that happened to a check run or a check suite, as webhooks are to hear of it.
@@ -207,6 +207,29 @@ impl Inner {
             value
         };
         self.emit_to(world, "check_suite", repository, told.only, payload);
+    }
+
+    /// Adds a status to a commit; its id is given here. Returns it.
+    pub(crate) fn write_status(
+        self: &Arc<Self>,
+        world: &mut World,
+        repository: Id,
+        sha: &str,
+        mut status: Status,
+    ) -> Status {
+        status.id = world.id("status");
+        if let Some(one) = world.repositories.get_mut(&repository) {
+            let all = one.statuses.entry(sha.to_owned()).or_default();
+            all.push(status.clone());
+        }
+        let payload = |world: &World| {
+            let (wire, one) = (self.wire(world), &world.repositories[&repository]);
+            let mut value = wire.hook_status(one, sha, &status);
+            merge(&mut value, wire.surroundings(one, status.creator));
+            value
+        };
+        self.emit(world, "status", repository, payload);
+        status
     }
 
     /// The writer of JSON.

@@ -166,7 +166,7 @@ impl Forge {
                 Elsewhere::Fails => "failure",
             };
             let status = Status {
-                id: world.id("status"),
+                id: 0,
                 state: state.to_owned(),
                 context: context.to_owned(),
                 description: None,
@@ -175,9 +175,7 @@ impl Forge {
                 created_at: now,
             };
             let id = repository(world, full_name);
-            if let Some(one) = world.repositories.get_mut(&id) {
-                one.statuses.entry(sha.to_owned()).or_default().push(status);
-            }
+            self.inner.write_status(world, id, sha, status);
         });
     }
 

@@ -100,6 +100,7 @@ impl Forge {
             permissions: HashMap::new(),
             labels: Vec::new(),
             pulls: BTreeMap::new(),
+            issues: BTreeMap::new(),
             comments: BTreeMap::new(),
             statuses: HashMap::new(),
             checks: Checks::default(),

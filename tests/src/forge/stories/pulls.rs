@@ -70,14 +70,7 @@ impl Forge {
             .await;
         let number = self.inner.edit(|world| {
             let id = repository(world, full_name);
-            (pull.id, pull.number) = (
-                world.id("pull"),
-                world.repositories[&id]
-                    .pulls
-                    .keys()
-                    .last()
-                    .map_or(1, |last| last + 1),
-            );
+            (pull.id, pull.number) = (world.id("pull"), world.repositories[&id].next_number());
             let (number, author, event) = (pull.number, pull.author, world.id("event"));
             pull.test_merge.current = merge.clone();
             let (head, at) = (pull.head_sha.clone(), pull.created_at);
@@ -106,10 +99,17 @@ impl Forge {
     }
 
     /// Somebody opens a closed pull request again.
+    ///
+    /// # Panics
+    /// If it was merged: that is for ever.
     pub fn reopen(&self, full_name: &str, number: u64, by: &str) {
         self.inner.edit(|world| {
             let (repository, by) = (repository(world, full_name), user(world, by));
             let pull = pull_mut(world, full_name, number);
+            assert!(
+                pull.state != PullState::Merged,
+                "forge: {full_name}#{number} is merged and cannot be opened again"
+            );
             (pull.state, pull.closed_at) = (PullState::Open, None);
             self.inner
                 .happen(world, repository, number, EventKind::Reopened, by, None);

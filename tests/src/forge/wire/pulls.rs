@@ -98,70 +98,14 @@ impl Wire<'_> {
         value
     }
 
-    /// A pull request as the issue that it also is: what `issue_comment` tells.
-    #[must_use]
-    pub fn issue(&self, repository: &Repository, pull: &PullRequest) -> Value {
-        let repository_url = self.repository_url(repository);
-        let url = format!("{repository_url}/issues/{}", pull.number);
-        let html = self.pull_html(repository, pull.number);
-        let comments = repository
-            .comments
-            .values()
-            .filter(|comment| comment.number == pull.number)
-            .count();
-        let labels: Vec<Value> = pull
-            .labels
-            .iter()
-            .map(|name| self.label(repository, name))
-            .collect();
-        json!({
-            "url": url,
-            "repository_url": repository_url,
-            "labels_url": format!("{url}/labels{{/name}}"),
-            "comments_url": format!("{url}/comments"),
-            "events_url": format!("{url}/events"),
-            "html_url": html,
-            "id": pull.id,
-            "node_id": format!("PR_kwDO{}", pull.id),
-            "number": pull.number,
-            "title": pull.title,
-            "user": self.user(pull.author),
-            "labels": labels,
-            "state": state(pull),
-            "locked": false,
-            "assignee": null,
-            "assignees": [],
-            "milestone": null,
-            "comments": comments,
-            "created_at": iso(pull.created_at),
-            "updated_at": iso(pull.updated_at),
-            "closed_at": pull.closed_at.map(iso),
-            "author_association": self.association(repository, pull.author),
-            "active_lock_reason": null,
-            "draft": pull.draft,
-            "pull_request": {
-                "url": format!("{repository_url}/pulls/{}", pull.number),
-                "html_url": html,
-                "diff_url": format!("{html}.diff"),
-                "patch_url": format!("{html}.patch"),
-                "merged_at": if pull.state == PullState::Merged { pull.closed_at.map(iso) } else { None },
-            },
-            "body": pull.body,
-            "reactions": self.reactions(&url, &[]),
-            "timeline_url": format!("{url}/timeline"),
-            "performed_via_github_app": null,
-            "state_reason": null,
-        })
-    }
-
-    /// A comment on a pull request.
+    /// A comment on a pull request or issue.
     #[must_use]
     pub fn comment(&self, repository: &Repository, comment: &Comment) -> Value {
         let url = self.repository_url(repository);
         let api = format!("{url}/issues/comments/{}", comment.id);
         json!({
             "url": api,
-            "html_url": format!("{}#issuecomment-{}", self.pull_html(repository, comment.number), comment.id),
+            "html_url": format!("{}#issuecomment-{}", self.page_of(repository, comment.number), comment.id),
             "issue_url": format!("{url}/issues/{}", comment.number),
             "id": comment.id,
             "node_id": format!("IC_kwDO{}", comment.id),
@@ -230,7 +174,11 @@ impl Wire<'_> {
     }
 
     /// The roll-up of reactions that comments and issues carry.
-    fn reactions(&self, url: &str, reactions: &[crate::forge::model::Reaction]) -> Value {
+    pub(super) fn reactions(
+        &self,
+        url: &str,
+        reactions: &[crate::forge::model::Reaction],
+    ) -> Value {
         let mut value = json!({"url": format!("{url}/reactions"), "total_count": reactions.len()});
         for content in [
             "+1", "-1", "laugh", "hooray", "confused", "heart", "rocket", "eyes",

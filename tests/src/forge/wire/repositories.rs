@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Wire, merge};
 use crate::forge::clock::iso;
-use crate::forge::model::{Activity, Id, Label, PullState, Repository, Status, User, UserType};
+use crate::forge::model::{Activity, Id, Label, PullState, Repository, User, UserType};
 
 impl Wire<'_> {
     /// The URL of a repository in the API.
@@ -171,31 +171,6 @@ impl Wire<'_> {
             "color": "ededed",
             "default": false,
             "description": "",
-        })
-    }
-
-    /// A commit status.
-    #[must_use]
-    pub fn status(&self, repository: &Repository, sha: &str, status: &Status) -> Value {
-        let mut value = self.simple_status(repository, sha, status);
-        merge(&mut value, json!({"creator": self.user(status.creator)}));
-        value
-    }
-
-    /// A commit status without the one who wrote it.
-    #[must_use]
-    pub fn simple_status(&self, repository: &Repository, sha: &str, status: &Status) -> Value {
-        json!({
-            "url": format!("{}/statuses/{sha}", self.repository_url(repository)),
-            "avatar_url": format!("{}/avatars/u/{}?v=4", self.base, status.creator),
-            "id": status.id,
-            "node_id": format!("SC_kwDO{}", status.id),
-            "state": status.state,
-            "description": status.description,
-            "target_url": status.target_url,
-            "context": status.context,
-            "created_at": iso(status.created_at),
-            "updated_at": iso(status.created_at),
         })
     }
 

@@ -219,6 +219,14 @@ impl Connection {
         matches!(self.credential, Credential::App(_))
     }
 
+    /// The GitHub App's id. None: it is a personal token.
+    pub fn app_id(&self) -> Option<u64> {
+        match &self.credential {
+            Credential::App(app) => Some(app.id()),
+            Credential::Token(_) => None,
+        }
+    }
+
     /// The secrets that a delivery may be signed with, newest first. None: it takes no deliveries.
     pub fn webhook_secrets(&self) -> Vec<SecretString> {
         self.webhook_secrets.clone()

@@ -6,6 +6,9 @@ use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
+/// Selects what has not ended.
+const GOES_ON: &str = "status.phase!=Complete";
+
 /// The PrBuilds of one namespace.
 #[derive(Clone)]
 pub struct Builds {
@@ -60,6 +63,31 @@ impl Builds {
         let selected = ListParams::default().fields(selector);
         let mut builds = self.api.list(&selected).await?.items;
         builds.retain(|build| build.spec.request.repository.id == repository);
+        Ok(builds)
+    }
+
+    /// The builds of a pull request that go on and were not asked to stop.
+    ///
+    /// # Errors
+    /// The API server's.
+    pub async fn live_of_pull_request(
+        &self,
+        repository: i64,
+        number: i64,
+    ) -> Result<Vec<PrBuild>, kube::Error> {
+        let selector = format!("spec.request.number={number},{GOES_ON}");
+        let mut builds = self.list(repository, &selector).await?;
+        builds.retain(|build| build.spec.cancel.is_none());
+        Ok(builds)
+    }
+
+    /// The builds of a repository that go on and were not asked to stop.
+    ///
+    /// # Errors
+    /// The API server's.
+    pub async fn live(&self, repository: i64) -> Result<Vec<PrBuild>, kube::Error> {
+        let mut builds = self.list(repository, GOES_ON).await?;
+        builds.retain(|build| build.spec.cancel.is_none());
         Ok(builds)
     }
 

@@ -1,11 +1,17 @@
 //! Verified → what happened, as far as it can concern PrBuild. Small structs of our own: whatever
 //! else GitHub sends, in whatever shape, is not looked at.
 
+mod changed;
+mod wire;
+
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+pub use changed::Changed;
 
 use crate::signature::Verified;
+use wire::{ActionOnly, CheckRunBody, CheckSuiteBody, CommentBody, PullRequestBody};
 
 /// Something that may ask for a build.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,8 +20,8 @@ pub struct Event {
     pub repository: i64,
     /// Its name, for where the id is not known yet.
     pub full_name: String,
-    /// Number of the pull request.
-    pub number: i64,
+    /// Number of the pull request; a press of a button does not tell it.
+    pub number: Option<i64>,
     /// Who did it, as the delivery says.
     pub sender: github::User,
     /// What was done.
@@ -34,6 +40,10 @@ pub enum What {
         /// Its text.
         body: String,
     },
+    /// A button was pressed.
+    Pressed(Pressed),
+    /// Something happened to the pull request that builds may stop for.
+    Changed(Changed),
 }
 
 /// A label was added, and what the pull request looked like then.
@@ -47,6 +57,35 @@ pub struct Labeled {
     pub updated_at: Timestamp,
     /// Repository and branch of the head; absent when the fork is gone.
     pub head: Option<(String, String)>,
+}
+
+/// A button of a check run or of all of a commit's was pressed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pressed {
+    /// Made of the id of the delivery, which stays the same when it is delivered again.
+    pub id: i64,
+    /// Which button.
+    pub button: Button,
+    /// The App whose check runs they are.
+    pub app: u64,
+    /// The commit.
+    pub head_sha: String,
+    /// What the App remembers by the check run: the name of the BuilderRun. Empty where the button is
+    /// that of all check runs.
+    pub run: String,
+}
+
+/// The buttons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Button {
+    /// GitHub's own "Re-run" of a check run.
+    Rerun,
+    /// GitHub's own "Re-run all checks".
+    RerunAll,
+    /// Ours: "Re-run failed".
+    RerunFailed,
+    /// Ours: "Cancel".
+    Cancel,
 }
 
 /// Why a signed delivery concerns nobody.
@@ -77,68 +116,6 @@ impl Ignored {
     }
 }
 
-#[derive(Deserialize)]
-struct ActionOnly {
-    action: String,
-}
-
-#[derive(Deserialize)]
-struct Repository {
-    id: i64,
-    full_name: String,
-}
-
-#[derive(Deserialize)]
-struct PullRequestBody {
-    number: i64,
-    label: github::Label,
-    pull_request: Pull,
-    repository: Repository,
-    sender: github::User,
-}
-
-#[derive(Deserialize)]
-struct Pull {
-    number: i64,
-    updated_at: Timestamp,
-    head: Head,
-}
-
-#[derive(Deserialize)]
-struct Head {
-    sha: String,
-    #[serde(rename = "ref")]
-    branch: String,
-    repo: Option<HeadRepo>,
-}
-
-#[derive(Deserialize)]
-struct HeadRepo {
-    full_name: String,
-}
-
-#[derive(Deserialize)]
-struct CommentBody {
-    issue: Issue,
-    comment: Comment,
-    repository: Repository,
-    sender: github::User,
-}
-
-#[derive(Deserialize)]
-struct Issue {
-    number: i64,
-    #[serde(default)]
-    pull_request: Option<IgnoredAny>,
-}
-
-#[derive(Deserialize)]
-struct Comment {
-    id: i64,
-    #[serde(default)]
-    body: Option<String>,
-}
-
 /// What a delivery tells. The header is not signed, so the body must have the shape of its event.
 ///
 /// # Errors
@@ -146,23 +123,32 @@ struct Comment {
 pub fn read(verified: &Verified) -> Result<Event, Ignored> {
     match verified.event() {
         "ping" => Err(Ignored::Ping),
-        "pull_request" => labeled(verified.body()),
+        "pull_request" => changed::pull_request(verified.body()),
         "issue_comment" => commented(verified.body()),
+        "check_run" => check_run(verified),
+        "check_suite" => check_suite(verified),
         _ => Err(Ignored::Event),
     }
 }
 
-fn action(body: &[u8], expected: &str) -> Result<(), Ignored> {
-    match serde_json::from_slice::<ActionOnly>(body) {
-        Ok(found) if found.action == expected => Ok(()),
-        Ok(_) => Err(Ignored::Action),
-        Err(_) => Err(Ignored::Shape),
+fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Ignored> {
+    serde_json::from_slice(body).map_err(|_| Ignored::Shape)
+}
+
+fn action(body: &[u8]) -> Result<String, Ignored> {
+    Ok(parsed::<ActionOnly>(body)?.action)
+}
+
+fn expect_action(body: &[u8], expected: &str) -> Result<(), Ignored> {
+    match action(body)? == expected {
+        true => Ok(()),
+        false => Err(Ignored::Action),
     }
 }
 
 fn labeled(body: &[u8]) -> Result<Event, Ignored> {
-    action(body, "labeled")?;
-    let body: PullRequestBody = serde_json::from_slice(body).map_err(|_| Ignored::Shape)?;
+    expect_action(body, "labeled")?;
+    let body: PullRequestBody = parsed(body)?;
     if body.number != body.pull_request.number {
         return Err(Ignored::Shape);
     }
@@ -170,7 +156,7 @@ fn labeled(body: &[u8]) -> Result<Event, Ignored> {
     Ok(Event {
         repository: body.repository.id,
         full_name: body.repository.full_name,
-        number: body.number,
+        number: Some(body.number),
         sender: body.sender,
         what: What::Labeled(Labeled {
             label: body.label.name,
@@ -182,15 +168,15 @@ fn labeled(body: &[u8]) -> Result<Event, Ignored> {
 }
 
 fn commented(body: &[u8]) -> Result<Event, Ignored> {
-    action(body, "created")?;
-    let body: CommentBody = serde_json::from_slice(body).map_err(|_| Ignored::Shape)?;
+    expect_action(body, "created")?;
+    let body: CommentBody = parsed(body)?;
     if body.issue.pull_request.is_none() {
         return Err(Ignored::Issue);
     }
     Ok(Event {
         repository: body.repository.id,
         full_name: body.repository.full_name,
-        number: body.issue.number,
+        number: Some(body.issue.number),
         sender: body.sender,
         what: What::Commented {
             id: body.comment.id,
@@ -199,94 +185,62 @@ fn commented(body: &[u8]) -> Result<Event, Ignored> {
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::signature::tests::verified;
-
-    const LABELED: &str = r#"{"action":"labeled","number":7,"label":{"name":"test"},
-        "pull_request":{"number":7,"updated_at":"2026-01-01T00:00:00Z",
-            "head":{"sha":"abc","ref":"topic","repo":{"full_name":"a/fork"}}},
-        "repository":{"id":1,"full_name":"o/r"},"sender":{"id":2,"login":"core","type":"User"}}"#;
-    const COMMENT: &str = r#"{"action":"created","issue":{"number":7,"pull_request":{}},
-        "comment":{"id":9,"body":"hi"},
-        "repository":{"id":1,"full_name":"o/r"},"sender":{"id":2,"login":"core","type":"User"}}"#;
-
-    #[test]
-    fn a_label_and_a_comment_are_read() {
-        let event = read(&verified("pull_request", LABELED)).expect("an event");
-        assert_eq!((event.repository, event.number, event.sender.id), (1, 7, 2));
-        let What::Labeled(labeled) = event.what else {
-            panic!("not a label")
-        };
-        assert_eq!(labeled.label, "test");
-        assert_eq!(
-            labeled.head,
-            Some(("a/fork".to_owned(), "topic".to_owned()))
-        );
-
-        let event = read(&verified("issue_comment", COMMENT)).expect("an event");
-        assert!(matches!(event.what, What::Commented { id: 9, .. }));
+fn check_run(verified: &Verified) -> Result<Event, Ignored> {
+    let action = action(verified.body())?;
+    if !matches!(action.as_str(), "rerequested" | "requested_action") {
+        return Err(Ignored::Action);
     }
-
-    #[test]
-    fn s04_a_body_under_another_events_header_is_ignored() {
-        for header in [
-            "issues",
-            "check_run",
-            "push",
-            "issue_comment",
-            "Pull_Request",
-            "",
-        ] {
-            assert!(read(&verified(header, LABELED)).is_err(), "{header}");
-        }
-        for header in ["pull_request", "issues"] {
-            assert!(read(&verified(header, COMMENT)).is_err(), "{header}");
-            assert!(read(&verified(header, r#"{"zen":"x","hook_id":1}"#)).is_err());
-        }
-    }
-
-    #[test]
-    fn whatever_else_is_ignored_and_never_an_error() {
-        for (event, body, expected) in [
-            ("ping", "{}", Ignored::Ping),
-            ("star", "{}", Ignored::Event),
-            (
-                "pull_request",
-                r#"{"action":"synchronize"}"#,
-                Ignored::Action,
-            ),
-            ("pull_request", r#"{"action":"labeled"}"#, Ignored::Shape),
-            ("pull_request", "[]", Ignored::Shape),
-            ("pull_request", "", Ignored::Shape),
-            ("pull_request", "\u{0}\u{1}", Ignored::Shape),
-            ("issue_comment", r#"{"action":"edited"}"#, Ignored::Action),
-        ] {
-            assert_eq!(
-                read(&verified(event, body)),
-                Err(expected),
-                "{event} {body}"
-            );
-        }
-        let other = LABELED.replace(
-            "\"pull_request\":{\"number\":7",
-            "\"pull_request\":{\"number\":8",
-        );
-        assert_eq!(read(&verified("pull_request", &other)), Err(Ignored::Shape));
-        for issue in [r#""number":7"#, r#""number":7,"pull_request":null"#] {
-            let body = COMMENT.replace(r#""number":7,"pull_request":{}"#, issue);
-            assert_eq!(read(&verified("issue_comment", &body)), Err(Ignored::Issue));
-        }
-    }
-
-    #[test]
-    fn s21_a_deleted_fork_is_read() {
-        let body = LABELED.replace(r#"{"full_name":"a/fork"}"#, "null");
-        let event = read(&verified("pull_request", &body)).expect("an event");
-        assert!(matches!(
-            event.what,
-            What::Labeled(Labeled { head: None, .. })
-        ));
-    }
+    let body: CheckRunBody = parsed(verified.body())?;
+    let pressed = body.requested_action.map(|pressed| pressed.identifier);
+    let button = match (action.as_str(), pressed.as_deref()) {
+        ("rerequested", _) => Button::Rerun,
+        (_, Some("rerun-failed")) => Button::RerunFailed,
+        (_, Some("cancel")) => Button::Cancel,
+        _ => return Err(Ignored::Action),
+    };
+    let run = body.check_run;
+    Ok(Event {
+        repository: body.repository.id,
+        full_name: body.repository.full_name,
+        number: None,
+        sender: body.sender,
+        what: What::Pressed(Pressed {
+            id: press_id(verified.id()),
+            button,
+            app: run.app.ok_or(Ignored::Shape)?.id,
+            head_sha: run.head_sha,
+            run: run.external_id.unwrap_or_default(),
+        }),
+    })
 }
+
+fn check_suite(verified: &Verified) -> Result<Event, Ignored> {
+    expect_action(verified.body(), "rerequested")?;
+    let body: CheckSuiteBody = parsed(verified.body())?;
+    let suite = body.check_suite;
+    Ok(Event {
+        repository: body.repository.id,
+        full_name: body.repository.full_name,
+        number: None,
+        sender: body.sender,
+        what: What::Pressed(Pressed {
+            id: press_id(verified.id()),
+            button: Button::RerunAll,
+            app: suite.app.ok_or(Ignored::Shape)?.id,
+            head_sha: suite.head_sha,
+            run: String::new(),
+        }),
+    })
+}
+
+/// The id of a press: 60 bits of the digest of its delivery's id.
+fn press_id(delivery: &str) -> i64 {
+    let digest = hex::encode(Sha256::digest(delivery.as_bytes()));
+    // Fifteen hexadecimal digits are 60 bits; ids begin with 1.
+    i64::from_str_radix(&digest[..15], 16)
+        .unwrap_or_default()
+        .max(1)
+}
+
+#[cfg(test)]
+mod tests;

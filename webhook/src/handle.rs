@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crds::AnswerReason;
+use crds::{AnswerReason, Repository};
 use github::Connections;
 
+use crate::builds::Builds;
 use crate::cache::{Cache, Known};
-use crate::event;
-use crate::gate::{Gate, Verdict};
+use crate::event::{self, Button, Event, What};
+use crate::gate::{Gate, Stopping, Verdict};
 use crate::metrics::Metrics;
 use crate::request::Request;
 use crate::signature::Verified;
@@ -27,6 +28,8 @@ pub struct App {
     pub gate: Gate,
     /// Where objects are stored.
     pub submit: Submit,
+    /// The builds that exist.
+    pub builds: Builds,
     /// The metrics.
     pub metrics: Arc<Metrics>,
 }
@@ -47,6 +50,21 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Of several, the one that says most: nothing is hidden by something that went well.
+    fn and(self, other: Self) -> Self {
+        let weight = |outcome: &Self| match outcome {
+            Self::Ignored(_) => 0,
+            Self::Stored(_) => 1,
+            Self::Taken => 2,
+            Self::Foreign => 3,
+            Self::Later(_) => 4,
+        };
+        match weight(&other) > weight(&self) {
+            true => other,
+            false => self,
+        }
+    }
+
     /// A word for metrics and log.
     pub fn word(self) -> &'static str {
         match self {
@@ -60,7 +78,9 @@ impl Outcome {
 impl App {
     /// Decides a verified delivery, in [`LIMIT`] at most.
     pub async fn deliver(&self, verified: &Verified) -> Outcome {
-        self.metrics.secret(verified.secret());
+        if let Some(secret) = verified.secret() {
+            self.metrics.secret(secret);
+        }
         let event = match event::read(verified) {
             Ok(event) => event,
             Err(ignored) => return Outcome::Ignored(ignored.word()),
@@ -79,21 +99,80 @@ impl App {
                 };
             }
         };
-        let Some(request) = Request::of_delivery(verified, &event, &repository) else {
-            return Outcome::Ignored("not_asked");
-        };
+        if let What::Changed(changed) = &event.what {
+            let stopping = self.stop_as_told(&repository, &event, changed, Instant::now() + LIMIT);
+            return tokio::time::timeout(LIMIT, stopping)
+                .await
+                .unwrap_or(Outcome::Later("timeout"));
+        }
         let start = Instant::now();
-        let outcome = tokio::time::timeout(LIMIT, self.decide(&request, start + LIMIT)).await;
+        let deciding = self.answer(verified, &event, &repository, start + LIMIT);
+        let outcome = tokio::time::timeout(LIMIT, deciding).await;
         self.metrics.gate(start.elapsed());
         outcome.unwrap_or_else(|_| {
             tracing::warn!(
                 delivery = verified.id(),
-                repository = request.repository_id,
-                pull_request = request.number,
+                repository = event.repository,
+                pull_request = event.number,
                 "no decision in time"
             );
             Outcome::Later("timeout")
         })
+    }
+
+    /// Decides all that a delivery asks, one after the other: a comment may say `cancel` and then
+    /// `run`. What cannot be decided now keeps the rest waiting.
+    async fn answer(
+        &self,
+        verified: &Verified,
+        event: &Event,
+        repository: &Arc<Repository>,
+        deadline: Instant,
+    ) -> Outcome {
+        let requests = match self.requests(verified, event, repository).await {
+            Ok(requests) => requests,
+            Err(outcome) => return outcome,
+        };
+        let mut whole = Outcome::Ignored("not_asked");
+        for request in &requests {
+            let outcome = self.decide(request, deadline).await;
+            if matches!(outcome, Outcome::Later(_)) {
+                return outcome;
+            }
+            whole = whole.and(outcome);
+        }
+        whole
+    }
+
+    /// What a delivery asks.
+    async fn requests(
+        &self,
+        verified: &Verified,
+        event: &Event,
+        repository: &Arc<Repository>,
+    ) -> Result<Vec<Request>, Outcome> {
+        let What::Pressed(pressed) = &event.what else {
+            return Ok(Request::of_delivery(verified, event, repository));
+        };
+        let connection = self.connections.get(&repository.spec.connection);
+        let app = connection.and_then(|connection| connection.app_id());
+        if app != Some(pressed.app) {
+            return Err(Outcome::Ignored("another_app"));
+        }
+        if pressed.button != Button::RerunAll {
+            return Ok(Request::of_delivery(verified, event, repository));
+        }
+        let builds = self.builds.of_head(event.repository, &pressed.head_sha);
+        let builds = builds.await.map_err(|error| {
+            tracing::warn!(%error, "the builds of a commit are not to be had");
+            Outcome::Later("no_builds")
+        })?;
+        let newest = builds.iter().max_by_key(|build| {
+            let request = &build.spec.request;
+            (request.rerun_of.is_none(), request.trigger.time.0)
+        });
+        let build = newest.ok_or(Outcome::Ignored("no_build"))?;
+        Ok(vec![Request::of_all(event, pressed, repository, build)])
     }
 
     /// Decides a request and stores what came of it.
@@ -116,6 +195,7 @@ impl App {
                 self.stored(self.submit.build(*authorized).await, "build", "build_again")
             }
             Verdict::Refused(refused) => self.refused(*refused).await,
+            Verdict::Stop(stopping) => self.stop(*stopping).await,
             Verdict::Nothing(word) => Outcome::Ignored(word),
             Verdict::Retry(why) => {
                 tracing::warn!(
@@ -137,6 +217,38 @@ impl App {
             "decided"
         );
         outcome
+    }
+
+    /// A Repository on GitHub, if its connection is there. GitHub's own spelling of its name, so that
+    /// it is found under its new one.
+    pub(crate) fn repo(&self, repository: &crds::Repository) -> Option<github::Repo> {
+        let spec = &repository.spec;
+        let connection = self.connections.get(&spec.connection)?;
+        let known = repository.status.as_ref();
+        let known = known.and_then(|status| status.full_name.as_deref()?.split_once('/'));
+        let (owner, name) = known.unwrap_or((&spec.owner, &spec.name));
+        Some(connection.repo(owner, name))
+    }
+
+    /// Stops builds, and stores the answer when that is done: as long as it is not there, the event is
+    /// looked at again.
+    async fn stop(&self, stopping: Stopping) -> Outcome {
+        let (targets, cancel, answer) = stopping.into_parts();
+        for (build, builders) in targets {
+            let stopped = match builders.is_empty() {
+                true => self.builds.cancel(&build, &cancel).await,
+                false => {
+                    self.builds
+                        .cancel_builders(&build, &builders, &cancel)
+                        .await
+                }
+            };
+            if let Err(error) = stopped {
+                tracing::warn!(%error, build, "cannot be stopped now");
+                return Outcome::Later("not_stopped");
+            }
+        }
+        self.refused(answer).await
     }
 
     async fn refused(&self, refused: crate::gate::Refused) -> Outcome {

@@ -18,5 +18,7 @@ pub mod request;
 pub mod resolve;
 pub mod server;
 pub mod signature;
+pub mod stop;
+mod stopping;
 pub mod submit;
 pub mod sweep;

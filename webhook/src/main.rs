@@ -12,6 +12,7 @@ use github::{Access, Connections};
 use kube::{Api, Client};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use webhook::builds::Builds;
 use webhook::cache::Cache;
 use webhook::gate::Gate;
 use webhook::handle::App;
@@ -100,9 +101,11 @@ async fn run(args: Args) -> Result<(), String> {
         connections,
         gate: Gate::new(
             Api::namespaced(client.clone(), &args.namespace),
+            Builds::new(&client, &args.namespace),
             move |name| answered.is_answered(name),
         ),
         submit: Submit::new(&client, &args.namespace),
+        builds: Builds::new(&client, &args.namespace),
         metrics,
         cache,
     });

@@ -23,6 +23,7 @@ pub struct Metrics {
     sweeps: Family<Labels, Counter>,
     swept: Gauge<f64, AtomicU64>,
     found: Counter,
+    stops: Family<Labels, Counter>,
 }
 
 impl Default for Metrics {
@@ -76,6 +77,12 @@ impl Default for Metrics {
             "Events that only the sweep found",
             found.clone(),
         );
+        let stops = Family::default();
+        registry.register(
+            "stops",
+            "Builds that were asked to stop because their pull request changed",
+            stops.clone(),
+        );
         Self {
             registry,
             deliveries,
@@ -86,6 +93,7 @@ impl Default for Metrics {
             sweeps,
             swept,
             found,
+            stops,
         }
     }
 }
@@ -143,6 +151,11 @@ impl Metrics {
     /// The sweep found an event that no delivery told of.
     pub fn found(&self) {
         self.found.inc();
+    }
+
+    /// A build stops because this happened to its pull request.
+    pub fn stop(&self, cause: &'static str) {
+        self.stops.get_or_create(&label("cause", cause)).inc();
     }
 
     /// All of it, in the text format.

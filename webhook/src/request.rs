@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use crds::{LabelRule, Repository};
+use crds::{LabelRule, Repository, names};
 use jiff::Timestamp;
+use kube::ResourceExt;
 
-use crate::command::{self, Command};
-use crate::event::{Event, What};
+use crate::command::{self, Command, Says};
+use crate::event::{Button, Event, Pressed, What};
 use crate::signature::Verified;
 
 /// What the gate is asked. Everything that came with a delivery is a hint; the API decides.
@@ -41,6 +42,35 @@ pub enum Ask {
         /// The command.
         command: Command,
     },
+    /// A button was pressed.
+    Button(Press),
+}
+
+/// A button of a build.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Press {
+    /// Id of the press.
+    pub id: i64,
+    /// Which button.
+    pub button: Button,
+    /// Name of the PrBuild.
+    pub build: String,
+    /// Object name of the builder. Empty where the button is that of all.
+    pub builder: String,
+    /// The commit that the button was shown on.
+    pub head_sha: String,
+}
+
+impl Press {
+    /// The command that does the same.
+    pub fn as_command(&self) -> String {
+        match self.button {
+            Button::Rerun => format!("rerun {}", self.builder),
+            Button::RerunAll => "rerun all".to_owned(),
+            Button::RerunFailed => "rerun failed".to_owned(),
+            Button::Cancel => format!("cancel {}", self.builder),
+        }
+    }
 }
 
 /// What a delivery said.
@@ -57,14 +87,15 @@ pub struct Told {
 }
 
 impl Request {
-    /// What a verified delivery asks of this repository. None: nothing.
+    /// What a verified delivery asks of this repository, in the order in which it is asked. The
+    /// button of all check runs is for [`Request::of_all`].
     pub fn of_delivery(
         verified: &Verified,
         event: &Event,
         repository: &Arc<Repository>,
-    ) -> Option<Self> {
+    ) -> Vec<Self> {
         if !verified.is_by(&repository.spec.connection) {
-            return None;
+            return Vec::new();
         }
         let mut told = Told {
             sender: event.sender.clone(),
@@ -72,25 +103,59 @@ impl Request {
             updated_at: None,
             head: None,
         };
-        let ask = match &event.what {
+        let (number, asks) = match &event.what {
             What::Labeled(labeled) => {
                 told.head_sha = Some(labeled.head_sha.clone());
                 told.updated_at = Some(labeled.updated_at);
                 told.head = labeled.head.clone();
-                Ask::label(repository, &labeled.label)?
+                let ask = Ask::label(repository, &labeled.label);
+                (event.number, ask.into_iter().collect())
             }
-            What::Commented { id, body } => Ask::Command {
-                comment: *id,
-                command: command::find(body, &repository.spec.commands.prefix)?,
+            What::Commented { id, body } => (event.number, Ask::commands(repository, *id, body)),
+            What::Changed(_) => (None, Vec::new()),
+            What::Pressed(pressed) => match Ask::button(repository, pressed) {
+                Some((number, ask)) => (Some(number), vec![ask]),
+                None => (None, Vec::new()),
             },
         };
-        Some(Self {
+        let Some(number) = number else {
+            return Vec::new();
+        };
+        let request = |ask| Self {
             repository: repository.clone(),
             repository_id: event.repository,
-            number: event.number,
+            number,
             ask,
-            told: Some(told),
-        })
+            told: Some(told.clone()),
+        };
+        asks.into_iter().map(request).collect()
+    }
+
+    /// What the button of all check runs of a commit asks: it is about this build.
+    pub fn of_all(
+        event: &Event,
+        pressed: &Pressed,
+        repository: &Arc<Repository>,
+        build: &crds::PrBuild,
+    ) -> Self {
+        Self {
+            repository: repository.clone(),
+            repository_id: event.repository,
+            number: build.spec.request.number,
+            ask: Ask::Button(Press {
+                id: pressed.id,
+                button: pressed.button,
+                build: build.name_any(),
+                builder: String::new(),
+                head_sha: pressed.head_sha.clone(),
+            }),
+            told: Some(Told {
+                sender: event.sender.clone(),
+                head_sha: None,
+                updated_at: None,
+                head: None,
+            }),
+        }
     }
 
     /// The labels of a listed pull request that ask for something. No delivery told of them.
@@ -112,6 +177,23 @@ impl Request {
         .collect()
     }
 
+    /// The commands of a listed comment. No delivery told of them.
+    pub fn of_comment(repository: &Arc<Repository>, comment: &github::Comment) -> Vec<Self> {
+        let repository_id = repository.status.as_ref().and_then(|status| status.id);
+        let (Some(repository_id), Some(number)) = (repository_id, comment.number) else {
+            return Vec::new();
+        };
+        let asks = Ask::commands(repository, comment.id, &comment.body);
+        let request = |ask| Self {
+            repository: repository.clone(),
+            repository_id,
+            number,
+            ask,
+            told: None,
+        };
+        asks.into_iter().map(request).collect()
+    }
+
     /// `owner/name` of the repository, as GitHub spells it where that is known.
     pub fn full_name(&self) -> String {
         let status = self.repository.status.as_ref();
@@ -131,16 +213,50 @@ impl Request {
     }
 }
 
+/// The rule of a label, by its name or an alias.
+pub fn rule_of<'a>(repository: &'a Repository, label: &str) -> Option<&'a LabelRule> {
+    repository.spec.labels.iter().find(|rule| {
+        let mut names = std::iter::once(&rule.name).chain(&rule.aliases);
+        names.any(|name| github::same_label(name, label))
+    })
+}
+
 impl Ask {
+    /// Whether it only stops something.
+    pub fn stops(&self) -> bool {
+        match self {
+            Self::Label { .. } => false,
+            Self::Command { command, .. } => matches!(command.says, Says::Cancel(_)),
+            Self::Button(press) => press.button == Button::Cancel,
+        }
+    }
+
     fn label(repository: &Repository, label: &str) -> Option<Self> {
-        let rule = repository
-            .spec
-            .labels
-            .iter()
-            .find(|rule| github::same_label(&rule.name, label))?;
+        let rule = rule_of(repository, label)?;
         Some(Self::Label {
             label: label.to_owned(),
             rule: rule.clone(),
         })
+    }
+
+    fn commands(repository: &Repository, comment: i64, body: &str) -> Vec<Self> {
+        let commands = command::find(body, (&repository.spec.commands).into());
+        let asks = commands.into_iter();
+        asks.map(|command| Self::Command { comment, command })
+            .collect()
+    }
+
+    /// The button of a check run, whose name says which pull request it is about.
+    fn button(repository: &Repository, pressed: &Pressed) -> Option<(i64, Self)> {
+        let object = repository.metadata.name.as_deref().unwrap_or_default();
+        let run = names::read_run_name(object, &pressed.run)?;
+        let press = Press {
+            id: pressed.id,
+            button: pressed.button,
+            build: run.build.to_owned(),
+            builder: run.builder.to_owned(),
+            head_sha: pressed.head_sha.clone(),
+        };
+        Some((run.number, Self::Button(press)))
     }
 }

@@ -1,5 +1,6 @@
 //! Delivery → Verified. The only place that makes a [`Verified`], and it does so before a byte of
-//! the body is parsed, logged or used.
+//! the body is parsed, logged or used: because a secret of ours signed it, or because GitHub's API
+//! told it to our own App.
 
 use bytes::Bytes;
 use github::Connection;
@@ -19,13 +20,14 @@ pub struct Delivery {
     pub body: Bytes,
 }
 
-/// A delivery whose body was signed with a secret of the connections that it names.
+/// A delivery whose body was signed with a secret of the connections that it names, or that GitHub
+/// itself tells of.
 pub struct Verified {
     event: String,
     id: String,
     body: Bytes,
     connections: Vec<String>,
-    secret: usize,
+    secret: Option<usize>,
 }
 
 /// The body is not signed with any secret.
@@ -60,9 +62,21 @@ impl Verified {
         self.connections.iter().any(|name| name == connection)
     }
 
-    /// Which of the connection's secrets it was: 0 is the newest.
-    pub fn secret(&self) -> usize {
+    /// Which of the connection's secrets it was: 0 is the newest. None: it came from the API.
+    pub fn secret(&self) -> Option<usize> {
         self.secret
+    }
+
+    /// What GitHub's API says that it delivered to the App of this connection. It needs no signature:
+    /// we asked GitHub for it, with the App's own key.
+    pub(crate) fn told_by(connection: &Connection, delivered: &github::Delivered) -> Self {
+        Self {
+            event: delivered.event().to_owned(),
+            id: delivered.guid().chars().take(64).collect(),
+            body: Bytes::copy_from_slice(delivered.body()),
+            connections: vec![connection.name().to_owned()],
+            secret: None,
+        }
     }
 }
 
@@ -104,7 +118,7 @@ fn verify_candidates(
         id: delivery.id,
         body: delivery.body,
         connections: matched,
-        secret: which,
+        secret: Some(which),
     })
 }
 
@@ -139,7 +153,7 @@ pub(crate) mod tests {
             id: "test".to_owned(),
             body: Bytes::from(body.to_owned()),
             connections: vec!["main".to_owned()],
-            secret: 0,
+            secret: Some(0),
         }
     }
 
@@ -203,9 +217,9 @@ pub(crate) mod tests {
     #[test]
     fn s10_the_old_and_the_new_secret_are_both_accepted() {
         let newest_first = try_with(SIGNATURE, BODY.as_bytes(), &[SECRET, "another"]);
-        assert_eq!(newest_first.map(|v| v.secret()).ok(), Some(0));
+        assert_eq!(newest_first.map(|v| v.secret()), Ok(Some(0)));
         let oldest = try_with(SIGNATURE, BODY.as_bytes(), &["another", SECRET]);
-        assert_eq!(oldest.map(|v| v.secret()).ok(), Some(1));
+        assert_eq!(oldest.map(|v| v.secret()), Ok(Some(1)));
         assert!(try_with(SIGNATURE, BODY.as_bytes(), &["another"]).is_err());
         assert!(try_with(SIGNATURE, BODY.as_bytes(), &[]).is_err());
     }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crds::{AnswerReason, Movement};
+use crds::{AnswerReason, Movement, PrBuild};
 use jiff::Timestamp;
 
 use super::people::Right;
@@ -37,6 +37,8 @@ pub(crate) struct Facts {
     pub merge_asked: u32,
     /// What was refused on this pull request before.
     pub refusals: Option<Vec<Refusal>>,
+    /// The builds of the pull request.
+    pub builds: Option<Vec<PrBuild>>,
     /// An Answer stands for this event already.
     pub answered: Option<(String, bool)>,
 }
@@ -108,6 +110,7 @@ pub(crate) enum Question {
     },
     Reviews,
     Refusals,
+    Builds,
     Merge,
     /// The test merge again: GitHub is computing it.
     MergeAgain,
@@ -134,6 +137,7 @@ impl Question {
             Self::Movements { .. } | Self::Anonymous { .. } => "the movements of the head",
             Self::Reviews => "the reviews",
             Self::Refusals => "earlier refusals",
+            Self::Builds => "the builds of the pull request",
             Self::Merge => "the test merge",
             Self::MergeAgain => "GitHub has not computed the test merge yet",
         }

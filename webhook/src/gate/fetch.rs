@@ -12,8 +12,10 @@ use kube::api::ListParams;
 
 use super::facts::{Entry, Facts, MovementList, Question, Refusal, Seen};
 use super::people::{Right, RightCache};
+use crate::builds::Builds;
+use crate::command::Says;
 use crate::request::{Ask, Request};
-use crate::resolve;
+use crate::resolve::{self, Rule, Wanted};
 
 /// What facts are fetched with.
 pub(crate) struct Fetch<'a> {
@@ -21,6 +23,7 @@ pub(crate) struct Fetch<'a> {
     pub repo: &'a Repo,
     pub rights: &'a RightCache,
     pub answers: &'a Api<Answer>,
+    pub builds: &'a Builds,
     pub is_answered: &'a (dyn Fn(&str) -> bool + Send + Sync),
 }
 
@@ -59,20 +62,17 @@ impl Fetch<'_> {
     fn likely(&self, builders: &[Arc<Builder>]) -> Vec<Question> {
         let mut questions = vec![Question::Pull];
         let spec = &self.request.repository.spec;
-        if spec.checkout != Checkout::Head {
-            questions.push(Question::Merge);
+        match &self.request.ask {
+            Ask::Label { .. } => questions.push(Question::Events),
+            Ask::Command { .. } => questions.push(Question::Comment),
+            Ask::Button(_) => {}
         }
-        let wanted = match &self.request.ask {
-            Ask::Label { rule, .. } => {
-                questions.push(Question::Events);
-                resolve::evidence_wanted(&[rule], builders)
-            }
-            Ask::Command { .. } => {
-                questions.push(Question::Comment);
-                resolve::evidence_wanted(&spec.labels.iter().collect::<Vec<_>>(), builders)
-            }
-        };
-        if wanted > Evidence::Label {
+        match self.builds_new() {
+            true if spec.checkout != Checkout::Head => questions.push(Question::Merge),
+            true => {}
+            false => questions.push(Question::Builds),
+        }
+        if self.builds_new() && self.evidence_wanted(builders) > Evidence::Label {
             questions.push(Question::Reviews);
         }
         let Some(told) = &self.request.told else {
@@ -95,6 +95,30 @@ impl Fetch<'_> {
             questions.push(Question::Movements { full_name, branch });
         }
         questions
+    }
+
+    /// Whether commits may be built that were not built before; else builds of before are looked at.
+    fn builds_new(&self) -> bool {
+        match &self.request.ask {
+            Ask::Label { .. } => true,
+            Ask::Command { command, .. } => {
+                matches!(command.says, Says::Run { .. } | Says::Pattern(_))
+            }
+            Ask::Button(_) => false,
+        }
+    }
+
+    /// The strongest evidence that a builder may ask for.
+    fn evidence_wanted(&self, builders: &[Arc<Builder>]) -> Evidence {
+        match &self.request.ask {
+            Ask::Label { rule, .. } => Rule::new(rule).map_or(Evidence::Label, |rule| {
+                resolve::evidence_wanted(&Wanted::Rule(rule), None, builders)
+            }),
+            _ => {
+                let wanted = builders.iter().map(|builder| builder.spec.evidence);
+                wanted.max().unwrap_or_default()
+            }
+        }
     }
 
     fn fact(&self, question: Question) -> BoxFuture<'_, Result<Fact, FetchError>> {
@@ -138,6 +162,12 @@ impl Fetch<'_> {
             }
             .boxed(),
             Question::Refusals => self.refusals().boxed(),
+            Question::Builds => async move {
+                let repository = self.request.repository_id;
+                let builds = self.builds.of_pull_request(repository, n).await?;
+                Ok(fact(move |facts| facts.builds = Some(builds)))
+            }
+            .boxed(),
             Question::Merge | Question::MergeAgain => async move {
                 let found = self.repo.test_merge(n).await?;
                 Ok(dated(found, |facts, merge| {

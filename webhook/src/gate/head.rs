@@ -1,7 +1,7 @@
 //! Whether today's head is the commit that the person meant, how sure that is, and the test merge
 //! that is made of exactly it.
 
-use crds::{AnswerReason, Checkout, Evidence, Facts as Found, LabelRule};
+use crds::{AnswerReason, Checkout, Evidence, Facts as Found};
 use jiff::{SignedDuration, Timestamp};
 
 use super::facts::{Entry, MovementList, Question, Seen};
@@ -9,35 +9,22 @@ use super::movement::{self, Stillness, Window};
 use super::people;
 use super::refusal::{bounded, moved};
 use super::verdict::{Case, Go, MOST_ASKED, Stop};
-use crate::command::Words;
-use crate::request::Ask;
-use crate::resolve;
+use crate::resolve::{self, Reach, Wanted};
 
 /// Reviewers whose rights are looked up.
 const MOST_REVIEWERS: usize = 20;
 
 impl<'a> Case<'a> {
-    /// Today's head is the one that the person meant.
-    pub(super) fn head(&self) -> Go<Evidence> {
-        match &self.request.ask {
-            Ask::Command { command, .. } => match &command.words {
-                Words::Run(sha) if *sha == self.pull.head.sha => Ok(Evidence::ExactSha),
-                Words::Run(_) | Words::RunWithoutSha => {
-                    Err(self.refuse(AnswerReason::WrongSha, Found::default()))
-                }
-                Words::Unknown => Err(self.refuse(
-                    AnswerReason::UnknownCommand,
-                    Found {
-                        subject: Some(bounded(&command.line, 300)),
-                        ..Found::default()
-                    },
-                )),
-            },
-            Ask::Label { .. } => self.labelled_head(),
+    /// Today's head is the one that was typed in full.
+    pub(super) fn typed_head(&self, sha: &str) -> Go<Evidence> {
+        match sha == self.pull.head.sha {
+            true => Ok(Evidence::ExactSha),
+            false => Err(self.refuse(AnswerReason::WrongSha, Found::default())),
         }
     }
 
-    fn labelled_head(&self) -> Go<Evidence> {
+    /// Today's head stood still around the label or command.
+    pub(super) fn still_head(&self) -> Go<Evidence> {
         let told = self.request.told.as_ref();
         let sha = told.and_then(|told| told.head_sha.as_ref());
         if let Some(sha) = sha.filter(|sha| **sha != self.pull.head.sha) {
@@ -108,7 +95,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// The same person was told of this movement, and then set the label again.
+    /// The same person was told of this movement, and then asked again.
     fn is_confirmed(&self, entry: &Entry) -> Go<bool> {
         let refusals = self.facts.refusals.as_ref();
         let refusals = refusals.ok_or(Stop::Ask(Question::Refusals))?;
@@ -145,8 +132,14 @@ impl<'a> Case<'a> {
     }
 
     /// The strongest evidence, where a builder asks for more than there is.
-    pub(super) fn strongest(&self, found: Evidence, rules: &[&LabelRule]) -> Go<Evidence> {
-        if resolve::evidence_wanted(rules, self.builders) <= found || !self.is_approved()? {
+    pub(super) fn strongest(
+        &self,
+        found: Evidence,
+        wanted: &Wanted<'_>,
+        reach: Option<&Reach<'_>>,
+    ) -> Go<Evidence> {
+        let most = resolve::evidence_wanted(wanted, reach, self.builders);
+        if most <= found || !self.is_approved()? {
             return Ok(found);
         }
         Ok(Evidence::Review)

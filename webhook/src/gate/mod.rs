@@ -2,6 +2,8 @@
 //! ([`verdict`]); it says what it still has to know, and [`fetch`] gets that from GitHub.
 //! Everything that is not known denies.
 
+mod again;
+mod builds;
 mod facts;
 mod fetch;
 mod head;
@@ -9,6 +11,8 @@ mod movement;
 mod occurrence;
 mod people;
 mod refusal;
+mod selection;
+mod stopping;
 mod verdict;
 
 #[cfg(test)]
@@ -18,12 +22,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crds::{Answer, AnswerSpec, Builder, PrBuild, PrBuildSpec};
+use crds::{Answer, AnswerSpec, Builder, Cancel, PrBuild, PrBuildSpec};
 use kube::Api;
 use kube::api::ObjectMeta;
 
 pub use people::RightCache;
 
+use crate::builds::Builds;
 use crate::request::Request;
 
 /// An event that may build. Only the gate makes one.
@@ -71,6 +76,14 @@ impl Refused {
     }
 }
 
+/// Builds that stop, and the answer that says so. Only the gate makes one.
+#[derive(Debug, PartialEq)]
+pub struct Stopping {
+    targets: Vec<builds::Target>,
+    cancel: Cancel,
+    answer: Refused,
+}
+
 fn named(name: String) -> ObjectMeta {
     ObjectMeta {
         name: Some(name),
@@ -85,6 +98,8 @@ pub enum Verdict {
     Authorized(Box<Authorized>),
     /// Do not, and say why.
     Refused(Box<Refused>),
+    /// Stop builds, and say so.
+    Stop(Box<Stopping>),
     /// Nothing is asked any more: the label is gone, another event took its place, it is answered.
     Nothing(&'static str),
     /// It cannot be told now.
@@ -95,6 +110,7 @@ pub enum Verdict {
 pub struct Gate {
     rights: RightCache,
     answers: Api<Answer>,
+    builds: Builds,
     is_answered: Box<dyn Fn(&str) -> bool + Send + Sync>,
 }
 
@@ -104,15 +120,17 @@ const PAUSE: Duration = Duration::from_millis(500);
 const MOST_QUESTIONS: usize = 32;
 
 impl Gate {
-    /// A gate. Answers are read where a person confirms what was refused; `is_answered` says
-    /// whether an Answer of that name exists.
+    /// A gate. Answers are read where a person confirms what was refused, builds where somebody asks
+    /// for them again or to stop them; `is_answered` says whether an Answer of that name exists.
     pub fn new(
         answers: Api<Answer>,
+        builds: Builds,
         is_answered: impl Fn(&str) -> bool + Send + Sync + 'static,
     ) -> Self {
         Self {
             rights: RightCache::default(),
             answers,
+            builds,
             is_answered: Box::new(is_answered),
         }
     }
@@ -130,6 +148,7 @@ impl Gate {
             repo,
             rights: &self.rights,
             answers: &self.answers,
+            builds: &self.builds,
             is_answered: &self.is_answered,
         };
         let mut facts = fetch.everything(builders).await;

@@ -50,20 +50,34 @@ pub(super) fn labelled<'a>(
     }
 }
 
+/// The press of a button, of which nothing but its delivery tells. What it can do is bounded by that: it
+/// repeats or stops a build that there is, and only for somebody who may do that by a command.
+pub(super) fn pressed<'a>(request: &'a Request, id: i64, facts: &Facts) -> Go<Occurrence<'a>> {
+    let told = request.told.as_ref();
+    let told = told.ok_or(Stop::Nothing("not_told"))?;
+    Ok(Occurrence {
+        id,
+        at: facts.now.ok_or(Stop::Ask(Question::Pull))?,
+        actor: Some(&told.sender),
+        app: None,
+    })
+}
+
 /// The comment, as long as it says what the delivery said.
 pub(super) fn commented<'a>(request: &Request, id: i64, facts: &'a Facts) -> Go<Occurrence<'a>> {
     let comment = facts.comment.as_ref().ok_or(Stop::Ask(Question::Comment))?;
-    let prefix = &request.repository.spec.commands.prefix;
+    let prefixes = (&request.repository.spec.commands).into();
     let Ask::Command { command, .. } = &request.ask else {
         return Err(Stop::Nothing("no_command"));
     };
-    let same = crate::command::find(&comment.body, prefix).as_ref() == Some(command);
+    let said = crate::command::find(&comment.body, prefixes);
+    let same = said.get(usize::from(command.ordinal)) == Some(command);
     let edited = comment.updated_at != comment.created_at;
     if comment.number != Some(request.number) || comment.id != id || edited || !same {
         return Err(Stop::Nothing("comment_changed"));
     }
     Ok(Occurrence {
-        id,
+        id: crds::names::command_event(id, command.ordinal),
         at: comment.created_at,
         actor: comment.user.as_ref(),
         app: comment.through.as_ref(),

@@ -32,6 +32,7 @@ impl Case<'_> {
             Ask::Command { command, .. } => {
                 (TriggerKind::Comment, None, Some(command.line.clone()))
             }
+            Ask::Button(press) => (TriggerKind::Button, None, Some(press.as_command())),
         };
         let actor = self.event.actor;
         let right = actor.and_then(|actor| self.facts.rights.get(&actor.id));
@@ -63,14 +64,18 @@ impl Case<'_> {
     }
 }
 
-/// How a refusal is answered: strangers' commands with a reaction, what concerns nobody present not
-/// at all, everything else with a sentence.
+/// How a refusal is answered: strangers' commands with a reaction, what concerns nobody present and
+/// strangers' buttons not at all, everything else with a sentence.
 fn manner(reason: AnswerReason, ask: &Ask) -> Manner {
     use AnswerReason as R;
     match (reason, ask) {
         (R::TooOld | R::ActorMismatch, _) => Manner::Silent,
         (R::Bot | R::ThroughApp, Ask::Command { .. }) => Manner::Silent,
         (R::Permission | R::Denied | R::Team, Ask::Command { .. }) => Manner::Reaction,
+        // There is nothing to react to; and what was cancelled shows where the button was.
+        (R::Bot | R::Permission | R::Denied | R::Team | R::Cancelled, Ask::Button(_)) => {
+            Manner::Silent
+        }
         _ => Manner::Comment,
     }
 }

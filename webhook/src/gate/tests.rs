@@ -1,11 +1,17 @@
 //! The gate as a table: one request that passes, what is changed, and what the gate says then.
 
+mod commands;
+mod repeating;
 mod rules;
+mod stopping;
 mod table;
 
 use std::sync::Arc;
 
-use crds::{AnswerReason, Builder, Evidence, Manner, Movement, Permission, Repository};
+use crds::{
+    AnswerReason, Builder, Cancel, Evidence, Manner, Movement, Permission, PrBuild, Repository,
+    RunPhase,
+};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
@@ -15,7 +21,8 @@ use super::people::Right;
 use super::verdict::{Step, judge};
 use super::{Refused, Verdict};
 use crate::command;
-use crate::request::{Ask, Request, Told};
+use crate::event::Button;
+use crate::request::{Ask, Press, Request, Told};
 
 const HEAD: &str = "1111111111111111111111111111111111111111";
 const OTHER: &str = "2222222222222222222222222222222222222222";
@@ -126,6 +133,31 @@ fn seen(entries: Vec<Entry>) -> Option<Seen> {
     })
 }
 
+/// A build that somebody asked for so many seconds before the label or command, and how its builders
+/// stand.
+fn build(name: &str, before: i64, by: i64, results: &[(&str, RunPhase)]) -> PrBuild {
+    let ended = results.iter().all(|(_, phase)| phase.is_terminal());
+    let results_json: Vec<Value> = results
+        .iter()
+        .map(|(builder, phase)| json!({ "builder": builder, "attempt": 1, "phase": phase }))
+        .collect();
+    let object = json!({
+        "apiVersion": "prbuild.dev/v1alpha1", "kind": "PrBuild", "metadata": { "name": name },
+        "spec": { "request": {
+            "repository": { "name": "app", "id": 1, "fullName": "o/r" }, "number": 7,
+            "headSha": HEAD, "mergeSha": MERGE, "mergeTree": TREE, "baseSha": BASE, "baseRef": "main",
+            "flavour": "default",
+            "builders": results.iter().map(|(builder, _)| *builder).collect::<Vec<_>>(),
+            "leftOut": [{ "builder": "lan", "reason": "It needs an approval." }],
+            "trigger": { "kind": "Label", "eventId": 1000 - before, "time": at(LABEL - before),
+                "label": "test", "user": { "id": by, "login": format!("u{by}") },
+                "permission": "write", "evidence": "Label" },
+        }},
+        "status": { "phase": if ended { "Complete" } else { "Running" }, "results": results_json },
+    });
+    serde_json::from_value(object).expect("a build")
+}
+
 impl Scene {
     /// A core developer set the label, and all is well.
     fn good() -> Self {
@@ -174,6 +206,7 @@ impl Scene {
             }),
             merge_asked: 1,
             refusals: Some(Vec::new()),
+            builds: Some(Vec::new()),
             answered: Some(("app-7-l777".to_owned(), false)),
             ..Facts::default()
         };
@@ -187,7 +220,9 @@ impl Scene {
     /// A core developer wrote this command.
     fn command(text: &str) -> Self {
         let mut scene = Self::good();
-        let found = command::find(text, "/prbuild").expect("a command");
+        let prefixes = (&scene.request.repository.spec.commands).into();
+        let found = command::find(text, prefixes);
+        let found = found.into_iter().next().expect("a command");
         scene.request.ask = Ask::Command {
             comment: 55,
             command: found,
@@ -211,6 +246,31 @@ impl Scene {
         scene.request.told = None;
         scene.facts.now = Some(at(LABEL + 60));
         scene
+    }
+
+    /// Somebody pressed a button of this build's run on `linux`.
+    fn pressed(button: Button, build: &str) -> Self {
+        let mut scene = Self::good();
+        scene.request.ask = Ask::Button(Press {
+            id: 99,
+            button,
+            build: build.to_owned(),
+            builder: match button {
+                Button::RerunAll => String::new(),
+                _ => "linux".to_owned(),
+            },
+            head_sha: HEAD.to_owned(),
+        });
+        if let Some(told) = &mut scene.request.told {
+            (told.head_sha, told.updated_at, told.head) = (None, None, None);
+        }
+        scene.facts.answered = Some(("app-7-b99".to_owned(), false));
+        scene
+    }
+
+    /// These builds are there.
+    fn builds(self, builds: &[PrBuild]) -> Self {
+        self.with(|scene| scene.facts.builds = Some(builds.to_vec()))
     }
 
     fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
@@ -264,6 +324,10 @@ impl Scene {
             Step::Ask(question) => format!("ask {question:?}"),
             Step::Decided(Verdict::Authorized(_)) => "build".to_owned(),
             Step::Decided(Verdict::Refused(refused)) => format!("{:?}", refused.reason()),
+            Step::Decided(Verdict::Stop(stopping)) => {
+                let (targets, _, answer) = stopping.into_parts();
+                format!("{:?} {targets:?}", answer.reason())
+            }
             Step::Decided(Verdict::Nothing(why)) => format!("nothing: {why}"),
             Step::Decided(Verdict::Retry(why)) => format!("retry: {why}"),
         }
@@ -273,6 +337,14 @@ impl Scene {
         match self.judged() {
             Step::Decided(Verdict::Authorized(authorized)) => authorized.into_object().spec.request,
             other => panic!("not built: {other:?}"),
+        }
+    }
+
+    /// What stops: builds, and builders of them.
+    fn stops(&self) -> (Vec<(String, Vec<String>)>, Cancel, Refused) {
+        match self.judged() {
+            Step::Decided(Verdict::Stop(stopping)) => stopping.into_parts(),
+            other => panic!("nothing stops: {other:?}"),
         }
     }
 

@@ -4,16 +4,18 @@
 
 use std::sync::Arc;
 
-use crds::{AnswerReason, Builder, Evidence, Facts as Found, LabelRule, Permission};
+use crds::{AnswerReason, Builder, Evidence, Facts as Found, Permission};
 use jiff::{SignedDuration, Timestamp};
 
 use super::facts::{Facts, Question};
 use super::occurrence::{self, Occurrence};
 use super::people::Right;
 use super::refusal::bounded;
-use super::{Authorized, Refused, Verdict};
+use super::{Authorized, Refused, Stopping, Verdict};
+use crate::command::Says;
+use crate::event::Button;
 use crate::request::{Ask, Request};
-use crate::resolve::{self, Choice};
+use crate::resolve;
 
 /// Events older than this build nothing.
 const OLDEST: SignedDuration = SignedDuration::from_hours(24);
@@ -32,7 +34,8 @@ pub(crate) enum Step {
 /// Judges what is known.
 pub(crate) fn judge(request: &Request, builders: &[Arc<Builder>], facts: &Facts) -> Step {
     match Case::open(request, builders, facts).and_then(|case| case.decide()) {
-        Ok(authorized) => Step::Decided(Verdict::Authorized(Box::new(authorized))),
+        Ok(Granted::Build(authorized)) => Step::Decided(Verdict::Authorized(Box::new(authorized))),
+        Ok(Granted::Stop(stopping)) => Step::Decided(Verdict::Stop(Box::new(stopping))),
         Err(Stop::Ask(question)) => Step::Ask(question),
         Err(Stop::Nothing(why)) => Step::Decided(Verdict::Nothing(why)),
         Err(Stop::Retry(why)) => Step::Decided(Verdict::Retry(why.to_owned())),
@@ -46,6 +49,12 @@ pub(super) enum Stop {
     Nothing(&'static str),
     Retry(&'static str),
     Refuse(Box<Refused>),
+}
+
+/// What a person gets.
+enum Granted {
+    Build(Authorized),
+    Stop(Stopping),
 }
 
 pub(super) type Go<T> = Result<T, Stop>;
@@ -66,6 +75,7 @@ impl<'a> Case<'a> {
         let event = match &request.ask {
             Ask::Label { label, .. } => occurrence::labelled(label, pull, facts)?,
             Ask::Command { comment, .. } => occurrence::commented(request, *comment, facts)?,
+            Ask::Button(press) => occurrence::pressed(request, press.id, facts)?,
         };
         Ok(Self {
             request,
@@ -77,55 +87,42 @@ impl<'a> Case<'a> {
         })
     }
 
-    fn decide(self) -> Go<Authorized> {
+    fn decide(self) -> Go<Granted> {
         self.is_new()?;
         self.is_told_by_its_actor()?;
         let right = self.person()?;
-        self.pull_request()?;
-        let evidence = self.head()?;
-        let (rules, flavour) = self.rules(right);
-        let evidence = self.strongest(evidence, &rules)?;
-        let selection = resolve::select(
-            &Choice {
-                rules,
-                base: &self.pull.base.branch,
-                evidence,
-                right: right.level().unwrap_or(Permission::Triage),
-                prefix: &self.spec().commands.prefix,
-            },
-            self.builders,
-        );
-        if selection.builders.is_empty() {
-            let reasons = selection.left_out.iter();
-            let reasons = reasons.map(|left| format!("`{}`: {}", left.builder, left.reason));
-            return Err(self.refuse(
-                AnswerReason::NoBuilder,
-                Found {
-                    detail: Some(bounded(&reasons.collect::<Vec<_>>().join("\n"), 1000)),
-                    ..Found::default()
-                },
-            ));
+        match &self.request.ask {
+            Ask::Label { rule, .. } => self.label(rule, right).map(Granted::Build),
+            Ask::Command { command, .. } => self.command(&command.says, right),
+            Ask::Button(press) if press.button == Button::Cancel => {
+                self.cancel_pressed(press, right).map(Granted::Stop)
+            }
+            Ask::Button(press) => {
+                self.is_open_for_builds()?;
+                self.press(press, right).map(Granted::Build)
+            }
         }
-        let merge = self.merge()?;
-        let trigger = self.trigger(evidence);
-        Ok(Authorized {
-            name: self.name(&trigger),
-            request: crds::Request {
-                repository: self.repository(),
-                number: self.request.number,
-                head_sha: self.pull.head.sha.clone(),
-                merge_sha: merge.map(|commit| commit.sha.clone()),
-                merge_tree: merge.map(|commit| commit.tree.clone()),
-                base_sha: merge.and_then(|commit| commit.parents.first().cloned()),
-                base_ref: self.pull.base.branch.clone(),
-                flavour,
-                builders: selection.builders,
-                left_out: selection.left_out,
-                trigger,
-                after_checks: Vec::new(),
-                rerun_of: None,
-            },
-        })
+    }
+
+    /// Stopping, asking and mistakes need no pull request that could be built.
+    fn command(&self, says: &Says, right: &Right) -> Go<Granted> {
+        match says {
+            Says::Help => Err(self.refuse(AnswerReason::Help, Found::default())),
+            Says::Status => Err(self.refuse(AnswerReason::Status, Found::default())),
+            Says::Unknown(meant) => Err(self.unknown_command(meant.as_deref())),
+            Says::OneTooMany => Err(self.one_command_too_many()),
+            Says::Cancel(words) => self.cancel(words, right).map(Granted::Stop),
+            Says::Run { sha, what } => self.run(sha.as_deref(), what, right).map(Granted::Build),
+            Says::Pattern(pattern) => self.pattern(pattern, right).map(Granted::Build),
+            Says::RerunFailed => {
+                self.is_open_for_builds()?;
+                self.rerun_failed(right).map(Granted::Build)
+            }
+            Says::Rerun(words) => {
+                self.is_open_for_builds()?;
+                self.rerun(words, right).map(Granted::Build)
+            }
+        }
     }
 
     /// Nobody looked at this event yet, and it is not too old; the sweep leaves new ones to their
@@ -202,7 +199,7 @@ impl<'a> Case<'a> {
             return Err(self.refuse(AnswerReason::Denied, Found::default()));
         }
         let right = self.right(actor)?;
-        if !right.covers(minimum) {
+        if !right.covers(minimum) && !self.stops_own(right)? {
             return Err(self.refuse(AnswerReason::Permission, needed()));
         }
         self.team(actor)?;
@@ -235,37 +232,31 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// The pull request can be built at all.
-    fn pull_request(&self) -> Go<()> {
+    /// Builds are taken in, and the pull request can be built at all.
+    pub(super) fn is_open_for_builds(&self) -> Go<()> {
+        if self.spec().paused {
+            return Err(self.refuse(AnswerReason::Paused, Found::default()));
+        }
         if self.pull.state != "open" {
             return Err(self.refuse(AnswerReason::Closed, Found::default()));
         }
         if self.pull.head.repo.is_none() {
             return Err(self.refuse(AnswerReason::ForkDeleted, Found::default()));
         }
-        let base = &self.pull.base.branch;
-        if !resolve::branch_fits(&self.spec().guards.base_branches, base) {
-            return Err(self.refuse(
-                AnswerReason::BaseBranch,
-                Found {
-                    subject: Some(bounded(base, 300)),
-                    ..Found::default()
-                },
-            ));
-        }
-        Ok(())
+        self.is_built_branch(&self.pull.base.branch)
     }
 
-    /// The rules that select, and what people call it.
-    fn rules(&self, right: &Right) -> (Vec<&'a LabelRule>, String) {
-        match &self.request.ask {
-            Ask::Label { rule, .. } => (vec![rule], rule.flavour.clone()),
-            Ask::Command { .. } => {
-                let rules = self.spec().labels.iter();
-                let allowed = rules.filter(|rule| rule.minimum.is_none_or(|m| right.covers(m)));
-                (allowed.collect(), "custom".to_owned())
-            }
+    pub(super) fn is_built_branch(&self, base: &str) -> Go<()> {
+        if resolve::branch_fits(&self.spec().guards.base_branches, base) {
+            return Ok(());
         }
+        Err(self.refuse(
+            AnswerReason::BaseBranch,
+            Found {
+                subject: Some(bounded(base, 300)),
+                ..Found::default()
+            },
+        ))
     }
 
     pub(super) fn spec(&self) -> &'a crds::RepositorySpec {
@@ -276,7 +267,7 @@ impl<'a> Case<'a> {
         let general = self.spec().authorization.minimum;
         match &self.request.ask {
             Ask::Label { rule, .. } => rule.minimum.unwrap_or(general),
-            Ask::Command { .. } => general,
+            Ask::Command { .. } | Ask::Button(_) => general,
         }
     }
 

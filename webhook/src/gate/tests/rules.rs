@@ -157,7 +157,7 @@ fn a_typed_sha_makes_movements_irrelevant() {
     let scene = Scene::command(&format!("/prbuild run {HEAD}")).moved(LABEL, AUTHOR);
     let request = scene.built();
     assert_eq!(request.trigger.evidence, Evidence::ExactSha);
-    assert_eq!(request.flavour, "custom");
+    assert_eq!(request.flavour, "default");
     assert_eq!(
         request.trigger.command,
         Some(format!("/prbuild run {HEAD}"))

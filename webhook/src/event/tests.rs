@@ -1,0 +1,168 @@
+//! Deliveries as they are, and as they should not be.
+
+use super::*;
+use crate::signature::tests::verified;
+
+const LABELED: &str = r#"{"action":"labeled","number":7,"label":{"name":"test"},
+    "pull_request":{"number":7,"updated_at":"2026-01-01T00:00:00Z",
+        "head":{"sha":"abc","ref":"topic","repo":{"full_name":"a/fork"}}},
+    "repository":{"id":1,"full_name":"o/r"},"sender":{"id":2,"login":"core","type":"User"}}"#;
+const COMMENT: &str = r#"{"action":"created","issue":{"number":7,"pull_request":{}},
+    "comment":{"id":9,"body":"hi"},
+    "repository":{"id":1,"full_name":"o/r"},"sender":{"id":2,"login":"core","type":"User"}}"#;
+
+#[test]
+fn a_label_and_a_comment_are_read() {
+    let event = read(&verified("pull_request", LABELED)).expect("an event");
+    assert_eq!(
+        (event.repository, event.number, event.sender.id),
+        (1, Some(7), 2)
+    );
+    let What::Labeled(labeled) = event.what else {
+        panic!("not a label")
+    };
+    assert_eq!(labeled.label, "test");
+    assert_eq!(
+        labeled.head,
+        Some(("a/fork".to_owned(), "topic".to_owned()))
+    );
+
+    let event = read(&verified("issue_comment", COMMENT)).expect("an event");
+    assert!(matches!(event.what, What::Commented { id: 9, .. }));
+}
+
+#[test]
+fn s04_a_body_under_another_events_header_is_ignored() {
+    for header in [
+        "issues",
+        "check_run",
+        "push",
+        "issue_comment",
+        "Pull_Request",
+        "",
+    ] {
+        assert!(read(&verified(header, LABELED)).is_err(), "{header}");
+    }
+    for header in ["pull_request", "issues"] {
+        assert!(read(&verified(header, COMMENT)).is_err(), "{header}");
+        assert!(read(&verified(header, r#"{"zen":"x","hook_id":1}"#)).is_err());
+    }
+}
+
+#[test]
+fn whatever_else_is_ignored_and_never_an_error() {
+    for (event, body, expected) in [
+        ("ping", "{}", Ignored::Ping),
+        ("star", "{}", Ignored::Event),
+        (
+            "pull_request",
+            r#"{"action":"synchronize"}"#,
+            Ignored::Shape,
+        ),
+        ("pull_request", r#"{"action":"labeled"}"#, Ignored::Shape),
+        ("pull_request", "[]", Ignored::Shape),
+        ("pull_request", "", Ignored::Shape),
+        ("pull_request", "\u{0}\u{1}", Ignored::Shape),
+        ("issue_comment", r#"{"action":"edited"}"#, Ignored::Action),
+    ] {
+        assert_eq!(
+            read(&verified(event, body)),
+            Err(expected),
+            "{event} {body}"
+        );
+    }
+    let other = LABELED.replace(
+        "\"pull_request\":{\"number\":7",
+        "\"pull_request\":{\"number\":8",
+    );
+    assert_eq!(read(&verified("pull_request", &other)), Err(Ignored::Shape));
+    for issue in [r#""number":7"#, r#""number":7,"pull_request":null"#] {
+        let body = COMMENT.replace(r#""number":7,"pull_request":{}"#, issue);
+        assert_eq!(read(&verified("issue_comment", &body)), Err(Ignored::Issue));
+    }
+}
+
+#[test]
+fn s21_a_deleted_fork_is_read() {
+    let body = LABELED.replace(r#"{"full_name":"a/fork"}"#, "null");
+    let event = read(&verified("pull_request", &body)).expect("an event");
+    assert!(matches!(
+        event.what,
+        What::Labeled(Labeled { head: None, .. })
+    ));
+}
+
+const PRESSED: &str = r#"{"action":"requested_action","requested_action":{"identifier":"cancel"},
+    "check_run":{"id":3,"head_sha":"abc","external_id":"app-7-l1-linux-1","app":{"id":5}},
+    "repository":{"id":1,"full_name":"o/r"},"sender":{"id":2,"login":"core","type":"User"}}"#;
+const SUITE: &str = r#"{"action":"rerequested","check_suite":{"head_sha":"abc","app":{"id":5}},
+    "repository":{"id":1,"full_name":"o/r"},"sender":{"id":2,"login":"core","type":"User"}}"#;
+
+fn button(event: &str, body: &str) -> Result<(Button, String), Ignored> {
+    match read(&verified(event, body))?.what {
+        What::Pressed(pressed) => {
+            assert_eq!((pressed.app, pressed.head_sha.as_str()), (5, "abc"));
+            assert!(pressed.id > 0);
+            Ok((pressed.button, pressed.run))
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn every_button_is_read_and_others_are_not_ours() {
+    let run = || "app-7-l1-linux-1".to_owned();
+    assert_eq!(button("check_run", PRESSED), Ok((Button::Cancel, run())));
+    let failed = PRESSED.replace("cancel", "rerun-failed");
+    assert_eq!(
+        button("check_run", &failed),
+        Ok((Button::RerunFailed, run()))
+    );
+    let again = PRESSED.replace("\"requested_action\",", "\"rerequested\",");
+    assert_eq!(button("check_run", &again), Ok((Button::Rerun, run())));
+    assert_eq!(
+        button("check_suite", SUITE),
+        Ok((Button::RerunAll, String::new()))
+    );
+    for (event, body, expected) in [
+        (
+            "check_run",
+            PRESSED.replace("cancel", "fix"),
+            Ignored::Action,
+        ),
+        (
+            "check_run",
+            PRESSED.replace("\"requested_action\",", "\"completed\","),
+            Ignored::Action,
+        ),
+        (
+            "check_run",
+            PRESSED.replace("{\"id\":5}", "null"),
+            Ignored::Shape,
+        ),
+        (
+            "check_suite",
+            SUITE.replace("rerequested", "requested"),
+            Ignored::Action,
+        ),
+        ("check_suite", PRESSED.to_owned(), Ignored::Action),
+        ("check_run", SUITE.to_owned(), Ignored::Shape),
+    ] {
+        assert_eq!(
+            read(&verified(event, &body)),
+            Err(expected),
+            "{event} {body}"
+        );
+    }
+}
+
+#[test]
+fn a_press_keeps_its_id_when_it_is_delivered_again() {
+    let one = "72d3162e-cc78-11e3-81ab-4c9367dc0958";
+    assert_eq!(press_id(one), press_id(one));
+    assert_ne!(
+        press_id(one),
+        press_id("72d3162e-cc78-11e3-81ab-4c9367dc0959")
+    );
+    assert!(press_id("") > 0);
+}

@@ -1,0 +1,218 @@
+//! Which builds of a pull request a command or button is about. Pure.
+//!
+//! A build and those that repeat it are a family: they are of the same commits, and of each builder
+//! the newest of them that has it says how it stands.
+
+use std::collections::BTreeSet;
+
+use crds::{BuildPhase, Cancel, PrBuild, RunPhase, Trigger};
+use kube::ResourceExt;
+
+/// The builds that were asked for before an event, newest first.
+pub(super) struct Known<'a>(Vec<&'a PrBuild>);
+
+/// A build and those that repeat it, newest first.
+pub(super) struct Family<'a> {
+    key: String,
+    members: Vec<&'a PrBuild>,
+}
+
+/// A build that shall stop, or builders of it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Target {
+    /// Name of the PrBuild.
+    pub build: String,
+    /// Object names. Empty: the whole build.
+    pub builders: Vec<String>,
+}
+
+impl<'a> Known<'a> {
+    /// Those before this event. What was asked for later is not what the person meant, and an event
+    /// that is looked at again must not meet what it made itself.
+    pub fn before(event: &Trigger, builds: &'a [PrBuild]) -> Self {
+        let mut known: Vec<&PrBuild> = builds
+            .iter()
+            .filter(|build| is_before(&build.spec.request.trigger, event))
+            .collect();
+        known.sort_by_key(|build| {
+            let trigger = &build.spec.request.trigger;
+            (trigger.time.0, trigger.event_id)
+        });
+        known.reverse();
+        Self(known)
+    }
+
+    /// The build of that name.
+    pub fn named(&self, name: &str) -> Option<&'a PrBuild> {
+        self.0
+            .iter()
+            .copied()
+            .find(|build| build.name_any() == name)
+    }
+
+    /// All families, the one with the newest build first.
+    pub fn families(&self) -> Vec<Family<'a>> {
+        let mut families: Vec<Family<'a>> = Vec::new();
+        for build in &self.0 {
+            let key = key(build);
+            match families.iter_mut().find(|family| family.key == key) {
+                Some(family) => family.members.push(build),
+                None => families.push(Family {
+                    key,
+                    members: vec![build],
+                }),
+            }
+        }
+        families
+    }
+
+    /// The family that a build belongs to.
+    pub fn family_of(&self, build: &PrBuild) -> Option<Family<'a>> {
+        let key = key(build);
+        self.families().into_iter().find(|family| family.key == key)
+    }
+
+    /// What stops when everything is to stop, or these builders; `mark` is what stands in a build that
+    /// this very event stopped before it was answered.
+    pub fn targets(
+        &self,
+        builders: &BTreeSet<String>,
+        mark: &Cancel,
+        may: impl Fn(&PrBuild) -> bool,
+    ) -> Vec<Target> {
+        let builds = self.0.iter().filter(|build| may(build));
+        let targets = builds.filter_map(|build| {
+            let builders = match builders.is_empty() {
+                true => whole(build, mark)?,
+                false => Some(part(build, builders, mark)).filter(|part| !part.is_empty())?,
+            };
+            Some(Target {
+                build: build.name_any(),
+                builders,
+            })
+        });
+        targets.collect()
+    }
+
+    /// Whether one of them has not ended.
+    pub fn is_any_live(&self) -> bool {
+        self.0.iter().any(|build| is_live(build))
+    }
+}
+
+impl<'a> Family<'a> {
+    /// The build that the others repeat, or the oldest of them that is left.
+    pub fn origin(&self) -> &'a PrBuild {
+        self.members[self.members.len() - 1]
+    }
+
+    /// What a build that repeats it names as its origin.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// All builders, by object name.
+    pub fn builders(&self) -> BTreeSet<String> {
+        let builders = self
+            .members
+            .iter()
+            .flat_map(|build| &build.spec.request.builders);
+        builders.cloned().collect()
+    }
+
+    /// The builders whose last result is that they did not pass.
+    pub fn not_passed(&self) -> BTreeSet<String> {
+        let mut builders = self.builders();
+        builders.retain(|builder| {
+            let phase = self.phase(builder);
+            phase.is_terminal() && phase != RunPhase::Succeeded
+        });
+        builders
+    }
+
+    /// Whether a builder has not ended.
+    pub fn is_live(&self) -> bool {
+        let builders = self.builders();
+        builders
+            .iter()
+            .any(|builder| !self.phase(builder).is_terminal())
+    }
+
+    fn phase(&self, builder: &str) -> RunPhase {
+        let newest = self.members.iter().find(|build| names(build, builder));
+        newest.map_or(RunPhase::Queued, |build| phase_in(build, builder))
+    }
+}
+
+fn key(build: &PrBuild) -> String {
+    let origin = build.spec.request.rerun_of.clone();
+    origin.unwrap_or_else(|| build.name_any())
+}
+
+fn is_before(one: &Trigger, event: &Trigger) -> bool {
+    let (at, of_event) = (one.time.0, event.time.0);
+    // Within a second, comments and the commands in them are in the order of their ids.
+    at < of_event || (at == of_event && (one.kind != event.kind || one.event_id < event.event_id))
+}
+
+fn names(build: &PrBuild, builder: &str) -> bool {
+    build
+        .spec
+        .request
+        .builders
+        .iter()
+        .any(|name| name == builder)
+}
+
+fn phase_in(build: &PrBuild, builder: &str) -> RunPhase {
+    let status = build.status.as_ref();
+    let result = status.and_then(|status| {
+        let mut results = status.results.iter();
+        results.find(|result| result.builder == builder)
+    });
+    match result {
+        Some(result) => result.phase,
+        // It ended before this builder had a run.
+        None if !is_live(build) => RunPhase::Cancelled,
+        None => RunPhase::Queued,
+    }
+}
+
+fn is_live(build: &PrBuild) -> bool {
+    let phase = build.status.as_ref().map(|status| status.phase);
+    build.metadata.deletion_timestamp.is_none() && phase != Some(BuildPhase::Complete)
+}
+
+fn is_marked(cancel: &Cancel, mark: &Cancel) -> bool {
+    cancel.by == mark.by && cancel.at == mark.at
+}
+
+/// What is left to stop of a whole build: nothing, these builders, or (empty) all of it.
+fn whole(build: &PrBuild, mark: &Cancel) -> Option<Vec<String>> {
+    match &build.spec.cancel {
+        Some(cancel) if is_marked(cancel, mark) => Some(Vec::new()),
+        _ if !is_live(build) => None,
+        None => Some(Vec::new()),
+        // What waits was dropped; what runs is to stop now, too.
+        Some(cancel) if cancel.waiting_only => {
+            let all = build.spec.request.builders.iter().cloned().collect();
+            Some(part(build, &all, mark)).filter(|left| !left.is_empty())
+        }
+        Some(_) => None,
+    }
+}
+
+/// Those of these builders that can be stopped in a build.
+fn part(build: &PrBuild, builders: &BTreeSet<String>, mark: &Cancel) -> Vec<String> {
+    let stopping = build.spec.cancel.as_ref();
+    if stopping.is_some_and(|cancel| !cancel.waiting_only) {
+        return Vec::new();
+    }
+    let is_left = |builder: &&String| match build.spec.cancel_builders.get(*builder) {
+        Some(cancel) => is_marked(cancel, mark),
+        None => is_live(build) && !phase_in(build, builder).is_terminal(),
+    };
+    let mut named = build.spec.request.builders.iter();
+    let named = named.by_ref().filter(|name| builders.contains(*name));
+    named.filter(is_left).cloned().collect()
+}

@@ -9,6 +9,7 @@ mod movement;
 mod people;
 mod replay;
 mod secrets;
+mod stops;
 mod sweep;
 mod tokens;
 mod trouble;

@@ -1,4 +1,4 @@
-//! How far a look goes back through the list of open pull requests, newest change first. What one
+//! How far a look goes back through the list of pull requests, newest change first. What one
 //! look has no pages left for, the next ones read, so that nothing since the last look is left out.
 
 use github::PullRequest;
@@ -47,8 +47,8 @@ impl Walk {
         Self::starting(1, since)
     }
 
-    /// From where another one stopped. A page earlier: pull requests that were closed since then
-    /// have left the list, and those behind them moved up.
+    /// From where another one stopped. A page earlier: a pull request that is gone since then lets
+    /// those behind it move up.
     pub fn going_on(rest: Rest) -> Self {
         Self::starting((rest.page - 1).max(1), rest.since)
     }

@@ -1,0 +1,126 @@
+//! Commands that no delivery told of. A comment changes its pull request, so a repository whose pull
+//! requests are as they were has no new ones, and nothing is asked.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crds::{Repository, TriggerKind, names};
+use github::{Comment, GithubError, Repo};
+use jiff::Timestamp;
+
+use super::undecided::Undecided;
+use super::{FIRST, LIMIT, OVERLAP, count, earlier};
+use crate::handle::{App, Outcome};
+use crate::request::{Ask, Request};
+
+/// Pages of one look.
+const MOST_PAGES: i64 = 30;
+/// Entries of a full page.
+const PAGE: usize = 100;
+/// Looks after a change: GitHub's list of comments may show it later than that of pull requests.
+const LOOKS: u8 = 2;
+
+/// What is remembered of the comments of one repository.
+#[derive(Default)]
+pub(super) struct Comments {
+    /// Changes up to here were seen.
+    since: Option<Timestamp>,
+    /// Looks that are still to come without another change.
+    looks: u8,
+    /// Comments that were decided, and when they were written.
+    settled: HashMap<i64, Timestamp>,
+    undecided: Undecided<i64, Comment>,
+}
+
+impl Comments {
+    /// Looks for commands if something changed, and at those that could not be decided.
+    pub async fn look(
+        &mut self,
+        app: &App,
+        repo: &Repo,
+        repository: &Arc<Repository>,
+        now: Timestamp,
+        changed: bool,
+    ) -> Result<(), GithubError> {
+        if changed {
+            self.looks = LOOKS;
+        }
+        let mut due = self.undecided.due();
+        if self.looks > 0 {
+            self.looks -= 1;
+            let read = self.read(repo, now).await?;
+            due.extend(read.into_iter().map(|comment| (comment.id, comment)));
+        }
+        let oldest = earlier(now, FIRST);
+        self.settled.retain(|_, written| *written >= oldest);
+        let mut due: Vec<Comment> = due.into_values().collect();
+        due.sort_by_key(|comment| comment.id);
+        for comment in due {
+            if is_candidate(&comment, oldest) && !self.settled.contains_key(&comment.id) {
+                self.consider(app, repository, comment).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn read(&mut self, repo: &Repo, now: Timestamp) -> Result<Vec<Comment>, GithubError> {
+        let since = self.since.unwrap_or_else(|| earlier(now, FIRST));
+        let mut all = Vec::new();
+        for page in 1..=MOST_PAGES {
+            let found = repo.changed_comments(since, page).await?.value;
+            let last = found.len() < PAGE;
+            all.extend(found);
+            if last {
+                let newest = all.last().map_or(now, |comment| comment.updated_at);
+                self.since = Some(earlier(newest, OVERLAP).max(since));
+                return Ok(all);
+            }
+        }
+        // The next look goes on where this one has no pages left.
+        self.since = all.last().map(|comment| comment.updated_at);
+        self.looks = self.looks.max(1);
+        Ok(all)
+    }
+
+    /// Asks the gate about each command of a comment, in their order.
+    async fn consider(&mut self, app: &App, repository: &Arc<Repository>, comment: Comment) {
+        for request in Request::of_comment(repository, &comment) {
+            match decide(app, &request).await {
+                Outcome::Later(_) => {
+                    self.undecided.again(comment.id, comment);
+                    return;
+                }
+                outcome => count(app, outcome),
+            }
+        }
+        self.undecided.done(&comment.id);
+        self.settled.insert(comment.id, comment.created_at);
+    }
+}
+
+/// Decides a command, unless something stands for it already.
+async fn decide(app: &App, request: &Request) -> Outcome {
+    if let Ask::Command { comment, command } = &request.ask {
+        let event = names::command_event(*comment, command.ordinal);
+        let object = request.repository_name();
+        let name = names::name_of(object, request.number, TriggerKind::Comment, event);
+        if app.cache.is_answered(&name) {
+            return Outcome::Ignored("answered");
+        }
+        match app.submit.is_built(&name).await {
+            Ok(true) => return Outcome::Ignored("built"),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(%error, "cannot tell whether a command was built");
+                return Outcome::Later("not_stored");
+            }
+        }
+    }
+    app.decide(request, Instant::now() + LIMIT).await
+}
+
+/// Whether a comment may command something: it is not old, and it was not edited.
+fn is_candidate(comment: &Comment, oldest: Timestamp) -> bool {
+    comment.created_at >= oldest && comment.updated_at == comment.created_at
+}

@@ -6,7 +6,10 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
-use protocol::{CheckoutReport, ExecReport, Parse, Recipe, Source, Step, Verdict, Work};
+use protocol::{
+    CheckoutReport, ExecReport, Level, MESSAGE_LIMIT, Parse, Pattern, Recipe, Source, Step, Tests,
+    Verdict, Work,
+};
 
 /// A directory of a run, gone after the test.
 struct Run {
@@ -42,6 +45,11 @@ impl Run {
     }
 
     fn exec(&self, script: &str) -> Command {
+        self.exec_looking(script, Tests::default())
+    }
+
+    /// Runs a script and looks for failing tests.
+    fn exec_looking(&self, script: &str, tests: Tests) -> Command {
         let step = Step {
             run: script.into(),
             ..Step::default()
@@ -50,6 +58,7 @@ impl Run {
             source: source(),
             recipe: Recipe {
                 steps: vec![step],
+                tests,
                 ..Recipe::default()
             },
         };
@@ -138,6 +147,51 @@ fn the_exit_code_of_the_executor_is_the_steps_and_the_message_is_its_own() {
 }
 
 #[test]
+fn a_build_that_fails_says_which_tests_and_on_which_lines_within_one_message() {
+    let run = Run::new("findings");
+    let script = r#"mkdir tests; touch tests/test_a.py a.c
+        for n in $(seq 100); do
+            echo "FAILED tests/test_a.py::test_with_quite_a_long_name_$n - assert 1 == 2"
+            echo "::warning file=a.c,line=$n,title=Unused::the variable v$n is not used"
+        done
+        printf '[31m::error file=tests/test_a.py,line=3::wrong%0Aat all[0m
+'
+        echo '<testcase classname="tests.test_b" name="test_z" file="a.c" line="200"><failure/></testcase>' > out.xml
+        head -c 20000000 /dev/zero
+        mkfifo pipe.xml; ln -s / up; ln -s /dev/zero zero.xml; truncate -s 1T hole.xml
+        exit 1"#;
+    let tests = Tests {
+        junit: vec!["*.xml".into(), "up/**/*.xml".into()],
+        patterns: vec![Pattern::Pytest],
+    };
+    let done = output(&mut run.exec_looking(script, tests));
+    assert_eq!(done.status.code(), Some(1));
+    let message = std::fs::read(run.message()).expect("a message");
+    assert!(message.len() <= MESSAGE_LIMIT, "{} bytes", message.len());
+    let report = run.report();
+    assert_eq!(report.verdict, Verdict::Failed);
+    assert_eq!(report.failures_total, 101);
+    assert!(report.failures.len() >= 15, "{:?}", report.failures);
+    assert_eq!(
+        report.failures[0],
+        "tests/test_a.py::test_with_quite_a_long_name_1"
+    );
+    let worst: Vec<(&str, i64)> = report
+        .annotations
+        .iter()
+        .filter(|annotation| annotation.level == Level::Failure)
+        .map(|annotation| (annotation.path.as_str(), annotation.line))
+        .collect();
+    assert_eq!(worst, [("tests/test_a.py", 3), ("a.c", 200)]);
+    assert!(report.annotations.len() > 5, "{:?}", report.annotations);
+    let log = String::from_utf8_lossy(&done.stdout);
+    assert!(
+        log.contains("▲ JUnit: `hole.xml` is not read"),
+        "no word of the hole"
+    );
+}
+
+#[test]
 fn an_executor_that_is_stopped_leaves_a_message_and_no_process() {
     let run = Run::new("stop");
     let mut child = run
@@ -161,12 +215,11 @@ fn an_executor_that_is_stopped_leaves_a_message_and_no_process() {
 }
 
 fn terminate(child: &Child) {
-    let id = child.id().to_string();
-    let sent = Command::new("kill")
-        .args(["-TERM", &id])
-        .status()
-        .expect("kill");
-    assert!(sent.success());
+    let sent = rustix::process::kill_process(
+        rustix::process::Pid::from_child(child),
+        rustix::process::Signal::TERM,
+    );
+    sent.expect("a signal to our own child");
 }
 
 #[test]

@@ -94,6 +94,12 @@ pub fn builder() -> Vec<Case> {
         { "exitCodes": [{ "code": 256, "means": "Warning" }] } => "spec.exitCodes[0].code", TOO_LARGE;
         { "exitCodes": [{ "code": 5, "means": "Success" }] } => "spec.exitCodes[0].means", NO_SUCH_VALUE;
         { "exitCodes": [{ "code": 5, "means": "Warning" }, { "code": 5, "means": "Warning" }] } => "spec.exitCodes", "an exit code is mapped twice";
+        { "tests": { "junit": ["/tmp/*.xml"] } } => "spec.tests", "a path in tests.junit leaves the checkout: write a path inside it";
+        { "tests": { "junit": ["a/../../*.xml"] } } => "spec.tests", "a path in tests.junit leaves the checkout: write a path inside it";
+        { "tests": { "junit": many(9, |n| json!(format!("{n}.xml"))) } } => "spec.tests.junit", TOO_MANY;
+        { "tests": { "patterns": ["Nose"] } } => "spec.tests.patterns[0]", NO_SUCH_VALUE;
+        { "tests": { "patterns": ["Unknown"] } } => "spec.tests.patterns[0]", NO_SUCH_VALUE;
+        { "tests": { "patterns": ["Go", "Go"] } } => "spec.tests", "a pattern stands in tests.patterns twice";
         { "maxConcurrent": 0 } => "spec.maxConcurrent", TOO_SMALL;
         { "infraRetries": 6 } => "spec.infraRetries", TOO_LARGE;
         { "infraRetries": -1 } => "spec.infraRetries", TOO_SMALL;

@@ -2,6 +2,7 @@
 //! description, the webhook schemas and the GraphQL schema.
 
 mod graphql;
+mod graphql_answer;
 mod openapi;
 mod published;
 mod schemas;
@@ -79,15 +80,22 @@ impl Contract {
         }
     }
 
-    /// Checks an answer: its status and body.
-    pub fn answer(&self, template: Option<&str>, request: &Parts, answer: &Answer) {
+    /// Checks an answer: its status and body, by what was asked.
+    pub fn answer(
+        &self,
+        template: Option<&str>,
+        (request, asked): (&Parts, &Bytes),
+        answer: &Answer,
+    ) {
         let what = format!(
             "answer {} to {} {}",
             answer.status,
             request.method,
             request.uri.path()
         );
-        if let Some(template) = template.filter(|template| *template != "/graphql") {
+        if template == Some("/graphql") {
+            self.add(&what, graphql_answer::differences(asked, &answer.bytes()));
+        } else if let Some(template) = template {
             self.add(
                 &what,
                 openapi::answer(self.schemas, template, request, answer),

@@ -268,7 +268,8 @@ impl Visit {
             None => Answer::error(404, "Not Found"),
         };
         if let Some(contract) = &self.forge.contract {
-            contract.answer(self.route.map(|route| route.template), &self.parts, &answer);
+            let asked = (&self.parts, &self.body);
+            contract.answer(self.route.map(|route| route.template), asked, &answer);
         }
         let (answer, unchanged) = self.condition(answer);
         if unchanged {

@@ -33,7 +33,7 @@ pub fn differences(body: &[u8]) -> Vec<String> {
 }
 
 /// The schema, parsed once for the process.
-fn shared() -> Result<&'static schema::Document, &'static String> {
+pub fn shared() -> Result<&'static schema::Document, &'static String> {
     static SHARED: OnceLock<Result<schema::Document, String>> = OnceLock::new();
     let read = || {
         let file = published::graphql().map_err(|error| error.to_string())?;

@@ -8,14 +8,19 @@ const NEXT_COMMAND: i64 = 1_000_000_000_000_000;
 
 /// Name of the PrBuild or Answer of one event: `<Repository>-<number>-<l|c|b|m><event id>`.
 pub fn event_name(repository: &str, number: i64, trigger: &Trigger) -> String {
-    let letter = match trigger.kind {
+    name_of(repository, number, trigger.kind, trigger.event_id)
+}
+
+/// The same, where no more than kind and id of the event are known.
+pub fn name_of(repository: &str, number: i64, kind: TriggerKind, event_id: i64) -> String {
+    let letter = match kind {
         TriggerKind::Label => 'l',
         TriggerKind::Comment => 'c',
         TriggerKind::Button => 'b',
         TriggerKind::Manual => 'm',
         TriggerKind::Unknown => 'u',
     };
-    format!("{repository}-{number}-{letter}{}", trigger.event_id)
+    format!("{repository}-{number}-{letter}{event_id}")
 }
 
 /// Event id of a command, from 0, of a comment: the first has the comment's own, so that the third of

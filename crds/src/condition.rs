@@ -28,6 +28,26 @@ pub fn find<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition
     conditions.iter().find(|found| found.type_ == kind)
 }
 
+/// Reasons for which a Repository is not `Ready` and builds all the same: what works of it goes on,
+/// what does not is answered for each request, and what no delivery tells of is found by the sweep.
+pub const BUILDS_ALL_THE_SAME: [&str; 8] = [
+    "ImpossibleSelector",
+    "SameLabel",
+    "InvalidPattern",
+    "InvalidTemplate",
+    "EventMissing",
+    "WebhookOff",
+    "WebhookSecret",
+    "WebhookSilent",
+];
+
+/// Whether a Repository with these conditions starts builds.
+pub fn builds(conditions: &[Condition]) -> bool {
+    find(conditions, kind::READY).is_none_or(|ready| {
+        ready.status == "True" || BUILDS_ALL_THE_SAME.contains(&ready.reason.as_str())
+    })
+}
+
 /// Sets a condition and says whether anything changed. The transition time moves only when the
 /// status does, as Kubernetes' API conventions ask; otherwise a reconcile would wake itself for ever.
 pub fn set(

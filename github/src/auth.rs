@@ -142,19 +142,17 @@ impl App {
         known
     }
 
-    /// The permissions that PrBuild needs and the App was not granted, as `name: level`; with those
-    /// for check runs, where results are check runs.
+    /// The permissions that PrBuild needs, with `more`, and the App was not granted, as `name: level`.
     pub async fn missing(
         &self,
         owner: &str,
         name: &str,
-        checks: bool,
+        more: &[(&str, &str)],
     ) -> Result<Vec<String>, GithubError> {
         let granted = self.installation(owner, name).await?.permissions;
-        let checks = checks.then_some(&CHECKS);
         Ok(needed(self.access)
             .iter()
-            .chain(checks)
+            .chain(more)
             .filter(|(name, level)| !covers(granted.get(*name), level))
             .map(|(name, level)| format!("{name}: {level}"))
             .collect())

@@ -19,6 +19,7 @@ mod path;
 mod reads;
 mod repo;
 mod settings;
+mod setup;
 mod transport;
 mod wire;
 mod writes;
@@ -37,6 +38,7 @@ pub use label::same_label;
 pub use reads::{LabelEvents, Listing, Movements};
 pub use repo::Repo;
 pub use settings::ConnectionError;
+pub use setup::Webhook;
 pub use wire::{
     Activity, AppRef, Base, Collaborator, Comment, ForkRef, Head, IssueEvent, Label, MergeCommit,
     Mergeable, PullRequest, RepositoryInfo, Review, TestMerge, User,

@@ -53,20 +53,20 @@ impl Repo {
     /// # Errors
     /// [`GithubError::NotFound`] when the App is not installed on the repository.
     pub async fn missing_permissions(&self) -> Result<Vec<String>, GithubError> {
-        match &self.connection.credential {
-            Credential::Token(_) => Ok(Vec::new()),
-            Credential::App(app) => app.missing(&self.owner, &self.name, false).await,
-        }
+        self.missing_permissions_with(&[]).await
     }
 
-    /// The same where results are check runs, which take `checks: write` on top.
+    /// The same, with more that is needed here: `("checks", "write")` where results are check runs.
     ///
     /// # Errors
     /// As [`missing_permissions`](Self::missing_permissions).
-    pub async fn missing_permissions_with_checks(&self) -> Result<Vec<String>, GithubError> {
+    pub async fn missing_permissions_with(
+        &self,
+        more: &[(&str, &str)],
+    ) -> Result<Vec<String>, GithubError> {
         match &self.connection.credential {
             Credential::Token(_) => Ok(Vec::new()),
-            Credential::App(app) => app.missing(&self.owner, &self.name, true).await,
+            Credential::App(app) => app.missing(&self.owner, &self.name, more).await,
         }
     }
 

@@ -1,7 +1,6 @@
 //! What the webhook keeps of the cluster: Repositories, Builders without their steps, and which
 //! Answers exist. A watch each, so that a delivery costs the API server one create.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -100,15 +99,13 @@ impl Cache {
     }
 }
 
-/// Whether builds of a repository can be started: the operator found it, and nothing is wrong.
+/// Whether builds of a repository can be started: the operator found it, and nothing that is wrong
+/// keeps it from building.
 pub fn is_ready(repository: &Repository) -> bool {
     let Some(status) = &repository.status else {
         return false;
     };
-    let ready = condition::find(&status.conditions, condition::kind::READY);
-    // Which builders a label selects, the gate sees for itself: some may have come since.
-    let usable = |ready: &Condition| ready.status == "True" || ready.reason == "ImpossibleSelector";
-    status.id.is_some() && ready.is_none_or(usable)
+    status.id.is_some() && condition::builds(&status.conditions)
 }
 
 fn same_name(repository: &Repository, full_name: &str) -> bool {

@@ -1,13 +1,20 @@
 //! From a PrBuild to Jobs to statuses, with a stand-in for the kubelet.
 
 mod admission;
+mod after_checks;
 mod cancel;
+mod cancel_builders;
 mod deletion;
 mod endings;
 mod leadership;
 mod lifecycle;
+mod limits;
+mod newer_build;
 mod overtaking;
+mod paused;
+mod permission;
 mod restart;
+mod same_as;
 mod specs;
 mod starting;
 
@@ -20,6 +27,7 @@ use crds::{BuilderRun, PrBuild, RunPhase};
 use k8s_openapi::api::{
     authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
     core::v1::Pod,
+    events::v1::Event,
     rbac::v1::Role,
 };
 use kube::{
@@ -314,6 +322,26 @@ async fn may(story: &Story, verb: &str, resource: &str, expected: bool) {
         },
     )
     .await;
+}
+
+/// Waits for an Event about a build, and returns what it says.
+async fn told(story: &Story, build: &str, reason: &str) -> String {
+    let events = story.api::<Event>();
+    let what = format!("an Event tells of {build}: {reason}");
+    eventually(what, PATIENCE, async || {
+        let all = events.list(&Default::default()).await;
+        let mut all = all.map_err(|error| error.to_string())?.items;
+        all.retain(|event| {
+            let about = event.regarding.as_ref().and_then(|about| about.name.as_deref());
+            about == Some(build)
+        });
+        let found = all.iter().find(|event| event.reason.as_deref() == Some(reason));
+        let reasons: Vec<_> = all.iter().map(|event| event.reason.clone()).collect();
+        found
+            .map(|event| event.note.clone().unwrap_or_default())
+            .ok_or_else(|| format!("{reasons:?}"))
+    })
+    .await
 }
 
 /// Whether a condition of a build holds.

@@ -23,7 +23,7 @@ use super::{
     phase_is, phase_of, pods_are, restore, revoke, run_is,
 };
 
-const COMMENTS: &str = "POST /repos/*/*/issues/*/comments";
+const COMMENTS: &str = "mutation addComment";
 
 /// A story whose pods pass, and are counted.
 async fn begin_counting(name: &str) -> (Story, Seen) {

@@ -28,8 +28,9 @@ async fn a_repository_of_four_fields_is_complete() {
         "authorization": { "minimum": "Write" },
         "guards": { "quietPeriodSeconds": 60 },
         "checkout": "Merge",
-        "commands": { "prefix": "/prbuild" },
-        "reporting": { "context": "prbuild/{builder}" },
+        "commands": { "prefix": "/prbuild", "patternPrefix": "!buildbot" },
+        "cancelOn": { "push": true, "close": true, "draft": false, "newerBuild": true },
+        "reporting": { "context": "prbuild/{builder}", "mode": "Statuses", "preset": "Default" },
     });
     assert_eq!(spec, expected);
 }

@@ -29,7 +29,13 @@ fn pr_build() -> Vec<Case> {
     const REQUEST: &str =
         "spec.request is immutable: it records what was authorized. Ask for a new build instead";
     const CANCEL: &str = "spec.cancel is set once and stays: a cancelled build does not come back. Ask for a new one";
+    const BUILDERS: &str = "an entry of spec.cancelBuilders is set once and stays: a cancelled run does not come back. Ask for a new build";
     let merge = json!({ "mergeSha": sha(), "mergeTree": sha(), "baseSha": sha() });
+    let one_stopped = |change| Case {
+        first: json!({ "cancelBuilders": { "debian": cancel() } }),
+        change: json!({ "cancelBuilders": change }),
+        says: BUILDERS,
+    };
     let fixed = |change: Value| Case {
         first: json!({}),
         change: json!({ "request": change }),
@@ -58,6 +64,9 @@ fn pr_build() -> Vec<Case> {
         stopped(json!({ "cancel": { "by": "grace" } })),
         stopped(json!({ "cancel": { "reason": "another one" } })),
         stopped(json!({ "cancel": { "at": "2027-01-31T12:00:00Z" } })),
+        one_stopped(Value::Null),
+        one_stopped(json!({ "debian": null })),
+        one_stopped(json!({ "debian": { "by": "grace" } })),
     ]
 }
 
@@ -201,6 +210,21 @@ async fn a_build_and_a_run_can_be_cancelled_once_and_the_same_wish_again_changes
             assert_eq!(spec["cancel"], cancel(), "{kind}");
         }
     }
+    desk.close().await;
+}
+
+#[tokio::test]
+async fn one_builder_after_the_other_can_be_cancelled() {
+    let desk = Desk::open("cancel-builders").await;
+    let (kind, name) = ("PrBuild", samples::name("PrBuild"));
+    desk.make(kind, name, &samples::spec(kind)).await;
+    for builder in ["debian", "windows"] {
+        let wish = json!({ "spec": { "cancelBuilders": { builder: cancel() } } });
+        desk.patch(kind, name, &wish, false).await.unwrap();
+    }
+    let object = desk.objects(kind).get(name).await.unwrap();
+    let wished = json!({ "debian": cancel(), "windows": cancel() });
+    assert_eq!(object.data["spec"]["cancelBuilders"], wished);
     desk.close().await;
 }
 

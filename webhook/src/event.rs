@@ -88,6 +88,30 @@ pub enum Button {
     Cancel,
 }
 
+impl Button {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Rerun, Self::RerunAll, Self::RerunFailed, Self::Cancel];
+
+    /// What stands on it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Rerun => "Re-run",
+            Self::RerunAll => "Re-run all checks",
+            Self::RerunFailed => "Re-run failed",
+            Self::Cancel => "Cancel",
+        }
+    }
+
+    /// What GitHub tells us when one of ours was pressed. None: it is GitHub's own.
+    pub fn identifier(self) -> Option<&'static str> {
+        match self {
+            Self::Rerun | Self::RerunAll => None,
+            Self::RerunFailed => Some("rerun-failed"),
+            Self::Cancel => Some("cancel"),
+        }
+    }
+}
+
 /// Why a signed delivery concerns nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ignored {
@@ -192,12 +216,13 @@ fn check_run(verified: &Verified) -> Result<Event, Ignored> {
     }
     let body: CheckRunBody = parsed(verified.body())?;
     let pressed = body.requested_action.map(|pressed| pressed.identifier);
-    let button = match (action.as_str(), pressed.as_deref()) {
-        ("rerequested", _) => Button::Rerun,
-        (_, Some("rerun-failed")) => Button::RerunFailed,
-        (_, Some("cancel")) => Button::Cancel,
-        _ => return Err(Ignored::Action),
+    let button = match action.as_str() {
+        "rerequested" => Some(Button::Rerun),
+        _ => Button::ALL
+            .into_iter()
+            .find(|button| pressed.is_some() && button.identifier() == pressed.as_deref()),
     };
+    let button = button.ok_or(Ignored::Action)?;
     let run = body.check_run;
     Ok(Event {
         repository: body.repository.id,

@@ -148,3 +148,76 @@ fn what_is_kept_of_a_line_is_bounded() {
     assert_eq!(found[0].says, Says::Unknown(None));
     assert_eq!(found[0].line.chars().count(), 300);
 }
+
+/// Every form of every command, as the page shows it, with an example.
+const FORMS: [(&str, &str); 10] = [
+    ("/prbuild run", "/prbuild run"),
+    ("/prbuild run <what>", "/prbuild run quick"),
+    ("/prbuild run <full SHA>", "/prbuild run SHA"),
+    ("/prbuild rerun failed", "/prbuild rerun failed"),
+    ("/prbuild rerun <builder>", "/prbuild rerun linux"),
+    ("/prbuild cancel", "/prbuild cancel"),
+    ("/prbuild cancel <builder>", "/prbuild cancel linux"),
+    ("/prbuild status", "/prbuild status"),
+    ("/prbuild help", "/prbuild help"),
+    ("!buildbot <regex>", "!buildbot ios|android"),
+];
+
+/// The form that stands for what a command says; here the compiler asks for a new one.
+fn form(says: &Says) -> Option<&'static str> {
+    Some(match says {
+        Says::Run { sha: Some(_), .. } => "/prbuild run <full SHA>",
+        Says::Run { sha: None, what } if what.is_empty() => "/prbuild run",
+        Says::Run { .. } => "/prbuild run <what>",
+        Says::Pattern(_) => "!buildbot <regex>",
+        Says::RerunFailed => "/prbuild rerun failed",
+        Says::Rerun(_) => "/prbuild rerun <builder>",
+        Says::Cancel(words) if words.is_empty() => "/prbuild cancel",
+        Says::Cancel(_) => "/prbuild cancel <builder>",
+        Says::Status => "/prbuild status",
+        Says::Help => "/prbuild help",
+        Says::Unknown(_) | Says::OneTooMany => return None,
+    })
+}
+
+#[test]
+fn the_page_of_commands_shows_every_command_and_button() {
+    let page = include_str!("../../../docs/commands.md");
+    for (shown, example) in FORMS {
+        assert!(
+            page.contains(&format!("| `{shown}` |")),
+            "{shown} is not in docs/commands.md"
+        );
+        let says = said(example).expect(example);
+        assert_eq!(form(&says), Some(shown), "{example}");
+    }
+    let rows = page
+        .lines()
+        .filter(|line| line.starts_with("| `/prbuild") || line.starts_with("| `!"));
+    assert_eq!(
+        rows.count(),
+        FORMS.len(),
+        "docs/commands.md shows a command that does not exist"
+    );
+    for verb in VERBS {
+        assert!(
+            FORMS
+                .iter()
+                .any(|(shown, _)| shown.contains(&format!("/prbuild {verb}")))
+        );
+    }
+    for button in crate::event::Button::ALL {
+        let row = match button.identifier() {
+            Some(identifier) => format!("| `{identifier}` |"),
+            None => format!("| {} | GitHub's own |", button.label()),
+        };
+        assert!(page.contains(&row), "{row} is not in docs/commands.md");
+    }
+    for number in [
+        format!("At most {} characters", crate::resolve::LONGEST_PATTERN),
+        format!("more than {} builders", crate::resolve::MOST),
+    ] {
+        assert!(page.contains(&number), "{number}");
+    }
+    assert_eq!(MOST, 5, "docs/commands.md says five");
+}

@@ -154,7 +154,7 @@ fn a_build_that_fails_says_which_tests_and_on_which_lines_within_one_message() {
             echo "FAILED tests/test_a.py::test_with_quite_a_long_name_$n - assert 1 == 2"
             echo "::warning file=a.c,line=$n,title=Unused::the variable v$n is not used"
         done
-        printf '[31m::error file=tests/test_a.py,line=3::wrong%0Aat all[0m
+        printf '[31m::error file=tests/test_a.py,line=3::wrong%%0Aat all[0m
 '
         echo '<testcase classname="tests.test_b" name="test_z" file="a.c" line="200"><failure/></testcase>' > out.xml
         head -c 20000000 /dev/zero

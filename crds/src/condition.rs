@@ -59,6 +59,18 @@ pub fn set(
     now: Time,
 ) -> bool {
     let status = if holds { "True" } else { "False" };
+    set_to(conditions, kind, status, reason, message, now)
+}
+
+/// The same, to `True`, `False` or `Unknown`.
+pub fn set_to(
+    conditions: &mut Vec<Condition>,
+    kind: &str,
+    status: &str,
+    reason: &str,
+    message: &str,
+    now: Time,
+) -> bool {
     let old = conditions.iter_mut().find(|found| found.type_ == kind);
     match old {
         Some(old) if old.status == status && old.reason == reason && old.message == message => {

@@ -1,6 +1,7 @@
 //! How GitHub is set up to tell of a repository: an App's webhook, or webhooks of the repository.
 
 use http::Method;
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::connection::{Connection, Credential};
@@ -24,6 +25,8 @@ pub struct Webhook {
     pub events: Vec<String>,
     /// It has never told of anything, as far as GitHub says.
     pub unused: bool,
+    /// When it was set up; of an App, when the App was.
+    pub created_at: Option<Timestamp>,
     /// Its newest deliveries, newest first. GitHub keeps them for three days.
     pub deliveries: Vec<Delivery>,
 }
@@ -32,6 +35,8 @@ pub struct Webhook {
 struct Settings {
     #[serde(default)]
     events: Vec<String>,
+    #[serde(default)]
+    created_at: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
@@ -47,6 +52,8 @@ struct Hook {
     #[serde(default)]
     events: Vec<String>,
     config: Config,
+    #[serde(default)]
+    created_at: Option<Timestamp>,
     #[serde(default)]
     last_response: Option<LastResponse>,
 }
@@ -87,6 +94,7 @@ impl Connection {
             active: true,
             events: settings.events,
             unused: false,
+            created_at: settings.created_at,
             deliveries: read("GET /app/hook/deliveries", &answer.body)?,
         }))
     }
@@ -113,6 +121,7 @@ impl Repo {
                 active: hook.active,
                 events: hook.events,
                 unused: response.as_deref() == Some("unused"),
+                created_at: hook.created_at,
                 deliveries: deliveries.value,
             });
         }

@@ -148,6 +148,7 @@ async fn operate(
         admission: Admission::default(),
         live: Live::default(),
         live_builds: LiveBuilds::default(),
+        probed: crate::specs::Probed::default(),
         setup: Setup {
             namespace: args.build_namespace.clone(),
             checkout_image: args.checkout_image.clone(),

@@ -42,6 +42,8 @@ pub struct Context {
     pub setup: Setup,
     /// The ways to GitHub.
     pub connections: Arc<github::Connections>,
+    /// What was last seen of each Repository's webhook.
+    pub probed: crate::specs::Probed,
     /// Writes statuses.
     pub reporter: Reporter,
     /// The API server, to write Kubernetes Events.

@@ -1,19 +1,29 @@
 //! Writes down what is wrong with a Repository or a Builder. What that is, [`health`](crate::health)
 //! decides.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
+use crds::Repository;
 use kube::{ResourceExt, runtime::events::EventType};
 
 use crate::{
     cache::{Cache, Parts, version_of},
     context::{Context, now, patch_status, trim},
-    health::{self, Change},
+    health::{self, Change, entrance::Probe},
     queue::Next,
 };
+use tokio::time::Instant;
 
 /// How often GitHub is asked about a repository that is fine.
 const LOOK_EVERY: Duration = Duration::from_secs(600);
+/// How often its webhook is looked at.
+const PROBE_EVERY: Duration = Duration::from_secs(3600);
+/// How often it is looked at while something is wrong with it.
+const PROBE_AGAIN: Duration = Duration::from_secs(300);
 /// How often it is asked about one that is not.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
@@ -34,8 +44,19 @@ pub async fn repository(ctx: Arc<Context>, name: String) -> Result<Next, SpecErr
         return Ok(Next::Wait);
     };
     let seen = health::repository::look(&ctx.connections, &repository).await;
+    let probe = probe(&ctx, &repository, &seen).await;
     let (others, builders) = (ctx.cache.repositories.all(), ctx.cache.builders.all());
-    let change = health::repository::check(&repository, &seen, &others, &builders, &now());
+    let is_app = ctx.connections.get(&repository.spec.connection);
+    let is_app = is_app.map(|connection| connection.is_app());
+    let change = health::repository::check(
+        &repository,
+        &seen,
+        is_app,
+        probe.as_ref(),
+        &others,
+        &builders,
+        &now(),
+    );
     let conditions = |status: &crds::RepositoryStatus| {
         crds::condition::is_true(&status.conditions, crds::condition::kind::READY)
     };
@@ -52,6 +73,54 @@ pub async fn repository(ctx: Arc<Context>, name: String) -> Result<Next, SpecErr
     )
     .await?;
     Ok(Next::After(if ready { LOOK_EVERY } else { LOOK_AGAIN }))
+}
+
+/// What was last seen of each Repository's webhook: of which generation, when, and whether all was well.
+#[derive(Default)]
+pub struct Probed(Mutex<HashMap<String, Glance>>);
+
+#[derive(Clone)]
+struct Glance {
+    generation: Option<i64>,
+    at: Instant,
+    probe: Probe,
+    is_well: bool,
+}
+
+/// What is known of the webhook of a Repository that GitHub was just seen to have. It is looked at
+/// when the spec changed, every hour, and every few minutes while something is wrong.
+async fn probe(
+    ctx: &Context,
+    repository: &Repository,
+    seen: &health::repository::Seen,
+) -> Option<Probe> {
+    if !matches!(seen, health::repository::Seen::Found(_)) {
+        return None;
+    }
+    let name = repository.name_any();
+    let all = || ctx.probed.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let generation = repository.metadata.generation;
+    if let Some(known) = all().get(&name) {
+        let lasts = if known.is_well {
+            PROBE_EVERY
+        } else {
+            PROBE_AGAIN
+        };
+        if known.generation == generation && known.at.elapsed() < lasts {
+            return Some(known.probe.clone());
+        }
+    }
+    let probe = health::entrance::probe(&ctx.connections, repository).await?;
+    let glance = Glance {
+        generation,
+        at: Instant::now(),
+        is_well: health::entrance::judge(repository, &probe).1.is_none(),
+        probe: probe.clone(),
+    };
+    let mut all = all();
+    all.retain(|known, _| ctx.cache.repositories.get(known).is_some());
+    all.insert(name, glance);
+    Some(probe)
 }
 
 /// Looks a Builder over.

@@ -2,12 +2,15 @@
 //!
 //! - [`builder`]: whether runs of a Builder can be started (*pure*)
 //! - [`repository`]: whether builds of a Repository can be started and told; asks GitHub, decides *pure*
+//! - [`spec`]: mistakes in the spec of a Repository (*pure*); [`entrance`]: whether deliveries arrive
 //! - [`image`], [`label_syntax`]: grammars (*pure*)
 
 pub mod builder;
+pub mod entrance;
 pub mod image;
 pub mod label_syntax;
 pub mod repository;
+pub mod spec;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Resource, ResourceExt};
@@ -17,8 +20,8 @@ use kube::{Resource, ResourceExt};
 pub struct Finding {
     /// Type of the condition.
     pub kind: &'static str,
-    /// Whether it holds.
-    pub holds: bool,
+    /// Whether it holds; none where that is not known.
+    pub holds: Option<bool>,
     /// One word for programs.
     pub reason: &'static str,
     /// A sentence for people: what is wrong, and what to do.
@@ -29,7 +32,16 @@ impl Finding {
     fn good(kind: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
         Self {
             kind,
-            holds: true,
+            holds: Some(true),
+            reason,
+            message: message.into(),
+        }
+    }
+
+    fn unknown(kind: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            holds: None,
             reason,
             message: message.into(),
         }
@@ -38,7 +50,7 @@ impl Finding {
     fn bad(kind: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
         Self {
             kind,
-            holds: false,
+            holds: Some(false),
             reason,
             message: message.into(),
         }
@@ -79,13 +91,18 @@ fn settle(
         message,
     } in findings
     {
+        let status = match holds {
+            Some(true) => "True",
+            Some(false) => "False",
+            None => "Unknown",
+        };
         let told = crds::condition::find(conditions, kind)
-            .is_some_and(|old| (old.status == "True") == holds && old.reason == reason);
-        crds::condition::set(conditions, kind, holds, reason, &message, now.clone());
-        // A message that only counts differently is no news.
-        if !told {
+            .is_some_and(|old| old.status == status && old.reason == reason);
+        crds::condition::set_to(conditions, kind, status, reason, &message, now.clone());
+        // A message that only counts differently is no news, and what is not known is none.
+        if !told && holds.is_some() {
             news.push(News {
-                warning: !holds,
+                warning: holds == Some(false),
                 reason,
                 note: message,
             });

@@ -1,20 +1,26 @@
 //! Whether builds of a Repository can be started and told: asks GitHub, decides purely.
 //!
 //! `Ready` is about the whole Repository. A label that selects no builder does not stop the others:
-//! the condition `LabelsSelect` names it, and `Ready` is false only when no label selects any. The
-//! same holds for two spellings of one label, of which only the first counts.
+//! the condition `LabelsSelect` names it, and `Ready` is false only when no label selects any. Other
+//! mistakes make `Ready` false, too; which of them keep it from building,
+//! [`condition::builds`](crds::condition::builds) says.
 
 use std::borrow::Borrow;
 
-use crds::{Builder, LabelRule, Repository, RepositoryStatus, Stability, condition};
+use crds::{Builder, LabelRule, ReportMode, Repository, RepositoryStatus, Stability, condition};
 use github::{Connections, GithubError, RepositoryInfo};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
-use super::{Change, Finding, counts_beside, is_older, settle};
+use super::{
+    Change, Finding, counts_beside,
+    entrance::{self, Probe},
+    is_older, settle,
+    spec::{self, Fault},
+};
 use crate::report::{talk, text::code};
 
-/// Condition of a Repository: every label selects a builder that there is, and no two are the same.
+/// Condition of a Repository: every label selects a builder that there is.
 pub const LABELS_SELECT: &str = "LabelsSelect";
 
 /// What GitHub showed of a repository.
@@ -38,7 +44,8 @@ pub async fn look(connections: &Connections, repository: &Repository) -> Seen {
         return Seen::NoConnection;
     };
     let repo = connection.repo(&spec.owner, &spec.name);
-    let asked = match repo.missing_permissions().await {
+    let more = permissions(repository);
+    let asked = match repo.missing_permissions_with(&more).await {
         Ok(missing) if !missing.is_empty() => return Seen::Lacks(missing),
         Ok(_) => repo.repository().await,
         Err(error) => Err(error),
@@ -49,11 +56,29 @@ pub async fn look(connections: &Connections, repository: &Repository) -> Seen {
     }
 }
 
+/// The permissions that an App needs on top of what every Repository needs.
+fn permissions(repository: &Repository) -> Vec<(&'static str, &'static str)> {
+    let spec = &repository.spec;
+    let mut more = Vec::new();
+    if spec.reporting.mode == ReportMode::Checks {
+        more.push(("checks", "write"));
+    } else if !spec.guards.after_checks.is_empty() {
+        more.push(("checks", "read"));
+    }
+    if spec.authorization.team.is_some() {
+        more.push(("members", "read"));
+    }
+    more
+}
+
 /// The status that a Repository should have, when it is another than it has. `others` and `builders`
-/// are all of the install.
+/// are all of the install; `is_app` says whether its connection is a GitHub App; `probe` is what was
+/// seen of its webhook, where that was looked at.
 pub fn check(
     repository: &Repository,
     seen: &Seen,
+    is_app: Option<bool>,
+    probe: Option<&Probe>,
     others: &[impl Borrow<Repository>],
     builders: &[impl Borrow<Builder>],
     now: &Time,
@@ -62,24 +87,44 @@ pub fn check(
     let mut status = before.clone();
     let builders: Vec<&Builder> = builders.iter().map(Borrow::borrow).collect();
     let labels = labels_select(&repository.spec.labels, &builders);
-    let mut findings = Vec::new();
+    let (mut findings, entrance) =
+        probe.map_or_else(Default::default, |probe| entrance::judge(repository, probe));
+    let mut faults = spec::faults(repository, &builders, is_app);
+    faults.extend(entrance);
     match ready(repository, seen, others) {
         Ok(info) => {
             // The id is recorded once; from then on another repository under this name is refused.
             status.id = Some(info.id);
             status.full_name = Some(info.full_name.clone());
-            findings.push(match &labels {
-                Labels::None(message) => bad("ImpossibleSelector", message),
-                _ => Finding::good(condition::kind::READY, "Valid", usable(repository, info)),
+            if let Labels::None(message) = &labels {
+                faults.push(Fault::new("ImpossibleSelector", message));
+            }
+            findings.push(match summed(&faults) {
+                Some(fault) => bad(fault.reason, fault.message),
+                None => Finding::good(condition::kind::READY, "Valid", usable(repository, info)),
             });
         }
         Err(Some(finding)) => findings.push(finding),
         // GitHub is away: what was known stays.
         Err(None) => {}
     }
-    findings.push(labels.finding(same_labels(&repository.spec.labels)));
+    findings.push(labels.finding());
     let news = settle(&mut status.conditions, findings, now);
     (status != before).then_some(Change { status, news })
+}
+
+/// Several faults as one. The first reason that keeps the Repository from building stands for all.
+fn summed(faults: &[Fault]) -> Option<Fault> {
+    let soft = |fault: &&Fault| condition::BUILDS_ALL_THE_SAME.contains(&fault.reason);
+    let first = faults
+        .iter()
+        .find(|fault| !soft(fault))
+        .or(faults.first())?;
+    let messages = faults.iter().take(5).map(|fault| fault.message.as_str());
+    Some(Fault::new(
+        first.reason,
+        messages.collect::<Vec<_>>().join("; "),
+    ))
 }
 
 fn bad(reason: &'static str, message: impl Into<String>) -> Finding {
@@ -209,39 +254,14 @@ enum Labels {
 }
 
 impl Labels {
-    /// `same` says which labels are one.
-    fn finding(&self, same: Option<String>) -> Finding {
-        match (same, self) {
-            (None, Self::All) => {
-                Finding::good(LABELS_SELECT, "Valid", "every label selects a builder")
-            }
-            (None, Self::Some(message) | Self::None(message)) => {
+    fn finding(&self) -> Finding {
+        match self {
+            Self::All => Finding::good(LABELS_SELECT, "Valid", "every label selects a builder"),
+            Self::Some(message) | Self::None(message) => {
                 Finding::bad(LABELS_SELECT, "ImpossibleSelector", message.clone())
-            }
-            (Some(same), Self::All) => Finding::bad(LABELS_SELECT, "SameLabel", same),
-            (Some(same), Self::Some(message) | Self::None(message)) => {
-                Finding::bad(LABELS_SELECT, "SameLabel", format!("{same}; {message}"))
             }
         }
     }
-}
-
-/// Which labels are one on GitHub. The API server refuses only those that differ in upper and lower
-/// case; it knows no emoji.
-fn same_labels(labels: &[LabelRule]) -> Option<String> {
-    let before = |index: usize, rule: &LabelRule| {
-        let mut earlier = labels[..index].iter();
-        earlier.find(|other| github::same_label(&other.name, &rule.name))
-    };
-    let (first, second) = labels
-        .iter()
-        .enumerate()
-        .find_map(|(index, rule)| Some((before(index, rule)?, rule)))?;
-    Some(format!(
-        "{} and {} are the same label on GitHub, and only the first counts; remove one of them",
-        code(&first.name, 100),
-        code(&second.name, 100)
-    ))
 }
 
 fn labels_select(labels: &[LabelRule], builders: &[&Builder]) -> Labels {
@@ -275,7 +295,12 @@ fn labels_select(labels: &[LabelRule], builders: &[&Builder]) -> Labels {
 /// the pull request.
 fn selects(rule: &LabelRule, builder: &Builder) -> bool {
     let spec = &builder.spec;
+    let named = rule.pattern.as_deref().is_none_or(|pattern| {
+        // One that cannot be used is told of on its own.
+        super::spec::compile(pattern).is_ok_and(|pattern| pattern.is_match(&spec.display_name))
+    });
     builder.metadata.deletion_timestamp.is_none()
+        && named
         && spec.flavours.contains(&rule.flavour)
         && (rule.tags.is_empty() || rule.tags.iter().any(|tag| spec.tags.contains(tag)))
         && (rule.builders.is_empty() || rule.builders.contains(&builder.name_any()))
@@ -317,6 +342,12 @@ fn why_nothing(rule: &LabelRule, builders: &[&Builder]) -> String {
         format!(
             "none of that flavour and tags is called {}",
             list(&rule.builders)
+        )
+    } else if open(|rule| rule.pattern = None) {
+        let pattern = rule.pattern.as_deref().unwrap_or_default();
+        format!(
+            "the pattern {} finds none of those names",
+            code(pattern, 256)
         )
     } else {
         "no builder has all that it asks for".to_owned()

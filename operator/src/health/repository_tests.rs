@@ -49,7 +49,16 @@ fn ready(status: &RepositoryStatus) -> (bool, String, String) {
 #[test]
 fn a_repository_that_can_be_built_is_ready_and_its_id_is_recorded() {
     let mut repository = repository("n", 1);
-    let change = check(&repository, &found(|_| {}), NONE, &[builder("a")], &now()).unwrap();
+    let change = check(
+        &repository,
+        &found(|_| {}),
+        None,
+        None,
+        NONE,
+        &[builder("a")],
+        &now(),
+    )
+    .unwrap();
     assert_eq!(
         (change.status.id, change.status.full_name.as_deref()),
         (Some(1), Some("o/n"))
@@ -57,7 +66,15 @@ fn a_repository_that_can_be_built_is_ready_and_its_id_is_recorded() {
     assert_eq!(ready(&change.status).1, "Valid");
     repository.status = Some(change.status);
     assert_eq!(
-        check(&repository, &found(|_| {}), NONE, &[builder("a")], &now()),
+        check(
+            &repository,
+            &found(|_| {}),
+            None,
+            None,
+            NONE,
+            &[builder("a")],
+            &now()
+        ),
         None,
         "written once"
     );
@@ -101,7 +118,16 @@ fn what_keeps_a_repository_from_being_built_is_named() {
         ),
     ];
     for (seen, reason, words) in table {
-        let change = check(&repository("n", 1), &seen, NONE, &[builder("a")], &now()).unwrap();
+        let change = check(
+            &repository("n", 1),
+            &seen,
+            None,
+            None,
+            NONE,
+            &[builder("a")],
+            &now(),
+        )
+        .unwrap();
         let (holds, found, message) = ready(&change.status);
         assert!(!holds && found == reason, "{found}: {message}");
         assert!(message.contains(words), "{message}");
@@ -128,6 +154,8 @@ fn another_repository_under_the_same_name_is_refused_and_the_id_stays() {
     let change = check(
         &repository,
         &found(|info| info.id = 2),
+        None,
+        None,
         NONE,
         &[builder("a")],
         &now(),
@@ -147,9 +175,27 @@ fn of_two_that_stand_for_one_repository_the_older_wins() {
         });
     }
     let all = [old.clone(), young.clone()];
-    let change = check(&old, &found(|_| {}), &all, &[builder("a")], &now()).unwrap();
+    let change = check(
+        &old,
+        &found(|_| {}),
+        None,
+        None,
+        &all,
+        &[builder("a")],
+        &now(),
+    )
+    .unwrap();
     assert!(ready(&change.status).0);
-    let change = check(&young, &found(|_| {}), &all, &[builder("a")], &now()).unwrap();
+    let change = check(
+        &young,
+        &found(|_| {}),
+        None,
+        None,
+        &all,
+        &[builder("a")],
+        &now(),
+    )
+    .unwrap();
     let (_, reason, message) = ready(&change.status);
     assert!(
         reason == "Duplicate" && message.contains("`z`"),
@@ -160,7 +206,16 @@ fn of_two_that_stand_for_one_repository_the_older_wins() {
 #[test]
 fn a_github_that_is_away_changes_nothing_that_was_known() {
     let mut repository = repository("n", 1);
-    let change = check(&repository, &found(|_| {}), NONE, &[builder("a")], &now()).unwrap();
+    let change = check(
+        &repository,
+        &found(|_| {}),
+        None,
+        None,
+        NONE,
+        &[builder("a")],
+        &now(),
+    )
+    .unwrap();
     repository.status = Some(change.status);
     let away = GithubError::Unavailable {
         call: "GET /".into(),
@@ -170,6 +225,8 @@ fn a_github_that_is_away_changes_nothing_that_was_known() {
         check(
             &repository,
             &Seen::Failed(away),
+            None,
+            None,
             NONE,
             &[builder("a")],
             &now()
@@ -207,7 +264,16 @@ fn a_label_that_selects_nothing_says_why() {
     for (rule, words) in table {
         let mut repository = repository("n", 1);
         repository.spec.labels = vec![rule];
-        let change = check(&repository, &found(|_| {}), NONE, &builders, &now()).unwrap();
+        let change = check(
+            &repository,
+            &found(|_| {}),
+            None,
+            None,
+            NONE,
+            &builders,
+            &now(),
+        )
+        .unwrap();
         let (holds, reason, message) = ready(&change.status);
         assert!(
             !holds && reason == "ImpossibleSelector" && message.contains(words),
@@ -223,7 +289,16 @@ fn one_impossible_label_does_not_stop_the_others() {
     impossible.name = "other".to_owned();
     impossible.flavour = "none".to_owned();
     repository.spec.labels.push(impossible);
-    let change = check(&repository, &found(|_| {}), NONE, &[builder("a")], &now()).unwrap();
+    let change = check(
+        &repository,
+        &found(|_| {}),
+        None,
+        None,
+        NONE,
+        &[builder("a")],
+        &now(),
+    )
+    .unwrap();
     assert!(ready(&change.status).0);
     let labels = condition::find(&change.status.conditions, LABELS_SELECT).unwrap();
     assert!(
@@ -235,7 +310,16 @@ fn one_impossible_label_does_not_stop_the_others() {
 #[test]
 fn a_repository_that_was_renamed_says_so_and_works() {
     let seen = found(|info| info.full_name = "p/m".to_owned());
-    let change = check(&repository("n", 1), &seen, NONE, &[builder("a")], &now()).unwrap();
+    let change = check(
+        &repository("n", 1),
+        &seen,
+        None,
+        None,
+        NONE,
+        &[builder("a")],
+        &now(),
+    )
+    .unwrap();
     let (holds, _, message) = ready(&change.status);
     assert!(holds && message.contains("`p/m`"), "{message}");
     assert_eq!(change.status.full_name.as_deref(), Some("p/m"));
@@ -255,18 +339,26 @@ fn two_spellings_of_one_label_are_named_and_do_not_stop_the_others() {
             ..rule.clone()
         };
         repository.spec.labels = vec![called(first), called("other"), called(second)];
-        let change = check(&repository, &found(|_| {}), NONE, &[builder("a")], &now()).unwrap();
-        assert!(ready(&change.status).0);
-        let labels = condition::find(&change.status.conditions, LABELS_SELECT).unwrap();
-        assert_eq!(
-            (labels.status.as_str(), labels.reason.as_str()),
-            ("False", "SameLabel")
+        let change = check(
+            &repository,
+            &found(|_| {}),
+            None,
+            None,
+            NONE,
+            &[builder("a")],
+            &now(),
+        )
+        .unwrap();
+        let (holds, reason, message) = ready(&change.status);
+        assert_eq!((holds, reason.as_str()), (false, "SameLabel"));
+        assert!(
+            condition::builds(&change.status.conditions),
+            "the first one counts"
         );
         for name in [first, second] {
-            let name = code(name, 100);
-            assert!(labels.message.contains(&name), "{}", labels.message);
+            assert!(message.contains(&code(name, 100)), "{message}");
         }
-        assert!(!labels.message.contains("`other`"), "{}", labels.message);
+        assert!(!message.contains("`other`"), "{message}");
         assert!(
             change
                 .news
@@ -283,8 +375,43 @@ fn a_label_that_is_there_twice_and_selects_nothing_says_both() {
     twice.name = "TEST".to_owned();
     twice.flavour = "none".to_owned();
     repository.spec.labels.push(twice);
-    let change = check(&repository, &found(|_| {}), NONE, &[builder("a")], &now()).unwrap();
+    let change = check(
+        &repository,
+        &found(|_| {}),
+        None,
+        None,
+        NONE,
+        &[builder("a")],
+        &now(),
+    )
+    .unwrap();
+    assert_eq!(ready(&change.status).1, "SameLabel");
     let labels = condition::find(&change.status.conditions, LABELS_SELECT).unwrap();
-    assert_eq!(labels.reason, "SameLabel");
-    assert!(labels.message.contains("same label") && labels.message.contains("flavour `none`"));
+    assert!(labels.message.contains("flavour `none`"), "{labels:?}");
+}
+
+#[test]
+fn a_fault_that_keeps_it_from_building_is_named_before_one_that_does_not() {
+    let mut repository = repository("n", 1);
+    repository.spec.reporting.mode = ReportMode::Checks;
+    repository.spec.reporting.result = Some("{usr}".to_owned());
+    let said = |repository: &Repository, is_app| {
+        let change = check(
+            repository,
+            &found(|_| {}),
+            Some(is_app),
+            None,
+            NONE,
+            &[builder("a")],
+            &now(),
+        );
+        let conditions = change.unwrap().status;
+        let (_, reason, message) = ready(&conditions);
+        (reason, message, condition::builds(&conditions.conditions))
+    };
+    let (reason, message, builds) = said(&repository, false);
+    assert_eq!((reason.as_str(), builds), ("ChecksNeedApp", false));
+    assert!(message.contains("`{usr}`"), "both are said: {message}");
+    let (reason, _, builds) = said(&repository, true);
+    assert_eq!((reason.as_str(), builds), ("InvalidTemplate", true));
 }

@@ -29,7 +29,7 @@ async fn ready(scene: &Scene, repository: &Repository) -> (String, String, Optio
     let seen = look(&scene.connections, repository).await;
     let now = Time(scene.forge.clock().now());
     let none: &[Repository] = &[];
-    let status = check(repository, &seen, none, &[builder()], &now)
+    let status = check(repository, &seen, None, None, none, &[builder()], &now)
         .unwrap()
         .status;
     let ready = condition::find(&status.conditions, condition::kind::READY).unwrap();

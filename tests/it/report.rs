@@ -1,7 +1,10 @@
-//! What people read on GitHub, told on a GitHub that goes wrong. These stories need no cluster.
+//! What people read on GitHub, told on a GitHub that goes wrong. Most of these stories
+//! need no cluster.
 
 mod announcements;
 mod answers;
+mod calls;
+mod checks;
 mod health;
 mod statuses;
 

@@ -188,12 +188,16 @@ fn conditions(
     }
     let reported = condition::is_true(&old.conditions, kind::REPORTED);
     if sum.result.is_some() && !reported {
-        let (reason, message) = match &sum.untold {
-            None => (
+        let (reason, message) = match (&sum.untold, &sum.refused) {
+            (None, Some(why)) => (
+                "NotAllTaken",
+                format!("GitHub does not take every result: {why}"),
+            ),
+            (None, None) => (
                 "AllTaken",
                 "GitHub has the result of every builder".to_owned(),
             ),
-            Some(why) => (
+            (Some(why), _) => (
                 "Waiting",
                 format!("GitHub has not taken every result yet: {why}"),
             ),

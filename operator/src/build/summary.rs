@@ -73,6 +73,8 @@ pub struct Summary {
     pub result: Option<BuildResult>,
     /// Why GitHub does not have the final status of every builder yet; none when it has.
     pub untold: Option<String>,
+    /// Why GitHub will never have the result of a builder, where that is so.
+    pub refused: Option<String>,
     /// When the last run ended.
     pub finished: Option<Timestamp>,
 }
@@ -88,7 +90,7 @@ pub fn summarize(
     let last = speaking(runs, attempts);
     let mut counts = Counts::default();
     let mut results = Vec::new();
-    let (mut open, mut untold, mut finished) = (0, None, None);
+    let (mut open, mut untold, mut refused, mut finished) = (0, None, None, None);
     for builder in &build.spec.request.builders {
         let run = last.get(builder);
         let retried = run.is_some_and(|run| is_retried(run, stop::is_over(build, builder)));
@@ -104,6 +106,7 @@ pub fn summarize(
             None if missing_told.get(builder) == Some(&true) => None,
             None => Some("that a run was deleted is being told".to_owned()),
         });
+        refused = refused.or_else(|| run.and_then(|run| refused_because(run)));
         finished = finished.max(run.and_then(|run| finished_at(run)));
         let attempt = run.map_or(1, |run| run.spec.attempt);
         results.push(BuilderResult {
@@ -116,6 +119,7 @@ pub fn summarize(
         line: line(&counts),
         result: (open == 0).then(|| result(&counts, by_what_ran(build))),
         untold,
+        refused,
         finished: finished.filter(|_| open == 0),
         counts,
         results,
@@ -124,6 +128,13 @@ pub fn summarize(
 
 fn finished_at(run: &BuilderRun) -> Option<Timestamp> {
     run.status.as_ref()?.finished_at.as_ref().map(|time| time.0)
+}
+
+/// Why GitHub will never take the result of a run, such as its limit of statuses; none when it did.
+pub fn refused_because(run: &BuilderRun) -> Option<String> {
+    let report = run.status.as_ref()?.report.as_ref()?;
+    let settled = report.sent.as_deref() == Some("settled");
+    report.error.clone().filter(|_| settled)
 }
 
 /// Why GitHub has no final status of a run yet; none when it has one, or never will.

@@ -83,9 +83,9 @@ fn what_waits_can_be_cancelled_and_what_did_not_pass_can_be_run_again() {
 #[test]
 fn an_attempt_that_is_followed_by_another_speaks_for_that_one() {
     let lost = run(RunPhase::Error, Outcome::default());
-    assert_eq!(shown(&lost, false).external_id, "app-1-l2-gcc-1");
+    assert_eq!(shown(&lost, false).external_id, "app-1-l2-debian-1");
     let retried = shown(&lost, true);
-    assert_eq!(retried.external_id, "app-1-l2-gcc-2");
+    assert_eq!(retried.external_id, "app-1-l2-debian-2");
     assert_eq!(retried.state, CheckState::Queued);
     assert_eq!(family("app-1-l2-gcc-2"), family("app-1-l2-gcc-10"));
     assert_ne!(family("app-1-l2-gcc-2"), family("app-1-l3-gcc-2"));

@@ -11,6 +11,7 @@ use crds::{Cancel, LeftOut, ReportMode, RunPhase, Trigger};
 use super::{
     comment_parts::{ORDER, Parts, word},
     template,
+    text::inert,
 };
 
 pub use super::comment_facts::facts;
@@ -51,6 +52,8 @@ pub struct CommentFacts {
     pub cancel: Option<Cancel>,
     /// From request to last result, as `38 min`.
     pub duration: Option<String>,
+    /// Why GitHub shows the result of a builder nowhere but here.
+    pub refused: Option<String>,
     /// The word that commands begin with: `/prbuild`.
     pub prefix: String,
     /// Whether results are statuses or check runs.
@@ -151,6 +154,10 @@ fn compose(facts: &CommentFacts, room: Room) -> String {
     }
     if !seen.left_out {
         paragraph(&mut out, &parts.left_out());
+    }
+    if let Some(why) = &facts.refused {
+        let only = "Some results stand only here, because GitHub does not take them:";
+        paragraph(&mut out, &format!("{only} {}", inert(why, 300)));
     }
     if facts.is_complete() {
         let end = facts.wording.result(facts.failed());

@@ -13,7 +13,7 @@ use super::{
     template::Wording,
     text::{between, code},
 };
-use crate::build::summary::is_retried;
+use crate::build::summary::{is_retried, refused_because};
 
 /// What the comment of a build says, from its objects.
 ///
@@ -68,6 +68,7 @@ pub fn facts(
         left_out: request.left_out.clone(),
         cancel: build.spec.cancel.clone(),
         duration: status.duration,
+        refused: speaking.values().find_map(|run| refused_because(run)),
         mode: modes.last().unwrap_or(reporting.mode),
         wording: Wording::of(&reporting, &commands),
         prefix: commands.prefix,

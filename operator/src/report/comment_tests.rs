@@ -39,6 +39,7 @@ pub fn facts(builders: Vec<BuilderFacts>) -> CommentFacts {
         left_out: Vec::new(),
         cancel: None,
         duration: None,
+        refused: None,
         prefix: "/prbuild".to_owned(),
         mode: ReportMode::Statuses,
         wording: template::Wording::default(),

@@ -6,12 +6,14 @@ use crds::{
     Evidence, LeftOut, Person, PrBuild, PrBuildSpec, RepositoryRef, Request, Trigger, TriggerKind,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use operator::report::{LabelOutcome, Retry, announce, settle_label};
+use operator::report::announce::{self, Draft, Opened, Opening};
+use operator::report::comment::marker;
+use operator::report::{LabelOutcome, Retry, TalkError, settle_label};
 use tests::forge::Fault;
 
 use super::{APP, Scene, signed};
 
-const COMMENTS: &str = "POST /repos/octo/app/issues/*/comments";
+const GRAPHQL: &str = "POST /graphql";
 const LABEL: &str = ":hammer: test";
 
 impl Scene {
@@ -66,64 +68,119 @@ impl Scene {
     }
 }
 
-fn builders() -> Vec<(String, String)> {
-    vec![("debian".to_owned(), "Debian".to_owned())]
+/// Says what is to be said when a build begins.
+async fn say(scene: &Scene, build: &PrBuild, maybe_posted: bool) -> Opened {
+    say_of(scene, build, maybe_posted, None).await
+}
+
+/// The same, with a label that comes off.
+async fn say_of(scene: &Scene, build: &PrBuild, maybe_posted: bool, label: Option<&str>) -> Opened {
+    let trigger = &build.spec.request.trigger;
+    let marker = marker(build.metadata.uid.as_deref().unwrap_or_default());
+    let text = format!("{marker}\nA build.\n");
+    let draft = Draft {
+        marker: &marker,
+        text: &text,
+        maybe_posted: maybe_posted.then_some(trigger.time.0),
+    };
+    let opening = Opening {
+        number: scene.number(),
+        comment: Some(draft),
+        label: label.map(|label| (trigger, label)),
+    };
+    let asked = trigger.event_id;
+    announce::open(&scene.repo(), &opening, |event| event == asked).await
+}
+
+fn posted(opened: Opened) -> Result<i64, TalkError> {
+    opened.comment.unwrap()
+}
+
+impl Scene {
+    fn comment_ids(&self) -> Vec<i64> {
+        let all = self.forge.comments(APP, self.number).into_iter();
+        all.map(|one| signed(one.id)).collect()
+    }
+
+    /// REST calls so far, but for those that get a token.
+    fn rest(&self) -> Vec<String> {
+        let all = self.forge.log().all().into_iter();
+        let calls = all.filter(|one| one.path != "/graphql" && !one.path.contains("/app/"));
+        calls
+            .map(|one| format!("{} {}", one.method, one.path))
+            .collect()
+    }
+
+    /// Ada labels at this moment of GitHub's clock. Returns the build that it becomes.
+    fn labelled(&self) -> PrBuild {
+        self.build(signed(self.forge.add_label(APP, self.number, LABEL, "ada")))
+    }
 }
 
 #[tokio::test]
-async fn a_build_is_announced_by_one_comment_without_looking_first() {
+async fn a_build_begins_with_a_look_and_one_request_that_comments_and_takes_the_label_off() {
     let scene = Scene::new().await;
-    let id = announce(&scene.repo(), &scene.build(1), &builders(), false)
-        .await
-        .unwrap();
-    let comments = scene.forge.comments(APP, scene.number);
-    assert_eq!(
-        comments
-            .iter()
-            .map(|one| signed(one.id))
-            .collect::<Vec<_>>(),
-        [id]
-    );
-    assert!(comments[0].body.contains("**1 builder tests**") && comments[0].body.contains("`ada`"));
-    assert!(
-        !comments[0].body.contains("@octo"),
-        "nobody is mentioned: {}",
-        comments[0].body
-    );
-    assert_eq!(
-        scene
-            .forge
-            .log()
-            .count("GET /repos/octo/app/issues/*/comments"),
-        0
-    );
+    scene.forge.clock().stop();
+    let build = scene.labelled();
+    let opened = say_of(&scene, &build, false, Some(LABEL)).await;
+    assert_eq!(opened.label.unwrap().unwrap(), LabelOutcome::Removed);
+    assert_eq!(scene.comment_ids(), [opened.comment.unwrap().unwrap()]);
+    assert!(scene.forge.labels(APP, scene.number).is_empty());
+    assert_eq!(scene.forge.log().count(GRAPHQL), 2);
+    assert_eq!(scene.rest(), Vec::<String>::new());
     scene.forge.finish().await;
 }
 
 #[tokio::test]
-async fn an_announcement_whose_answer_was_lost_is_found_and_not_repeated() {
+async fn a_build_that_no_label_asked_for_is_only_commented_on() {
+    let scene = Scene::new().await;
+    let id = posted(say(&scene, &scene.build(1), false).await).unwrap();
+    assert_eq!(scene.comment_ids(), [id]);
+    assert_eq!(scene.rest(), Vec::<String>::new());
+    scene.forge.finish().await;
+}
+
+#[tokio::test]
+async fn a_comment_whose_answer_was_lost_is_found_and_not_repeated() {
     for fault in [Fault::AnswerLost(502), Fault::Cut, Fault::Malformed] {
         let scene = Scene::new().await;
-        let build = scene.build(1);
-        scene.forge.faults().next(1, COMMENTS, fault);
-        let error = announce(&scene.repo(), &build, &builders(), false)
-            .await
-            .unwrap_err();
+        scene.forge.clock().stop();
+        let build = scene.labelled();
+        scene.forge.faults().next(1, "mutation addComment", fault);
+        let opened = say_of(&scene, &build, false, Some(LABEL)).await;
+        let error = opened.comment.unwrap().unwrap_err();
         assert!(
             error.is_uncertain() && error.retry() == Retry::Soon,
             "{error}"
         );
-        let id = announce(&scene.repo(), &build, &builders(), error.is_uncertain())
-            .await
-            .unwrap();
-        let comments = scene.forge.comments(APP, scene.number);
+        assert!(opened.label.unwrap().is_err(), "nobody knows");
+        let again = say_of(&scene, &build, true, Some(LABEL)).await;
+        assert_eq!(scene.comment_ids(), [again.comment.unwrap().unwrap()]);
+        assert_eq!(again.label.unwrap().unwrap(), LabelOutcome::Removed);
+        scene.forge.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn one_half_that_fails_does_not_undo_the_other() {
+    for (mutation, commented, unlabelled) in [
+        ("addComment", false, true),
+        ("removeLabelsFromLabelable", true, false),
+    ] {
+        let scene = Scene::new().await;
+        scene.forge.clock().stop();
+        let build = scene.labelled();
+        scene.forge.faults().mutations(1, mutation, "FORBIDDEN");
+        let opened = say_of(&scene, &build, false, Some(LABEL)).await;
+        let (comment, label) = (opened.comment.unwrap(), opened.label.unwrap());
+        assert_eq!((comment.is_ok(), label.is_ok()), (commented, unlabelled));
+        let error = comment.err().or(label.err()).unwrap();
         assert_eq!(
-            comments
-                .iter()
-                .map(|one| signed(one.id))
-                .collect::<Vec<_>>(),
-            [id]
+            (error.retry(), error.reason(), error.is_uncertain()),
+            (Retry::Slowly, "PermissionMissing", false)
         );
+        assert_eq!(scene.said().len(), usize::from(commented));
+        assert_eq!(scene.forge.labels(APP, scene.number).is_empty(), unlabelled);
         scene.forge.finish().await;
     }
 }
@@ -132,23 +189,75 @@ async fn an_announcement_whose_answer_was_lost_is_found_and_not_repeated() {
 async fn a_crash_between_the_comment_and_its_record_makes_no_second_one() {
     let scene = Scene::new().await;
     let build = scene.build(1);
-    let id = announce(&scene.repo(), &build, &builders(), false)
-        .await
-        .unwrap();
+    let id = posted(say(&scene, &build, false).await).unwrap();
     // Somebody quotes the comment, marker and all; another build is announced besides.
     let quoted = scene.said().remove(0);
     scene.forge.comment(APP, scene.number, "mallory", &quoted);
-    let other = announce(&scene.repo(), &scene.build(2), &builders(), true)
-        .await
-        .unwrap();
-    assert_eq!(
-        announce(&scene.repo(), &build, &builders(), true)
-            .await
-            .unwrap(),
-        id
-    );
+    let other = posted(say(&scene, &scene.build(2), true).await).unwrap();
+    assert_eq!(posted(say(&scene, &build, true).await).unwrap(), id);
     assert_ne!(other, id);
     assert_eq!(scene.said().len(), 2);
+    scene.forge.finish().await;
+}
+
+#[tokio::test]
+async fn a_limit_of_graphql_is_told_with_the_time_when_it_ends() {
+    let scene = Scene::new().await;
+    scene.forge.limits().set_hourly(Some(1));
+    assert!(posted(say(&scene, &scene.build(1), false).await).is_err());
+    let error = posted(say(&scene, &scene.build(1), false).await).unwrap_err();
+    assert!(
+        matches!(error.retry(), Retry::After(wait) if wait.as_secs() > 3000),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_comment_is_edited_in_place() {
+    let scene = Scene::new().await;
+    let id = posted(say(&scene, &scene.build(1), false).await).unwrap();
+    announce::edit(&scene.repo(), scene.number(), id, "The result.")
+        .await
+        .unwrap();
+    assert_eq!(scene.said(), ["The result."]);
+    scene.forge.finish().await;
+}
+
+#[tokio::test]
+async fn labels_that_were_set_within_one_second_are_told_apart_by_their_events() {
+    let scene = Scene::new().await;
+    scene.forge.clock().stop();
+    let build = scene.labelled();
+    scene.forge.remove_label(APP, scene.number, LABEL, "ada");
+    let second = signed(scene.forge.add_label(APP, scene.number, LABEL, "ada"));
+    let opened = say_of(&scene, &build, false, Some(LABEL)).await;
+    assert_eq!(
+        opened.label.unwrap().unwrap(),
+        LabelOutcome::LeftFor(second)
+    );
+    assert!(opened.comment.unwrap().is_ok());
+    assert_eq!(scene.forge.labels(APP, scene.number), [LABEL]);
+    scene.forge.finish().await;
+}
+
+#[tokio::test]
+async fn a_label_that_was_added_again_stays_while_the_build_is_announced() {
+    let scene = Scene::new().await;
+    scene.forge.clock().stop();
+    let build = scene.labelled();
+    scene.forge.remove_label(APP, scene.number, LABEL, "ada");
+    scene
+        .forge
+        .clock()
+        .advance(std::time::Duration::from_secs(5));
+    let second = signed(scene.forge.add_label(APP, scene.number, LABEL, "ada"));
+    let opened = say_of(&scene, &build, false, Some(LABEL)).await;
+    assert_eq!(
+        opened.label.unwrap().unwrap(),
+        LabelOutcome::LeftFor(second)
+    );
+    assert_eq!(scene.forge.labels(APP, scene.number), [LABEL]);
+    assert_eq!(scene.said().len(), 1);
     scene.forge.finish().await;
 }
 
@@ -211,9 +320,7 @@ async fn a_label_that_may_not_be_removed_names_the_call_and_is_tried_slowly() {
 #[tokio::test]
 async fn an_app_that_may_not_comment_says_so() {
     let scene = Scene::granted("pull_requests", "read").await;
-    let error = announce(&scene.repo(), &scene.build(1), &builders(), false)
-        .await
-        .unwrap_err();
+    let error = posted(say(&scene, &scene.build(1), false).await).unwrap_err();
     assert_eq!(
         (error.retry(), error.reason(), error.is_uncertain()),
         (Retry::Slowly, "PermissionMissing", false)

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use github::StatusState::{Failure, Pending, Success};
-use operator::report::{CommitStatus, Order, Reporter, Sent, Target};
-use tests::forge::Fault;
+use operator::report::{Channel, CommitStatus, Order, Reporter, Sent, Target};
+use tests::forge::{Elsewhere, Fault};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{APP, Scene, until};
@@ -13,7 +13,7 @@ const STATUSES: &str = "POST /repos/octo/app/statuses/*";
 
 impl Scene {
     /// A reporter that ends with the story.
-    fn reporter(&self) -> (Reporter, DropGuard) {
+    pub fn reporter(&self) -> (Reporter, DropGuard) {
         let stop = CancellationToken::new();
         (
             Reporter::spawn(self.connections.clone(), stop.clone()),
@@ -28,6 +28,7 @@ impl Scene {
             name: "app".to_owned(),
             sha: self.head.clone(),
             context: context.to_owned(),
+            channel: Channel::Status,
         }
     }
 
@@ -52,6 +53,7 @@ fn status(state: github::StatusState, text: &str) -> CommitStatus {
     CommitStatus {
         state,
         description: text.to_owned(),
+        check: None,
     }
 }
 
@@ -213,18 +215,13 @@ async fn a_commit_that_is_gone_settles_its_statuses() {
 }
 
 #[tokio::test]
-async fn a_context_that_has_its_thousand_statuses_settles() {
+async fn a_context_that_has_its_thousand_statuses_settles_and_says_why() {
     let scene = Scene::new().await;
     let (reporter, _stop) = scene.reporter();
-    let message = serde_json::json!({
-        "message": "Validation Failed",
-        "errors": [{ "resource": "Status", "code": "custom", "message": "This SHA and context has reached the maximum number of statuses." }],
-        "documentation_url": "https://docs.github.com/rest",
-    });
-    scene
-        .forge
-        .faults()
-        .next(1, STATUSES, Fault::Answer(422, message));
+    let ada = scene.forge.clone();
+    for _ in 0..1000 {
+        ada.other_status(APP, &scene.head, "ada", "prbuild/a", Elsewhere::Pending);
+    }
     let sent = reporter
         .tell(scene.target("prbuild/a"), by(1), status(Success, "Passed"))
         .await;
@@ -232,6 +229,36 @@ async fn a_context_that_has_its_thousand_statuses_settles() {
         matches!(&sent, Sent::Settled(why) if why.contains("maximum number of statuses")),
         "{sent:?}"
     );
+    scene.forge.finish().await;
+}
+
+#[tokio::test]
+async fn shortly_before_the_thousandth_status_only_results_are_sent() {
+    let scene = Scene::new().await;
+    let (reporter, _stop) = scene.reporter();
+    let (mut build, mut results) = (0, 0);
+    // Two statuses a build, as long as there is room for both.
+    while results < 2 {
+        build += 1;
+        let pending = reporter
+            .tell(
+                scene.target("prbuild/a"),
+                by(build),
+                status(Pending, "Waiting"),
+            )
+            .await;
+        results += i32::from(pending == Sent::Superseded);
+        let result = reporter
+            .tell(
+                scene.target("prbuild/a"),
+                by(build),
+                status(Success, &build.to_string()),
+            )
+            .await;
+        assert_eq!(result, Sent::Taken(Success));
+    }
+    let sent = scene.stands().len();
+    assert!((900..1000).contains(&sent), "{sent} statuses");
 }
 
 #[tokio::test]
@@ -323,4 +350,22 @@ async fn many_statuses_are_under_way_at_once() {
         start.elapsed()
     );
     scene.forge.finish().await;
+}
+
+#[tokio::test]
+async fn two_hundred_results_at_once_never_meet_githubs_secondary_limits() {
+    let scene = Scene::new().await;
+    scene.forge.limits().enforce_secondary(true);
+    let (reporter, _stop) = scene.reporter();
+    let tickets: Vec<_> = (0..200)
+        .map(|n| {
+            let target = scene.target(&format!("prbuild/{n}"));
+            reporter.tell(target, by(1), status(Success, "Passed"))
+        })
+        .collect();
+    until("a minute's worth", || scene.stands().len() >= 160).await;
+    let refused = scene.forge.log().matching(STATUSES);
+    assert!(refused.iter().all(|call| call.status == 201));
+    assert!(scene.stands().len() < 180, "the gate has to read, too");
+    drop(tickets);
 }

@@ -105,7 +105,7 @@ pub fn finish(mut response: Response, budget: Option<Budget>, now: jiff::Timesta
         "github.v3; format=json".to_owned(),
     );
     set(headers, "x-github-request-id", format!("F0RE:{request:X}"));
-    if let Some(budget) = budget {
+    if let Some(budget) = budget.filter(|budget| budget.told) {
         set(headers, "x-ratelimit-limit", budget.limit.to_string());
         set(headers, "x-ratelimit-used", budget.used.to_string());
         set(

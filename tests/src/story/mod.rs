@@ -2,6 +2,7 @@
 //! them. Tests, demo and bench begin with one and change what they are about.
 
 mod acts;
+mod calls;
 mod looks;
 mod programs;
 
@@ -35,6 +36,7 @@ use crate::{
 };
 
 pub use acts::cancellation;
+pub use calls::Calls;
 
 /// The repository of every story.
 pub const REPO: &str = "octo/app";

@@ -213,6 +213,7 @@ impl Hand {
             build,
             repository: None,
             clone_url: "https://github.com/octo/app.git",
+            writes_checks: false,
         };
         dispatch::first_attempt(&materials, BUILDER, Ok(&self.builder))
     }

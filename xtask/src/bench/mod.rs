@@ -5,6 +5,7 @@
 //! Compare numbers of one run with each other, not with those of another machine.
 
 mod floor;
+mod github;
 mod load;
 mod procfs;
 mod scenarios;
@@ -25,6 +26,9 @@ use scenarios::{Bench, Scenario};
 /// Arguments of `cargo xtask bench`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Measure this instead of time and memory
+    #[arg(value_enum)]
+    what: Option<What>,
     /// A tenth of the load, to see that everything works; its numbers mean little
     #[arg(long)]
     quick: bool,
@@ -34,6 +38,13 @@ pub struct Args {
     /// Also write the numbers to this file, as JSON
     #[arg(long)]
     json: Option<PathBuf>,
+}
+
+/// What else can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// Calls to GitHub, points and connections a build, for 1, 10 and 100 builders, beside Prow's
+    Github,
 }
 
 /// Measures.
@@ -49,6 +60,9 @@ pub fn run(args: Args) -> Result {
             ..ControlPlaneOptions::default()
         };
         let plane = ControlPlane::start(options).await?;
+        if let Some(What::Github) = args.what {
+            return calls(plane, &args).await;
+        }
         let mut bench = Bench::begin(plane, args.quick).await?;
         for scenario in Scenario::value_variants() {
             if args.only.is_empty() || args.only.contains(scenario) {
@@ -68,11 +82,28 @@ pub fn run(args: Args) -> Result {
     })
 }
 
+/// Counts calls to GitHub.
+async fn calls(plane: ControlPlane, args: &Args) -> Result {
+    let counted = self::github::Github::measure(&plane, args.quick).await?;
+    plane.stop().await?;
+    if let Some(path) = &args.json {
+        std::fs::write(path, format!("{:#}", counted.json()))?;
+    }
+    Ok(if counted.all_reached() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
 /// An unoptimized forge would be measured instead of PrBuild.
 async fn again_in_release(args: &Args) -> Result {
     Cargo::run(&["build", "--release", "--workspace", "--bins"]).await?;
     let mut command = tokio::process::Command::new(workspace().join("target/release/xtask"));
     command.arg("bench");
+    if let Some(What::Github) = args.what {
+        command.arg("github");
+    }
     if args.quick {
         command.arg("--quick");
     }

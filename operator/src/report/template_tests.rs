@@ -108,6 +108,30 @@ fn the_presets_have_no_mistake() {
     }
 }
 
+#[test]
+fn the_page_about_the_comment_has_every_placeholder_and_no_other() {
+    let page = include_str!("../../../docs/comment.md");
+    let (text, table) = page.split_once("| placeholder | is |").unwrap();
+    for placeholder in Placeholder::ALL {
+        let braced = format!("`{{{}}}`", placeholder.name());
+        assert!(table.contains(&braced), "{braced} is missing");
+        let long = table.lines().last().unwrap().contains(&braced);
+        assert_eq!(long, placeholder.is_long(), "{braced}");
+    }
+    for part in table.split("`{").skip(1) {
+        let name = part.split("}`").next().unwrap();
+        assert!(
+            Placeholder::named(name).is_some(),
+            "there is no `{{{name}}}`"
+        );
+    }
+    let yaml = text.split("```").nth(1).unwrap();
+    let shown = yaml.split_once("announcement: |").unwrap().1;
+    for template in shown.split("result: |") {
+        assert_eq!(problems(template), [""; 0]);
+    }
+}
+
 /// What somebody may write where a name, a title, a branch, a reason or a line of a log is expected.
 const NASTY: [&str; 34] = [
     "@python/core-devs",

@@ -70,7 +70,9 @@ impl Town {
 
     async fn stops(&self, name: &str) -> Cancel {
         eventually(format!("{name} stops"), PATIENCE, async || {
-            self.cancelled(name).await.ok_or("it goes on")
+            self.cancelled(name)
+                .await
+                .ok_or_else(|| "it goes on".to_owned())
         })
         .await
     }

@@ -115,7 +115,9 @@ async fn an_idle_repository_costs_one_conditional_request_a_look_over_all_replic
         spent >= Duration::from_secs(3),
         "five looks in {spent:?}: two replicas look"
     );
-    let others = log.matching("GET /repos/*/*/issues/**").len();
+    let comments = log.count("GET /repos/*/*/issues/comments");
+    assert!(comments <= 2, "{comments} lists of comments");
+    let others = log.matching("GET /repos/*/*/issues/*/events").len();
     assert_eq!(others, 0, "without a label of ours nothing else is asked");
     let _ = (number, second);
     town.end().await;

@@ -69,6 +69,34 @@ impl Story {
         }
     }
 
+    /// Kills the webhook, as a crash would. Its lease on the sweep has to run out before another one
+    /// sweeps.
+    pub fn kill_webhook(&mut self) {
+        if let Some(program) = self
+            .webhook
+            .take()
+            .and_then(|index| self.install.program(index))
+        {
+            program.kill();
+        }
+    }
+
+    /// Lets the time of the sweep's lease pass whose holder was killed.
+    pub async fn sweep_lease_runs_out(&self) {
+        let nobody = json!({ "spec": { "holderIdentity": "" } });
+        let patched = self
+            .api::<Lease>()
+            .patch(
+                "prbuild-sweep",
+                &PatchParams::default(),
+                &Patch::Merge(nobody),
+            )
+            .await;
+        if let Err(error) = patched {
+            panic!("the lease cannot be changed: {error}");
+        }
+    }
+
     /// Starts the webhook and hooks it to the forge.
     pub async fn start_webhook(&mut self) -> Result<(), ClusterError> {
         self.start_webhook_with(&[]).await

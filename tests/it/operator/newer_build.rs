@@ -60,7 +60,13 @@ async fn an_older_build_that_begins_after_the_newer_one_is_stopped_too() {
     crash(&mut story).await;
     let older = story.authorized(number, &["debian"]).await.name_any();
     push(&story, "y").await;
-    let newer = story.authorized(number, &["debian"]).await.name_any();
+    let newer = story
+        .authorized_with(number, &["debian"], |spec| {
+            // The label of the older build is still on.
+            spec.request.trigger.event_id += 1_000;
+        })
+        .await
+        .name_any();
     story.start_operator().await.unwrap();
     let build = story.complete(&newer).await;
     assert_eq!(build.status.unwrap().result, Some(BuildResult::Passed));

@@ -29,7 +29,7 @@ async fn with_script(name: &str) -> (Story, NextFate) {
 /// The builder does something else from now on: a newer run is not the same work.
 async fn change_builder(story: &Story) {
     story
-        .builder("debian", |spec| spec.timeouts.run_seconds = 99)
+        .builder("debian", |spec| spec.timeouts.run_seconds -= 1)
         .await;
 }
 

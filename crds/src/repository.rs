@@ -249,7 +249,7 @@ pub struct Reporting {
     pub mode: ReportMode,
     /// The wording of comments.
     pub preset: Preset,
-    /// The beginning of a build's comment, in place of the preset's; docs/labels.md names its
+    /// The beginning of a build's comment, in place of the preset's; docs/comment.md names its
     /// placeholders. What placeholders bring in is shown as plain text.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4000))]

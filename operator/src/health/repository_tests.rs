@@ -415,3 +415,32 @@ fn a_fault_that_keeps_it_from_building_is_named_before_one_that_does_not() {
     let (reason, _, builds) = said(&repository, true);
     assert_eq!((reason.as_str(), builds), ("InvalidTemplate", true));
 }
+
+#[test]
+fn the_page_about_kinds_has_every_reason_and_says_which_do_not_keep_from_building() {
+    let page = include_str!("../../../docs/kinds.md");
+    let start = page.find("| `Ready` | `NoConnection`").unwrap();
+    let table = &page[start..page[start..].find("\n\n").unwrap() + start];
+    let marked: Vec<&str> = table
+        .lines()
+        .filter_map(|line| line.split_once("` \\* |")?.0.rsplit('`').next())
+        .collect();
+    let mut expected = condition::BUILDS_ALL_THE_SAME.to_vec();
+    expected.sort_unstable();
+    let mut found = marked.clone();
+    found.sort_unstable();
+    assert_eq!(found, expected);
+    for reason in [
+        "PermissionMissing",
+        "ChecksNeedApp",
+        "WaitsForItself",
+        "Unreadable",
+        "NoFork",
+        "NotVisible",
+    ] {
+        assert!(
+            table.contains(&format!("`{reason}`")),
+            "{reason} is missing"
+        );
+    }
+}

@@ -1,9 +1,13 @@
 //! From a delivery to a stored object: the real webhook between a GitHub and an API server. S01 to
 //! S22 are the attacks of the same numbers; those that need neither are tests of the crate itself.
 
+mod acts;
+mod again;
+mod buttons;
 mod commands;
 mod entrance;
 mod examples;
+mod flavours;
 mod label;
 mod movement;
 mod people;

@@ -83,9 +83,7 @@ async fn a_conflict_is_refused_and_the_bare_head_has_none() {
     town.story
         .forge
         .set_test_merge(REPO, number, TestMergeSwitch::Conflicting);
-    let (name, _) = town.label(number).await;
-    let answer = town.refused(&name).await;
-    assert_eq!(reason(&answer), AnswerReason::Conflict);
+    let answer = town.label_is_refused(number, AnswerReason::Conflict).await;
     assert_eq!(answer.spec.facts.subject.as_deref(), Some("main"));
     town.end().await;
 
@@ -94,9 +92,8 @@ async fn a_conflict_is_refused_and_the_bare_head_has_none() {
     town.story
         .forge
         .set_test_merge(REPO, number, TestMergeSwitch::Conflicting);
-    let (name, code) = town.label(number).await;
-    assert_eq!(code, 202);
-    assert_eq!(town.build(&name).await.spec.request.merge_sha, None);
+    let build = town.label_builds(number).await;
+    assert_eq!(build.spec.request.merge_sha, None);
     town.end().await;
 }
 
@@ -108,17 +105,14 @@ async fn drafts_build_and_closed_pull_requests_do_not() {
         .open_pull_request("draft", &[("a.txt", "a\n")])
         .await;
     town.story.forge.set_draft(REPO, draft, true, MALLORY);
-    let (name, code) = town.label(draft).await;
-    assert_eq!(code, 202);
-    town.build(&name).await;
+    town.label_builds(draft).await;
 
     let closed = town
         .story
         .open_pull_request("closed", &[("a.txt", "a\n")])
         .await;
     town.story.forge.close(REPO, closed, MALLORY);
-    let (name, _) = town.label(closed).await;
-    assert_eq!(reason(&town.refused(&name).await), AnswerReason::Closed);
+    town.label_is_refused(closed, AnswerReason::Closed).await;
     town.end().await;
 }
 
@@ -127,9 +121,9 @@ async fn a_base_branch_that_is_not_built_is_named() {
     let rule = |spec: &mut RepositorySpec| spec.guards.base_branches = vec!["3.*".to_owned()];
     let town = Town::ruled("wh-base", rule).await;
     let number = town.pull_request().await;
-    let (name, _) = town.label(number).await;
-    let answer = town.refused(&name).await;
-    assert_eq!(reason(&answer), AnswerReason::BaseBranch);
+    let answer = town
+        .label_is_refused(number, AnswerReason::BaseBranch)
+        .await;
     assert_eq!(answer.spec.facts.subject.as_deref(), Some("main"));
     town.end().await;
 }
@@ -145,8 +139,7 @@ async fn builders_are_frozen_and_those_left_out_have_a_reason() {
         .await;
     let town = Town::open(story, &["--no-sweep"]).await;
     let number = town.pull_request().await;
-    let (name, _) = town.label(number).await;
-    let request = town.build(&name).await.spec.request;
+    let request = town.label_builds(number).await.spec.request;
     assert_eq!(request.builders, ["linux"]);
     assert_eq!(request.left_out.len(), 1);
     assert_eq!(request.left_out[0].builder, "lan");
@@ -156,9 +149,7 @@ async fn builders_are_frozen_and_those_left_out_have_a_reason() {
     town.story
         .forge
         .review(REPO, number, GRACE, tests::forge::State::Approved, &head);
-    town.story.forge.remove_label(REPO, number, LABEL, ADA);
-    let (name, _) = town.label(number).await;
-    let request = town.build(&name).await.spec.request;
+    let request = town.label_builds(number).await.spec.request;
     assert_eq!(request.builders, ["lan", "linux"]);
     assert_eq!(request.trigger.evidence, Evidence::Review);
     town.end().await;
@@ -172,9 +163,7 @@ async fn without_a_builder_the_answer_says_why() {
         .await;
     let town = Town::open(story, &["--no-sweep"]).await;
     let number = town.pull_request().await;
-    let (name, _) = town.label(number).await;
-    let answer = town.refused(&name).await;
-    assert_eq!(reason(&answer), AnswerReason::NoBuilder);
+    let answer = town.label_is_refused(number, AnswerReason::NoBuilder).await;
     assert!(answer.spec.facts.detail.unwrap().contains("linux"));
     town.end().await;
 }
@@ -251,11 +240,8 @@ async fn s19_dates_in_commits_change_nothing() {
         ..Default::default()
     };
     let number = town.story.forge.open_pull_request(REPO, new).await;
-    let (name, _) = town.label(number).await;
-    assert_eq!(
-        reason(&town.refused(&name).await),
-        AnswerReason::HeadMovedBefore
-    );
+    town.label_is_refused(number, AnswerReason::HeadMovedBefore)
+        .await;
     town.end().await;
 }
 

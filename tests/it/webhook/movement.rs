@@ -3,40 +3,19 @@
 use crds::{AnswerReason, Evidence, Manner};
 use tests::forge::{DeliveryFault, Fault, ForkActivity, Push, State};
 
+use super::acts::FORK;
 use super::*;
 use tests::story::{GRACE, MALLORY};
-
-const FORK: &str = "mallory/app";
-
-async fn push(town: &Town, text: &str) -> String {
-    let files = [("a.txt", text)];
-    let push = Push {
-        repository: FORK,
-        branch: "topic",
-        files: &files,
-        by: MALLORY,
-        ..Push::default()
-    };
-    town.story.forge.push_with(push).await
-}
-
-fn advance(town: &Town, seconds: u64) {
-    town.story
-        .forge
-        .clock()
-        .advance(Duration::from_secs(seconds));
-}
 
 #[tokio::test]
 async fn a_push_shortly_before_the_label_builds_nothing_and_is_named() {
     let town = Town::new("wh-before").await;
     let number = town.pull_request().await;
-    let sha = push(&town, "b\n").await;
-    advance(&town, 28);
-    let (name, code) = town.label(number).await;
-    assert_eq!(code, 202);
-    let answer = town.refused(&name).await;
-    assert_eq!(reason(&answer), AnswerReason::HeadMovedBefore);
+    let sha = town.push("b\n").await;
+    town.advance(28);
+    let answer = town
+        .label_is_refused(number, AnswerReason::HeadMovedBefore)
+        .await;
     assert_eq!(answer.spec.manner, Manner::Comment);
     let movement = answer.spec.facts.movement.clone().unwrap();
     assert_eq!(movement.by.unwrap().login, MALLORY);
@@ -54,8 +33,8 @@ async fn s15_a_push_between_label_and_delivery_builds_nothing() {
         .faults()
         .deliveries(1, Some("pull_request"), DeliveryFault::Held);
     let event = town.story.forge.add_label(REPO, number, LABEL, ADA);
-    advance(&town, 5);
-    push(&town, "b\n").await;
+    town.advance(5);
+    town.push("b\n").await;
     town.story.forge.faults().release_deliveries();
     town.story.forge.deliveries_settled().await;
     let answer = town.refused(&town.story.name_of(number, event)).await;
@@ -72,8 +51,8 @@ async fn s15_a_push_between_label_and_delivery_builds_nothing() {
 async fn s17_a_commit_that_was_pushed_long_ago_and_brought_back_is_a_movement() {
     let town = Town::new("wh-back").await;
     let number = town.pull_request().await;
-    let evil = push(&town, "evil\n").await;
-    advance(&town, 3600);
+    let evil = town.push("evil\n").await;
+    town.advance(3600);
     town.story
         .forge
         .move_branch(
@@ -83,18 +62,15 @@ async fn s17_a_commit_that_was_pushed_long_ago_and_brought_back_is_a_movement() 
             MALLORY,
         )
         .await;
-    push(&town, "good\n").await;
-    advance(&town, 3600);
+    town.push("good\n").await;
+    town.advance(3600);
     town.story
         .forge
         .move_branch(FORK, "topic", &evil, MALLORY)
         .await;
-    advance(&town, 5);
-    let (name, _) = town.label(number).await;
-    assert_eq!(
-        reason(&town.refused(&name).await),
-        AnswerReason::HeadMovedBefore
-    );
+    town.advance(5);
+    town.label_is_refused(number, AnswerReason::HeadMovedBefore)
+        .await;
     town.end().await;
 }
 
@@ -104,7 +80,7 @@ async fn s18_a_push_after_the_build_was_granted_builds_nothing_more() {
     let number = town.pull_request().await;
     let (name, _) = town.label(number).await;
     let before = town.build(&name).await.spec.request.head_sha;
-    let after = push(&town, "b\n").await;
+    let after = town.push("b\n").await;
     town.story.forge.deliveries_settled().await;
     assert_eq!(town.builds().await.len(), 1);
     assert_ne!(before, after);
@@ -130,9 +106,8 @@ async fn a_push_by_a_core_developer_does_not_need_to_be_quiet() {
         ..Default::default()
     };
     let number = town.story.forge.open_pull_request(REPO, new).await;
-    advance(&town, 2);
-    let (name, _) = town.label(number).await;
-    town.build(&name).await;
+    town.advance(2);
+    town.label_builds(number).await;
     town.end().await;
 }
 
@@ -149,10 +124,10 @@ async fn a_push_by_nobody_known_is_not_trusted() {
         ..Push::default()
     };
     town.story.forge.push_with(push).await;
-    advance(&town, 5);
-    let (name, _) = town.label(number).await;
-    let answer = town.refused(&name).await;
-    assert_eq!(reason(&answer), AnswerReason::HeadMovedBefore);
+    town.advance(5);
+    let answer = town
+        .label_is_refused(number, AnswerReason::HeadMovedBefore)
+        .await;
     assert_eq!(answer.spec.facts.movement.unwrap().by, None);
     town.end().await;
 }
@@ -161,31 +136,24 @@ async fn a_push_by_nobody_known_is_not_trusted() {
 async fn an_approval_of_exactly_this_commit_makes_movements_irrelevant() {
     let town = Town::new("wh-approved").await;
     let number = town.pull_request().await;
-    let sha = push(&town, "b\n").await;
+    let sha = town.push("b\n").await;
     town.story
         .forge
         .review(REPO, number, GRACE, State::Approved, &sha);
-    advance(&town, 5);
-    let (name, _) = town.label(number).await;
-    assert_eq!(
-        town.build(&name).await.spec.request.trigger.evidence,
-        Evidence::Review
-    );
+    town.advance(5);
+    let build = town.label_builds(number).await;
+    assert_eq!(build.spec.request.trigger.evidence, Evidence::Review);
 
     // The approval is of one commit, not of the pull request; and it can be taken back.
-    town.story.forge.remove_label(REPO, number, LABEL, ADA);
-    let sha = push(&town, "c\n").await;
+    let sha = town.push("c\n").await;
     let review = town
         .story
         .forge
         .review(REPO, number, GRACE, State::Approved, &sha);
     town.story.forge.dismiss_review(REPO, number, review);
-    advance(&town, 5);
-    let (name, _) = town.label(number).await;
-    assert_eq!(
-        reason(&town.refused(&name).await),
-        AnswerReason::HeadMovedBefore
-    );
+    town.advance(5);
+    town.label_is_refused(number, AnswerReason::HeadMovedBefore)
+        .await;
     town.end().await;
 }
 
@@ -193,18 +161,15 @@ async fn an_approval_of_exactly_this_commit_makes_movements_irrelevant() {
 async fn an_approval_by_a_stranger_or_the_author_counts_for_nothing() {
     let town = Town::new("wh-stranger").await;
     let number = town.pull_request().await;
-    let sha = push(&town, "b\n").await;
+    let sha = town.push("b\n").await;
     for by in [MALLORY, tests::story::TRISTAN] {
         town.story
             .forge
             .review(REPO, number, by, State::Approved, &sha);
     }
-    advance(&town, 5);
-    let (name, _) = town.label(number).await;
-    assert_eq!(
-        reason(&town.refused(&name).await),
-        AnswerReason::HeadMovedBefore
-    );
+    town.advance(5);
+    town.label_is_refused(number, AnswerReason::HeadMovedBefore)
+        .await;
     town.end().await;
 }
 
@@ -212,44 +177,23 @@ async fn an_approval_by_a_stranger_or_the_author_counts_for_nothing() {
 async fn the_same_persons_next_label_after_the_answer_confirms_what_it_named() {
     let town = Town::new("wh-confirm").await;
     let number = town.pull_request().await;
-    let sha = push(&town, "b\n").await;
-    advance(&town, 5);
-    let (refused, _) = town.label(number).await;
-    assert_eq!(
-        reason(&town.refused(&refused).await),
-        AnswerReason::HeadMovedBefore
-    );
-
+    let sha = town.push("b\n").await;
+    town.advance(5);
+    let moved = AnswerReason::HeadMovedBefore;
+    let refused = town.label_is_refused(number, moved).await.name_any();
     // Not before the answer was given, and not by another person.
-    let relabel = async |by: &str| {
-        town.story.forge.remove_label(REPO, number, LABEL, by);
-        town.labelled_by(number, by).await.0
-    };
-    advance(&town, 5);
-    let early = relabel(ADA).await;
-    assert_eq!(
-        reason(&town.refused(&early).await),
-        AnswerReason::HeadMovedBefore
-    );
+    town.advance(5);
+    town.label_is_refused(number, moved).await;
     given(&town.story, &refused).await;
-    advance(&town, 5);
-    let other = relabel(GRACE).await;
-    assert_eq!(
-        reason(&town.refused(&other).await),
-        AnswerReason::HeadMovedBefore
-    );
-
-    let confirmed = relabel(ADA).await;
-    assert_eq!(town.build(&confirmed).await.spec.request.head_sha, sha);
+    town.advance(5);
+    town.label_by_is_refused(number, GRACE, moved).await;
+    let confirmed = town.label_builds(number).await;
+    assert_eq!(confirmed.spec.request.head_sha, sha);
 
     // A newer movement is not what the answer named.
-    push(&town, "c\n").await;
-    advance(&town, 5);
-    let again = relabel(ADA).await;
-    assert_eq!(
-        reason(&town.refused(&again).await),
-        AnswerReason::HeadMovedBefore
-    );
+    town.push("c\n").await;
+    town.advance(5);
+    town.label_is_refused(number, moved).await;
     town.end().await;
 }
 
@@ -258,11 +202,8 @@ async fn s21_a_fork_that_was_deleted_builds_nothing() {
     let town = Town::new("wh-gone").await;
     let number = town.pull_request().await;
     town.story.forge.delete_fork(FORK);
-    let (name, _) = town.label(number).await;
-    assert_eq!(
-        reason(&town.refused(&name).await),
-        AnswerReason::ForkDeleted
-    );
+    town.label_is_refused(number, AnswerReason::ForkDeleted)
+        .await;
     town.end().await;
 }
 
@@ -272,26 +213,18 @@ async fn s21_movements_that_only_everybody_may_see_are_asked_for_without_credent
         let town = Town::new("wh-anonymous").await;
         town.story.forge.show_fork_activity(hidden, true);
         let number = town.pull_request().await;
-        let sha = push(&town, "b\n").await;
-        advance(&town, 5);
-        let (name, _) = town.label(number).await;
-        assert_eq!(
-            reason(&town.refused(&name).await),
-            AnswerReason::HeadMovedBefore
-        );
+        let sha = town.push("b\n").await;
+        town.advance(5);
+        town.label_is_refused(number, AnswerReason::HeadMovedBefore)
+            .await;
         // An unrelated branch moved, which only the list of movements can tell from this one.
-        town.story.forge.remove_label(REPO, number, LABEL, ADA);
         town.story.quiet();
         town.story
             .forge
             .push(FORK, "elsewhere", &[("x.txt", "x\n")])
             .await;
-        let (name, _) = town.label(number).await;
-        assert_eq!(
-            town.build(&name).await.spec.request.head_sha,
-            sha,
-            "{hidden:?}"
-        );
+        let build = town.label_builds(number).await;
+        assert_eq!(build.spec.request.head_sha, sha, "{hidden:?}");
         town.end().await;
     }
 }
@@ -303,27 +236,20 @@ async fn s21_without_movements_only_a_quiet_repository_or_a_reviewer_proves_the_
         .forge
         .show_fork_activity(ForkActivity::NotFound, false);
     let number = town.pull_request().await;
-    let (quiet, _) = town.label(number).await;
-    town.build(&quiet).await;
+    town.label_builds(number).await;
 
-    town.story.forge.remove_label(REPO, number, LABEL, ADA);
     town.story
         .forge
         .push(FORK, "elsewhere", &[("x.txt", "x\n")])
         .await;
-    let (name, _) = town.label(number).await;
-    assert_eq!(
-        reason(&town.refused(&name).await),
-        AnswerReason::MovementUnknown
-    );
+    town.label_is_refused(number, AnswerReason::MovementUnknown)
+        .await;
 
-    town.story.forge.remove_label(REPO, number, LABEL, ADA);
     let head = town.story.forge.pull_request(REPO, number).head_sha;
     town.story
         .forge
         .review(REPO, number, GRACE, State::Approved, &head);
-    let (name, _) = town.label(number).await;
-    town.build(&name).await;
+    town.label_builds(number).await;
     town.end().await;
 }
 
@@ -358,10 +284,8 @@ async fn s21_a_list_of_movements_that_is_malformed_or_about_another_commit_prove
             .await;
         let faults = town.story.forge.faults();
         let fault = faults.on("GET /repos/*/*/activity", fault);
-        let (name, code) = town.label(number).await;
-        assert_eq!(code, 202, "{what}");
-        let answer = town.refused(&name).await;
-        assert_eq!(reason(&answer), AnswerReason::MovementUnknown, "{what}");
+        town.label_is_refused(number, AnswerReason::MovementUnknown)
+            .await;
         faults.off(fault);
     }
     assert!(town.builds().await.is_empty());

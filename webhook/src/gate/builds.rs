@@ -34,9 +34,17 @@ impl<'a> Known<'a> {
             .iter()
             .filter(|build| is_before(&build.spec.request.trigger, event))
             .collect();
+        // GitHub's times are whole seconds; ids are in order among events of one kind only.
         known.sort_by_key(|build| {
-            let trigger = &build.spec.request.trigger;
-            (trigger.time.0, trigger.event_id)
+            let request = &build.spec.request;
+            let made = build.creation_timestamp().map(|made| made.0);
+            let repeats = request.rerun_of.is_some();
+            (
+                request.trigger.time.0,
+                made,
+                repeats,
+                request.trigger.event_id,
+            )
         });
         known.reverse();
         Self(known)

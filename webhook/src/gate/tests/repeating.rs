@@ -75,6 +75,16 @@ fn a_repetition_counts_for_the_builders_that_it_had() {
 }
 
 #[test]
+fn within_a_second_a_repetition_is_newer_than_what_it_repeats() {
+    let mut again = repeats("app-7-c1", 600, "app-7-l400", &[("b", Succeeded)]);
+    again.spec.request.trigger.event_id = 1;
+    for builds in [[mixed(), again.clone()], [again, mixed()]] {
+        let request = asked("/prbuild rerun failed", &builds).built();
+        assert_eq!(request.builders, ["c", "linux"]);
+    }
+}
+
+#[test]
 fn the_newest_build_that_has_the_builder_is_repeated() {
     let mut newer = build("app-7-l900", 100, CORE, &[("a", Running), ("b", Succeeded)]);
     newer.spec.request.head_sha = OTHER.to_owned();
@@ -111,7 +121,7 @@ fn what_cannot_be_repeated_is_told() {
         ),
         (
             "all green",
-            asked("/prbuild rerun failed", &[green.clone()]),
+            asked("/prbuild rerun failed", std::slice::from_ref(&green)),
             "NoBuild",
             "passed",
         ),
@@ -123,7 +133,7 @@ fn what_cannot_be_repeated_is_told() {
         ),
         (
             "another builder",
-            asked("/prbuild rerun c", &[green.clone()]),
+            asked("/prbuild rerun c", std::slice::from_ref(&green)),
             "NoBuild",
             "/prbuild run",
         ),

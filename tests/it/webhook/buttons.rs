@@ -1,0 +1,268 @@
+//! The buttons of check runs: "Re-run", "Re-run all checks", "Re-run failed", "Cancel".
+
+use crds::{AnswerReason, Manner, RunPhase, TriggerKind};
+use serde_json::Value;
+
+use super::acts::fleet;
+use super::*;
+use RunPhase::{Failed, Running, Succeeded};
+use tests::story::{GRACE, MALLORY};
+
+/// A press of a button of ours as GitHub delivers it.
+struct Press<'a> {
+    event: &'a str,
+    action: &'a str,
+    identifier: Option<&'a str>,
+    run: &'a str,
+    head: &'a str,
+    by: &'a str,
+    /// Number of the delivery.
+    delivery: u32,
+}
+
+impl Press<'_> {
+    fn body(&self, town: &Town, app: &Value) -> Value {
+        let of = json!({ "id": 1, "head_sha": self.head, "external_id": self.run, "app": { "id": app } });
+        let user = town.story.forge.user_id(self.by);
+        let mut body = json!({
+            "action": self.action,
+            "repository": { "id": town.story.forge.repository_id(REPO), "full_name": REPO },
+            "sender": { "id": user, "login": self.by, "type": "User" },
+        });
+        body[self.event] = of;
+        if let Some(identifier) = self.identifier {
+            body["requested_action"] = json!({ "identifier": identifier });
+        }
+        body
+    }
+}
+
+impl Town {
+    /// The id of our App.
+    fn app(&self) -> Value {
+        let file = self.story.connections().unwrap().join("github/app-id");
+        let id = std::fs::read_to_string(file).unwrap();
+        json!(id.trim().parse::<u64>().unwrap())
+    }
+
+    /// Returns the status that GitHub gets.
+    async fn press(&self, press: &Press<'_>) -> u16 {
+        self.press_of(press, &self.app()).await
+    }
+
+    async fn press_of(&self, press: &Press<'_>, app: &Value) -> u16 {
+        let body = serde_json::to_vec(&press.body(self, app)).unwrap();
+        let signature = signed(&body);
+        let id = format!("{:08}-0000-4000-8000-000000000000", press.delivery);
+        let mut headers = headers(press.event, &signature);
+        headers[2].1 = &id;
+        self.post(&headers, &body).await.status
+    }
+
+    /// The build that stands for a press, which is the only one of a button.
+    async fn pressed_builds(&self) -> Vec<PrBuild> {
+        let mut builds = self.builds().await;
+        builds.retain(|build| build.spec.request.trigger.kind == TriggerKind::Button);
+        builds
+    }
+}
+
+/// A town with one build, and a press of "Re-run" of its run on `linux`.
+async fn built(name: &str) -> (Town, PrBuild, String) {
+    let town = fleet(name, |_| {}).await;
+    let number = town.pull_request().await;
+    let build = town.label_builds(number).await;
+    let run = crds::names::run_name(&build.name_any(), "linux", 1);
+    (town, build, run)
+}
+
+fn press<'a>(action: &'a str, build: &'a PrBuild, run: &'a str) -> Press<'a> {
+    Press {
+        event: "check_run",
+        action,
+        identifier: None,
+        run,
+        head: &build.spec.request.head_sha,
+        by: ADA,
+        delivery: 1,
+    }
+}
+
+#[tokio::test]
+async fn each_button_repeats_the_builders_that_it_names_on_the_same_commits() {
+    let (town, build, run) = built("wh-buttons").await;
+    let results = [("linux", Failed), ("windows", Failed), ("z13", Succeeded)];
+    town.stands(&build.name_any(), &results).await;
+    town.push("b\n").await;
+    let one = press("rerequested", &build, &run);
+    let failed = Press {
+        action: "requested_action",
+        identifier: Some("rerun-failed"),
+        delivery: 2,
+        ..press("", &build, &run)
+    };
+    let all = Press {
+        event: "check_suite",
+        run: "",
+        delivery: 3,
+        ..press("rerequested", &build, &run)
+    };
+    for (n, (press, builders)) in [
+        (one, &["linux"][..]),
+        (failed, &["linux", "windows"]),
+        (all, &["linux", "windows", "z13"]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(town.press(&press).await, 202, "{builders:?}");
+        let before: Vec<PrBuild> = town.pressed_builds().await;
+        assert_eq!(before.len(), n + 1);
+        let mut requests = before.iter().map(|build| &build.spec.request);
+        let request = requests
+            .find(|request| request.builders == builders)
+            .unwrap();
+        assert_eq!(request.head_sha, build.spec.request.head_sha);
+        assert_eq!(request.merge_sha, build.spec.request.merge_sha);
+        assert_eq!(request.rerun_of, build.metadata.name);
+        assert_eq!(request.trigger.user.login, ADA);
+        // Delivered once more, it is the same press.
+        town.press(&press).await;
+        assert_eq!(town.pressed_builds().await.len(), n + 1);
+    }
+    town.end().await;
+}
+
+#[tokio::test]
+async fn two_presses_are_two_builds() {
+    let (town, build, run) = built("wh-presses").await;
+    town.stands(&build.name_any(), &[("linux", Failed)]).await;
+    for delivery in [1, 2] {
+        let press = Press {
+            delivery,
+            ..press("rerequested", &build, &run)
+        };
+        assert_eq!(town.press(&press).await, 202);
+    }
+    assert_eq!(town.pressed_builds().await.len(), 2);
+    town.end().await;
+}
+
+#[tokio::test]
+async fn the_cancel_button_stops_that_run() {
+    let (town, build, run) = built("wh-cancel-button").await;
+    let name = build.name_any();
+    let all = ["linux", "windows", "z13"];
+    town.stands(&name, &all.map(|name| (name, Running))).await;
+    let cancel = Press {
+        identifier: Some("cancel"),
+        ..press("requested_action", &build, &run)
+    };
+    assert_eq!(town.press(&cancel).await, 202);
+    let spec = town.build(&name).await.spec;
+    assert_eq!(spec.cancel, None);
+    let cancelled: Vec<&String> = spec.cancel_builders.keys().collect();
+    assert_eq!(cancelled, ["linux"]);
+    let answers = town.answers().await;
+    assert_eq!(answers.len(), 1);
+    assert_eq!(reason(&answers[0]), AnswerReason::Cancelled);
+    assert_eq!(answers[0].spec.manner, Manner::Silent);
+    town.press(&cancel).await;
+    assert_eq!(town.answers().await.len(), 1);
+    town.end().await;
+}
+
+#[tokio::test]
+async fn a_press_by_a_stranger_or_on_what_is_not_ours_does_nothing() {
+    let (town, build, run) = built("wh-foreign-button").await;
+    town.stands(&build.name_any(), &[("linux", Failed)]).await;
+    let stranger = Press {
+        by: MALLORY,
+        ..press("rerequested", &build, &run)
+    };
+    assert_eq!(town.press(&stranger).await, 202);
+    let answers = town.answers().await;
+    assert_eq!(reason(&answers[0]), AnswerReason::Permission);
+    assert_eq!(answers[0].spec.manner, Manner::Silent);
+
+    let ours = || press("rerequested", &build, &run);
+    assert_eq!(
+        town.press_of(&ours(), &json!(999_999)).await,
+        200,
+        "another App"
+    );
+    let zeros = "0".repeat(40);
+    for (what, press) in [
+        (
+            "another commit",
+            Press {
+                head: &zeros,
+                ..ours()
+            },
+        ),
+        (
+            "not a run",
+            Press {
+                run: "something",
+                ..ours()
+            },
+        ),
+        (
+            "another repository's",
+            Press {
+                run: "other-1-l1-linux-1",
+                ..ours()
+            },
+        ),
+        (
+            "another button",
+            Press {
+                action: "requested_action",
+                identifier: Some("fix"),
+                ..ours()
+            },
+        ),
+        (
+            "a commit never built",
+            Press {
+                event: "check_suite",
+                head: &zeros,
+                ..ours()
+            },
+        ),
+        (
+            "made",
+            Press {
+                action: "created",
+                ..ours()
+            },
+        ),
+    ] {
+        let press = Press {
+            delivery: 9,
+            ..press
+        };
+        assert_eq!(town.press(&press).await, 200, "{what}");
+    }
+    assert!(town.pressed_builds().await.is_empty());
+    assert_eq!(town.answers().await.len(), 1);
+    town.end().await;
+}
+
+#[tokio::test]
+async fn a_button_whose_build_is_gone_is_too_old() {
+    let (town, build, _) = built("wh-old-button").await;
+    let number = build.spec.request.number;
+    let gone = format!("app-{number}-l1-linux-1");
+    let press = Press {
+        by: GRACE,
+        ..press("rerequested", &build, &gone)
+    };
+    assert_eq!(town.press(&press).await, 202);
+    let answers = town.answers().await;
+    assert_eq!(reason(&answers[0]), AnswerReason::NoBuild);
+    let detail = answers[0].spec.facts.detail.clone().unwrap();
+    assert!(detail.contains("too old"), "{detail}");
+    assert_eq!(town.builds().await.len(), 1);
+    town.end().await;
+}

@@ -2,11 +2,19 @@
 
 use crds::{Builder, Repository, condition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use operator::health::repository::{check, look};
+use operator::health::{
+    entrance::probe,
+    repository::{check, look},
+};
 use serde_json::json;
-use tests::forge::Fault;
+use std::time::Duration;
+
+use axum::{Router, http::StatusCode};
+use tests::forge::{App, AppOptions, ConnectionKind, Fault, Role};
 
 use super::{APP, Scene, signed};
+
+const SECRET: &str = "a webhook secret of 32 characters";
 
 fn repository(owner: &str, connection: &str) -> Repository {
     let json = json!({
@@ -83,4 +91,158 @@ async fn a_permission_that_the_app_was_not_granted_is_named() {
         reason == "PermissionMissing" && message.contains("statuses"),
         "{reason}: {message}"
     );
+}
+
+/// Somebody who answers every delivery with this status. Returns the address.
+async fn receiver(status: u16) -> String {
+    let status = StatusCode::from_u16(status).unwrap();
+    let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", socket.local_addr().unwrap());
+    let router = Router::new().fallback(move || async move { status });
+    tokio::spawn(async move { axum::serve(socket, router).await });
+    url
+}
+
+/// With an App whose webhook is answered with this status.
+async fn with_app(status: u16) -> (Scene, App) {
+    let url = receiver(status).await;
+    let mut made = None;
+    let scene = Scene::with(|forge| {
+        let app = forge.add_app(AppOptions {
+            repositories: vec![APP.to_owned()],
+            hook: Some((url, SECRET.to_owned())),
+            ..AppOptions::default()
+        });
+        made = Some(app.clone());
+        (app.bot.clone(), ConnectionKind::App(app))
+    })
+    .await;
+    (scene, made.unwrap())
+}
+
+/// Status, reason and message of a condition after everything was looked at.
+async fn says(scene: &Scene, repository: &Repository, kind: &str) -> (String, String, String) {
+    let seen = look(&scene.connections, repository).await;
+    let probe = probe(&scene.connections, repository).await;
+    let now = Time(scene.forge.clock().now());
+    let none: &[Repository] = &[];
+    let change = check(
+        repository,
+        &seen,
+        None,
+        probe.as_ref(),
+        none,
+        &[builder()],
+        &now,
+    );
+    let conditions = change.unwrap().status.conditions;
+    let found = condition::find(&conditions, kind).unwrap().clone();
+    (found.status, found.reason, found.message)
+}
+
+#[tokio::test]
+async fn a_webhook_whose_deliveries_are_taken_is_well_and_one_with_another_secret_is_not() {
+    for (status, expected) in [
+        (202, ("True", "Delivering")),
+        (401, ("False", "WebhookSecret")),
+    ] {
+        let (scene, _) = with_app(status).await;
+        scene.forge.comment(APP, scene.number, "ada", "Looks good.");
+        scene.forge.deliveries_settled().await;
+        let repository = repository("octo", "main");
+        let (holds, reason, message) = says(&scene, &repository, "Webhook").await;
+        assert_eq!((holds.as_str(), reason.as_str()), expected, "{message}");
+        let (ready, why, _) = says(&scene, &repository, condition::kind::READY).await;
+        assert_eq!(
+            (ready.as_str(), why == "WebhookSecret"),
+            (expected.0, status == 401)
+        );
+        scene.forge.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_that_never_delivered_is_found_after_its_first_minute() {
+    let (scene, _) = with_app(202).await;
+    let repository = repository("octo", "main");
+    assert_eq!(says(&scene, &repository, "Webhook").await.0, "Unknown");
+    scene.forge.clock().advance(Duration::from_secs(120));
+    let (ready, reason, message) = says(&scene, &repository, condition::kind::READY).await;
+    assert_eq!(
+        (ready.as_str(), reason.as_str()),
+        ("False", "WebhookSilent")
+    );
+    assert!(message.contains("never delivered"), "{message}");
+    scene.forge.finish().await;
+}
+
+#[tokio::test]
+async fn an_event_that_the_app_is_not_subscribed_to_is_named() {
+    let (scene, app) = with_app(202).await;
+    let hook = scene.forge.app_hook(app.id).unwrap();
+    scene.forge.set_hook_events(hook, &["pull_request"]);
+    let repository = repository("octo", "main");
+    let (_, reason, message) = says(&scene, &repository, condition::kind::READY).await;
+    assert_eq!(reason, "EventMissing");
+    assert!(message.contains("`issue_comment`"), "{message}");
+    scene.forge.finish().await;
+}
+
+#[tokio::test]
+async fn the_webhook_of_a_repository_is_judged_where_the_token_may_see_it() {
+    let scene = Scene::new().await;
+    let repository = repository("octo", "main");
+    let hook = scene.forge.add_hook(APP, &receiver(404).await, SECRET);
+    let (holds, reason, message) = says(&scene, &repository, "Webhook").await;
+    assert_eq!(
+        (holds.as_str(), reason.as_str()),
+        ("Unknown", "NotVisible"),
+        "{message}"
+    );
+    scene.forge.set_permission(APP, &scene.bot, Role::Admin);
+    scene.forge.ping(hook);
+    scene.forge.deliveries_settled().await;
+    let (_, reason, message) = says(&scene, &repository, condition::kind::READY).await;
+    assert!(
+        reason == "WebhookSilent" && message.contains("404"),
+        "{reason}: {message}"
+    );
+    scene.forge.remove_hook(hook);
+    assert_eq!(says(&scene, &repository, "Webhook").await.1, "NoWebhook");
+    scene.forge.finish().await;
+}
+
+#[tokio::test]
+async fn the_permission_that_a_setting_asks_for_is_named() {
+    let (scene, _) = with_app(202).await;
+    let mut checks = repository("octo", "main");
+    checks.spec.reporting.mode = crds::ReportMode::Checks;
+    let (_, reason, message) = says(&scene, &checks, condition::kind::READY).await;
+    assert!(
+        reason == "PermissionMissing" && message.contains("checks: write"),
+        "{reason}: {message}"
+    );
+    scene.forge.finish().await;
+}
+
+#[tokio::test]
+async fn a_probe_shows_whether_a_forks_activity_can_be_read() {
+    let scene = Scene::new().await;
+    let repository = repository("octo", "main");
+    let (holds, reason, message) = says(&scene, &repository, "ForkActivity").await;
+    assert_eq!(
+        (holds.as_str(), reason.as_str()),
+        ("True", "Readable"),
+        "{message}"
+    );
+    scene
+        .forge
+        .faults()
+        .next(1, "GET /repos/mallory/app/activity", Fault::Status(404));
+    let (holds, _, message) = says(&scene, &repository, "ForkActivity").await;
+    assert!(
+        holds == "False" && message.contains("`mallory/app`"),
+        "{message}"
+    );
+    scene.forge.finish().await;
 }

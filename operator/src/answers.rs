@@ -17,6 +17,7 @@ use crate::{
     queue::Next,
     report::{
         LabelOutcome, Retry, TalkError, answer,
+        pace::Cost,
         reply::{self, Build, Live},
         sentence::House,
         settle_label,
@@ -107,7 +108,15 @@ async fn bring_further(
     let maybe_given = ctx
         .live_builds
         .update(&uid, |live| std::mem::replace(&mut live.maybe_posted, true));
-    let mut new = answer::give(&repo, answer, &house, previous, maybe_given).await?;
+    // After all statuses, and within what GitHub allows.
+    let connection = repo.connection().name().to_owned();
+    let mut turn = ctx.reporter.turn(&connection, Cost::Edit).await;
+    let given = answer::give(&repo, answer, &house, previous, maybe_given).await;
+    if let Err(error) = &given {
+        turn.heard(&error.source);
+    }
+    drop(turn);
+    let mut new = given?;
     let spec = &answer.spec;
     let label = spec
         .trigger

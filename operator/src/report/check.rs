@@ -22,11 +22,6 @@ use super::{
     text::{code, duration, inert},
 };
 
-/// Why a Repository is not ready whose `reporting.mode` is `Checks` and whose connection is a
-/// personal token. Its runs are told by statuses instead.
-pub const NEEDS_APP: &str = "reporting.mode is Checks, and only a GitHub App can write check runs; \
-     results are told by statuses until the connection is an App, or reporting.mode is Statuses";
-
 /// Identifier of the button that runs again what did not pass.
 pub const RERUN_FAILED: &str = "rerun-failed";
 /// Identifier of the button that stops a run.

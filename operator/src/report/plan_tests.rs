@@ -474,3 +474,118 @@ fn a_budget_that_runs_low_spaces_the_requests() {
     assert_eq!(story.wait(), Duration::from_millis(720));
     assert_eq!(story.said(), ["b"]);
 }
+
+impl Story {
+    /// Sends or speaks, as far as requests may go out without an answer; in order.
+    fn order(&mut self) -> Vec<String> {
+        let mut all = Vec::new();
+        loop {
+            match self.plan.next(self.now()) {
+                Next::Send(_, status, _) => all.push(status.description),
+                Next::Talk(..) => all.push("a comment".to_owned()),
+                Next::Wait(_) | Next::Idle => return all,
+            }
+        }
+    }
+
+    fn stands(&mut self, context: &str, id: i64) -> Vec<(&'static str, Sent)> {
+        self.done(context, Reply::Stands(id))
+    }
+
+    /// What is known of the check run that the next request is about.
+    fn standing(&mut self) -> Standing {
+        match self.plan.next(self.now()) {
+            Next::Send(_, _, standing) => standing,
+            other => panic!("there is nothing to send: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn results_go_before_pendings_and_these_before_comments() {
+    let mut story = Story::new();
+    story.plan.ask("main", Cost::Comment);
+    story.tell("a", (1, 1), Pending, "waits", "x");
+    story.tell("b", (1, 1), Success, "passed", "x");
+    assert_eq!(story.order(), ["passed", "waits", "a comment"]);
+}
+
+#[test]
+fn a_comment_that_is_too_much_for_the_minute_waits_and_results_do_not() {
+    let mut story = Story::new();
+    for _ in 0..100 {
+        story.plan.ask("main", Cost::Comment);
+    }
+    story.plan.pace("main", Duration::ZERO, true);
+    let mut said = 0;
+    loop {
+        let now = story.order().len();
+        if now == 0 {
+            break;
+        }
+        said += now;
+        for _ in 0..now {
+            let at = story.now();
+            story.plan.talked(at, "main", &Reply::Taken);
+        }
+    }
+    assert!((70..80).contains(&said), "{said}");
+    story.tell("a", (1, 1), Success, "passed", "x");
+    assert_eq!(story.order(), ["passed"]);
+    story.done("a", Reply::Taken);
+    assert_eq!(story.wait(), Duration::from_secs(60));
+    assert_eq!(story.order()[0], "a comment");
+}
+
+#[test]
+fn a_check_run_is_made_once_and_then_changed() {
+    let mut story = Story::new();
+    story.tell("a", (1, 1), Pending, "waits", "x");
+    assert_eq!(story.standing(), Standing::default());
+    story.stands("a", 7);
+    story.tell("a", (1, 1), Success, "passed", "x");
+    assert_eq!(story.standing().id, Some(7));
+}
+
+#[test]
+fn a_newer_build_takes_over_a_check_run_that_waits_and_not_one_that_ended() {
+    let mut story = Story::new();
+    story.tell("a", (1, 1), Pending, "waits", "x");
+    story.order();
+    story.stands("a", 7);
+    story.tell("a", (2, 1), Pending, "waits, too", "y");
+    assert_eq!(story.standing().id, Some(7));
+    story.stands("a", 7);
+    story.tell("a", (2, 1), Success, "passed", "y");
+    story.order();
+    story.stands("a", 7);
+    story.tell("a", (3, 1), Pending, "waits once more", "z");
+    assert_eq!(story.standing(), Standing::default());
+}
+
+#[test]
+fn a_check_run_that_may_have_been_made_is_looked_for() {
+    let mut story = Story::new();
+    story.tell("a", (1, 1), Pending, "waits", "x");
+    assert!(!story.standing().unsure);
+    story.done("a", away());
+    story.wait();
+    assert!(story.standing().unsure);
+}
+
+#[test]
+fn what_is_known_from_before_a_restart_is_gone_by_once() {
+    let mut story = Story::new();
+    let known = Standing {
+        id: Some(7),
+        unsure: false,
+    };
+    story.plan.stands(&target("a"), &by((1, 1)), known);
+    story.tell("a", (1, 1), Success, "passed", "x");
+    assert_eq!(story.standing().id, Some(7));
+    story.stands("a", 7);
+    // What stands now is known better than from the object.
+    let stale = Standing::default();
+    story.plan.stands(&target("a"), &by((1, 1)), stale);
+    assert_eq!(story.plan.check_id(&target("a")), Some(7));
+}

@@ -282,7 +282,7 @@ async fn a_label_that_is_off_before_the_crash_is_known_to_be_off() {
 async fn a_label_that_was_added_again_during_the_crash_stays_for_its_own_request() {
     let (mut story, _) = begin_counting("again").await;
     story.builder("debian", |_| {}).await;
-    let down = story.forge.faults().on("* /repos/**", Fault::Status(502));
+    let down = story.forge.faults().on("* /**", Fault::Status(502));
     let (number, name) = build_of(&story, "change", &["debian"]).await;
     phase_is(&story, &format!("{name}-debian-1"), RunPhase::Succeeded).await;
     crash(&mut story).await;
@@ -315,7 +315,7 @@ async fn a_crash_while_github_is_down_loses_nothing() {
             .builder(builder, |spec| spec.max_concurrent = Some(1))
             .await;
     }
-    let down = story.forge.faults().on("* /repos/**", Fault::Status(502));
+    let down = story.forge.faults().on("* /**", Fault::Status(502));
     let (number, name) = build_of(&story, "change", &["a", "b"]).await;
     phase_is(&story, &format!("{name}-a-1"), RunPhase::Succeeded).await;
     crash(&mut story).await;

@@ -235,6 +235,7 @@ async fn a_context_that_has_its_thousand_statuses_settles_and_says_why() {
 #[tokio::test]
 async fn shortly_before_the_thousandth_status_only_results_are_sent() {
     let scene = Scene::new().await;
+    scene.forge.limits().turn_off();
     let (reporter, _stop) = scene.reporter();
     let (mut build, mut results) = (0, 0);
     // Two statuses a build, as long as there is room for both.

@@ -174,14 +174,20 @@ impl App {
         name: &str,
     ) -> Result<SecretString, GithubError> {
         let installation = self.installation(owner, name).await?;
-        let body = serde_json::json!({
-            "repositories": [name],
-            "permissions": asked(self.access, &installation.permissions),
-        });
-        let path = format!("/app/installations/{}/access_tokens", installation.id);
-        let (minted, date): (Minted, Timestamp) = self
-            .app_call(Method::POST, &path, Some(body.to_string().into_bytes()))
-            .await?;
+        let permissions = asked(self.access, &installation.permissions);
+        let by_name = serde_json::json!({ "repositories": [name], "permissions": permissions });
+        let (minted, date) = match self.minted(installation.id, &by_name).await {
+            // No repository has this name any more; it may have another one.
+            Err(refused @ GithubError::Unprocessable { .. }) => {
+                let Ok(id) = self.renamed(installation.id, owner, name).await else {
+                    return Err(refused);
+                };
+                let by_id =
+                    serde_json::json!({ "repository_ids": [id], "permissions": permissions });
+                self.minted(installation.id, &by_id).await?
+            }
+            other => other?,
+        };
         // How long it lives is a difference of two of GitHub's times, so our clock may be wrong.
         let life = minted.expires_at.duration_since(date);
         let life = Duration::try_from(life).unwrap_or_default();
@@ -193,6 +199,52 @@ impl App {
             ends: Instant::now() + life,
         }));
         Ok(token)
+    }
+
+    async fn minted(
+        &self,
+        installation: u64,
+        body: &serde_json::Value,
+    ) -> Result<(Minted, Timestamp), GithubError> {
+        let path = format!("/app/installations/{installation}/access_tokens");
+        let body = body.to_string().into_bytes();
+        self.app_call(Method::POST, &path, Some(body)).await
+    }
+
+    /// Numeric id of the repository that had this name, to which GitHub leads on. It is asked with a
+    /// token that may see no more than names.
+    async fn renamed(
+        &self,
+        installation: u64,
+        owner: &str,
+        name: &str,
+    ) -> Result<i64, GithubError> {
+        #[derive(Deserialize)]
+        struct Known {
+            id: i64,
+        }
+        let body = serde_json::json!({ "permissions": { "metadata": "read" } });
+        let (minted, _) = self.minted(installation, &body).await?;
+        let path = format!("/repos/{}/{}", segment(owner), segment(name));
+        let call = format!("GET {path}");
+        let answer = self
+            .transport
+            .send(Call {
+                method: Method::GET,
+                url: format!("{}{path}", self.api_url),
+                name: call.clone(),
+                credential: Some(&SecretString::from(minted.token)),
+                body: None,
+                etag: None,
+                ledger: None,
+            })
+            .await?;
+        let known: Known =
+            serde_json::from_slice(&answer.body).map_err(|error| GithubError::Malformed {
+                call,
+                reason: error.to_string(),
+            })?;
+        Ok(known.id)
     }
 
     async fn app_call<T: serde::de::DeserializeOwned>(
@@ -281,7 +333,8 @@ const CHECKS: (&str, &str) = ("checks", "write");
 fn asked(access: Access, granted: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut optional = vec![("members", "read"), ("issues", "read")];
     if access == Access::Report {
-        optional.push(CHECKS);
+        // Builds may wait for checks without writing any.
+        optional.extend([(CHECKS.0, "read"), CHECKS]);
     }
     let mut asked: BTreeMap<String, String> = needed(access)
         .iter()

@@ -47,6 +47,8 @@ pub(super) async fn may_start(
                 note(ctx, &candidate.build, None);
                 open.extend(candidate.runs);
             }
+            // Nobody is told of a look that takes a moment.
+            Verdict::Wait(hold) if hold.reason == reason::CHECKS && candidate.checks.is_none() => {}
             Verdict::Wait(hold) => hold_runs(ctx, &candidate, hold),
             Verdict::Drop(why) => drop_runs(ctx, &candidate, why).await,
         }
@@ -98,7 +100,10 @@ fn look(
     repository: &Repository,
     commits: &mut HashSet<Commit>,
 ) -> Option<Checks> {
-    let (commit, known) = ctx.admission.polls.look(ctx, build, repository)?;
+    let Some((commit, known)) = ctx.admission.polls.look(ctx, build, repository) else {
+        let says = "nobody can look at its commit's checks: the connection to GitHub is gone";
+        return Some(Checks::Waiting(says.to_owned()));
+    };
     commits.insert(commit);
     let judged = known
         .said

@@ -133,7 +133,7 @@ async fn look(
             };
             let known = Known {
                 said: before,
-                trouble: Some("GitHub does not tell how its commit's checks stand".to_owned()),
+                trouble: Some(trouble(&error).to_owned()),
             };
             (known, wait)
         }
@@ -145,6 +145,16 @@ async fn look(
     };
     ctx.admission.polls.learn(&commit, poll);
     ctx.admission.wake();
+}
+
+/// What waiting people are told of a look that did not succeed.
+fn trouble(error: &GithubError) -> &'static str {
+    match error {
+        GithubError::Forbidden { .. } => {
+            "PrBuild may not read its commit's checks; the infrastructure team can grant `checks: read`"
+        }
+        _ => "GitHub does not tell how its commit's checks stand",
+    }
 }
 
 async fn read_all(repo: &Repo, sha: &str, pages: &mut Pages) -> Result<Said, GithubError> {

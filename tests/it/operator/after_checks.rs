@@ -3,12 +3,25 @@
 use crds::{BuildResult, PrBuild, RunPhase};
 use kube::ResourceExt;
 use tests::{
-    cluster::Fate,
+    cluster::{Fate, shared_control_plane},
     forge::{Elsewhere, Fault},
-    story::{REPO, Story},
+    story::{REPO, Setting, Story},
 };
 
-use super::{begin, crash, jobs_are, nothing_is_pending, phase_is, reason_of, run_is, told};
+use super::{crash, jobs_are, nothing_is_pending, phase_is, reason_of, run_is, told};
+
+/// A story whose App may read checks, and whose pods pass.
+async fn begin(name: &str) -> Story {
+    let setting = Setting {
+        checks: true,
+        ..Setting::default()
+    };
+    let access = shared_control_plane();
+    let mut story = Story::begin(&access, name, setting).await.unwrap();
+    story.pods_go(|_| Fate::passes());
+    story.start_operator().await.unwrap();
+    story
+}
 
 /// Checks and a status that builds wait for.
 const WANTED: [&str; 2] = ["CI / tests", "docs"];
@@ -51,7 +64,7 @@ async fn look_again(story: &mut Story) {
 
 #[tokio::test]
 async fn a_build_waits_until_the_checks_are_green_and_says_for_which() {
-    let mut story = begin("checks", Fate::passes()).await;
+    let mut story = begin("checks").await;
     let (number, head, name) = waiting(&story, &["debian"]).await;
     let run = format!("{name}-debian-1");
     let says = "the check `CI / tests` has not begun yet, and one more";
@@ -95,7 +108,7 @@ fn nothing_but_pending(story: &Story, number: u64) -> String {
 
 #[tokio::test]
 async fn a_build_whose_check_fails_is_dropped_with_a_sentence() {
-    let story = begin("checkfails", Fate::passes()).await;
+    let story = begin("checkfails").await;
     story.builder("debian", |_| {}).await;
     let number = story.open_pull_request("change", &[("README", "x")]).await;
     let head = story.forge.pull_request(REPO, number).head_sha;
@@ -120,7 +133,7 @@ async fn a_build_whose_check_fails_is_dropped_with_a_sentence() {
 
 #[tokio::test]
 async fn a_check_that_never_appears_ends_the_wait_with_the_queue_timeout() {
-    let story = begin("nocheck", Fate::passes()).await;
+    let story = begin("nocheck").await;
     story
         .builder("debian", |spec| spec.timeouts.queue_seconds = 2)
         .await;
@@ -139,7 +152,7 @@ async fn a_check_that_never_appears_ends_the_wait_with_the_queue_timeout() {
 
 #[tokio::test]
 async fn builds_of_one_commit_share_one_look_at_its_checks() {
-    let story = begin("onelook", Fate::passes()).await;
+    let story = begin("onelook").await;
     let (number, head, first) = waiting(&story, &["debian", "fedora", "alpine"]).await;
     waits_for(
         &story,
@@ -161,7 +174,7 @@ async fn builds_of_one_commit_share_one_look_at_its_checks() {
 
 #[tokio::test]
 async fn a_build_keeps_waiting_while_github_does_not_tell_how_checks_stand() {
-    let mut story = begin("checksaway", Fate::passes()).await;
+    let mut story = begin("checksaway").await;
     story
         .forge
         .faults()

@@ -10,6 +10,9 @@ use crate::command::{self, Command, Says};
 use crate::event::{Button, Event, Pressed, What};
 use crate::signature::Verified;
 
+/// How our own comments begin.
+const OURS: &str = "<!-- prbuild";
+
 /// What the gate is asked. Everything that came with a delivery is a hint; the API decides.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -239,7 +242,12 @@ impl Ask {
         })
     }
 
+    /// The commands of a comment, unless it is one of ours: with a personal token these are a person's,
+    /// who may have the right to command. Whoever writes our marker gives up that comment's commands.
     fn commands(repository: &Repository, comment: i64, body: &str) -> Vec<Self> {
+        if body.trim_start().starts_with(OURS) {
+            return Vec::new();
+        }
         let commands = command::find(body, (&repository.spec.commands).into());
         let asks = commands.into_iter();
         asks.map(|command| Self::Command { comment, command })

@@ -86,10 +86,19 @@ impl Submit {
         {
             return Ok(Stored::Before);
         }
-        match self.answers.create(&writer(), &answer).await {
-            Ok(_) => Ok(Stored::New),
-            Err(error) if is_taken(&error) => Ok(Stored::Before),
-            Err(error) => Err(failed(name, error)),
+        let error = match self.answers.create(&writer(), &answer).await {
+            Ok(_) => return Ok(Stored::New),
+            Err(error) => error,
+        };
+        if !is_taken(&error) {
+            return Err(failed(name, error));
+        }
+        let stored = self.answers.get_opt(&name).await;
+        let stored = stored.map_err(|error| failed(name.clone(), error))?;
+        // The first look counts; what it found may be another reason. Gone meanwhile: it was there.
+        match stored.is_none_or(|stored| is_of_same_event(&stored.spec, &answer.spec)) {
+            true => Ok(Stored::Before),
+            false => Err(SubmitError::Taken { name }),
         }
     }
 
@@ -132,4 +141,11 @@ fn is_same(stored: &crds::Request, request: &crds::Request) -> bool {
         && stored.trigger.kind == request.trigger.kind
         && stored.trigger.event_id == request.trigger.event_id
         && stored.trigger.user.id == request.trigger.user.id
+}
+
+fn is_of_same_event(stored: &crds::AnswerSpec, answer: &crds::AnswerSpec) -> bool {
+    stored.repository.id == answer.repository.id
+        && stored.number == answer.number
+        && stored.trigger.kind == answer.trigger.kind
+        && stored.trigger.event_id == answer.trigger.event_id
 }

@@ -321,3 +321,17 @@ async fn a_paused_repository_says_so_and_still_stops_builds() {
     assert!(town.build(&build).await.spec.cancel.is_some());
     town.end().await;
 }
+
+#[tokio::test]
+async fn our_own_comments_command_nothing_whoever_they_are_written_as() {
+    let town = Town::new("wh-own-comment").await;
+    let number = town.pull_request().await;
+    for text in [
+        "<!-- prbuild:1 -->\n\n/prbuild run\n",
+        "<!-- prbuild-answer:help 1 -->\n\n!buildbot .*\n",
+    ] {
+        assert_eq!(town.said(number, ADA, text).await.1, 200, "{text}");
+    }
+    town.nothing_stored().await;
+    town.end().await;
+}

@@ -1,0 +1,175 @@
+//! The whole way: what people ask on the pull request, through webhook and operator, to what they see.
+
+use crds::{BuilderRun, ReportMode, RunPhase};
+use k8s_openapi::api::core::v1::Pod;
+use protocol::{ExecReport, Verdict};
+use tests::cluster::{Ending, Fate};
+use tests::story::{GRACE, MALLORY, PATIENCE as LONG};
+
+use super::*;
+
+/// A story with everything: `good` passes, `bad` fails, `slow` never ends.
+async fn conversation(name: &str, change: impl FnOnce(&mut RepositorySpec)) -> Story {
+    let access = shared_control_plane();
+    let setting = Setting {
+        checks: true,
+        ..Setting::default()
+    };
+    let mut story = Story::begin(&access, name, setting).await.unwrap();
+    story.repository(change).await;
+    story.pods_go(fate);
+    for builder in ["good", "bad"] {
+        story.builder(builder, |_| {}).await;
+    }
+    story
+        .builder("slow", |spec| spec.flavours = vec!["slow".to_owned()])
+        .await;
+    story.start_operator().await.unwrap();
+    story.start_webhook_with(&["--no-sweep"]).await.unwrap();
+    story
+}
+
+fn fate(pod: &Pod) -> Fate {
+    match pod.labels()["prbuild.dev/builder"].as_str() {
+        "bad" => Fate::reports(&ExecReport::new(Verdict::Failed, 1)),
+        "slow" => Fate::ends(Ending::Never),
+        _ => Fate::passes(),
+    }
+}
+
+/// The newest build of a pull request, once there are so many and GitHub knows its results.
+async fn newest(story: &Story, count: usize) -> PrBuild {
+    let all = eventually(format!("{count} builds"), LONG, async || {
+        let found = story.api::<PrBuild>().list(&ListParams::default()).await;
+        let items = found.map_err(|error| error.to_string())?.items;
+        match items.len() == count {
+            true => Ok(items),
+            false => Err(format!("{} builds", items.len())),
+        }
+    })
+    .await;
+    let newest = all.iter().max_by_key(|build| {
+        let request = &build.spec.request;
+        (
+            request.rerun_of.is_some(),
+            request.trigger.time.0,
+            build.creation_timestamp(),
+        )
+    });
+    story.complete(&newest.unwrap().name_any()).await
+}
+
+fn results(build: &PrBuild) -> Vec<(String, RunPhase)> {
+    let status = build.status.clone().unwrap();
+    let results = status.results.into_iter();
+    let mut results: Vec<_> = results
+        .map(|result| (result.builder, result.phase))
+        .collect();
+    results.sort_by(|a, b| a.0.cmp(&b.0));
+    results
+}
+
+#[tokio::test]
+async fn buttons_of_check_runs_repeat_builders_and_a_strangers_do_nothing() {
+    let story = conversation("talk-buttons", |spec| {
+        spec.reporting.mode = ReportMode::Checks;
+    })
+    .await;
+    let number = story.open_pull_request("topic", &[("a.txt", "a\n")]).await;
+    let head = story.forge.pull_request(REPO, number).head_sha;
+    story.label(number);
+    let first = newest(&story, 1).await;
+    let check = |builder: &str| {
+        let name = format!("prbuild/{builder}");
+        story.forge.check_run(REPO, &head, &name).unwrap()
+    };
+    assert_eq!(check("bad").conclusion.as_deref(), Some("failure"));
+
+    story
+        .forge
+        .press_button(REPO, check("bad").id, "rerun-failed", MALLORY);
+    story.forge.deliveries_settled().await;
+    let first_name = first.name_any();
+    story
+        .forge
+        .press_button(REPO, check("bad").id, "rerun-failed", GRACE);
+    let again = newest(&story, 2).await;
+    assert_eq!(again.spec.request.rerun_of, Some(first_name.clone()));
+    assert_eq!(again.spec.request.trigger.user.login, GRACE);
+    assert_eq!(results(&again), [("bad".to_owned(), RunPhase::Failed)]);
+
+    story.forge.press_rerun(REPO, check("good").id, ADA);
+    let again = newest(&story, 3).await;
+    assert_eq!(again.spec.request.head_sha, head);
+    let app = story.forge.app_on(REPO).unwrap();
+    story.forge.press_rerun_all(REPO, &head, app, ADA);
+    newest(&story, 4).await;
+    let builds = story.api::<PrBuild>().list(&ListParams::default()).await;
+    let mut asked: Vec<_> = builds.unwrap().items.into_iter().collect();
+    asked.retain(|build| build.spec.request.rerun_of.as_ref() == Some(&first_name));
+    let mut builders: Vec<_> = asked
+        .iter()
+        .map(|b| b.spec.request.builders.clone())
+        .collect();
+    builders.sort();
+    assert_eq!(builders, [&["bad"][..], &["bad", "good"], &["good"]]);
+    story.end().await;
+}
+
+#[tokio::test]
+async fn a_build_is_asked_for_stopped_and_asked_about_in_comments() {
+    let story = conversation("talk-commands", |spec| {
+        let rule = json!({ "name": "slow", "flavour": "slow" });
+        spec.labels.push(serde_json::from_value(rule).unwrap());
+    })
+    .await;
+    let number = story.open_pull_request("topic", &[("a.txt", "a\n")]).await;
+    let say = |text: &str| {
+        let comment = story.forge.comment(REPO, number, ADA, text);
+        format!("app-{number}-c{comment}")
+    };
+    let slow = say("Looks good.\n\n/prbuild run slow");
+    story
+        .eventually_in("it runs", &format!("{slow}-slow-1"), |run: &BuilderRun| {
+            let phase = run.status.clone().unwrap_or_default().phase;
+            (phase == RunPhase::Running)
+                .then_some(())
+                .ok_or(format!("{phase:?}"))
+        })
+        .await;
+    for text in [
+        "/prbuild status",
+        "/prbuild help",
+        "/prbuild canel",
+        "!buildbot nothing",
+    ] {
+        let answer = story.answered(&say(text)).await;
+        let sentence = answer.status.unwrap().sentence.unwrap_or_default();
+        assert!(!sentence.is_empty(), "{text}");
+    }
+    let answer = story.answered(&say("/prbuild cancel slow")).await;
+    assert_eq!(reason(&answer), AnswerReason::Cancelled);
+    let build = story.complete(&slow).await;
+    assert_eq!(results(&build), [("slow".to_owned(), RunPhase::Cancelled)]);
+    let again = say("/prbuild run bad\n/prbuild help");
+    let build = story.complete(&again).await;
+    assert_eq!(results(&build), [("bad".to_owned(), RunPhase::Failed)]);
+    let repeated = say("/prbuild rerun bad");
+    let build = story.complete(&repeated).await;
+    assert_eq!(build.spec.request.rerun_of, Some(again));
+    story.end().await;
+}
+
+#[tokio::test]
+async fn a_stranger_gets_a_reaction_for_the_second_command_of_a_comment_too() {
+    let story = conversation("talk-stranger", |_| {}).await;
+    let number = story.open_pull_request("topic", &[("a.txt", "a\n")]).await;
+    let text = "/prbuild run\n/prbuild cancel";
+    let comment = story.forge.comment(REPO, number, MALLORY, text);
+    for ordinal in [0, 1] {
+        let event = crds::names::command_event(number_of(comment), ordinal);
+        let answer = story.answered(&format!("app-{number}-c{event}")).await;
+        assert_eq!(answer.status.unwrap().given.as_deref(), Some("Reaction"));
+    }
+    story.end().await;
+}

@@ -130,7 +130,7 @@ async fn its_runs_are_cancelled(story: &Story, number: u64, name: &str) {
     both_say(
         story,
         number,
-        "Cancelled: by prbuild: its build was deleted",
+        "Cancelled: its build was deleted",
     )
     .await;
     jobs_are(story, 0).await;

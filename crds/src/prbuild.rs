@@ -157,7 +157,7 @@ pub struct Request {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(max = 255)))]
     pub after_checks: Vec<String>,
-    /// Name of the PrBuild whose commits this request repeats.
+    /// Name of the PrBuild whose commits this request repeats; the first one, where a repetition is repeated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 100))]
     pub rerun_of: Option<String>,

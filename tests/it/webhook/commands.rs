@@ -215,6 +215,24 @@ async fn a_command_that_was_edited_before_it_was_looked_at_is_none() {
 }
 
 #[tokio::test]
+async fn a_command_that_was_deleted_before_it_was_looked_at_is_none() {
+    let town = Town::new("wh-deleted").await;
+    let number = town.pull_request().await;
+    let faults = town.story.forge.faults();
+    faults.deliveries(1, Some("issue_comment"), DeliveryFault::Held);
+    let comment = town.story.forge.comment(REPO, number, ADA, "/prbuild run");
+    town.story.forge.delete_comment(REPO, comment, ADA);
+    faults.release_deliveries();
+    town.story.forge.deliveries_settled().await;
+    let deliveries = town.story.forge.deliveries();
+    let mut told = deliveries.iter();
+    let told = told.find(|one| one.action.as_deref() == Some("created"));
+    assert_eq!(told.unwrap().outcome.code(), 200);
+    town.nothing_stored().await;
+    town.end().await;
+}
+
+#[tokio::test]
 async fn a_command_that_is_a_day_old_is_not_carried_out() {
     let town = Town::new("wh-old-command").await;
     let number = town.pull_request().await;

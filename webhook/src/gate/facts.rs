@@ -21,6 +21,8 @@ pub(crate) struct Facts {
     pub events_asked: u32,
     /// The comment with the command, as it is now.
     pub comment: Option<github::Comment>,
+    /// The comment was deleted.
+    pub comment_gone: bool,
     /// Rights by numeric user id. An id that stands here with nothing has no right.
     pub rights: HashMap<i64, Right>,
     /// Whether the person of this login is an active member of the team that the repository asks for.

@@ -183,8 +183,11 @@ impl Fetch<'_> {
         let Ask::Command { comment, .. } = &self.request.ask else {
             return Ok(fact(|_| {}));
         };
-        let found = self.repo.comment(*comment).await?;
-        Ok(dated(found, |facts, comment| facts.comment = Some(comment)))
+        match self.repo.comment(*comment).await {
+            Ok(found) => Ok(dated(found, |facts, comment| facts.comment = Some(comment))),
+            Err(error) if error.is_not_found() => Ok(fact(|facts| facts.comment_gone = true)),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn rights_of(&self, users: Vec<github::User>) -> Result<Fact, FetchError> {

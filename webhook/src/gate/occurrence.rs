@@ -65,6 +65,9 @@ pub(super) fn pressed<'a>(request: &'a Request, id: i64, facts: &Facts) -> Go<Oc
 
 /// The comment, as long as it says what the delivery said.
 pub(super) fn commented<'a>(request: &Request, id: i64, facts: &'a Facts) -> Go<Occurrence<'a>> {
+    if facts.comment_gone {
+        return Err(Stop::Nothing("comment_gone"));
+    }
     let comment = facts.comment.as_ref().ok_or(Stop::Ask(Question::Comment))?;
     let prefixes = (&request.repository.spec.commands).into();
     let Ask::Command { command, .. } = &request.ask else {

@@ -192,6 +192,13 @@ fn s20_a_command_is_only_good_for_exactly_the_head() {
             "nothing: comment_changed",
         ),
         (
+            "deleted since",
+            Scene::command(&run).with(|s| {
+                (s.facts.comment, s.facts.comment_gone) = (None, true);
+            }),
+            "nothing: comment_gone",
+        ),
+        (
             "another text than delivered",
             Scene::command(&run).with(|s| {
                 let comment = s.facts.comment.as_mut().expect("a comment");

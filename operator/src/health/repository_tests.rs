@@ -33,6 +33,11 @@ fn found(change: impl FnOnce(&mut RepositoryInfo)) -> Seen {
     Seen::Found(Box::new(info))
 }
 
+/// With one builder, and nothing else in the install.
+fn looked_over(repository: &Repository, seen: &Seen) -> Option<Change<RepositoryStatus>> {
+    check(repository, seen, None, None, NONE, &[builder("a")], &now())
+}
+
 fn now() -> Time {
     Time(jiff::Timestamp::UNIX_EPOCH)
 }
@@ -49,16 +54,7 @@ fn ready(status: &RepositoryStatus) -> (bool, String, String) {
 #[test]
 fn a_repository_that_can_be_built_is_ready_and_its_id_is_recorded() {
     let mut repository = repository("n", 1);
-    let change = check(
-        &repository,
-        &found(|_| {}),
-        None,
-        None,
-        NONE,
-        &[builder("a")],
-        &now(),
-    )
-    .unwrap();
+    let change = looked_over(&repository, &found(|_| {})).unwrap();
     assert_eq!(
         (change.status.id, change.status.full_name.as_deref()),
         (Some(1), Some("o/n"))
@@ -66,15 +62,7 @@ fn a_repository_that_can_be_built_is_ready_and_its_id_is_recorded() {
     assert_eq!(ready(&change.status).1, "Valid");
     repository.status = Some(change.status);
     assert_eq!(
-        check(
-            &repository,
-            &found(|_| {}),
-            None,
-            None,
-            NONE,
-            &[builder("a")],
-            &now()
-        ),
+        looked_over(&repository, &found(|_| {})),
         None,
         "written once"
     );
@@ -118,16 +106,7 @@ fn what_keeps_a_repository_from_being_built_is_named() {
         ),
     ];
     for (seen, reason, words) in table {
-        let change = check(
-            &repository("n", 1),
-            &seen,
-            None,
-            None,
-            NONE,
-            &[builder("a")],
-            &now(),
-        )
-        .unwrap();
+        let change = looked_over(&repository("n", 1), &seen).unwrap();
         let (holds, found, message) = ready(&change.status);
         assert!(!holds && found == reason, "{found}: {message}");
         assert!(message.contains(words), "{message}");
@@ -151,16 +130,7 @@ fn another_repository_under_the_same_name_is_refused_and_the_id_stays() {
         id: Some(1),
         ..RepositoryStatus::default()
     });
-    let change = check(
-        &repository,
-        &found(|info| info.id = 2),
-        None,
-        None,
-        NONE,
-        &[builder("a")],
-        &now(),
-    )
-    .unwrap();
+    let change = looked_over(&repository, &found(|info| info.id = 2)).unwrap();
     assert_eq!(ready(&change.status).1, "Replaced");
     assert_eq!(change.status.id, Some(1));
 }
@@ -206,33 +176,13 @@ fn of_two_that_stand_for_one_repository_the_older_wins() {
 #[test]
 fn a_github_that_is_away_changes_nothing_that_was_known() {
     let mut repository = repository("n", 1);
-    let change = check(
-        &repository,
-        &found(|_| {}),
-        None,
-        None,
-        NONE,
-        &[builder("a")],
-        &now(),
-    )
-    .unwrap();
+    let change = looked_over(&repository, &found(|_| {})).unwrap();
     repository.status = Some(change.status);
     let away = GithubError::Unavailable {
         call: "GET /".into(),
         reason: "502".into(),
     };
-    assert_eq!(
-        check(
-            &repository,
-            &Seen::Failed(away),
-            None,
-            None,
-            NONE,
-            &[builder("a")],
-            &now()
-        ),
-        None
-    );
+    assert_eq!(looked_over(&repository, &Seen::Failed(away)), None);
 }
 
 #[test]
@@ -289,16 +239,7 @@ fn one_impossible_label_does_not_stop_the_others() {
     impossible.name = "other".to_owned();
     impossible.flavour = "none".to_owned();
     repository.spec.labels.push(impossible);
-    let change = check(
-        &repository,
-        &found(|_| {}),
-        None,
-        None,
-        NONE,
-        &[builder("a")],
-        &now(),
-    )
-    .unwrap();
+    let change = looked_over(&repository, &found(|_| {})).unwrap();
     assert!(ready(&change.status).0);
     let labels = condition::find(&change.status.conditions, LABELS_SELECT).unwrap();
     assert!(
@@ -310,16 +251,7 @@ fn one_impossible_label_does_not_stop_the_others() {
 #[test]
 fn a_repository_that_was_renamed_says_so_and_works() {
     let seen = found(|info| info.full_name = "p/m".to_owned());
-    let change = check(
-        &repository("n", 1),
-        &seen,
-        None,
-        None,
-        NONE,
-        &[builder("a")],
-        &now(),
-    )
-    .unwrap();
+    let change = looked_over(&repository("n", 1), &seen).unwrap();
     let (holds, _, message) = ready(&change.status);
     assert!(holds && message.contains("`p/m`"), "{message}");
     assert_eq!(change.status.full_name.as_deref(), Some("p/m"));
@@ -339,16 +271,7 @@ fn two_spellings_of_one_label_are_named_and_do_not_stop_the_others() {
             ..rule.clone()
         };
         repository.spec.labels = vec![called(first), called("other"), called(second)];
-        let change = check(
-            &repository,
-            &found(|_| {}),
-            None,
-            None,
-            NONE,
-            &[builder("a")],
-            &now(),
-        )
-        .unwrap();
+        let change = looked_over(&repository, &found(|_| {})).unwrap();
         let (holds, reason, message) = ready(&change.status);
         assert_eq!((holds, reason.as_str()), (false, "SameLabel"));
         assert!(
@@ -375,16 +298,7 @@ fn a_label_that_is_there_twice_and_selects_nothing_says_both() {
     twice.name = "TEST".to_owned();
     twice.flavour = "none".to_owned();
     repository.spec.labels.push(twice);
-    let change = check(
-        &repository,
-        &found(|_| {}),
-        None,
-        None,
-        NONE,
-        &[builder("a")],
-        &now(),
-    )
-    .unwrap();
+    let change = looked_over(&repository, &found(|_| {})).unwrap();
     assert_eq!(ready(&change.status).1, "SameLabel");
     let labels = condition::find(&change.status.conditions, LABELS_SELECT).unwrap();
     assert!(labels.message.contains("flavour `none`"), "{labels:?}");

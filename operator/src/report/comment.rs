@@ -9,7 +9,8 @@ use std::fmt::Write as _;
 use crds::{Cancel, LeftOut, ReportMode, RunPhase, Trigger};
 
 use super::{
-    comment_parts::{ORDER, Parts, word},
+    comment_parts::Parts,
+    comment_words::{ORDER, word},
     template,
     text::inert,
 };
@@ -100,7 +101,8 @@ pub fn render(facts: &CommentFacts) -> String {
         }
     }
     // Only a template of thousands of long placeholders comes here.
-    let end = body.floor_char_boundary(BYTES_MOST - 4);
+    let fits = |at: &usize| body.is_char_boundary(*at);
+    let end = (0..BYTES_MOST).rev().find(fits).unwrap_or(0);
     body.truncate(body[..end].rfind('\n').unwrap_or(end));
     body
 }

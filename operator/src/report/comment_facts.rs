@@ -51,7 +51,7 @@ pub fn facts(
             ),
         });
     let runs = speaking.values();
-    let modes = runs.map(|run| run.spec.task.report_mode);
+    let mut modes = runs.map(|run| run.spec.task.report_mode);
     CommentFacts {
         uid: build.uid().unwrap_or_default(),
         web: web.to_owned(),
@@ -69,7 +69,7 @@ pub fn facts(
         cancel: build.spec.cancel.clone(),
         duration: status.duration,
         refused: speaking.values().find_map(|run| refused_because(run)),
-        mode: modes.last().unwrap_or(reporting.mode),
+        mode: modes.next().unwrap_or(reporting.mode),
         wording: Wording::of(&reporting, &commands),
         prefix: commands.prefix,
     }
@@ -132,7 +132,11 @@ fn because(run: &BuilderRun, retried: bool) -> String {
         .find(|step| step.result == StepResult::Failed);
     let because = match (status.phase, failed) {
         (RunPhase::Queued | RunPhase::Dispatched, _) => {
-            status.waiting.map(|waiting| waiting.reason)
+            // The builder's name stands beside it.
+            let own = format!(" on {}", code(&run.spec.task.display_name, 80));
+            status
+                .waiting
+                .map(|waiting| waiting.reason.replace(&own, ""))
         }
         (RunPhase::Running | RunPhase::Succeeded | RunPhase::Unknown, _) => None,
         (RunPhase::Failed, Some(step)) => {

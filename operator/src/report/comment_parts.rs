@@ -10,6 +10,7 @@ use crds::{ReportMode, RunPhase};
 
 use super::{
     comment::{BuilderFacts, CommentFacts, Room, paragraph},
+    comment_words::{ORDER, sign, unbroken, word},
     text::{code, inert, is_login, short_sha},
 };
 
@@ -21,37 +22,6 @@ const OPEN_ROWS: usize = 15;
 const LEFT_OUT_MOST: usize = 12;
 /// Tests that failed on several builders and are named above all.
 const SHARED_MOST: usize = 5;
-/// In which order results are told: what needs somebody comes first.
-pub const ORDER: [&[RunPhase]; 7] = [
-    &[RunPhase::Failed],
-    &[RunPhase::TimedOut],
-    &[RunPhase::Error],
-    &[RunPhase::Succeeded],
-    &[RunPhase::Cancelled],
-    &[RunPhase::Running],
-    &[RunPhase::Queued, RunPhase::Dispatched, RunPhase::Unknown],
-];
-
-/// A run that has a Job and no step yet waits, as far as people care.
-pub fn word(phase: RunPhase) -> &'static str {
-    match phase {
-        RunPhase::Dispatched | RunPhase::Unknown => RunPhase::Queued.word(),
-        phase => phase.word(),
-    }
-}
-
-/// The sign before a result; never alone.
-fn sign(phase: RunPhase) -> char {
-    match phase {
-        RunPhase::Succeeded => '●',
-        RunPhase::Failed | RunPhase::TimedOut => '✕',
-        RunPhase::Error => '▲',
-        RunPhase::Running => '◐',
-        RunPhase::Cancelled => '–',
-        RunPhase::Queued | RunPhase::Dispatched | RunPhase::Unknown => '○',
-    }
-}
-
 /// The parts of a comment, as the placeholders of templates name them.
 pub struct Parts<'a> {
     /// What is told.
@@ -196,15 +166,18 @@ impl Parts<'_> {
         };
         let _ = write!(
             out,
-            "<details><summary>{the} {builders}</summary>\n\n| result | builders | |\n|---|---|---|\n"
+            "<details><summary>{the} {builders}</summary>\n\n| builders | |\n|---|---|\n"
         );
         for group in folded.chunk_by(|a, b| word(a.phase) == word(b.phase)) {
             let names: Vec<String> = group.iter().map(|one| self.folded_name(one)).collect();
             let (left, right) = names.split_at(names.len().div_ceil(2));
             let (sign, word) = (sign(group[0].phase), word(group[0].phase));
-            let count = unbroken(&format!("{sign} {} {word}", group.len()));
-            let (left, right) = (left.join("<br>"), right.join("<br>"));
-            let _ = writeln!(out, "| {count} | {left} | {right} |");
+            let (count, left) = (group.len(), left.join("<br>"));
+            let right = match right.join("<br>") {
+                none if none.is_empty() => none,
+                right => format!("\u{a0}<br>{right}"),
+            };
+            let _ = writeln!(out, "| **{sign} {count} {word}**<br>{left} | {right} |");
         }
         out.push_str("\n</details>\n\n");
     }
@@ -365,11 +338,6 @@ impl Parts<'_> {
             login => code(login, 64),
         }
     }
-}
-
-/// Keeps a few words on one line.
-fn unbroken(words: &str) -> String {
-    words.replace(' ', "\u{a0}")
 }
 
 fn result_word(one: &BuilderFacts) -> String {

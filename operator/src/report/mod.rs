@@ -17,6 +17,7 @@ pub mod comment;
 pub mod comment_due;
 mod comment_facts;
 mod comment_parts;
+mod comment_words;
 pub mod desired;
 mod entry;
 pub mod label;

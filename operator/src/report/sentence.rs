@@ -324,3 +324,7 @@ fn role(name: &str) -> String {
 #[cfg(test)]
 #[path = "sentence_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "sentence_page_tests.rs"]
+mod page_tests;

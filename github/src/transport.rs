@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, LINK,
-    USER_AGENT,
+    LOCATION, USER_AGENT,
 };
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Limited};
@@ -70,36 +70,43 @@ impl Transport {
         Ok(Self { pool, timeout })
     }
 
-    /// Sends one request, once.
-    pub async fn send(&self, call: Call<'_>) -> Result<Answer, GithubError> {
+    /// Sends one request, once. Where GitHub says that it was not carried out because the repository
+    /// has another name now, it is sent there.
+    pub async fn send(&self, mut call: Call<'_>) -> Result<Answer, GithubError> {
         if let Some((ledger, resource)) = call.ledger
             && let Some(pause) = ledger.paused(resource)
         {
             return Err(limited(call.name, pause));
         }
-        let name = call.name.clone();
-        let ledger = call.ledger;
-        let (status, headers, body) = tokio::time::timeout(self.timeout, self.exchange(call))
-            .await
-            .map_err(|_| GithubError::Unavailable {
-                call: name.clone(),
-                reason: format!("no answer within {} s", self.timeout.as_secs()),
-            })??;
-        if let Some((ledger, resource)) = ledger {
+        let mut answer = self.timely(&call).await?;
+        if let Some(url) = moved(&call.url, answer.0, &answer.1) {
+            call.url = url;
+            answer = self.timely(&call).await?;
+        }
+        let (status, headers, body) = answer;
+        if let Some((ledger, resource)) = call.ledger {
             ledger.note(resource, &headers);
         }
-        sort(name, status, &headers, body, ledger)
+        sort(call.name, status, &headers, body, call.ledger)
+    }
+
+    async fn timely(&self, call: &Call<'_>) -> Result<(StatusCode, HeaderMap, Bytes), GithubError> {
+        let in_time = tokio::time::timeout(self.timeout, self.exchange(call)).await;
+        in_time.map_err(|_| GithubError::Unavailable {
+            call: call.name.clone(),
+            reason: format!("no answer within {} s", self.timeout.as_secs()),
+        })?
     }
 
     async fn exchange(
         &self,
-        call: Call<'_>,
+        call: &Call<'_>,
     ) -> Result<(StatusCode, HeaderMap, Bytes), GithubError> {
         let unavailable = |reason: String| GithubError::Unavailable {
             call: call.name.clone(),
             reason,
         };
-        let request = request(&call).map_err(|error| GithubError::Malformed {
+        let request = request(call).map_err(|error| GithubError::Malformed {
             call: call.name.clone(),
             reason: error.to_string(),
         })?;
@@ -116,6 +123,22 @@ impl Transport {
             .to_bytes();
         Ok((parts.status, parts.headers, body))
     }
+}
+
+/// Where a request with a body is to be sent instead, if GitHub says so and it is the same server:
+/// the credential goes along. Reading is led on by octocrab's pool.
+fn moved(from: &str, status: StatusCode, headers: &HeaderMap) -> Option<String> {
+    let moved = [
+        StatusCode::TEMPORARY_REDIRECT,
+        StatusCode::PERMANENT_REDIRECT,
+    ];
+    let to = text(headers, &LOCATION).filter(|_| moved.contains(&status))?;
+    let origin = |url: &str| {
+        let uri: http::Uri = url.parse().ok()?;
+        Some((uri.scheme_str()?.to_owned(), uri.authority()?.to_string()))
+    };
+    let same = origin(from).is_some_and(|from| origin(&to) == Some(from));
+    same.then_some(to)
 }
 
 fn request(call: &Call<'_>) -> Result<Request<String>, http::Error> {
@@ -284,6 +307,29 @@ mod tests {
             assert_eq!(error.is_transient(), transient, "{status}");
             assert!(error.to_string().contains("GET /x"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_write_is_led_on_to_the_same_server_only() {
+        let at = |location: &'static str| {
+            HeaderMap::from_iter([(LOCATION, HeaderValue::from_static(location))])
+        };
+        let from = "https://api.github.com/repos/o/r/statuses/a";
+        let there = "https://api.github.com/repositories/1/statuses/a";
+        let temporary = StatusCode::TEMPORARY_REDIRECT;
+        assert_eq!(moved(from, temporary, &at(there)).as_deref(), Some(there));
+        assert_eq!(moved(from, StatusCode::OK, &at(there)), None);
+        assert_eq!(moved(from, StatusCode::FOUND, &at(there)), None);
+        for elsewhere in [
+            "https://evil.example/repositories/1/statuses/a",
+            "http://api.github.com/repositories/1/statuses/a",
+            "https://api.github.com@evil.example/x",
+            "https://api.github.com:444/x",
+            "/repositories/1/statuses/a",
+        ] {
+            assert_eq!(moved(from, temporary, &at(elsewhere)), None, "{elsewhere}");
+        }
+        assert_eq!(moved(from, temporary, &HeaderMap::new()), None);
     }
 
     #[test]

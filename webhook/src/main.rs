@@ -39,11 +39,11 @@ struct Args {
     /// Where `/healthz`, `/readyz` and `/metrics` are. Not for the outside.
     #[arg(long, default_value = "0.0.0.0:9090")]
     metrics: SocketAddr,
-    /// Do not look for labels that no delivery told of.
+    /// Do not look for labels, commands, buttons and changes that no delivery told of.
     #[arg(long)]
     no_sweep: bool,
     /// Seconds between two looks at a repository.
-    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 75, value_parser = clap::value_parser!(u64).range(1..))]
     sweep_seconds: u64,
 }
 

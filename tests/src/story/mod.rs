@@ -66,6 +66,8 @@ pub struct Setting {
     pub app: bool,
     /// The App may write checks.
     pub checks: bool,
+    /// GitHub is an Enterprise Server of this version.
+    pub enterprise: Option<String>,
     /// Image that checks out.
     pub checkout_image: String,
     /// Files of the repository.
@@ -79,6 +81,7 @@ impl Default for Setting {
             validate: true,
             app: true,
             checks: false,
+            enterprise: None,
             checkout_image: "local/checkout:1".to_owned(),
             files: vec![("README".to_owned(), "An app.\n".to_owned())],
         }
@@ -112,6 +115,7 @@ impl Story {
         };
         let options = ForgeOptions {
             validate: setting.validate,
+            enterprise: setting.enterprise.clone(),
             bind,
             ..ForgeOptions::default()
         };

@@ -29,7 +29,7 @@ use crate::{
     report::{
         Draft, LabelOutcome, Opening, Retry, TalkError, announce,
         comment::{self, marker},
-        comment_due::{Due, News, due},
+        comment_due::{Due, News, due, is_last},
         pace::Cost,
         text,
     },
@@ -60,10 +60,11 @@ pub(super) fn is_over(status: &PrBuildStatus) -> bool {
 /// Has the comment of a build edited when that is due.
 pub(super) fn follow_up(ctx: &Context, build: &PrBuild, sum: &Summary) {
     let status = build.status.clone().unwrap_or_default();
-    if is_over(&status) {
+    let uid = build.uid().unwrap_or_default();
+    let talked = ctx.live_builds.update(&uid, |live| live.talked);
+    if is_over(&status) || !(talked || is_talked(&status)) {
         return;
     }
-    let uid = build.uid().unwrap_or_default();
     let shown = ctx.live_builds.update(&uid, |live| {
         if sum.result.is_some() {
             live.comment.ended.get_or_insert_with(Instant::now);
@@ -223,12 +224,13 @@ impl Speaker<'_> {
 
     /// Notes what the comment shows now.
     fn shows(&self, id: i64, text: &str, news: News) -> (bool, &'static str, String) {
-        self.ctx.live_builds.update(self.uid, |live| {
+        let last = self.ctx.live_builds.update(self.uid, |live| {
             live.comment.text = Some(hash(text));
             live.comment.unhappy = news.unhappy;
-            live.comment.result = news.result && news.told;
+            live.comment.result = is_last(&live.comment, news, Instant::now());
+            live.comment.result
         });
-        match news.result && news.told {
+        match last {
             true => {
                 let message = format!("comment {id} shows the result");
                 (true, announced::RESULT, message)
@@ -275,20 +277,13 @@ impl Speaker<'_> {
 
     /// Notes what became of an edit.
     fn edited(&self, id: i64, edited: Told) -> Result<Next, TalkError> {
+        let live = &self.ctx.live_builds;
         let next = match edited {
             Err(error) if error.retry() == Retry::Never => {
                 let message = format!("comment {id} was deleted, and shows no result");
-                self.ctx
-                    .live_builds
-                    .update(self.uid, |live| live.comment.result = true);
-                say(
-                    self.ctx,
-                    self.uid,
-                    kind::ANNOUNCED,
-                    true,
-                    announced::GONE,
-                    message,
-                );
+                live.update(self.uid, |live| live.comment.result = true);
+                let gone = announced::GONE;
+                say(self.ctx, self.uid, kind::ANNOUNCED, true, gone, message);
                 Next::Wait
             }
             Err(error) if error.retry() == Retry::Slowly => {
@@ -298,11 +293,16 @@ impl Speaker<'_> {
             }
             edited => self.outcome(kind::ANNOUNCED, edited)?,
         };
+        if let Next::After(wait) = next {
+            live.update(self.uid, |live| {
+                live.comment.not_before = Some(Instant::now() + wait);
+            });
+            return Ok(next);
+        }
         self.ctx.queues.builds.add(&self.build.name_any());
         // There may be more by now.
-        let shown = self.ctx.live_builds.update(self.uid, |live| live.comment);
+        let shown = live.update(self.uid, |live| live.comment);
         Ok(match due(&shown, news(&self.sum()), Instant::now()) {
-            _ if next != Next::Wait => next,
             Due::Now => Next::After(Duration::ZERO),
             Due::After(wait) => Next::After(wait),
             Due::Not => Next::Wait,

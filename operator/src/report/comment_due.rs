@@ -27,6 +27,8 @@ pub struct Shown {
     pub edited: Option<Instant>,
     /// Since when there is a result.
     pub ended: Option<Instant>,
+    /// After an edit that GitHub did not take: when the next one may be tried.
+    pub not_before: Option<Instant>,
 }
 
 /// What there is to show.
@@ -57,6 +59,11 @@ pub fn due(shown: &Shown, news: News, now: Instant) -> Due {
         Some(from) if from + wait > now => Due::After(from + wait - now),
         _ => Due::Now,
     };
+    if !shown.result
+        && let Some(at) = shown.not_before.filter(|at| *at > now)
+    {
+        return Due::After(at - now);
+    }
     match news {
         _ if shown.result => Due::Not,
         News {
@@ -68,6 +75,12 @@ pub fn due(shown: &Shown, news: News, now: Instant) -> Due {
         News { unhappy, .. } if unhappy > shown.unhappy => left(shown.edited, EVERY),
         News { .. } => Due::Not,
     }
+}
+
+/// Whether a comment that shows this needs no further edit.
+pub fn is_last(shown: &Shown, news: News, now: Instant) -> bool {
+    let waited = shown.ended.is_some_and(|ended| ended + PATIENCE <= now);
+    news.result && (news.told || waited)
 }
 
 #[cfg(test)]
@@ -124,5 +137,18 @@ mod tests {
         };
         assert_eq!(due(&shown, untold, now), Due::After(PATIENCE));
         assert_eq!(due(&shown, untold, now + PATIENCE), Due::Now);
+        assert!(!is_last(&shown, untold, now));
+        assert!(is_last(&shown, untold, now + PATIENCE));
+    }
+
+    #[test]
+    fn an_edit_that_was_refused_is_not_tried_again_at_once() {
+        let now = Instant::now();
+        let shown = Shown {
+            not_before: Some(now + EVERY),
+            ..Shown::default()
+        };
+        assert_eq!(due(&shown, running(1), now), Due::After(EVERY));
+        assert_eq!(due(&shown, running(1), now + EVERY), Due::Now);
     }
 }

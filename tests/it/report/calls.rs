@@ -261,3 +261,64 @@ async fn a_limit_of_statuses_is_said_on_the_object_and_in_the_comment() {
     assert!(text.contains("maximum number of statuses"), "{text}");
     story.end().await;
 }
+
+#[tokio::test]
+async fn the_first_failure_is_shown_before_the_end_and_the_end_once() {
+    let story = begin("failing", ReportMode::Statuses, || {
+        Fate::ends(Ending::Never)
+    })
+    .await;
+    let mut story = story;
+    story.builder("bad", |_| {}).await;
+    story.pods_go(|pod| match pod.labels()["prbuild.dev/builder"].as_str() {
+        "bad" => Fate::ends(Ending::OutOfMemory),
+        _ => Fate::passes().after(Duration::from_secs(6)),
+    });
+    let number = story
+        .open_pull_request("change", &[("new.c", "int x;")])
+        .await;
+    let name = story
+        .authorized(number, &["bad", "debian"])
+        .await
+        .name_any();
+    story
+        .forge
+        .eventually(PATIENCE, "the failure in the comment", |forge| {
+            let all = forge.comments(REPO, number);
+            let text = all.first().map(|one| one.body.clone())?;
+            (text.contains("1 failed") && !text.contains("1 passed")).then_some(())
+        })
+        .await;
+    let text = result_shown(&story, number, &name).await;
+    assert!(
+        text.contains("1 failed") && text.contains("1 passed"),
+        "{text}"
+    );
+    let edits = "PATCH /repos/*/*/issues/comments/*";
+    assert_eq!(story.forge.log().count(edits), 2);
+    story.end().await;
+}
+
+#[tokio::test]
+async fn a_comment_that_may_not_be_edited_is_tried_again_slowly_and_holds_up_nothing() {
+    let story = begin("noedit", ReportMode::Statuses, || {
+        Fate::passes().after(Duration::from_secs(2))
+    })
+    .await;
+    let edits = "PATCH /repos/*/*/issues/comments/*";
+    story.forge.faults().on(edits, Fault::Status(403));
+    let (number, name) = build(&story).await;
+    story.complete(&name).await;
+    story
+        .forge
+        .eventually(PATIENCE, "an edit that is refused", |forge| {
+            (forge.log().count(edits) > 0).then_some(())
+        })
+        .await;
+    // Another build goes its way meanwhile, and the first is not tried again and again.
+    let other = story.authorized(number, &["debian"]).await.name_any();
+    story.complete(&other).await;
+    let tries = story.forge.log().count(edits);
+    assert!(tries <= 2, "{tries} edits");
+    story.end().await;
+}

@@ -42,7 +42,10 @@ pub fn relation<'a>(own: &BuilderRun, order: &Order, others: &[Other<'a>]) -> Re
             .iter()
             .filter(|other| !other.cancelled && !phase_of(other.run).is_terminal())
     };
-    let newer = live().filter(|other| other.order > order && !is_same(own, other.run));
+    let newer = live().filter(|other| {
+        let valid = other.run.spec.task.invalid.is_none();
+        valid && other.order > order && !is_same(own, other.run)
+    });
     if let Some(newest) = newer.max_by_key(|other| other.order) {
         return Relation::Overtaken(newest.run);
     }

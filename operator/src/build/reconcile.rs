@@ -1,9 +1,6 @@
 //! What a build needs next, in named steps: dispatch, new attempts, its status.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use crds::{
     BuildPhase, Builder, BuilderRun, PrBuild, PrBuildStatus,
@@ -164,7 +161,7 @@ async fn create(ctx: &Context, build: &PrBuild, run: BuilderRun) -> Result<(), B
 /// there was one.
 async fn try_again(ctx: &Context, build: &PrBuild, family: &Family) -> Result<bool, BuildError> {
     let mut tried = false;
-    for run in family.speaking().values() {
+    for run in family.speaking.values() {
         let over = stop::is_over(build, &run.spec.task.builder);
         if !summary::is_retried(run, over) {
             continue;
@@ -184,16 +181,17 @@ async fn try_again(ctx: &Context, build: &PrBuild, family: &Family) -> Result<bo
     Ok(tried)
 }
 
-/// The runs of a build, and the highest attempt that was made for each builder.
-pub(super) struct Family {
-    /// The runs that there are.
-    pub runs: Vec<Arc<BuilderRun>>,
-    /// The highest attempts: one that is missing was deleted.
-    pub attempts: Arc<HashMap<String, i64>>,
+/// The runs of a build.
+struct Family {
+    /// All that there are.
+    runs: Vec<Arc<BuilderRun>>,
+    /// Those that speak for their builders.
+    speaking: BTreeMap<String, Arc<BuilderRun>>,
 }
 
 impl Family {
-    /// Looks at the runs of a build, and notes the attempts.
+    /// Looks at the runs of a build, and notes the highest attempt of each builder: one that is missing
+    /// was deleted.
     fn of(ctx: &Context, build: &PrBuild, uid: &str) -> Self {
         let runs = ctx.cache.runs.group(&of_build(uid));
         let written = build.status.iter().flat_map(|status| &status.results);
@@ -213,19 +211,17 @@ impl Family {
             }
             live.attempts.clone()
         });
-        Self { runs, attempts }
-    }
-
-    /// The runs that speak for their builders.
-    fn speaking(&self) -> BTreeMap<String, Arc<BuilderRun>> {
-        summary::speaking(&self.runs, &self.attempts)
+        Self {
+            speaking: summary::speaking(&runs, &attempts),
+            runs,
+        }
     }
 }
 
 /// A run that somebody deleted is a cancelled run, and its status must not stay pending.
 fn tell_missing(ctx: &Arc<Context>, build: &PrBuild, family: &Family) {
     let uid = build.uid().unwrap_or_default();
-    let runs = family.speaking();
+    let runs = &family.speaking;
     for name in build
         .spec
         .request

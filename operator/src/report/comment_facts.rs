@@ -13,7 +13,10 @@ use super::{
     template::Wording,
     text::{between, code},
 };
-use crate::build::summary::{is_retried, refused_because};
+use crate::build::{
+    stop::is_over,
+    summary::{is_retried, refused_because},
+};
 
 /// What the comment of a build says, from its objects.
 ///
@@ -44,7 +47,7 @@ pub fn facts(
         .builders
         .iter()
         .map(|name| match speaking.get(name) {
-            Some(run) => of_run(run, build.spec.cancel.is_some(), &page),
+            Some(run) => of_run(run, is_over(build, name), &page),
             None => without_run(
                 builder(name).map_or_else(|| name.clone(), |found| found.spec.display_name.clone()),
                 dispatched,
@@ -81,11 +84,11 @@ struct Pages<'a> {
     repository: &'a str,
 }
 
-fn of_run(run: &BuilderRun, build_cancelled: bool, pages: &Pages<'_>) -> BuilderFacts {
+fn of_run(run: &BuilderRun, is_over: bool, pages: &Pages<'_>) -> BuilderFacts {
     let task = &run.spec.task;
     let status = run.status.clone().unwrap_or_default();
     let outcome = status.outcome.clone().unwrap_or_default();
-    let retried = is_retried(run, build_cancelled);
+    let retried = is_retried(run, is_over);
     let times = status.started_at.as_ref().zip(status.finished_at.as_ref());
     let check = status.report.as_ref().and_then(|report| report.id);
     let check = check.filter(|_| task.report_mode == ReportMode::Checks);

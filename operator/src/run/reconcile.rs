@@ -73,8 +73,8 @@ pub async fn reconcile(ctx: Arc<Context>, name: String) -> Result<Next, RunError
         return settle(&ctx, &run, &uid).await;
     }
     let pod = ctx.pod_of(&uid);
-    let started = phase(&run) == RunPhase::Running
-        || pod.as_ref().is_some_and(|pod| pod.build.has_started());
+    let started =
+        phase(&run) == RunPhase::Running || pod.as_ref().is_some_and(|pod| pod.build.has_started());
     if let Some(cancel) = cancelled(&ctx, &run, started).await? {
         return end(&ctx, &run, &uid, cancelled_ending(&cancel)).await;
     }
@@ -142,7 +142,7 @@ async fn wait_or_begin(
 ) -> Result<Next, RunError> {
     if live.granted {
         tell_pending(ctx, run, uid, None);
-        return begin(ctx, run, uid).await;
+        return begin_granted(ctx, run, uid).await;
     }
     if let Some(next) = same::with_others(ctx, run, uid).await? {
         return Ok(next);
@@ -171,7 +171,7 @@ async fn wait_or_begin(
     if admission::is_free(ctx, run, &builder) {
         ctx.live.update(uid, |live| live.granted = true);
         tell_pending(ctx, run, uid, None);
-        return begin(ctx, run, uid).await;
+        return begin_granted(ctx, run, uid).await;
     }
     let why = live
         .waiting
@@ -187,6 +187,18 @@ async fn wait_or_begin(
     tell_pending(ctx, run, uid, Some(&waiting));
     let next = write_waiting(ctx, run, uid, &waiting, RunPhase::Queued).await?;
     Ok(next.or(queue_time_left(ctx, run)))
+}
+
+/// Begins a run that may. If the cluster does not take its Job, and no slot is written down for it, the
+/// next try asks anew: what it may do can change meanwhile.
+async fn begin_granted(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Next, RunError> {
+    let begun = begin(ctx, run, uid).await;
+    let builder = ctx.cache.builders.get(&run.spec.task.builder);
+    let has_slot = builder.is_some_and(|builder| builder.spec.max_concurrent.is_some());
+    if begun.is_err() && !has_slot {
+        ctx.live.update(uid, |live| live.granted = false);
+    }
+    begun
 }
 
 /// Creates the Job. Its name is the run's uid, so that doing it twice meets the first one.

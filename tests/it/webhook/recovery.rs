@@ -2,6 +2,7 @@
 //! of ten minutes costs.
 
 use crds::{AnswerReason, BuildPhase, ReportMode, TriggerKind};
+use k8s_openapi::api::coordination::v1::Lease;
 use tests::cluster::{Ending, Fate};
 use tests::forge::{DeliveryFault, Fault};
 
@@ -297,12 +298,9 @@ async fn an_outage_of_the_webhook_loses_no_request() {
     let mut story = running("wh-out").await;
     story.start_webhook_with(LOOK).await.unwrap();
     let webhook = story.pids()[0];
-    let log = story.forge.log();
-    eventually("the first look", PATIENCE, async || match log.count(LIST) {
-        0 => Err("none yet".to_owned()),
-        _ => Ok(()),
-    })
-    .await;
+    story
+        .eventually_in("the webhook sweeps", "prbuild-sweep", |_: &Lease| Ok(()))
+        .await;
     story.kill_webhook();
     let asked = asked(&story).await;
     story

@@ -8,7 +8,7 @@ use tests::{
     story::{MALLORY, Story},
 };
 
-use super::{begin, build_of, crash, nothing_is_pending, phase_is, phase_of, reason_of};
+use super::{begin, build_of, crash, nothing_is_pending, phase_is, phase_of, reason_of, told};
 
 const SAYS: &str = "@ada started a newer build of another commit";
 
@@ -36,7 +36,9 @@ async fn stopped(story: &Story, older: &str) {
     }
     let status = story.complete(older).await.status.unwrap();
     assert_eq!(status.result, Some(BuildResult::Cancelled));
-    assert_eq!(status.reason, Some(format!("cancelled: {SAYS}")));
+    let says = format!("cancelled: {SAYS}");
+    assert_eq!(status.reason.as_ref(), Some(&says));
+    assert_eq!(told(story, older, "Cancelled").await, says);
 }
 
 #[tokio::test]

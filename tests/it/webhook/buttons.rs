@@ -126,6 +126,9 @@ async fn each_button_repeats_the_builders_that_it_names_on_the_same_commits() {
         assert_eq!(request.merge_sha, build.spec.request.merge_sha);
         assert_eq!(request.rerun_of, build.metadata.name);
         assert_eq!(request.trigger.user.login, ADA);
+        let failed: Vec<(&str, RunPhase)> = builders.iter().map(|b| (*b, Failed)).collect();
+        let name = crds::names::event_name("app", request.number, &request.trigger);
+        town.stands(&name, &failed).await;
         // Delivered once more, it is the same press.
         town.press(&press).await;
         assert_eq!(town.pressed_builds().await.len(), n + 1);

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crds::{BuildPhase, Cancel, PrBuild, RunPhase, Trigger};
+use crds::{BuildPhase, Cancel, PrBuild, RunPhase, Trigger, TriggerKind};
 use kube::ResourceExt;
 
 /// The builds that were asked for before an event, newest first.
@@ -159,8 +159,15 @@ fn key(build: &PrBuild) -> String {
 
 fn is_before(one: &Trigger, event: &Trigger) -> bool {
     let (at, of_event) = (one.time.0, event.time.0);
-    // Within a second, comments and the commands in them are in the order of their ids.
-    at < of_event || (at == of_event && (one.kind != event.kind || one.event_id < event.event_id))
+    if at != of_event || one.kind != event.kind {
+        return at <= of_event;
+    }
+    // Within a second, comments and the commands in them are in the order of their ids. Presses are
+    // not, and the time of a press is that of its decision: what is there was there before.
+    match event.kind {
+        TriggerKind::Comment => one.event_id < event.event_id,
+        _ => one.event_id != event.event_id,
+    }
 }
 
 fn names(build: &PrBuild, builder: &str) -> bool {
@@ -192,7 +199,7 @@ fn is_live(build: &PrBuild) -> bool {
 }
 
 fn is_marked(cancel: &Cancel, mark: &Cancel) -> bool {
-    cancel.by == mark.by && cancel.at == mark.at
+    cancel.by == mark.by && cancel.at == mark.at && cancel.reason == mark.reason
 }
 
 /// What is left to stop of a whole build: nothing, these builders, or (empty) all of it.

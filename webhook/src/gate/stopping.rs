@@ -88,7 +88,8 @@ impl Case<'_> {
         }
     }
 
-    /// What is written into a build. It is the same when the event is looked at again.
+    /// What is written into a build. It is the same when the event is looked at again, and another for
+    /// another command of the same second.
     fn mark(&self) -> Cancel {
         let trigger = self.trigger(crds::Evidence::Label);
         let by = match trigger.user.login.is_empty() {
@@ -97,9 +98,11 @@ impl Case<'_> {
         };
         Cancel {
             by,
-            reason: match trigger.kind {
-                crds::TriggerKind::Button => "pressed Cancel".to_owned(),
-                _ => "wrote a command to cancel".to_owned(),
+            reason: match &trigger.command {
+                Some(line) if trigger.kind == crds::TriggerKind::Comment => {
+                    format!("wrote `{}`", bounded(line, 200))
+                }
+                _ => "pressed Cancel".to_owned(),
             },
             at: Time(self.event.at),
             waiting_only: false,

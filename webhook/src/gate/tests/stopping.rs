@@ -23,7 +23,7 @@ fn asked(text: &str, builds: &[PrBuild]) -> Scene {
 fn cancel(by: &str, second: i64, waiting_only: bool) -> Cancel {
     Cancel {
         by: by.to_owned(),
-        reason: "x".to_owned(),
+        reason: "wrote `/prbuild cancel`".to_owned(),
         at: Time(at(second)),
         waiting_only,
     }
@@ -154,9 +154,14 @@ fn a_cancel_that_was_cut_off_goes_on_and_is_answered() {
         [("app-7-l2", vec![]), ("app-7-l3", vec![])]
     );
     let mut part = live("app-7-l2", 60);
-    part.spec.cancel_builders = [("a".to_owned(), cancel("u10", LABEL, false))].into();
-    let (targets, ..) = asked("/prbuild cancel a", &[part]).stops();
+    let mut mark = cancel("u10", LABEL, false);
+    mark.reason = "wrote `/prbuild cancel a`".to_owned();
+    part.spec.cancel_builders = [("a".to_owned(), mark)].into();
+    let builds = [part];
+    let (targets, ..) = asked("/prbuild cancel a", &builds).stops();
     assert_eq!(names(&targets), [("app-7-l2", vec!["a"])]);
+    // Another command of the same second finds nothing to do.
+    assert_eq!(asked("/prbuild cancel `a`", &builds).said(), "NoBuild");
 }
 
 #[test]

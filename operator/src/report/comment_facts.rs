@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crds::{
-    Builder, BuilderRun, Commands, PrBuild, ReportMode, Reporting, Repository, RunPhase, condition,
+    BuildPhase, Builder, BuilderRun, Commands, PrBuild, PrBuildStatus, ReportMode, Reporting,
+    Repository, RunPhase, condition,
 };
 use kube::ResourceExt;
 use protocol::StepResult;
@@ -51,6 +52,7 @@ pub fn facts(
             None => without_run(
                 builder(name).map_or_else(|| name.clone(), |found| found.spec.display_name.clone()),
                 dispatched,
+                ended(&status, name),
             ),
         });
     let runs = speaking.values();
@@ -108,10 +110,19 @@ fn of_run(run: &BuilderRun, is_over: bool, pages: &Pages<'_>) -> BuilderFacts {
     }
 }
 
-fn without_run(name: String, dispatched: bool) -> BuilderFacts {
-    let (phase, because) = match dispatched {
-        true => (RunPhase::Cancelled, "its run was deleted"),
-        false => (RunPhase::Queued, ""),
+/// How a builder ended in a build that has been complete for so long that its runs are gone.
+fn ended(status: &PrBuildStatus, builder: &str) -> Option<RunPhase> {
+    let complete = status.phase == BuildPhase::Complete;
+    let mut results = status.results.iter().filter(|_| complete);
+    let found = results.find(|result| result.builder == builder)?;
+    Some(found.phase)
+}
+
+fn without_run(name: String, dispatched: bool, ended: Option<RunPhase>) -> BuilderFacts {
+    let (phase, because) = match (ended, dispatched) {
+        (Some(phase), _) if phase != RunPhase::Cancelled => (phase, ""),
+        (Some(_), _) | (None, true) => (RunPhase::Cancelled, "its run was deleted"),
+        (None, false) => (RunPhase::Queued, ""),
     };
     BuilderFacts {
         name,

@@ -166,13 +166,11 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// Tells the others of what GitHub said: they wait for the same limit and the same outage.
+    /// Tells the others of what GitHub said: they wait for the same limit and the same outage. GraphQL
+    /// has limits and outages of its own.
     pub fn heard(&mut self, error: &GithubError) {
-        let reply = reply(Err(error.clone()));
-        // The budget of GraphQL is another one.
-        let other_budget = matches!(reply, Reply::Limited(..)) && error.is_of_graphql();
-        if !other_budget {
-            self.reply = reply;
+        if !error.is_of_graphql() {
+            self.reply = reply(Err(error.clone()));
         }
     }
 }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use crds::{BuilderSpec, RepositorySpec};
 use serde_json::json;
 
-use super::*;
+use super::{
+    super::template::tests::{NASTY, links, shape},
+    *,
+};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -132,4 +135,34 @@ fn a_hundred_runs_are_a_short_status() {
         "{text}"
     );
     assert!(!text.contains("@ada"), "{text}");
+}
+
+#[test]
+fn s30_no_foreign_text_leaves_its_place_in_help_or_status() {
+    let of = |text: &str| {
+        let mut repository = repository();
+        for rule in &mut repository.spec.labels {
+            rule.name = text.to_owned();
+            rule.pattern = Some(text.to_owned());
+            rule.tags = vec![text.to_owned()];
+        }
+        let mut builder = Builder::clone(&builder("x", "Unstable"));
+        builder.spec.display_name = text.to_owned();
+        let mut build = build(
+            1,
+            "1 waiting",
+            false,
+            vec![live(text, RunPhase::Queued, text)],
+        );
+        build.user = text.to_owned();
+        build.asked = Some(text.to_owned());
+        let status = status(vec![build], false, "/prbuild", at(200));
+        help(&repository, &[Arc::new(builder)]) + &status
+    };
+    let (expected, _) = shape(&of("Debian"));
+    for nasty in NASTY {
+        let (found, text) = shape(&of(nasty));
+        assert_eq!(found, expected, "{nasty}\n{}", of(nasty));
+        assert!(!links().is_match(&text), "{nasty}\n{text}");
+    }
 }

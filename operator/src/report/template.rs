@@ -302,4 +302,4 @@ fn pieces(template: &str) -> Vec<Piece<'_>> {
 
 #[cfg(test)]
 #[path = "template_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -133,7 +133,7 @@ fn the_page_about_the_comment_has_every_placeholder_and_no_other() {
 }
 
 /// What somebody may write where a name, a title, a branch, a reason or a line of a log is expected.
-const NASTY: [&str; 34] = [
+pub const NASTY: [&str; 34] = [
     "@python/core-devs",
     "`@python` and @python",
     "``` ``@python`` ```",
@@ -171,7 +171,7 @@ const NASTY: [&str; 34] = [
 ];
 
 /// Lines and links and HTML of a text as Markdown has them, and the text that is not code.
-fn shape(markdown: &str) -> (Vec<String>, String) {
+pub fn shape(markdown: &str) -> (Vec<String>, String) {
     let (mut shape, mut text) = (Vec::new(), String::new());
     for event in Parser::new_ext(markdown, Options::all()) {
         match event {
@@ -193,7 +193,7 @@ fn shape(markdown: &str) -> (Vec<String>, String) {
 }
 
 /// What GitHub makes links of after Markdown was rendered.
-fn links() -> Regex {
+pub fn links() -> Regex {
     let links = [
         r"@[A-Za-z0-9]",
         r"#\d",

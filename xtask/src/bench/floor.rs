@@ -67,10 +67,12 @@ impl Bare {
         format!("floor-{}", self.made.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Seconds of one create of a PrBuild, median.
-    pub async fn create(&self, times: usize) -> Result<f64> {
+    /// Seconds of one create of a PrBuild, median, at the pace of the load: a server that does nothing
+    /// else meanwhile answers the next one much faster than one after a second of rest.
+    pub async fn create(&self, times: usize, pace: Duration) -> Result<f64> {
         let mut took = Vec::new();
         for _ in 0..times {
+            tokio::time::sleep(pace).await;
             let began = Instant::now();
             self.hand.build(&self.name()).await?;
             took.push(began.elapsed().as_secs_f64());
@@ -104,8 +106,8 @@ impl Bare {
     }
 
     /// Seconds of the slowest answer that the gate waits for, median: its calls run side by side, and
-    /// the one that takes longest is its chain.
-    pub async fn slowest_answer(&self, times: usize) -> Result<f64> {
+    /// the one that takes longest is its chain. At the pace of the load, too.
+    pub async fn slowest_answer(&self, times: usize, pace: Duration) -> Result<f64> {
         let connections = Connections::load(&self.story.connections()?, github::Access::Read)?;
         let connection = connections
             .get("github")
@@ -115,6 +117,7 @@ impl Bare {
         let number = i64::try_from(self.number)?;
         let (mut merge, mut events, mut pull) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..times {
+            tokio::time::sleep(pace).await;
             let began = Instant::now();
             repo.test_merge(number).await?;
             merge.push(began.elapsed().as_secs_f64());

@@ -137,8 +137,9 @@ impl Bench {
 
     async fn idle(&mut self) -> Result<()> {
         let times = self.scaled(60);
-        let create = self.bare.create(times).await?;
-        let answer = self.bare.slowest_answer(times).await?;
+        let pace = Duration::from_secs(1);
+        let create = self.bare.create(times.div_ceil(2), pace).await?;
+        let answer = self.bare.slowest_answer(times.div_ceil(2), pace).await?;
         let build = self.bare.build(times).await?;
         let shape = Shape {
             label: "one",

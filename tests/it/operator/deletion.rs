@@ -127,12 +127,7 @@ async fn a_build_that_is_deleted_while_no_operator_lives_leaves_nothing_pending(
 }
 
 async fn its_runs_are_cancelled(story: &Story, number: u64, name: &str) {
-    both_say(
-        story,
-        number,
-        "Cancelled: its build was deleted",
-    )
-    .await;
+    both_say(story, number, "Cancelled: its build was deleted").await;
     jobs_are(story, 0).await;
     pods_are(story, 0).await;
     eventually("its runs are cancelled and told", PATIENCE, async || {

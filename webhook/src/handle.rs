@@ -78,13 +78,25 @@ impl Outcome {
 impl App {
     /// Decides a verified delivery, in [`LIMIT`] at most.
     pub async fn deliver(&self, verified: &Verified) -> Outcome {
+        match self.read(verified) {
+            Ok(event) => self.act(verified, &event, Instant::now() + LIMIT).await,
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// What a verified delivery tells, or what comes of one that tells nothing. Takes no time.
+    ///
+    /// # Errors
+    /// Nothing is to be done about it.
+    pub fn read(&self, verified: &Verified) -> Result<Event, Outcome> {
         if let Some(secret) = verified.secret() {
             self.metrics.secret(secret);
         }
-        let event = match event::read(verified) {
-            Ok(event) => event,
-            Err(ignored) => return Outcome::Ignored(ignored.word()),
-        };
+        event::read(verified).map_err(|ignored| Outcome::Ignored(ignored.word()))
+    }
+
+    /// Decides what a verified delivery tells, until `deadline` at most.
+    pub async fn act(&self, verified: &Verified, event: &Event, deadline: Instant) -> Outcome {
         let by = |connection: &str| verified.is_by(connection);
         let repository = match self.cache.find(event.repository, &event.full_name, by) {
             Known::Ready(repository) => repository,
@@ -100,14 +112,14 @@ impl App {
             }
         };
         if let What::Changed(changed) = &event.what {
-            let stopping = self.stop_as_told(&repository, &event, changed, Instant::now() + LIMIT);
-            return tokio::time::timeout(LIMIT, stopping)
+            let stopping = self.stop_as_told(&repository, event, changed, deadline);
+            return tokio::time::timeout_at(deadline.into(), stopping)
                 .await
                 .unwrap_or(Outcome::Later("timeout"));
         }
         let start = Instant::now();
-        let deciding = self.answer(verified, &event, &repository, start + LIMIT);
-        let outcome = tokio::time::timeout(LIMIT, deciding).await;
+        let deciding = self.answer(verified, event, &repository, deadline);
+        let outcome = tokio::time::timeout_at(deadline.into(), deciding).await;
         self.metrics.gate(start.elapsed());
         outcome.unwrap_or_else(|_| {
             tracing::warn!(

@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use crate::handle::{App, Outcome, milliseconds};
+use crate::handle::{App, LIMIT, Outcome, milliseconds};
 use crate::signature::{self, Delivery};
 
 /// Bytes of a body. GitHub's `labeled` has 30 kB; it caps its own at 25 MB.
@@ -26,6 +26,8 @@ const MOST_BYTES_TOGETHER: usize = 32 << 20;
 const BODY_TIME: Duration = Duration::from_secs(10);
 /// Deliveries that are decided at a time.
 const MOST_DECISIONS: usize = 100;
+/// The longest that one more waits for its turn. What is left of [`LIMIT`] is for its decision.
+const TURN_PATIENCE: Duration = Duration::from_secs(4);
 
 /// What all requests share.
 pub struct Entrance {
@@ -92,7 +94,8 @@ impl Entrance {
         let chunked = request.headers().contains_key(TRANSFER_ENCODING);
         let began = Instant::now();
         let (mut response, word) = match self.delivery(request).await {
-            Ok(delivery) => self.deliver(delivery, began).await,
+            // Its bytes count until it is answered: so much may wait for its turn.
+            Ok((delivery, _held)) => self.deliver(delivery, began).await,
             Err(refusal) => (refused(refusal), refusal.word()),
         };
         if chunked {
@@ -102,7 +105,10 @@ impl Entrance {
         response
     }
 
-    async fn delivery(&self, request: Request<Incoming>) -> Result<Delivery, Refusal> {
+    async fn delivery(
+        &self,
+        request: Request<Incoming>,
+    ) -> Result<(Delivery, Vec<OwnedSemaphorePermit>), Refusal> {
         let (parts, body) = request.into_parts();
         if parts.uri.path() != "/webhook" {
             return Err(Refusal::NotFound);
@@ -115,13 +121,14 @@ impl Entrance {
         let id = once(&parts.headers, "x-github-delivery").ok_or(Refusal::Malformed)?;
         let signature = once(&parts.headers, "x-hub-signature-256").ok_or(Refusal::Unsigned)?;
         let length = content_length(&parts.headers)?;
-        let (body, _held) = self.read(body, length).await?;
-        Ok(Delivery {
+        let (body, held) = self.read(body, length).await?;
+        let delivery = Delivery {
             event,
             id: id.chars().take(64).collect(),
             signature,
             body,
-        })
+        };
+        Ok((delivery, held))
     }
 
     /// Reads the body, as long as it is neither long nor slow, and all bodies together fit.
@@ -162,10 +169,18 @@ impl Entrance {
         let Ok(verified) = verified else {
             return (refused(Refusal::Unsigned), Refusal::Unsigned.word());
         };
-        let Ok(_decision) = self.decisions.try_acquire() else {
-            return (refused(Refusal::Busy), Refusal::Busy.word());
+        let deadline = std::time::Instant::now() + LIMIT;
+        let outcome = match self.app.read(&verified) {
+            Ok(event) => {
+                let turn = tokio::time::timeout(TURN_PATIENCE, self.decisions.acquire()).await;
+                let Ok(Ok(_turn)) = turn else {
+                    tracing::warn!(delivery = verified.id(), "too many at a time");
+                    return (refused(Refusal::Busy), Refusal::Busy.word());
+                };
+                self.app.act(&verified, &event, deadline).await
+            }
+            Err(outcome) => outcome,
         };
-        let outcome = self.app.deliver(&verified).await;
         tracing::info!(
             delivery = verified.id(),
             body = verified.digest(),

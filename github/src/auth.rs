@@ -138,8 +138,7 @@ impl App {
     /// Whether the App may write check runs on a repository; none before its first token.
     pub fn writes_checks(&self, owner: &str, name: &str) -> Option<bool> {
         let slot = self.slot(owner, name);
-        let known = *slot.checks.lock().unwrap_or_else(PoisonError::into_inner);
-        known
+        *slot.checks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The permissions that PrBuild needs, with `more`, and the App was not granted, as `name: level`.

@@ -11,6 +11,7 @@ mod examples;
 mod flavours;
 mod label;
 mod movement;
+mod moves;
 mod people;
 mod recovery;
 mod replay;

@@ -2,6 +2,7 @@
 
 pub mod cancel;
 pub mod dispatch;
+mod place;
 mod reconcile;
 mod status;
 pub mod stop;
@@ -10,4 +11,5 @@ pub mod summary;
 mod talk;
 
 pub use reconcile::{BuildError, reconcile};
-pub use talk::{has_object, talk};
+pub use place::has_object;
+pub use talk::talk;

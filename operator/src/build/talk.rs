@@ -11,15 +11,15 @@ use std::{
 };
 
 use crds::{
-    PrBuild, PrBuildStatus, Trigger, TriggerKind,
+    PrBuild, PrBuildStatus, TriggerKind,
     condition::{self, kind},
-    names,
 };
 use github::Repo;
 use kube::ResourceExt;
 use tokio::time::Instant;
 
 use super::{
+    place::{has_object, repo},
     status::is_talked,
     summary::{self, Summary, summarize},
 };
@@ -151,9 +151,10 @@ impl Speaker<'_> {
             }
         };
         let label = label.filter(|_| !self.is_said(kind::LABEL_REMOVED));
-        let cost = match announced {
-            true => Cost::Label,
-            false => Cost::Comment,
+        let cost = if announced {
+            Cost::Label
+        } else {
+            Cost::Comment
         };
         let mut turn = ctx.reporter.turn(&self.connection, cost).await;
         let (text, news) = self.text();
@@ -375,19 +376,6 @@ fn hash(text: &str) -> u64 {
     hasher.finish()
 }
 
-/// The repository, and the name of its connection.
-fn repo(ctx: &Context, build: &PrBuild) -> Option<(Repo, String)> {
-    let request = &build.spec.request;
-    let repository = ctx.cache.repositories.get(&request.repository.name)?;
-    let connection = ctx.connections.get(&repository.spec.connection)?;
-    let status = repository.status.as_ref();
-    let now_called = status.and_then(|status| status.full_name.as_deref());
-    let full_name = now_called.unwrap_or(&request.repository.full_name);
-    let (owner, name) = full_name.split_once('/')?;
-    let repo = connection.repo(owner, name);
-    Some((repo, repository.spec.connection.clone()))
-}
-
 fn done(ctx: &Context, uid: &str, name: &str) -> Next {
     ctx.live_builds.update(uid, |live| live.talked = true);
     ctx.queues.builds.add(name);
@@ -411,21 +399,4 @@ fn say(
             message,
         });
     });
-}
-
-/// Whether a `labeled` event has become a build or an answer already.
-pub fn has_object(
-    ctx: &Context,
-    repository: &str,
-    number: i64,
-    like: &Trigger,
-    event: i64,
-) -> bool {
-    let trigger = Trigger {
-        kind: TriggerKind::Label,
-        event_id: event,
-        ..like.clone()
-    };
-    let name = names::event_name(repository, number, &trigger);
-    ctx.cache.builds.get(&name).is_some() || ctx.cache.answers.get(&name).is_some()
 }

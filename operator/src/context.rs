@@ -14,6 +14,7 @@ use crate::{
     api,
     cache::{Cache, version_of},
     metrics::Metrics,
+    pressure::Pressure,
     queue::Queue,
     report::Reporter,
     run::{job::Setup, pod::PodView},
@@ -32,6 +33,8 @@ pub struct Context {
     pub cache: Caches,
     /// What to look at next.
     pub queues: Queues,
+    /// How busy the cluster is.
+    pub pressure: Pressure,
     /// Who gets a slot.
     pub admission: Admission,
     /// What is known of runs only in this process.
@@ -176,7 +179,8 @@ impl Context {
     pub async fn patch_run(&self, run: &BuilderRun, status: Value) -> kube::Result<()> {
         let metadata =
             serde_json::json!({ "uid": run.uid(), "resourceVersion": run.resource_version() });
-        let patched = api::patch(&self.api.runs, run, metadata, status).await?;
+        let patch = api::patch(&self.api.runs, run, metadata, status);
+        let patched = self.pressure.time(patch).await?;
         let (name, version) = (patched.name_any(), version_of(&patched));
         self.cache.runs.learn(&name, version, trim_run(patched));
         self.metrics.wrote("builderruns");

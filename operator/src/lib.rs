@@ -3,7 +3,8 @@
 //! Data flows down this list. Modules marked *pure* have neither async nor clock nor client.
 //!
 //! - [`cache`]: what the API server told, trimmed; [`watches`] feed it, and [`queue`]: what to look at next
-//! - [`context`]: what every reconcile is given; [`api`]: clients and writes; [`live`]: what only this process knows
+//! - [`context`]: what every reconcile is given; [`api`]: clients and writes; [`live`]: what only this process knows;
+//!   [`pressure`]: how busy the cluster is
 //! - [`build`]: a PrBuild becomes BuilderRuns (`dispatch`, *pure*), and their sum (`summary`, *pure*)
 //! - [`admission`]: which waiting run gets a slot (`order`, *pure*; `ledger` writes it down)
 //! - [`run`]: a BuilderRun becomes a Job (`job`, *pure*), its pod an outcome (`outcome`, *pure*)
@@ -24,6 +25,7 @@ pub mod housekeeping;
 pub mod leader;
 pub mod live;
 pub mod metrics;
+pub mod pressure;
 pub mod queue;
 pub mod report;
 pub mod run;

@@ -101,6 +101,8 @@ pub struct LiveBuild {
     pub missing_told: HashMap<String, bool>,
     /// Conditions that come from talking to GitHub.
     pub said: Vec<Said>,
+    /// When the last of its runs had ended, as this process saw it.
+    pub ended: Option<Instant>,
     /// When its status was last written.
     pub written: Option<Instant>,
 }
@@ -132,6 +134,7 @@ impl Default for LiveBuild {
             opened: false,
             missing_told: HashMap::new(),
             said: Vec::new(),
+            ended: None,
             written: None,
         }
     }

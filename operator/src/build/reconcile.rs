@@ -124,7 +124,7 @@ fn usable<'a>(name: &str, builders: &'a [Arc<Builder>]) -> Result<&'a Builder, S
 async fn create(ctx: &Context, build: &PrBuild, run: BuilderRun) -> Result<(), BuildError> {
     let name = run.name_any();
     ctx.metrics.wrote("builderruns");
-    let created = match api::create(&ctx.api.runs, &run).await {
+    let created = match ctx.pressure.time(api::create(&ctx.api.runs, &run)).await {
         Err(kube::Error::Api(status)) if status.is_already_exists() => {
             ctx.api.runs.get(&name).await
         }
@@ -290,20 +290,26 @@ async fn write_status(
 ) -> Result<Next, BuildError> {
     let uid = build.uid().unwrap_or_default();
     let runs = ctx.cache.runs.group(&of_build(&uid));
-    let live = ctx.live_builds.update(&uid, |live| live.clone());
+    let mut live = ctx.live_builds.update(&uid, |live| live.clone());
     let sum = summarize(build, &runs, &live.attempts, &live.missing_told);
+    if sum.result.is_some() && live.ended.is_none() {
+        live.ended = Some(Instant::now());
+        ctx.live_builds
+            .update(&uid, |known| known.ended = live.ended);
+    }
     talk::follow_up(ctx, build, &sum);
     let new = status(build, old, &sum, &runs, &live);
     if new == *old {
         return Ok(Next::Wait);
     }
-    let due = due(&live, sum.result.is_some(), talk::is_over(&new));
+    let due = due(&live, talk::is_over(&new), &ctx.pressure);
     if due > Instant::now() {
         return Ok(Next::After(due - Instant::now()));
     }
     let patch = changed(old, &new);
     ctx.metrics.wrote("prbuilds");
-    let patched = patch_status(&ctx.api.builds, build, patch).await;
+    let patch = patch_status(&ctx.api.builds, build, patch);
+    let patched = ctx.pressure.time(patch).await;
     let patched = match patched {
         Err(kube::Error::Api(error)) if error.is_not_found() || error.is_conflict() => {
             return Ok(Next::Wait);

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     admission::guard::reason as held,
     context::{LiveBuild, now},
+    pressure::Pressure,
     report::text,
 };
 
@@ -42,14 +43,17 @@ fn is_settled(found: &Condition) -> bool {
         || ["NotNeeded", "Refused", "AddedAgain"].contains(&found.reason.as_str())
 }
 
-/// When a changed status is to be written.
-pub(super) fn due(live: &LiveBuild, complete: bool, talked: bool) -> Instant {
-    match (complete, talked) {
-        (true, true) => Instant::now(),
-        (true, false) => live.written.unwrap_or(live.seen) + TALK_PATIENCE,
-        (false, _) => match live.written {
-            Some(written) => written + WRITE_EVERY,
-            None => live.seen + FIRST_WRITE_AFTER,
+/// When a changed status is to be written. On a busy cluster that is later, see [`Pressure`].
+pub(super) fn due(live: &LiveBuild, talked: bool, pressure: &Pressure) -> Instant {
+    match (live.ended, talked) {
+        (Some(_), true) => Instant::now(),
+        (Some(ended), false) => {
+            let since = live.written.map_or(ended, |written| written.max(ended));
+            since + pressure.courtesy(TALK_PATIENCE)
+        }
+        (None, _) => match live.written {
+            Some(written) => written + pressure.courtesy(WRITE_EVERY),
+            None => live.seen + pressure.courtesy(FIRST_WRITE_AFTER),
         },
     }
 }

@@ -28,9 +28,10 @@ pub(super) async fn without_pod(
     let live = ctx.live.get(uid);
     if let Some(since) = live.job_since
         && !live.pod_seen
-        && since.elapsed() < POD_EXPECTED_AFTER
+        && let left = expected_after(ctx).saturating_sub(since.elapsed())
+        && !left.is_zero()
     {
-        return Ok(Next::After(POD_EXPECTED_AFTER - since.elapsed()));
+        return Ok(Next::After(left));
     }
     let job = ctx.api.jobs.get_opt(&names::job_name(uid)).await;
     let job = job.map_err(failed("looking at its Job", run))?;
@@ -61,6 +62,11 @@ pub(super) async fn without_pod(
     follow(ctx, run, uid, Progress::Starting(why))
         .await
         .map(|_| again.or(queue_time_left(ctx, run)))
+}
+
+/// How long after its Job a pod is expected. Where all pods come late, nothing is wrong with this one.
+fn expected_after(ctx: &Context) -> Duration {
+    POD_EXPECTED_AFTER + ctx.pressure.lateness()
 }
 
 /// How a run ended whose Job is over and whose pod is gone.

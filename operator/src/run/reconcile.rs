@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crds::{BuilderRun, Cancel, RunPhase, Waiting, names};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use serde_json::json;
@@ -26,7 +26,8 @@ use crate::{
     report::text,
 };
 
-/// What a run waits for is written down when it has waited this long, and then at most this often.
+/// What a run waits for is written down when it has waited this long, or longer on a busy cluster,
+/// and then at most this often.
 const WAITING_WRITTEN_AFTER: Duration = Duration::from_secs(2);
 const WAITING_WRITTEN_EVERY: Duration = Duration::from_secs(30);
 /// A pod that is not there this long after its Job is asked for.
@@ -88,12 +89,23 @@ pub async fn reconcile(ctx: Arc<Context>, name: String) -> Result<Next, RunError
     }
     match pod {
         Some(pod) => {
-            ctx.live.update(&uid, |live| live.pod_seen = true);
+            note_pod(&ctx, &uid);
             let progress = progress(&run.spec.task, &pod, Timestamp::now());
             let next = follow(&ctx, &run, &uid, progress).await?;
             Ok(next.or(deletion_overdue(&pod)))
         }
         None => without_pod(&ctx, &run, &uid).await,
+    }
+}
+
+/// Notes that a pod came, and how late it was.
+fn note_pod(ctx: &Context, uid: &str) {
+    let first = ctx.live.update(uid, |live| {
+        let new = !std::mem::replace(&mut live.pod_seen, true);
+        live.job_since.filter(|_| new)
+    });
+    if let Some(since) = first {
+        ctx.pressure.pod_came(since.elapsed());
     }
 }
 
@@ -211,7 +223,8 @@ async fn begin(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Next, 
         }
     };
     ctx.metrics.wrote("jobs");
-    match api::create_unread(&ctx.api.jobs, &job).await {
+    let create = api::create_unread(&ctx.api.jobs, &job);
+    match ctx.pressure.time(create).await {
         Ok(()) => ctx.metrics.started(run),
         Err(kube::Error::Api(status)) if status.is_already_exists() => {}
         Err(kube::Error::Api(status)) if status.is_invalid() => {
@@ -264,9 +277,10 @@ pub(super) async fn follow(
                 return Ok(look_again(ctx, run));
             }
             let lasted = since.map(|since| Timestamp::now().duration_since(since));
-            let first = SignedDuration::try_from(RUNNING_WRITTEN_AFTER).unwrap_or_default();
-            if lasted.is_some_and(|lasted| lasted < first) {
-                return Ok(Next::After(RUNNING_WRITTEN_AFTER));
+            let lasted = lasted.map(|lasted| Duration::try_from(lasted).unwrap_or_default());
+            let first = ctx.pressure.courtesy(RUNNING_WRITTEN_AFTER);
+            if let Some(lasted) = lasted.filter(|lasted| *lasted < first) {
+                return Ok(Next::After(first - lasted));
             }
             let status = json!({
                 "phase": RunPhase::Running,
@@ -353,7 +367,10 @@ async fn write_waiting(
     let waited = Duration::try_from(waited).unwrap_or_default();
     let left = match written {
         Some(written) => WAITING_WRITTEN_EVERY.saturating_sub(written.elapsed()),
-        None => WAITING_WRITTEN_AFTER.saturating_sub(waited),
+        None => {
+            let after = ctx.pressure.courtesy(WAITING_WRITTEN_AFTER);
+            after.saturating_sub(waited)
+        }
     };
     if !left.is_zero() {
         return Ok(Next::After(left));

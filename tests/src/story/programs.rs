@@ -149,6 +149,14 @@ impl Story {
             .sum())
     }
 
+    /// What webhook and operator printed, by name.
+    pub fn logs(&mut self) -> Vec<(&'static str, String)> {
+        let programs = [("webhook", self.webhook), ("operator", self.operator)];
+        let mut log = |index: usize| Some(self.install.program(index)?.log());
+        let logs = programs.map(|(name, index)| Some((name, log(index?)?)));
+        logs.into_iter().flatten().collect()
+    }
+
     /// What the operator printed.
     pub fn operator_log(&mut self) -> String {
         let program = self.operator.and_then(|index| self.install.program(index));

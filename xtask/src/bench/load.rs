@@ -1,6 +1,6 @@
 //! The load: labels at a fixed rate whatever comes of them, and a record of when what was seen.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,15 +9,16 @@ use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::batch::v1::Job;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, ResourceExt};
-use tests::forge::Forge;
+use tests::forge::{Delivery, DeliveryOutcome, Forge};
 use tests::story::{ADA, REPO, Story};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::missing::Missing;
 use crate::Result;
 
 /// How long the last result of a scenario is waited for.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What is asked for, and how fast.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +84,8 @@ pub struct Times {
     pub job_after_ack: Sample,
     /// From the label to the last builder's final status.
     pub last: Sample,
+    /// Deliveries that the webhook did not take, and that were sent again.
+    pub refused: usize,
     events: usize,
     span: f64,
 }
@@ -159,8 +162,17 @@ impl Load {
         }
     }
 
-    /// Adds labels at the rate of `shape` and waits for every result.
-    pub async fn run(&mut self, story: &Story, shape: Shape) -> Result<Times> {
+    /// Adds labels at the rate of `shape` and waits for every result. A delivery that the webhook did
+    /// not take is sent again, as a person would redeliver it, and counted; its build is as late as
+    /// that makes it.
+    ///
+    /// # Errors
+    /// The first label that had no result.
+    pub async fn run(
+        &mut self,
+        story: &Story,
+        shape: Shape,
+    ) -> std::result::Result<Times, Missing> {
         let deliveries = story.forge.deliveries().len();
         let began = Instant::now();
         let gap = Duration::from_secs_f64(1.0 / shape.per_second);
@@ -175,6 +187,7 @@ impl Load {
             sent.push((pull.number, pull.head.clone(), due, before));
         }
         let mut times = Times {
+            refused: send_again(story, deliveries, shape.events).await,
             events: shape.events,
             ..Times::default()
         };
@@ -186,9 +199,11 @@ impl Load {
                     .get(finals + shape.builders - 1)
                     .copied()
             });
-            let done = done
-                .await
-                .ok_or_else(|| format!("pull request {number} has no result after {PATIENCE:?}"))?;
+            let done = done.await.ok_or(Missing {
+                number,
+                head,
+                since: deliveries,
+            })?;
             times.last.add((done - due).as_secs_f64());
             times.span = times.span.max((done - began).as_secs_f64());
             asked.push((number, due, jobs));
@@ -263,20 +278,45 @@ impl Load {
 
 /// How long the webhook took to answer, by pull request.
 fn acks(story: &Story, since: usize) -> HashMap<u64, f64> {
+    let deliveries = story.forge.deliveries();
+    let first = deliveries[since..].iter().filter(|one| !one.redelivery);
+    first
+        .filter_map(|one| Some((labeled(one)?, one.took.as_secs_f64())))
+        .collect()
+}
+
+/// The pull request of a delivery that tells of a label.
+pub fn labeled(delivery: &Delivery) -> Option<u64> {
     #[derive(serde::Deserialize)]
     struct About {
         number: u64,
     }
-    let deliveries = story.forge.deliveries();
-    let labeled = deliveries[since..]
-        .iter()
-        .filter(|one| one.action.as_deref() == Some("labeled"));
-    labeled
-        .filter_map(|one| {
-            let about: About = serde_json::from_slice(&one.payload).ok()?;
-            Some((about.number, one.took.as_secs_f64()))
-        })
-        .collect()
+    if delivery.action.as_deref() != Some("labeled") {
+        return None;
+    }
+    let about: About = serde_json::from_slice(&delivery.payload).ok()?;
+    Some(about.number)
+}
+
+/// Sends deliveries of labels again until each was taken. Returns how many times one was not.
+async fn send_again(story: &Story, since: usize, labels: usize) -> usize {
+    let deadline = Instant::now() + PATIENCE;
+    let (mut taken, mut refused) = (HashSet::new(), HashSet::new());
+    while taken.len() < labels && Instant::now() < deadline {
+        let all = story.forge.deliveries();
+        let of_labels = all[since..]
+            .iter()
+            .filter(|one| one.action.as_deref() == Some("labeled"));
+        for one in of_labels.filter(|one| one.outcome != DeliveryOutcome::Waiting) {
+            if (200..300).contains(&one.outcome.code()) {
+                taken.insert(one.guid.clone());
+            } else if refused.insert(one.id) {
+                story.forge.redeliver(one.id);
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    refused.len()
 }
 
 /// Notes when the forge took a final status.

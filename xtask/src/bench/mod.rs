@@ -7,6 +7,7 @@
 mod floor;
 mod github;
 mod load;
+mod missing;
 mod procfs;
 mod scenarios;
 mod table;

@@ -125,10 +125,15 @@ impl Bench {
             shape.per_second, shape.builders
         );
         let before = Usage::of(&mut self.story, &mut self.plane).await?;
-        let times = self
-            .load
-            .run(&self.story, Shape { events, ..shape })
-            .await?;
+        let times = self.load.run(&self.story, Shape { events, ..shape }).await;
+        let times = match times {
+            Ok(times) => times,
+            Err(missing) => return Err(missing.explain(&mut self.story).await.into()),
+        };
+        if times.refused > 0 {
+            let refused = times.refused;
+            println!("  deliveries that the webhook sent away at first: {refused}");
+        }
         let used = Usage::of(&mut self.story, &mut self.plane).await?;
         let used = used.since(&before);
         println!("  each build: {}", used.by_program(times.builds()));
@@ -232,6 +237,12 @@ impl Bench {
             seen.drained(),
             Goal::AtLeast(25.0),
             "2.5/s",
+        );
+        self.table.count(
+            "  deliveries sent away at first, and sent again",
+            seen.refused as f64,
+            Goal::None,
+            "",
         );
         self.table.share(
             "  of the bare writes from 8 clients",

@@ -37,7 +37,7 @@ fn documented() -> Vec<(AnswerReason, String)> {
         (
             R::UnknownCommand,
             Comment,
-            told(Some("/prbuild stop"), "Did you mean `cancel`?"),
+            told(Some("/prbuild stop"), "Did you mean `/prbuild cancel`?"),
         ),
         (
             R::Pattern,
@@ -54,7 +54,7 @@ fn documented() -> Vec<(AnswerReason, String)> {
             Comment,
             told(
                 Some(".*"),
-                "It finds 300 builders, and one build has at most 256.",
+                "It selects 300 builders, and one build has at most 256.",
             ),
         ),
         (

@@ -190,6 +190,13 @@ impl CommentFacts {
         self.builders.iter().all(|one| one.phase.is_terminal())
     }
 
+    /// Whether somebody stopped all of it. Where only what waits was dropped, the rest goes on.
+    pub fn is_stopping(&self) -> bool {
+        self.cancel
+            .as_ref()
+            .is_some_and(|cancel| !cancel.waiting_only)
+    }
+
     /// How many builders failed or timed out.
     pub fn failed(&self) -> usize {
         self.count(|phase| matches!(phase, RunPhase::Failed | RunPhase::TimedOut))

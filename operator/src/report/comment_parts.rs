@@ -45,24 +45,36 @@ impl Parts<'_> {
         let head = if facts.is_complete() {
             let took = facts.duration.as_ref().map(|took| format!(" in {took}"));
             format!("**{totals}{}.** {many} tested", took.unwrap_or_default())
-        } else if facts.cancel.is_some() {
+        } else if facts.is_stopping() {
             format!("**Cancelling: {totals}.** {many} test{s}")
         } else if ended {
             format!("**So far {totals}.** {many} test{s}")
         } else {
             format!("**{many} test{s}**")
         };
-        let stopped = facts.cancel.as_ref().map(|cancel| {
-            let by = code(&cancel.by, 64);
-            match cancel.reason.trim() {
-                "" => format!(" Cancelled by {by}."),
-                reason => format!(
-                    " Cancelled by {by}: {}.",
-                    inert(reason, 200).trim_end_matches('.')
-                ),
+        format!("{head} {}{}", self.request(), self.stopped())
+    }
+
+    /// Who stopped the build, or what of it had not begun, and why.
+    fn stopped(&self) -> String {
+        let facts = self.facts;
+        let Some(cancel) = &facts.cancel else {
+            return String::new();
+        };
+        let by = code(&cancel.by, 64);
+        let done = match (cancel.waiting_only, facts.is_complete()) {
+            (false, _) => format!("Cancelled by {by}"),
+            // Nothing waited any more.
+            (true, _) if facts.count(|phase| phase == RunPhase::Cancelled) == 0 => {
+                return String::new();
             }
-        });
-        format!("{head} {}{}", self.request(), stopped.unwrap_or_default())
+            (true, true) => format!("What waited was dropped by {by}"),
+            (true, false) => format!("What waited was dropped by {by}, what runs finishes"),
+        };
+        match cancel.reason.trim() {
+            "" => format!(" {done}."),
+            reason => format!(" {done}: {}.", inert(reason, 200).trim_end_matches('.')),
+        }
     }
 
     /// Which commit, merged into what, on whose request.
@@ -272,7 +284,7 @@ impl Parts<'_> {
                 RunPhase::Failed | RunPhase::TimedOut | RunPhase::Error | RunPhase::Cancelled
             )
         };
-        if !facts.is_complete() && facts.cancel.is_some() {
+        if !facts.is_complete() && facts.is_stopping() {
             return String::new();
         }
         if !facts.is_complete() {

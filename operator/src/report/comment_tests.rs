@@ -175,6 +175,18 @@ fn stories() -> Vec<(&'static str, CommentFacts)> {
     });
     let mut stopping = stopped.clone();
     stopping.builders[2] = s390x(Running, "");
+    let mut merged = stopping.clone();
+    merged.cancel = Some(Cancel {
+        by: "ada".to_owned(),
+        reason: "The pull request was merged.".to_owned(),
+        at: Time(jiff::Timestamp::UNIX_EPOCH),
+        waiting_only: true,
+    });
+    merged.builders[1] = macos(Cancelled, "");
+    let mut merged_whole = merged.clone();
+    merged_whole.builders[1] = macos(Running, "");
+    let mut merged_ended = merged.clone();
+    merged_ended.builders[2] = s390x(Succeeded, "");
     let mut bare = one(Succeeded, "");
     (bare.base_sha, bare.merge_sha) = (None, None);
     bare.trigger.label = None;
@@ -229,6 +241,9 @@ fn stories() -> Vec<(&'static str, CommentFacts)> {
         ("3-failed", done(red.clone())),
         ("3-cancelling", stopping),
         ("3-cancelled", done(stopped)),
+        ("3-merged", merged),
+        ("3-merged-nothing-waited", merged_whole),
+        ("3-merged-ended", done(merged_ended)),
         ("100-waiting", facts(hundred(0))),
         ("100-running", facts(hundred(40))),
         ("100-failed", done(many)),
@@ -256,6 +271,29 @@ fn every_comment_reads_as_its_fixture() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn a_build_whose_waiting_runs_were_dropped_is_not_being_cancelled() {
+    let stories = stories();
+    for (name, facts) in stories
+        .iter()
+        .filter(|(name, _)| name.starts_with("3-merged"))
+    {
+        let body = render(facts);
+        assert!(!body.contains("Cancelling"), "{name}: {body}");
+        let dropped = "What waited was dropped by `ada`";
+        assert_eq!(
+            body.contains(dropped),
+            *name != "3-merged-nothing-waited",
+            "{name}: {body}"
+        );
+        assert_eq!(
+            body.contains(", what runs finishes"),
+            *name == "3-merged",
+            "{name}: {body}"
+        );
+    }
 }
 
 #[test]

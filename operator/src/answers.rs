@@ -1,7 +1,7 @@
 //! Gives answers: what a person is told about an event that makes no build. Then the label comes
 //! off, so that it can be added again.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use crds::{Answer, AnswerReason, AnswerStatus, BuilderRun, PrBuild, Repository, TriggerKind};
 use jiff::Timestamp;
@@ -19,6 +19,7 @@ use crate::{
         LabelOutcome, Retry, TalkError, answer,
         pace::Cost,
         reply::{self, Build, Live},
+        restraint::{self, Voice},
         sentence::House,
         settle_label,
     },
@@ -102,21 +103,7 @@ async fn bring_further(
         .await?;
         return Ok(Next::Wait);
     };
-    let others = ctx.cache.answers.all();
-    let previous = answer::previous(answer, others.iter().map(Arc::as_ref));
-    let uid = answer.uid().unwrap_or_default();
-    let maybe_given = ctx
-        .live_builds
-        .update(&uid, |live| std::mem::replace(&mut live.maybe_posted, true));
-    // After all statuses, and within what GitHub allows.
-    let connection = repo.connection().name().to_owned();
-    let mut turn = ctx.reporter.turn(&connection, Cost::Edit).await;
-    let given = answer::give(&repo, answer, &house, previous, maybe_given).await;
-    if let Err(error) = &given {
-        turn.heard(&error.source);
-    }
-    drop(turn);
-    let mut new = given?;
+    let mut new = give(ctx, &repo, answer, &house, &status).await?;
     let spec = &answer.spec;
     let label = spec
         .trigger
@@ -148,8 +135,63 @@ async fn bring_further(
     }
     new.label_settled = true;
     write(ctx, answer, new).await?;
-    ctx.live_builds.forget(&uid);
+    ctx.live_builds.forget(&answer.uid().unwrap_or_default());
     Ok(Next::Wait)
+}
+
+/// Says it, where it is to be said and was not yet.
+async fn give(
+    ctx: &Context,
+    repo: &github::Repo,
+    answer: &Answer,
+    house: &House,
+    status: &AnswerStatus,
+) -> Result<AnswerStatus, TalkError> {
+    let connection = repo.connection().name();
+    let first = match status.given {
+        Some(_) => Voice::Silent,
+        None => voice(ctx, connection, answer),
+    };
+    let cost = match first {
+        Voice::Comment(_) => Cost::Answer,
+        Voice::Reaction => Cost::Reaction,
+        // Nobody waits for a turn to say nothing.
+        Voice::Silent | Voice::Withheld => {
+            if first == Voice::Withheld {
+                ctx.reporter.metrics().withheld();
+            }
+            return answer::give(repo, answer, house, first, false).await;
+        }
+    };
+    let uid = answer.uid().unwrap_or_default();
+    let maybe_given = ctx
+        .live_builds
+        .update(&uid, |live| std::mem::replace(&mut live.maybe_posted, true));
+    // After all that builds say, and within what GitHub allows.
+    let mut turn = ctx.reporter.turn(connection, cost).await;
+    // A newer one may have been given meanwhile.
+    let voice = voice(ctx, connection, answer);
+    let given = answer::give(repo, answer, house, voice, maybe_given).await;
+    if let Err(error) = &given {
+        turn.heard(&error.source);
+    }
+    given
+}
+
+/// How it is given, after what was said on this connection.
+fn voice(ctx: &Context, connection: &str, answer: &Answer) -> Voice {
+    let repositories = ctx.cache.repositories.all();
+    let names: HashSet<String> = repositories
+        .iter()
+        .filter(|repository| repository.spec.connection == connection)
+        .map(|repository| repository.name_any())
+        .collect();
+    let all = ctx.cache.answers.all();
+    let others = all.iter().map(Arc::as_ref);
+    restraint::voice(
+        answer,
+        others.filter(|other| names.contains(&other.spec.repository.name)),
+    )
 }
 
 /// Where the answer is given, and how it is worded there.
@@ -213,7 +255,11 @@ fn stands(ctx: &Context, build: &PrBuild, web: &str) -> Build {
         at: trigger.time.0,
         totals,
         is_complete,
-        is_cancelled: build.spec.cancel.is_some(),
+        is_cancelled: build
+            .spec
+            .cancel
+            .as_ref()
+            .is_some_and(|cancel| !cancel.waiting_only),
         comment,
         live: runs.iter().filter_map(|run| live(ctx, run)).collect(),
     }

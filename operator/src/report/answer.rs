@@ -4,13 +4,14 @@
 //! marker holds the uid of the answer, which nobody can know before it stands; a comment of somebody
 //! else is never taken for ours.
 
-use crds::{Answer, AnswerStatus, Manner, TriggerKind};
+use crds::{Answer, AnswerStatus};
 use github::{Comment, Dated, GithubError, Reaction, Repo};
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
 use super::{
+    restraint::Voice,
     sentence::{House, kind, sentence},
     talk::{Sort, TalkError, sort, while_doing},
     text::is_login,
@@ -35,7 +36,7 @@ pub mod given {
 /// Gives an answer and says what to write into its status; the label is settled afterwards, with
 /// [`settle_label`](super::settle_label).
 ///
-/// `house` is how answers are worded there. `previous` is the comment that this answer replaces (see [`previous`]); `maybe_given` says that an
+/// `house` is how answers are worded there, `voice` how this one is given; `maybe_given` says that an
 /// earlier try may have been carried out: after a restart, and after an answer that was lost.
 ///
 /// # Errors
@@ -44,7 +45,7 @@ pub async fn give(
     repo: &Repo,
     answer: &Answer,
     house: &House,
-    previous: Option<i64>,
+    voice: Voice,
     maybe_given: bool,
 ) -> Result<AnswerStatus, TalkError> {
     let before = answer.status.clone().unwrap_or_default();
@@ -56,12 +57,12 @@ pub async fn give(
         ..before
     };
     let number = answer.spec.number;
-    match manner(answer) {
-        Manner::Silent | Manner::Unknown => Ok(AnswerStatus {
+    match voice {
+        Voice::Silent | Voice::Withheld => Ok(AnswerStatus {
             given: Some(given::SILENT.to_owned()),
             ..status
         }),
-        Manner::Reaction => {
+        Voice::Reaction => {
             let reacted = repo
                 .add_reaction(
                     crds::names::comment_of(answer.spec.trigger.event_id),
@@ -80,7 +81,7 @@ pub async fn give(
                 ..status
             })
         }
-        Manner::Comment => {
+        Voice::Comment(previous) => {
             let answering = while_doing("answering on", repo, number);
             let taken = for_good(comment(repo, answer, house, previous, maybe_given).await)
                 .map_err(answering)?;
@@ -97,30 +98,6 @@ pub async fn give(
                 },
             })
         }
-    }
-}
-
-/// The comment that an answer replaces: the newest of the same kind on the same pull request.
-pub fn previous<'a>(answer: &Answer, others: impl IntoIterator<Item = &'a Answer>) -> Option<i64> {
-    let spec = &answer.spec;
-    let same = others.into_iter().filter(|other| {
-        other.uid() != answer.uid()
-            && other.spec.repository.id == spec.repository.id
-            && other.spec.number == spec.number
-            && other.spec.reason == spec.reason
-    });
-    let with_comment = same.filter_map(|other| {
-        let id = other.status.as_ref()?.comment_id?;
-        Some((other.spec.trigger.time.0, id))
-    });
-    with_comment.max().map(|(_, id)| id)
-}
-
-/// How it is answered: there is nothing to react to but a comment.
-fn manner(answer: &Answer) -> Manner {
-    match (answer.spec.manner, answer.spec.trigger.kind) {
-        (Manner::Reaction, kind) if kind != TriggerKind::Comment => Manner::Silent,
-        (manner, _) => manner,
     }
 }
 
@@ -198,7 +175,10 @@ fn for_good<T>(result: Result<T, GithubError>) -> Result<Option<T>, GithubError>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crds::{AnswerReason, AnswerSpec, Evidence, Facts, Person, RepositoryRef, Trigger};
+    use crds::{
+        AnswerReason, AnswerSpec, Evidence, Facts, Manner, Person, RepositoryRef, Trigger,
+        TriggerKind,
+    };
 
     fn answer(name: &str, number: i64, second: i64, reason: AnswerReason) -> Answer {
         let spec = AnswerSpec {
@@ -230,30 +210,6 @@ mod tests {
         answer
     }
 
-    fn with_comment(mut answer: Answer, id: i64) -> Answer {
-        answer.status = Some(AnswerStatus {
-            comment_id: Some(id),
-            ..AnswerStatus::default()
-        });
-        answer
-    }
-
-    #[test]
-    fn an_answer_replaces_the_newest_of_its_kind_on_its_pull_request() {
-        use AnswerReason::{Closed, HeadMovedBefore};
-        let this = answer("this", 7, 100, HeadMovedBefore);
-        let others = [
-            with_comment(answer("older", 7, 10, HeadMovedBefore), 1),
-            with_comment(answer("newer", 7, 20, HeadMovedBefore), 2),
-            with_comment(answer("other-kind", 7, 30, Closed), 3),
-            with_comment(answer("other-pr", 8, 40, HeadMovedBefore), 4),
-            with_comment(this.clone(), 5),
-            answer("not-given", 7, 50, HeadMovedBefore),
-        ];
-        assert_eq!(previous(&this, &others), Some(2));
-        assert_eq!(previous(&others[3], &others[..3]), None);
-    }
-
     #[test]
     fn only_the_person_who_asked_is_mentioned() {
         let mut this = answer("this", 7, 100, AnswerReason::Closed);
@@ -261,14 +217,5 @@ mod tests {
         assert!(text.starts_with("<!-- prbuild-answer:closed uid-this -->\n@b: This pull request"));
         this.spec.trigger.user.login = "x `@python`".to_owned();
         assert!(!body(&this, &House::default()).contains('@'));
-    }
-
-    #[test]
-    fn a_reaction_needs_a_comment() {
-        let mut this = answer("this", 7, 100, AnswerReason::Permission);
-        this.spec.manner = Manner::Reaction;
-        assert_eq!(manner(&this), Manner::Silent);
-        this.spec.trigger.kind = TriggerKind::Comment;
-        assert_eq!(manner(&this), Manner::Reaction);
     }
 }

@@ -1,6 +1,7 @@
 //! One connection's queue of requests and its pace. Pure.
 //!
-//! Finals go before pendings and these before comments, else first come, first served; several
+//! Finals go before pendings, these before what builds say, and that before answers; else first come,
+//! first served. What has used up its own part of a limit keeps nobody behind it waiting. Several
 //! requests are under way at once.
 //! A limit that GitHub names closes the lane until it is over and slows it down afterwards; answers
 //! that fail close it for a time that doubles, and then one request at a time tries the way.
@@ -72,8 +73,36 @@ pub enum Rank {
     Final,
     /// That a run waits or runs.
     Pending,
-    /// What is said on pull requests.
+    /// A label that comes off.
+    Label,
+    /// What builds say on pull requests.
     Comment,
+    /// Answers to events that make no build.
+    Answer,
+    /// Reactions, which answer those who may not ask.
+    Reaction,
+}
+
+impl Rank {
+    const ALL: [Self; 6] = [
+        Self::Final,
+        Self::Pending,
+        Self::Label,
+        Self::Comment,
+        Self::Answer,
+        Self::Reaction,
+    ];
+
+    /// The rank of what is said on a pull request.
+    pub fn of_talk(cost: Cost) -> Self {
+        match cost {
+            Cost::Status => Self::Pending,
+            Cost::Label => Self::Label,
+            Cost::Comment | Cost::Edit => Self::Comment,
+            Cost::Answer => Self::Answer,
+            Cost::Reaction => Self::Reaction,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -120,22 +149,16 @@ impl Lane {
     /// Whose turn it is, with its number; else when to ask again, if time alone changes anything.
     pub fn next(&mut self, now: Instant) -> Result<(u64, Item), Option<Instant>> {
         self.release(Some(now));
-        let Some(&(_, number)) = self.ready.first() else {
+        if self.ready.is_empty() {
             return Err(self.later.first().map(|(at, _)| *at));
-        };
+        }
         if self.flights >= self.width() {
             return Err(None);
         }
         if let Some(at) = self.opens().filter(|at| *at > now) {
             return Err(Some(at));
         }
-        let cost = match self.line.get(&number).map(|found| &found.item) {
-            Some(Item::Talk(cost)) => *cost,
-            _ => Cost::Status,
-        };
-        if let Some(at) = self.pace.opens(now, cost) {
-            return Err(Some(at));
-        }
+        let (number, cost) = self.first_open(now)?;
         let Some(found) = self.dequeue(number) else {
             return Err(None);
         };
@@ -143,6 +166,24 @@ impl Lane {
         self.flights += 1;
         self.last_start = Some(now);
         Ok((number, found.item))
+    }
+
+    /// The first that GitHub allows, and what it costs; else when it allows one.
+    fn first_open(&mut self, now: Instant) -> Result<(u64, Cost), Option<Instant>> {
+        let mut opens = self.later.first().map(|(at, _)| *at);
+        for rank in Rank::ALL {
+            let first = self.ready.range((rank, 0)..=(rank, u64::MAX)).next();
+            let Some(&(_, number)) = first else { continue };
+            let cost = match self.line.get(&number).map(|found| &found.item) {
+                Some(Item::Talk(cost)) => *cost,
+                _ => Cost::Status,
+            };
+            match self.pace.opens(now, cost) {
+                None => return Ok((number, cost)),
+                Some(at) => opens = Some(opens.map_or(at, |sooner| sooner.min(at))),
+            }
+        }
+        Err(opens)
     }
 
     /// Learns how a request ended.

@@ -21,6 +21,7 @@ pub struct ReportMetrics {
     pub(super) under_way: Gauge,
     pub(super) known: Gauge,
     pub(super) told_to_taken: Histogram,
+    withheld: Counter,
 }
 
 impl Default for ReportMetrics {
@@ -31,6 +32,7 @@ impl Default for ReportMetrics {
             under_way: Gauge::default(),
             known: Gauge::default(),
             told_to_taken: Histogram::new(SECONDS),
+            withheld: Counter::default(),
         }
     }
 }
@@ -63,6 +65,16 @@ impl ReportMetrics {
             "Seconds from the moment that a run wants a status to the moment that GitHub takes it",
             self.told_to_taken.clone(),
         );
+        registry.register(
+            "answers_withheld",
+            "Answers that nobody was given because there had been too many within an hour",
+            self.withheld.clone(),
+        );
+    }
+
+    /// Counts an answer that was too many.
+    pub fn withheld(&self) {
+        self.withheld.inc();
     }
 
     pub(super) fn called(&self, connection: &str, result: &str) {

@@ -6,7 +6,7 @@
 //! - [`reporter`]: sends the difference; what, when and how fast is decided in [`plan`] and [`pace`] (*pure*)
 //! - [`announce`], [`answer`], [`label`]: comments, reactions, and the label that asked; their words are *pure*
 //! - [`comment`]: the one comment of a build, and [`template`]s for its words (*pure*)
-//! - [`sentence`], [`reply`]: what an answer says (*pure*)
+//! - [`sentence`], [`reply`]: what an answer says, [`restraint`]: whether it is said (*pure*)
 //! - [`talk`]: what a failed call means for the caller
 
 pub mod announce;
@@ -27,6 +27,7 @@ pub mod pace;
 pub mod plan;
 pub mod reply;
 pub mod reporter;
+pub mod restraint;
 pub mod sentence;
 pub mod talk;
 pub mod target;

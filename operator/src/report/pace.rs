@@ -16,6 +16,10 @@ const POINTS: u32 = 840;
 const WRITE: u32 = 5;
 /// Texts a minute, and an hour.
 const TEXTS: (u32, u32) = (75, 480);
+/// Texts of an hour that may be answers: builds keep the others.
+const ANSWERS: u32 = 240;
+/// Reactions an hour. GitHub does not count them as texts.
+const REACTIONS: u32 = 120;
 
 /// What a request costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +32,10 @@ pub enum Cost {
     Comment,
     /// A label that comes off, by GraphQL.
     Label,
+    /// An answer to an event that makes no build, by REST.
+    Answer,
+    /// A reaction on a comment.
+    Reaction,
 }
 
 /// What was spent lately.
@@ -38,6 +46,8 @@ pub struct Pace {
     points: Window,
     texts_a_minute: Window,
     texts_an_hour: Window,
+    answers_an_hour: Window,
+    reactions_an_hour: Window,
 }
 
 impl Default for Pace {
@@ -48,6 +58,8 @@ impl Default for Pace {
             points: Window::new(minute, POINTS),
             texts_a_minute: Window::new(minute, TEXTS.0),
             texts_an_hour: Window::new(minute * 60, TEXTS.1),
+            answers_an_hour: Window::new(minute * 60, ANSWERS),
+            reactions_an_hour: Window::new(minute * 60, REACTIONS),
         }
     }
 }
@@ -63,33 +75,48 @@ impl Pace {
         if !self.limited {
             return None;
         }
-        let points = self.points.opens(now, points(cost));
-        let minute = self.texts_a_minute.opens(now, texts(cost));
-        let hour = self.texts_an_hour.opens(now, texts(cost));
-        points.max(minute).max(hour)
+        self.windows(cost)
+            .into_iter()
+            .map(|(window, amount)| window.opens(now, amount))
+            .max()
+            .flatten()
     }
 
     /// A request is sent.
     pub fn spend(&mut self, now: Instant, cost: Cost) {
         if self.limited {
-            self.points.spend(now, points(cost));
-            self.texts_a_minute.spend(now, texts(cost));
-            self.texts_an_hour.spend(now, texts(cost));
+            for (window, amount) in self.windows(cost) {
+                window.spend(now, amount);
+            }
         }
+    }
+
+    /// What a request takes of what.
+    fn windows(&mut self, cost: Cost) -> [(&mut Window, u32); 5] {
+        [
+            (&mut self.points, points(cost)),
+            (&mut self.texts_a_minute, texts(cost)),
+            (&mut self.texts_an_hour, texts(cost)),
+            (&mut self.answers_an_hour, u32::from(cost == Cost::Answer)),
+            (
+                &mut self.reactions_an_hour,
+                u32::from(cost == Cost::Reaction),
+            ),
+        ]
     }
 }
 
 fn points(cost: Cost) -> u32 {
     match cost {
-        Cost::Status | Cost::Edit => WRITE,
+        Cost::Status | Cost::Edit | Cost::Answer | Cost::Reaction => WRITE,
         Cost::Comment | Cost::Label => 0,
     }
 }
 
 fn texts(cost: Cost) -> u32 {
     match cost {
-        Cost::Status | Cost::Label => 0,
-        Cost::Edit | Cost::Comment => 1,
+        Cost::Status | Cost::Label | Cost::Reaction => 0,
+        Cost::Edit | Cost::Comment | Cost::Answer => 1,
     }
 }
 
@@ -182,6 +209,18 @@ mod tests {
             .map(|now| burst(&mut pace, now, Cost::Comment))
             .sum();
         assert_eq!(sent, 480);
+    }
+
+    #[test]
+    fn answers_and_reactions_leave_half_of_the_texts_to_builds() {
+        let (mut pace, start) = (pace(), Instant::now());
+        let mut sent = |cost| -> u32 {
+            let minutes = (0..59).map(|minute| start + Duration::from_secs(60 * minute));
+            minutes.map(|now| burst(&mut pace, now, cost)).sum()
+        };
+        assert_eq!(sent(Cost::Answer), 240);
+        assert_eq!(sent(Cost::Reaction), 120);
+        assert_eq!(sent(Cost::Comment), 240);
     }
 
     #[test]

@@ -132,7 +132,12 @@ impl<T: Waiter> Plan<T> {
     pub fn ask(&mut self, connection: &str, cost: Cost) -> u64 {
         self.next_number += 1;
         let lane = self.lanes.entry(connection.to_owned()).or_default();
-        lane.enqueue(self.next_number, Item::Talk(cost), Rank::Comment, None);
+        lane.enqueue(
+            self.next_number,
+            Item::Talk(cost),
+            Rank::of_talk(cost),
+            None,
+        );
         self.next_number
     }
 

@@ -488,6 +488,22 @@ impl Story {
         }
     }
 
+    /// Speaks as much as goes now, each time with an answer. How much that was.
+    fn talks(&mut self) -> usize {
+        let mut said = 0;
+        loop {
+            let now = self.order().len();
+            if now == 0 {
+                return said;
+            }
+            said += now;
+            for _ in 0..now {
+                let at = self.now();
+                self.plan.talked(at, "main", &Reply::Taken);
+            }
+        }
+    }
+
     fn stands(&mut self, context: &str, id: i64) -> Vec<(&'static str, Sent)> {
         self.done(context, Reply::Stands(id))
     }
@@ -511,24 +527,43 @@ fn results_go_before_pendings_and_these_before_comments() {
 }
 
 #[test]
+fn answers_and_reactions_keep_no_build_from_speaking() {
+    let mut story = Story::new();
+    for _ in 0..500 {
+        story.plan.ask("main", Cost::Reaction);
+        story.plan.ask("main", Cost::Answer);
+    }
+    story.plan.pace("main", Duration::ZERO, true);
+    // An hour of them, as fast as they go.
+    for _ in 0..60 {
+        story.talks();
+        story.pass(Duration::from_secs(59));
+    }
+    story.plan.ask("main", Cost::Comment);
+    let said = story.order();
+    assert_eq!(said, ["a comment"]);
+}
+
+#[test]
+fn a_label_comes_off_though_no_text_is_left() {
+    let mut story = Story::new();
+    story.plan.pace("main", Duration::ZERO, true);
+    for _ in 0..100 {
+        story.plan.ask("main", Cost::Comment);
+    }
+    story.talks();
+    story.plan.ask("main", Cost::Label);
+    assert_eq!(story.order(), ["a comment"]);
+}
+
+#[test]
 fn a_comment_that_is_too_much_for_the_minute_waits_and_results_do_not() {
     let mut story = Story::new();
     for _ in 0..100 {
         story.plan.ask("main", Cost::Comment);
     }
     story.plan.pace("main", Duration::ZERO, true);
-    let mut said = 0;
-    loop {
-        let now = story.order().len();
-        if now == 0 {
-            break;
-        }
-        said += now;
-        for _ in 0..now {
-            let at = story.now();
-            story.plan.talked(at, "main", &Reply::Taken);
-        }
-    }
+    let said = story.talks();
     assert!((70..80).contains(&said), "{said}");
     story.tell("a", (1, 1), Success, "passed", "x");
     assert_eq!(story.order(), ["passed"]);

@@ -246,7 +246,7 @@ pub struct Comment {
     pub created_at: Timestamp,
     /// When it was last edited.
     pub updated_at: Timestamp,
-    /// Number of the issue or pull request, from its URL.
+    /// Number of the pull request, from the comment's URLs. None: it is on an issue.
     pub number: Option<i64>,
     /// The App that wrote it, on behalf of the user or as itself.
     pub through: Option<AppRef>,
@@ -263,6 +263,8 @@ struct WireComment {
     #[serde(default)]
     issue_url: String,
     #[serde(default)]
+    html_url: String,
+    #[serde(default)]
     performed_via_github_app: Option<AppRef>,
 }
 
@@ -275,14 +277,19 @@ impl From<WireComment> for Comment {
             user: wire.user,
             created_at: wire.created_at,
             updated_at: wire.updated_at,
-            number: wire
-                .issue_url
-                .rsplit('/')
-                .next()
-                .and_then(|number| number.parse().ok()),
+            number: on_pull_request(&wire.html_url)
+                .then(|| wire.issue_url.rsplit('/').next()?.parse().ok())
+                .flatten(),
             through: wire.performed_via_github_app,
         }
     }
+}
+
+/// Whether a comment's page, `…/pull/7#issuecomment-1`, is a pull request's: `issue_url` is the same for
+/// both. What does not say is taken for one.
+fn on_pull_request(html_url: &str) -> bool {
+    let page = html_url.split('#').next().unwrap_or_default();
+    !page.rsplit('/').nth(1).is_some_and(|kind| kind == "issues")
 }
 
 /// Whether a pull request merges with its base.
@@ -344,6 +351,27 @@ mod tests {
             "base":{"ref":"main","repo":{"id":1,"full_name":"o/r"}},"labels":[]}"#;
         let pull: PullRequest = serde_json::from_str(json).expect("a pull request");
         assert!(pull.head.repo.is_none() && pull.user.is_none());
+    }
+
+    #[test]
+    fn only_a_comment_on_a_pull_request_has_its_number() {
+        for (page, number) in [
+            ("https://github.com/o/r/pull/7#issuecomment-1", Some(7)),
+            ("https://github.com/o/r/issues/7#issuecomment-1", None),
+            (
+                "https://github.com/issues/pull/pull/7#issuecomment-1",
+                Some(7),
+            ),
+            ("", Some(7)),
+        ] {
+            let json = serde_json::json!({
+                "id": 1, "user": null, "html_url": page,
+                "issue_url": "https://api.github.com/repos/o/r/issues/7",
+                "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
+            });
+            let comment: Comment = serde_json::from_value(json).expect("a comment");
+            assert_eq!(comment.number, number, "{page}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use kube::{ResourceExt, runtime::events::EventType};
 use crate::{
     cache::{Cache, Parts, version_of},
     context::{Context, now, patch_status, trim},
-    health::{self, Change, entrance::Probe},
+    health::{self, Change, entrance::Probe, repository::Seen},
     queue::Next,
 };
 use tokio::time::Instant;
@@ -26,6 +26,8 @@ const PROBE_EVERY: Duration = Duration::from_secs(3600);
 const PROBE_AGAIN: Duration = Duration::from_secs(300);
 /// How often it is asked about one that is not.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// How often a connection is looked for that is not mounted. Nobody is asked.
+const LOOK_FOR_CONNECTION: Duration = Duration::from_secs(2);
 
 /// The status of a Repository or Builder could not be written. It is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +74,11 @@ pub async fn repository(ctx: Arc<Context>, name: String) -> Result<Next, SpecErr
         change,
     )
     .await?;
-    Ok(Next::After(if ready { LOOK_EVERY } else { LOOK_AGAIN }))
+    Ok(Next::After(match (&seen, ready) {
+        (Seen::NoConnection, _) => LOOK_FOR_CONNECTION,
+        (_, true) => LOOK_EVERY,
+        (_, false) => LOOK_AGAIN,
+    }))
 }
 
 /// What was last seen of each Repository's webhook: of which generation, when, and whether all was well.
@@ -89,12 +95,8 @@ struct Glance {
 
 /// What is known of the webhook of a Repository that GitHub was just seen to have. It is looked at
 /// when the spec changed, every hour, and every few minutes while something is wrong.
-async fn probe(
-    ctx: &Context,
-    repository: &Repository,
-    seen: &health::repository::Seen,
-) -> Option<Probe> {
-    if !matches!(seen, health::repository::Seen::Found(_)) {
+async fn probe(ctx: &Context, repository: &Repository, seen: &Seen) -> Option<Probe> {
+    if !matches!(seen, Seen::Found(_)) {
         return None;
     }
     let name = repository.name_any();

@@ -110,6 +110,19 @@ fn has_begun(ctx: &Context, run: &BuilderRun) -> bool {
     live.granted || live.job_since.is_some() || phase_of(run) != RunPhase::Queued
 }
 
+/// Whether a run, also one that has ended, may have a Job of its own, or had one.
+pub fn has_had_job(ctx: &Context, run: &BuilderRun) -> bool {
+    let had = run
+        .status
+        .as_ref()
+        .is_some_and(|status| status.job.is_some());
+    let live = ctx
+        .live
+        .get(run.metadata.uid.as_deref().unwrap_or_default());
+    let ended = phase_of(run).is_terminal();
+    had || live.granted || live.job_since.is_some() || (!ended && phase_of(run) != RunPhase::Queued)
+}
+
 /// What a run that has not begun has to do with runs of other builds.
 #[derive(Clone, Debug)]
 pub enum Company {

@@ -5,7 +5,7 @@
 //! builder or the test merge changed in between, the work is not the same: then the newer run goes on
 //! alone, and the older one stops.
 
-use crds::{BuilderRun, RunPhase};
+use crds::{BuilderRun, RunPhase, names};
 
 use crate::{build::summary::phase_of, report::Order};
 
@@ -78,20 +78,64 @@ pub fn followed(run: &BuilderRun) -> Option<&str> {
     run.status.as_ref()?.same_as.as_deref()
 }
 
-/// Whether a newer run leaves the word to this one, because it takes over what comes out of it.
-pub fn leaves_the_word(newer: &BuilderRun, to: &BuilderRun) -> bool {
-    if phase_of(to) == RunPhase::Cancelled {
+/// A run as one of those that speak for a status.
+#[derive(Clone, Copy, Debug)]
+pub struct Speaker<'a> {
+    /// The run.
+    pub run: &'a BuilderRun,
+    /// It may have a Job of its own, or had one.
+    pub begun: bool,
+    /// It was cancelled, or will be.
+    pub cancelled: bool,
+}
+
+/// Whether a newer run leaves the word to an older one, because it takes over what comes out of it, or
+/// was cancelled before it did anything itself.
+pub fn leaves_the_word(newer: Speaker<'_>, to: Speaker<'_>) -> bool {
+    // The newer one runs by itself then.
+    if to.cancelled && !newer.cancelled {
         return false;
     }
-    match followed(newer) {
-        Some(name) => to.metadata.name.as_deref() == Some(name),
-        None => phase_of(newer) == RunPhase::Queued && is_same(newer, to),
+    if followed(newer.run).is_some() {
+        return follows(newer.run, to.run);
     }
+    match phase_of(newer.run) {
+        RunPhase::Queued => !newer.begun && is_same(newer.run, to.run),
+        RunPhase::Cancelled => {
+            is_same_work(newer.run, to.run) && (!newer.begun || goes_on_after(to.run, newer.run))
+        }
+        _ => false,
+    }
+}
+
+/// Whether a run that ended says nothing of that, because an older one brings the result of the same
+/// work: it was cancelled and did nothing itself.
+pub fn keeps_silent(newer: Speaker<'_>, beside: Speaker<'_>) -> bool {
+    let idle = phase_of(newer.run) == RunPhase::Cancelled && !newer.begun;
+    let bound = followed(newer.run).is_some();
+    let awaited = bound || !phase_of(beside.run).is_terminal();
+    idle && awaited && !beside.cancelled && leaves_the_word(newer, beside)
+}
+
+/// Whether a run had not ended when the other one did.
+fn goes_on_after(run: &BuilderRun, ended: &BuilderRun) -> bool {
+    let finished = |run: &BuilderRun| run.status.as_ref()?.finished_at.clone();
+    finished(run).is_none_or(|at| finished(ended).is_some_and(|before| before < at))
+}
+
+/// Whether a run follows this one, or an earlier attempt of it.
+fn follows(run: &BuilderRun, first: &BuilderRun) -> bool {
+    let (build, builder) = (&first.spec.pr_build.name, &first.spec.task.builder);
+    let is_own = first.metadata.name.as_deref() == followed(run);
+    let mut before =
+        (1..first.spec.attempt).map(|attempt| names::run_name(build, builder, attempt));
+    is_own || before.any(|name| Some(name.as_str()) == followed(run))
 }
 
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     use super::*;
 
@@ -200,5 +244,103 @@ mod tests {
         assert_eq!(relation(&own, &at(5), &two), Relation::Follows(&older));
         let three = [two[0], two[1], other(&begun, &third, true)];
         assert_eq!(relation(&own, &at(5), &three), Relation::Follows(&begun));
+    }
+
+    /// `leaves`, and `silent` where the newer run also says nothing of its end.
+    fn word(
+        newer: impl FnOnce(&mut BuilderRun),
+        begun: bool,
+        to: impl FnOnce(&mut BuilderRun),
+    ) -> &'static str {
+        let (mut one, mut other) = (run("newer"), run("older"));
+        newer(&mut one);
+        to(&mut other);
+        let speaker = |run, begun| Speaker {
+            run,
+            begun,
+            cancelled: phase_of(run) == RunPhase::Cancelled || run.spec.cancel.is_some(),
+        };
+        let (newer, to) = (speaker(&one, begun), speaker(&other, true));
+        match (leaves_the_word(newer, to), keeps_silent(newer, to)) {
+            (true, true) => "silent",
+            (true, false) => "leaves",
+            (false, false) => "speaks",
+            (false, true) => "neither speaks",
+        }
+    }
+
+    /// It ended so, if it ended, in second 5.
+    fn ends(phase: RunPhase) -> impl Fn(&mut BuilderRun) {
+        move |run| {
+            let at = Timestamp::from_second(5).unwrap();
+            let status = run.status.get_or_insert_default();
+            status.phase = phase;
+            status.finished_at = phase.is_terminal().then_some(Time(at));
+        }
+    }
+
+    fn follower(phase: RunPhase) -> impl Fn(&mut BuilderRun) {
+        move |run| {
+            let status = run.status.get_or_insert_default();
+            (status.phase, status.same_as) = (phase, Some("older".to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_run_that_is_cancelled_and_never_began_leaves_the_word_to_the_one_that_brings_a_result() {
+        use RunPhase::{Cancelled, Failed, Queued, Running, Succeeded};
+        let late = |second| {
+            move |run: &mut BuilderRun| {
+                ends(Succeeded)(run);
+                let at = Timestamp::from_second(second).unwrap();
+                run.status.get_or_insert_default().finished_at = Some(Time(at));
+            }
+        };
+        let stopped = |run: &mut BuilderRun| {
+            let word = crate::build::stop::ours(String::new(), crate::context::now());
+            run.spec.cancel = Some(word);
+        };
+        let both = |run: &mut BuilderRun| {
+            follower(Queued)(run);
+            stopped(run);
+        };
+        let elsewhere = |run: &mut BuilderRun| {
+            run.spec.task.source.commit = "f".repeat(40);
+            ends(Cancelled)(run);
+        };
+        for (told, expected) in [
+            (word(follower(Cancelled), false, ends(Running)), "silent"),
+            (word(follower(Cancelled), false, ends(Failed)), "silent"),
+            (word(ends(Cancelled), false, ends(Running)), "silent"),
+            (word(ends(Cancelled), false, ends(Succeeded)), "leaves"),
+            (word(ends(Cancelled), true, ends(Running)), "leaves"),
+            (word(ends(Cancelled), true, late(1)), "speaks"),
+            (word(ends(Cancelled), true, late(9)), "leaves"),
+            (word(elsewhere, false, ends(Running)), "speaks"),
+            (word(follower(Queued), false, ends(Succeeded)), "leaves"),
+            (word(follower(Queued), false, ends(Cancelled)), "speaks"),
+            (word(both, false, ends(Cancelled)), "leaves"),
+            (word(follower(Cancelled), false, stopped), "leaves"),
+            (word(follower(Succeeded), false, ends(Succeeded)), "leaves"),
+            (word(ends(Running), true, ends(Running)), "speaks"),
+        ]
+        .into_iter()
+        .enumerate()
+        .map(|(number, (told, expected))| ((number, told), (number, expected)))
+        {
+            assert_eq!(told, expected);
+        }
+    }
+
+    #[test]
+    fn a_run_that_follows_an_attempt_follows_those_that_come_after_it() {
+        let (mut newer, mut second) = (run("newer"), run("second"));
+        second.spec.pr_build.name = "app-7-l1".to_owned();
+        second.spec.attempt = 2;
+        let first = names::run_name("app-7-l1", &second.spec.task.builder, 1);
+        newer.status.get_or_insert_default().same_as = Some(first);
+        assert!(follows(&newer, &second));
+        second.spec.pr_build.name = "app-8-l1".to_owned();
+        assert!(!follows(&newer, &second));
     }
 }

@@ -8,7 +8,8 @@ use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use crate::{
-    admission::twin,
+    admission::{self, twin},
+    build::stop,
     context::{Context, Telling, of_build, of_status},
     report::{Channel, Order, Sent, Standing, Target, Ticket, check::check_run, desired},
 };
@@ -117,6 +118,7 @@ fn speak(
     if is_overtaken(ctx, run, &order) {
         return None;
     }
+    let order = spoken_order(ctx, run, order);
     let target = target(ctx, run)?;
     let mut said = desired(run, retried)?;
     if target.channel == Channel::Status {
@@ -322,15 +324,71 @@ fn order(ctx: &Context, run: &BuilderRun) -> Order {
     }
 }
 
-/// Whether a newer build speaks for the same status: then this one says nothing more.
+/// Whether another build speaks for the same status: then this run says nothing more.
 fn is_overtaken(ctx: &Context, run: &BuilderRun, own: &Order) -> bool {
-    let others = ctx.cache.runs.group(&of_status(run));
-    let mut same_kind = others
-        .iter()
-        .filter(|other| other.spec.task.report_mode == run.spec.task.report_mode);
-    same_kind.any(|other| {
-        other.spec.pr_build.uid != run.spec.pr_build.uid
-            && order(ctx, other) > *own
-            && !twin::leaves_the_word(other, run)
+    let itself = speaker(ctx, run);
+    beside(ctx, run).iter().any(|other| {
+        let (newer, other) = (order(ctx, other) > *own, speaker(ctx, other));
+        match newer {
+            true => !twin::leaves_the_word(other, itself),
+            false => twin::keeps_silent(itself, other),
+        }
     })
+}
+
+/// The order in which a run speaks: no older than what newer runs have told that leave it the word.
+fn spoken_order(ctx: &Context, run: &BuilderRun, own: Order) -> Order {
+    let itself = speaker(ctx, run);
+    let others = beside(ctx, run);
+    let left = others
+        .iter()
+        .filter(|other| has_told(ctx, other) && twin::leaves_the_word(speaker(ctx, other), itself));
+    left.map(
+        |other| match other.status.as_ref().map(|status| status.phase) {
+            // It has said its last.
+            Some(phase) if phase.is_terminal() => order(ctx, other).next_attempt(),
+            _ => order(ctx, other),
+        },
+    )
+    .fold(own, Order::max)
+}
+
+/// The runs of other builds that speak for the same status in the same way.
+fn beside(ctx: &Context, run: &BuilderRun) -> Vec<Arc<BuilderRun>> {
+    let mut others = ctx.cache.runs.group(&of_status(run));
+    others.retain(|other| {
+        other.spec.task.report_mode == run.spec.task.report_mode
+            && other.spec.pr_build.uid != run.spec.pr_build.uid
+    });
+    others
+}
+
+fn speaker<'a>(ctx: &Context, run: &'a BuilderRun) -> twin::Speaker<'a> {
+    let begun = admission::has_had_job(ctx, run);
+    let cancelled = match run.status.as_ref().map(|status| status.phase) {
+        Some(RunPhase::Cancelled) => true,
+        Some(phase) if phase.is_terminal() => false,
+        _ => {
+            let build = ctx.cache.builds.get(&run.spec.pr_build.name);
+            build.is_none_or(|build| stop::wanted(Some(&build), run, begun).is_some())
+        }
+    };
+    twin::Speaker {
+        run,
+        begun,
+        cancelled,
+    }
+}
+
+/// Whether GitHub was told something of a run.
+fn has_told(ctx: &Context, run: &BuilderRun) -> bool {
+    let report = run
+        .status
+        .as_ref()
+        .and_then(|status| status.report.as_ref());
+    let sent = report.and_then(|report| report.sent.as_deref());
+    let live = ctx
+        .live
+        .get(run.metadata.uid.as_deref().unwrap_or_default());
+    sent.is_some_and(|sent| sent != SETTLED) || live.pending_told
 }

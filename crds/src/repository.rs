@@ -71,6 +71,14 @@ pub struct RepositorySpec {
     pub reporting: Reporting,
 }
 
+/// Characters of a regular expression over display names: of a label's `pattern`, and of one in a
+/// command.
+pub const PATTERN_CHARACTERS: usize = 256;
+/// Bytes of such an expression when it is compiled, and of what searching with it may keep.
+pub const PATTERN_BYTES: usize = 1 << 20;
+/// Groups within groups of such an expression.
+pub const PATTERN_DEPTH: u32 = 32;
+
 /// A label and what adding it to a pull request starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -101,7 +109,7 @@ pub struct LabelRule {
     /// Of the flavour's builders only those whose display name this regular expression finds,
     /// upper and lower case alike: `refleaks`, `^(ios|android)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = PATTERN_CHARACTERS))]
     pub pattern: Option<String>,
     /// Select builders whose `stability` is `Unstable`, too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -1,14 +1,9 @@
 //! Pure: what is wrong with the spec of a Repository by itself: labels, patterns, templates, checks.
 
-use crds::{Builder, LabelRule, Repository};
+use crds::{Builder, LabelRule, PATTERN_BYTES, PATTERN_DEPTH, Repository};
 use regex::RegexBuilder;
 
 use crate::report::{template, text::code};
-
-/// Bytes of a compiled expression. The gate has the same limits: it compiles the expression again.
-const PATTERN_BYTES: usize = 1 << 20;
-/// Groups within groups.
-const PATTERN_DEPTH: u32 = 32;
 
 /// Something wrong: one word for programs, and a sentence that names the field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,7 +133,8 @@ fn pattern((index, rule): (usize, &LabelRule)) -> Option<Fault> {
     ))
 }
 
-/// A pattern of a label, ready to be searched; or why it cannot be used.
+/// A pattern of a label, ready to be searched, within the limits that the gate has, too; or why it
+/// cannot be used.
 pub fn compile(pattern: &str) -> Result<regex::Regex, String> {
     let built = RegexBuilder::new(pattern)
         .case_insensitive(true)

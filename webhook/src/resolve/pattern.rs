@@ -1,13 +1,10 @@
 //! Regular expressions over display names: as people know them, in linear time, and small.
 
+use crds::{PATTERN_BYTES, PATTERN_CHARACTERS, PATTERN_DEPTH};
 use regex::{Regex, RegexBuilder};
 
 /// Characters of an expression.
-pub const LONGEST: usize = 256;
-/// Bytes of a compiled expression, and of what searching with it may keep.
-const LARGEST: usize = 1 << 20;
-/// Groups within groups.
-const DEEPEST: u32 = 32;
+pub const LONGEST: usize = PATTERN_CHARACTERS;
 
 /// Compiles an expression. Upper and lower case are alike.
 ///
@@ -28,9 +25,9 @@ pub fn compile(text: &str) -> Result<Regex, String> {
     }
     RegexBuilder::new(text)
         .case_insensitive(true)
-        .size_limit(LARGEST)
-        .dfa_size_limit(LARGEST)
-        .nest_limit(DEEPEST)
+        .size_limit(PATTERN_BYTES)
+        .dfa_size_limit(PATTERN_BYTES)
+        .nest_limit(PATTERN_DEPTH)
         .build()
         .map_err(|error| sentence(&error))
 }

@@ -137,8 +137,11 @@ impl App {
 
     /// Whether the App may write check runs on a repository; none before its first token.
     pub fn writes_checks(&self, owner: &str, name: &str) -> Option<bool> {
-        let slot = self.slot(owner, name);
-        *slot.checks.lock().unwrap_or_else(PoisonError::into_inner)
+        *self
+            .slot(owner, name)
+            .checks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The permissions that PrBuild needs, with `more`, and the App was not granted, as `name: level`.

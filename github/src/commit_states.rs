@@ -2,6 +2,7 @@
 //! the tag of its last answer.
 
 use http::{Method, StatusCode};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -25,6 +26,14 @@ pub struct CommitContext {
 /// The newest check run of a name in its suite.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct CommitCheck {
+    /// Greater for what was made later.
+    pub id: i64,
+    /// The App that made it.
+    #[serde(default)]
+    pub app: Option<CheckApp>,
+    /// When it started; absent where it waits.
+    #[serde(default)]
+    pub started_at: Option<Timestamp>,
     /// Its name.
     pub name: String,
     /// `completed`, or how far it is.
@@ -33,6 +42,13 @@ pub struct CommitCheck {
     /// `action_required`, `stale`. Absent before its end.
     #[serde(default)]
     pub conclusion: Option<String>,
+}
+
+/// The App that made a check run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct CheckApp {
+    /// Its number.
+    pub id: i64,
 }
 
 #[derive(Deserialize)]
@@ -61,17 +77,22 @@ impl Repo {
             .await
     }
 
-    /// A page of the newest check runs of a commit; pages count from 1.
+    /// A page of the newest check runs of a commit, of this name if one is given; pages count from 1.
     ///
     /// # Errors
     /// As any call.
     pub async fn checks_of_commit(
         &self,
         sha: &str,
+        name: Option<&str>,
         page: usize,
         etag: Option<&str>,
     ) -> Result<Dated<Listing<CommitCheck>>, GithubError> {
-        let path = self.of_commit(sha, "check-runs", page);
+        let mut path = self.of_commit(sha, "check-runs", page);
+        if let Some(name) = name {
+            path.push_str("&check_name=");
+            path.push_str(&segment(name));
+        }
         self.page(&path, etag, |found: CheckRuns| found.check_runs)
             .await
     }

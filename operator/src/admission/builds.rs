@@ -109,7 +109,9 @@ fn look(
         .said
         .map(|said| checks::judge(&build.spec.request.after_checks, &said));
     match (judged, known.trouble) {
-        (None | Some(Checks::Waiting(_)), Some(trouble)) => Some(Checks::Waiting(trouble)),
+        (None | Some(Checks::Waiting(_) | Checks::Absent(_)), Some(trouble)) => {
+            Some(Checks::Waiting(trouble))
+        }
         (judged, _) => judged,
     }
 }

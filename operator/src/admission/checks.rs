@@ -1,6 +1,9 @@
 //! Pure: whether the checks that a build waits for are green.
 
+use std::collections::BTreeMap;
+
 use github::{CommitCheck, CommitContext};
+use jiff::Timestamp;
 
 /// What other systems say about a commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub enum Checks {
     Failed(String),
     /// Some are not green yet, as a sentence.
     Waiting(String),
+    /// The same, and the first of them has not even begun: it may never do.
+    Absent(String),
 }
 
 /// How one of them stands, the weakest first.
@@ -54,20 +59,47 @@ pub fn judge(wanted: &[String], said: &Said) -> Checks {
         return Checks::Green;
     };
     let has = if begun { "passed" } else { "begun" };
-    Checks::Waiting(match open.len() - 1 {
+    let says = match open.len() - 1 {
         0 => format!("the check `{first}` has not {has} yet"),
         1 => format!("the check `{first}` has not {has} yet, and one more"),
         more => format!("the check `{first}` has not {has} yet, and {more} more"),
-    })
+    };
+    match begun {
+        true => Checks::Waiting(says),
+        false => Checks::Absent(says),
+    }
 }
 
-/// How whatever has this name stands: of several, the one that is farthest from green.
+/// How whatever has this name stands. Of one App's check runs the newest counts: what was cancelled
+/// by a newer run of the same workflow says nothing. Of several Apps, and a status, the one counts
+/// that is farthest from green. Nothing has failed while something of that name still runs.
 fn stand(name: &str, said: &Said) -> Stand {
+    let checks: Vec<&CommitCheck> = said.checks.iter().filter(|one| one.name == name).collect();
+    let mut newest: BTreeMap<Option<i64>, &CommitCheck> = BTreeMap::new();
+    for &check in &checks {
+        let of_app = newest.entry(check.app.map(|app| app.id)).or_insert(check);
+        if age(check) > age(of_app) {
+            *of_app = check;
+        }
+    }
     let contexts = said.contexts.iter();
     let contexts = contexts.filter(|one| one.context == name).map(of_context);
-    let checks = said.checks.iter();
-    let checks = checks.filter(|one| one.name == name).map(of_check);
-    contexts.chain(checks).max().unwrap_or(Stand::Absent)
+    let newest = newest.into_values().map(of_check);
+    match contexts.chain(newest).max().unwrap_or(Stand::Absent) {
+        Stand::Failed(_) if is_any_open(name, &checks, said) => Stand::Running,
+        stand => stand,
+    }
+}
+
+fn is_any_open(name: &str, checks: &[&CommitCheck], said: &Said) -> bool {
+    let mut contexts = said.contexts.iter().filter(|one| one.context == name);
+    let open = checks.iter().any(|one| of_check(one) == Stand::Running);
+    open || contexts.any(|one| of_context(one) == Stand::Running)
+}
+
+/// Greater for the newer of two check runs. One that has not started is the newest.
+fn age(check: &CommitCheck) -> (Timestamp, i64) {
+    (check.started_at.unwrap_or(Timestamp::MAX), check.id)
 }
 
 fn of_context(one: &CommitContext) -> Stand {
@@ -94,6 +126,8 @@ fn of_check(one: &CommitCheck) -> Stand {
 
 #[cfg(test)]
 mod tests {
+    use github::CheckApp;
+
     use super::*;
 
     fn said(contexts: &[(&str, &str)], checks: &[(&str, &str, &str)]) -> Said {
@@ -101,7 +135,11 @@ mod tests {
             context: (*context).to_owned(),
             state: (*state).to_owned(),
         });
-        let checks = checks.iter().map(|(name, status, conclusion)| CommitCheck {
+        let numbered = checks.iter().zip(1..);
+        let checks = numbered.map(|((name, status, conclusion), id)| CommitCheck {
+            id,
+            app: None,
+            started_at: None,
             name: (*name).to_owned(),
             status: (*status).to_owned(),
             conclusion: (!conclusion.is_empty()).then(|| (*conclusion).to_owned()),
@@ -116,6 +154,10 @@ mod tests {
         Checks::Waiting(sentence.to_owned())
     }
 
+    fn absent(sentence: &str) -> Checks {
+        Checks::Absent(sentence.to_owned())
+    }
+
     fn failed(sentence: &str) -> Checks {
         Checks::Failed(sentence.to_owned())
     }
@@ -128,7 +170,7 @@ mod tests {
             (
                 vec![],
                 vec![],
-                waiting("the check `CI` has not begun yet, and one more"),
+                absent("the check `CI` has not begun yet, and one more"),
             ),
             (
                 vec![("CI", "pending")],
@@ -173,7 +215,7 @@ mod tests {
             (
                 vec![("ci", "success"), ("docs", "success")],
                 vec![],
-                waiting("the check `CI` has not begun yet"),
+                absent("the check `CI` has not begun yet"),
             ),
         ] {
             assert_eq!(
@@ -185,18 +227,71 @@ mod tests {
     }
 
     #[test]
-    fn of_several_of_one_name_the_worst_counts() {
-        let wanted = ["CI".to_owned()];
-        let done = "completed";
-        let both = said(
-            &[("CI", "success")],
-            &[("CI", done, "success"), ("CI", "queued", "")],
-        );
-        assert_eq!(
-            judge(&wanted, &both),
-            waiting("the check `CI` has not passed yet")
-        );
-        let both = said(&[("CI", "error")], &[("CI", done, "success")]);
-        assert!(matches!(judge(&wanted, &both), Checks::Failed(_)));
+    fn of_several_of_one_name_the_newest_of_each_app_counts_and_nothing_failed_while_one_runs() {
+        let (done, ours, theirs) = ("completed", 1, 2);
+        let waits = || waiting("the check `CI` has not passed yet");
+        type Run = (i64, i64, &'static str, &'static str);
+        let table: [(Option<&str>, &[Run], Checks); 9] = [
+            // A new suite cancelled the one before it.
+            (
+                None,
+                &[(ours, 1, done, "cancelled"), (ours, 2, "queued", "")],
+                waits(),
+            ),
+            (
+                None,
+                &[(ours, 2, done, "success"), (ours, 1, done, "cancelled")],
+                Checks::Green,
+            ),
+            (
+                None,
+                &[(ours, 1, done, "failure"), (ours, 2, done, "success")],
+                Checks::Green,
+            ),
+            (
+                None,
+                &[(ours, 1, done, "stale"), (ours, 2, "in_progress", "")],
+                waits(),
+            ),
+            (
+                None,
+                &[(ours, 1, "in_progress", ""), (ours, 2, done, "failure")],
+                waits(),
+            ),
+            (
+                None,
+                &[(ours, 1, done, "success"), (ours, 2, done, "failure")],
+                failed("the check `CI` failed on this commit; ask again when it is green"),
+            ),
+            (
+                None,
+                &[(ours, 2, done, "success"), (theirs, 1, done, "failure")],
+                failed("the check `CI` failed on this commit; ask again when it is green"),
+            ),
+            (Some("pending"), &[(ours, 1, done, "failure")], waits()),
+            (
+                Some("error"),
+                &[(ours, 1, done, "success")],
+                failed("the check `CI` failed on this commit; ask again when it is green"),
+            ),
+        ];
+        for (context, checks, expected) in table {
+            let contexts: Vec<_> = context.iter().map(|state| ("CI", *state)).collect();
+            let mut both = said(&contexts, &[]);
+            let made = checks
+                .iter()
+                .map(|&(app, second, status, conclusion)| CommitCheck {
+                    id: second,
+                    app: Some(CheckApp { id: app }),
+                    started_at: (status != "queued")
+                        .then(|| Timestamp::from_second(second).unwrap()),
+                    name: "CI".to_owned(),
+                    status: status.to_owned(),
+                    conclusion: (!conclusion.is_empty()).then(|| conclusion.to_owned()),
+                });
+            both.checks = made.collect();
+            let told = judge(&["CI".to_owned()], &both);
+            assert_eq!(told, expected, "{context:?} {checks:?}");
+        }
     }
 }

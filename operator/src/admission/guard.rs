@@ -37,6 +37,8 @@ pub struct Hold {
     pub sentence: String,
     /// Builds that wait for the same and come before it.
     pub ahead: i32,
+    /// It counts as waiting in the queue, because it may never end: the queue timeouts go on.
+    pub queues: bool,
 }
 
 impl Hold {
@@ -46,6 +48,7 @@ impl Hold {
             reason,
             sentence: sentence.into(),
             ahead: 0,
+            queues: false,
         }
     }
 }
@@ -107,6 +110,12 @@ pub fn judge(
         Some(Checks::Failed(why)) => return Verdict::Drop(why.clone()),
         Some(Checks::Waiting(why)) => {
             return Verdict::Wait(Hold::new(reason::CHECKS, why));
+        }
+        Some(Checks::Absent(why)) => {
+            return Verdict::Wait(Hold {
+                queues: true,
+                ..Hold::new(reason::CHECKS, why)
+            });
         }
         None if !build.spec.request.after_checks.is_empty() => {
             let says = "its commit's checks are being looked at";

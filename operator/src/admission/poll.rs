@@ -1,5 +1,6 @@
 //! Asks GitHub how the checks of commits stand that builds wait for: one look at a commit for all of
-//! them, every half minute, with the tags of the last answers, so that no news costs nothing.
+//! them, with the tags of the last answers, so that no news costs nothing. A look comes after half a
+//! minute, later where nothing moves, and not at all while few requests are left in the hour.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -8,14 +9,21 @@ use std::{
 };
 
 use crds::{PrBuild, Repository};
-use github::{CHECKS_PAGE, CommitCheck, CommitContext, Dated, GithubError, Listing, Repo};
+use github::{Budget, CHECKS_PAGE, CommitCheck, CommitContext, Dated, GithubError, Listing, Repo};
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{checks::Said, github_of};
 use crate::context::Context;
 
-/// How often a commit is looked at.
+/// How soon a commit is looked at again after news.
 const EVERY: Duration = Duration::from_secs(30);
+/// How soon at the latest, where there are none.
+const SELDOM: Duration = Duration::from_secs(300);
+/// The part of the hour's requests that is left to those who ask for builds.
+const LEFT_TO_OTHERS: i64 = 5;
+/// How long nobody looks at the most while few requests are left.
+const HOUR: Duration = Duration::from_secs(3600);
 /// Pages after which a list is not worth more requests.
 const MOST_PAGES: usize = 30;
 
@@ -25,6 +33,8 @@ pub struct Commit {
     connection: String,
     repository: String,
     sha: String,
+    /// What builds wait for.
+    names: Vec<String>,
 }
 
 /// What is known of a commit.
@@ -44,6 +54,8 @@ pub struct Polls(Mutex<HashMap<Commit, Poll>>);
 struct Poll {
     known: Known,
     pages: Pages,
+    /// Looks since the last news.
+    idle: u32,
     /// The next look; none while one is under way.
     due: Option<Instant>,
 }
@@ -74,16 +86,29 @@ impl Polls {
             connection: repository.spec.connection.clone(),
             repository: repo.full_name(),
             sha: build.spec.request.head_sha.clone(),
+            names: build.spec.request.after_checks.clone(),
         };
+        let connection = ctx.connections.get(&commit.connection);
+        let budget = connection.map(|connection| connection.budget());
+        let rest = budget.and_then(|budget| rest(budget, Timestamp::now()));
         let mut all = self.lock();
         let poll = all.entry(commit.clone()).or_insert_with(|| Poll {
             due: Some(Instant::now()),
             ..Poll::default()
         });
         if poll.due.is_some_and(|due| due <= Instant::now()) {
-            poll.due = None;
-            let (pages, said) = (std::mem::take(&mut poll.pages), poll.known.said.clone());
-            tokio::spawn(look(ctx.clone(), commit.clone(), repo, pages, said));
+            if let Some(rest) = rest {
+                poll.due = Some(Instant::now() + rest);
+                poll.known.trouble = Some(FEW_LEFT.to_owned());
+            } else {
+                let before = Poll {
+                    known: poll.known.clone(),
+                    pages: std::mem::take(&mut poll.pages),
+                    idle: poll.idle,
+                    due: poll.due.take(),
+                };
+                tokio::spawn(look(ctx.clone(), commit.clone(), repo, before));
+            }
         }
         Some((commit, poll.known.clone()))
     }
@@ -108,41 +133,44 @@ impl Polls {
     }
 }
 
+/// Why nobody looks while few requests are left.
+const FEW_LEFT: &str = "GitHub takes few more requests in this hour; its commit's checks are looked at when it takes more";
+
+/// How long nobody looks, where few requests of the hour are left.
+fn rest(budget: Budget, now: Timestamp) -> Option<Duration> {
+    let (limit, remaining) = (budget.limit?, budget.remaining?);
+    let left = Duration::try_from(budget.reset?.duration_since(now)).ok()?;
+    let few = remaining < limit / LEFT_TO_OTHERS && !left.is_zero();
+    few.then(|| left.clamp(EVERY, HOUR))
+}
+
+/// When a commit is looked at again after so many looks without news.
+fn pause(idle: u32) -> Duration {
+    EVERY.saturating_mul(1 << idle.min(8)).min(SELDOM)
+}
+
 /// Looks at a commit, notes what was found, and lets admission judge it.
-async fn look(
-    ctx: Arc<Context>,
-    commit: Commit,
-    repo: Repo,
-    mut pages: Pages,
-    before: Option<Arc<Said>>,
-) {
-    let found = read_all(&repo, &commit.sha, &mut pages).await;
-    let (known, wait) = match found {
+async fn look(ctx: Arc<Context>, commit: Commit, repo: Repo, mut poll: Poll) {
+    let wait = match read_all(&repo, &commit, &mut poll.pages).await {
         Ok(said) => {
-            let known = Known {
+            let news = poll.known.said.as_deref() != Some(&said);
+            poll.idle = if news { 0 } else { poll.idle + 1 };
+            poll.known = Known {
                 said: Some(Arc::new(said)),
                 trouble: None,
             };
-            (known, EVERY)
+            pause(poll.idle)
         }
         Err(error) => {
             tracing::warn!(repository = commit.repository, %error, "the checks of a commit cannot be looked at; builds wait for them");
-            let wait = match &error {
+            poll.known.trouble = Some(trouble(&error).to_owned());
+            match &error {
                 GithubError::RateLimited { wait, .. } => (*wait).max(EVERY),
                 _ => EVERY,
-            };
-            let known = Known {
-                said: before,
-                trouble: Some(trouble(&error).to_owned()),
-            };
-            (known, wait)
+            }
         }
     };
-    let poll = Poll {
-        known,
-        pages,
-        due: Some(Instant::now() + wait),
-    };
+    poll.due = Some(Instant::now() + wait);
     ctx.admission.polls.learn(&commit, poll);
     ctx.admission.wake();
 }
@@ -157,18 +185,29 @@ fn trouble(error: &GithubError) -> &'static str {
     }
 }
 
-async fn read_all(repo: &Repo, sha: &str, pages: &mut Pages) -> Result<Said, GithubError> {
-    let asked = || (repo.clone(), sha.to_owned());
-    let (contexts, checks) = tokio::try_join!(
+/// What is said of the names that builds wait for. One name is all that is asked for; of several, all
+/// check runs are.
+async fn read_all(repo: &Repo, commit: &Commit, pages: &mut Pages) -> Result<Said, GithubError> {
+    let only = match commit.names.as_slice() {
+        [name] => Some(name.clone()),
+        _ => None,
+    };
+    let asked = || (repo.clone(), commit.sha.clone(), only.clone());
+    let (mut contexts, mut checks) = tokio::try_join!(
         read(&mut pages.contexts, |page, etag| {
-            let (repo, sha) = asked();
+            let (repo, sha, _) = asked();
             async move { repo.contexts_of_commit(&sha, page, etag.as_deref()).await }
         }),
         read(&mut pages.checks, |page, etag| {
-            let (repo, sha) = asked();
-            async move { repo.checks_of_commit(&sha, page, etag.as_deref()).await }
+            let (repo, sha, only) = asked();
+            async move {
+                let found = repo.checks_of_commit(&sha, only.as_deref(), page, etag.as_deref());
+                found.await
+            }
         }),
     )?;
+    contexts.retain(|one| commit.names.contains(&one.context));
+    checks.retain(|one| commit.names.contains(&one.name));
     Ok(Said { contexts, checks })
 }
 
@@ -243,5 +282,28 @@ mod tests {
         assert_eq!((items.len(), sent), (108, tags));
         let (items, _) = round(&mut pages, vec![changed(0, 5, "d")]).await;
         assert_eq!(items.len(), 5, "the second page is gone");
+    }
+
+    #[test]
+    fn a_commit_without_news_is_looked_at_less_and_less() {
+        let seconds: Vec<u64> = (0..6).map(|idle| pause(idle).as_secs()).collect();
+        assert_eq!(seconds, [30, 60, 120, 240, 300, 300]);
+        assert_eq!(pause(u32::MAX), SELDOM);
+    }
+
+    #[test]
+    fn nobody_looks_while_few_requests_of_the_hour_are_left() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let budget = |remaining, reset| Budget {
+            limit: Some(5000),
+            remaining: Some(remaining),
+            reset: Some(at(reset)),
+        };
+        let rest = |budget| rest(budget, at(1000)).map(|left| left.as_secs());
+        assert_eq!(rest(Budget::default()), None);
+        assert_eq!(rest(budget(1000, 1600)), None);
+        assert_eq!(rest(budget(999, 1600)), Some(600));
+        assert_eq!(rest(budget(0, 1001)), Some(30), "a moment is rounded up");
+        assert_eq!(rest(budget(0, 900)), None, "that hour is over");
     }
 }

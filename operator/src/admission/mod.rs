@@ -138,12 +138,13 @@ pub enum Company {
 pub fn company(ctx: &Context, run: &BuilderRun) -> Company {
     let mut others = ctx.cache.runs.group(&of_status(run));
     others.retain(|other| other.spec.pr_build.uid != run.spec.pr_build.uid);
-    let Some(build) = ctx.cache.builds.get(&run.spec.pr_build.name) else {
+    let Some(own) = ctx.cache.builds.get(&run.spec.pr_build.name) else {
         return Company::Alone;
     };
     if others.is_empty() {
         return Company::Alone;
     }
+    let origin = |name: &str| ctx.cache.builds.get(name).map(|build| stop::order(&build));
     let known = others.iter().filter_map(|other| {
         let build = ctx.cache.builds.get(&other.spec.pr_build.name)?;
         Some((other, stop::order(&build), build))
@@ -156,6 +157,7 @@ pub fn company(ctx: &Context, run: &BuilderRun) -> Company {
             Other {
                 run: other,
                 order,
+                newer: stop::takes_the_place(build, &own, origin),
                 begun: has_begun(ctx, other),
                 held: ctx.live_builds.update(uid, |live| live.hold.is_some()),
                 cancelled: stop::wanted(Some(build), other, false).is_some(),
@@ -167,7 +169,7 @@ pub fn company(ctx: &Context, run: &BuilderRun) -> Company {
         all.find(|other| std::ptr::eq(other.as_ref(), found))
             .cloned()
     };
-    match twin::relation(run, &stop::order(&build), &seen) {
+    match twin::relation(run, &stop::order(&own), &seen) {
         Relation::Alone => Company::Alone,
         Relation::Follows(first) => find(first).map_or(Company::Alone, Company::Follows),
         Relation::Overtaken(newer) => find(newer).map_or(Company::Alone, Company::Overtaken),

@@ -16,6 +16,8 @@ pub struct Other<'a> {
     pub run: &'a BuilderRun,
     /// Its build's place in time.
     pub order: &'a Order,
+    /// It takes the place of the run that is looked at, where it does something else.
+    pub newer: bool,
     /// It may have a Job, or has one.
     pub begun: bool,
     /// Its build as a whole waits, or its run is not wanted any more.
@@ -44,7 +46,7 @@ pub fn relation<'a>(own: &BuilderRun, order: &Order, others: &[Other<'a>]) -> Re
     };
     let newer = live().filter(|other| {
         let valid = other.run.spec.task.invalid.is_none();
-        valid && other.order > order && !is_same(own, other.run)
+        valid && other.newer && !is_same(own, other.run)
     });
     if let Some(newest) = newer.max_by_key(|other| other.order) {
         return Relation::Overtaken(newest.run);
@@ -102,7 +104,8 @@ pub fn leaves_the_word(newer: Speaker<'_>, to: Speaker<'_>) -> bool {
     match phase_of(newer.run) {
         RunPhase::Queued => !newer.begun && is_same(newer.run, to.run),
         RunPhase::Cancelled => {
-            is_same_work(newer.run, to.run) && (!newer.begun || goes_on_after(to.run, newer.run))
+            let same = is_same_work(newer.run, to.run) && !newer.begun;
+            same || goes_on_after(to.run, newer.run)
         }
         _ => false,
     }
@@ -168,6 +171,7 @@ mod tests {
         let other = Other {
             run: &run,
             order: &order,
+            newer: second > 5,
             begun,
             held,
             cancelled: run.spec.cancel.is_some(),
@@ -236,6 +240,7 @@ mod tests {
         let other = |run, order, begun| Other {
             run,
             order,
+            newer: false,
             begun,
             held: false,
             cancelled: false,
@@ -316,7 +321,8 @@ mod tests {
             (word(ends(Cancelled), true, ends(Running)), "leaves"),
             (word(ends(Cancelled), true, late(1)), "speaks"),
             (word(ends(Cancelled), true, late(9)), "leaves"),
-            (word(elsewhere, false, ends(Running)), "speaks"),
+            (word(elsewhere, false, ends(Running)), "silent"),
+            (word(elsewhere, false, late(1)), "speaks"),
             (word(follower(Queued), false, ends(Succeeded)), "leaves"),
             (word(follower(Queued), false, ends(Cancelled)), "speaks"),
             (word(both, false, ends(Cancelled)), "leaves"),

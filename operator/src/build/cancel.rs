@@ -98,7 +98,8 @@ pub async fn by_new_runs(ctx: &Context, build: &PrBuild, new: &[Arc<BuilderRun>]
             let is_older = of.is_some_and(|of| {
                 let over = stop::is_over(&of, &other.spec.task.builder);
                 let open = !phase_of(other).is_terminal() || summary::is_retried(other, over);
-                open && stop::order(&of) < order
+                let origin = |name: &str| ctx.cache.builds.get(name).map(|it| stop::order(&it));
+                open && stop::takes_the_place(build, &of, origin)
             });
             is_older && !twin::is_same(other, run)
         });

@@ -43,6 +43,32 @@ pub fn order(build: &PrBuild) -> Order {
     }
 }
 
+/// The build that a build repeats, or itself.
+pub fn family(build: &PrBuild) -> String {
+    let repeats = build.spec.request.rerun_of.clone();
+    repeats.unwrap_or_else(|| build.name_any())
+}
+
+/// Whether the runs of a build take the place of another build's runs that do something else for the
+/// same statuses. A repetition is the newest of its own family only; beside others a family is as
+/// old as the build that is repeated, of which `origin` knows the place in time.
+pub fn takes_the_place(
+    build: &PrBuild,
+    of: &PrBuild,
+    origin: impl Fn(&str) -> Option<Order>,
+) -> bool {
+    let (own, other) = (family(build), family(of));
+    if own == other {
+        return order(build) > order(of);
+    }
+    let placed = |build: &PrBuild, family: &str| match build.spec.request.rerun_of {
+        None => Some(order(build)),
+        Some(_) => origin(family),
+    };
+    // A family whose first build is gone is older than any that has one.
+    placed(build, &own) > placed(of, &other)
+}
+
 /// The newest of the builds of a pull request that stops an older one: of another commit, and still
 /// wanted. A repetition of an old commit is no step forward and stops nothing.
 pub fn newer<'a>(
@@ -179,6 +205,44 @@ mod tests {
         build.metadata.creation_timestamp = Some(Time(created));
         build.spec.request.head_sha = String::from(sha).repeat(40);
         build
+    }
+
+    #[test]
+    fn a_repetition_takes_the_place_of_its_own_family_and_of_no_newer_one() {
+        let repeats = |name: &str, second, of: &str| {
+            let mut build = build(name, second, 'a');
+            build.spec.request.rerun_of = Some(of.to_owned());
+            build
+        };
+        let (first, second) = (build("app-7-l1", 1, 'a'), build("app-7-l2", 2, 'a'));
+        let (of_first, of_second) = (
+            repeats("app-7-b3", 3, "app-7-l1"),
+            repeats("app-7-b4", 4, "app-7-l2"),
+        );
+        let again = repeats("app-7-b5", 5, "app-7-l1");
+        let lost = repeats("app-7-b6", 6, "app-7-l0");
+        let origin = |name: &str| {
+            let all = [&first, &second];
+            all.into_iter()
+                .find(|build| build.name_any() == name)
+                .map(order)
+        };
+        for (one, other, expected) in [
+            (&second, &first, true),
+            (&of_first, &first, true),
+            (&again, &of_first, true),
+            (&of_first, &second, false),
+            (&second, &of_first, true),
+            (&again, &of_second, false),
+            (&of_second, &again, true),
+            (&lost, &first, false),
+            (&first, &lost, true),
+        ] {
+            let names = (one.name_any(), other.name_any());
+            assert_eq!(takes_the_place(one, other, origin), expected, "{names:?}");
+            let back = takes_the_place(other, one, origin);
+            assert_ne!(back, expected, "{names:?}, the other way");
+        }
     }
 
     #[test]

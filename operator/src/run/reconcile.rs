@@ -154,7 +154,7 @@ async fn wait_or_begin(
 ) -> Result<Next, RunError> {
     if live.granted {
         tell_pending(ctx, run, uid, None);
-        return begin_granted(ctx, run, uid).await;
+        return begin(ctx, run, uid).await;
     }
     if let Some(next) = same::with_others(ctx, run, uid).await? {
         return Ok(next);
@@ -183,7 +183,7 @@ async fn wait_or_begin(
     if admission::is_free(ctx, run, &builder) {
         ctx.live.update(uid, |live| live.granted = true);
         tell_pending(ctx, run, uid, None);
-        return begin_granted(ctx, run, uid).await;
+        return begin(ctx, run, uid).await;
     }
     let why = live
         .waiting
@@ -201,16 +201,26 @@ async fn wait_or_begin(
     Ok(next.or(queue_time_left(ctx, run)))
 }
 
-/// Begins a run that may. If the cluster does not take its Job, and no slot is written down for it, the
-/// next try asks anew: what it may do can change meanwhile.
-async fn begin_granted(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Next, RunError> {
-    let begun = begin(ctx, run, uid).await;
+/// A run whose Job the cluster refused, and for which no slot is written down, asks anew at its next
+/// try: what it may do can change meanwhile.
+fn give_back(ctx: &Context, run: &BuilderRun, uid: &str) {
     let builder = ctx.cache.builders.get(&run.spec.task.builder);
     let has_slot = builder.is_some_and(|builder| builder.spec.max_concurrent.is_some());
-    if begun.is_err() && !has_slot {
+    if !has_slot {
         ctx.live.update(uid, |live| live.granted = false);
     }
-    begun
+}
+
+/// Whether the API server said that it did not do what was asked. After any other answer, or none, it
+/// may be done.
+fn is_refusal(error: &kube::Error) -> bool {
+    const REQUEST_TIMEOUT: u16 = 408;
+    match error {
+        kube::Error::Api(status) => {
+            (400..500).contains(&status.code) && status.code != REQUEST_TIMEOUT
+        }
+        _ => false,
+    }
 }
 
 /// Creates the Job. Its name is the run's uid, so that doing it twice meets the first one.
@@ -232,6 +242,9 @@ async fn begin(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Next, 
             return end(ctx, run, uid, Ending::new(RunPhase::Error, why)).await;
         }
         Err(error) => {
+            if is_refusal(&error) {
+                give_back(ctx, run, uid);
+            }
             let why = match &error {
                 kube::Error::Api(status) => {
                     let why = why_forbidden(&status.message);
@@ -385,4 +398,31 @@ async fn write_waiting(
     ctx.live
         .update(uid, |live| live.waiting_written = Some(Instant::now()));
     Ok(Next::Wait)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_may_be_there_unless_the_api_server_refused_it() {
+        let api = |code: u16| {
+            let status = kube::core::Status::failure("no", "No").with_code(code);
+            kube::Error::Api(Box::new(status))
+        };
+        for (code, refused) in [
+            (403, true),
+            (409, true),
+            (422, true),
+            (429, true),
+            (408, false),
+            (500, false),
+            (503, false),
+            (504, false),
+        ] {
+            assert_eq!(is_refusal(&api(code)), refused, "{code}");
+        }
+        let silence = std::io::Error::from(std::io::ErrorKind::TimedOut);
+        assert!(!is_refusal(&kube::Error::Service(Box::new(silence))));
+    }
 }

@@ -1,33 +1,25 @@
 //! Writes down what is wrong with a Repository or a Builder. What that is, [`health`](crate::health)
 //! decides.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::Arc;
 
-use crds::Repository;
+use crds::{Repository, RepositoryStatus, condition};
 use kube::{ResourceExt, runtime::events::EventType};
+use tokio::time::Instant;
 
+pub use crate::health::probed::Probed;
 use crate::{
     cache::{Cache, Parts, version_of},
     context::{Context, now, patch_status, trim},
-    health::{self, Change, entrance::Probe, repository::Seen},
+    health::{
+        self, Change,
+        entrance::{self, Probe},
+        probed::{Due, Standing},
+        repository::Seen,
+    },
     queue::Next,
+    report::talk,
 };
-use tokio::time::Instant;
-
-/// How often GitHub is asked about a repository that is fine.
-const LOOK_EVERY: Duration = Duration::from_secs(600);
-/// How often its webhook is looked at.
-const PROBE_EVERY: Duration = Duration::from_secs(3600);
-/// How often it is looked at while something is wrong with it.
-const PROBE_AGAIN: Duration = Duration::from_secs(300);
-/// How often it is asked about one that is not.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
-/// How often a connection is looked for that is not mounted. Nobody is asked.
-const LOOK_FOR_CONNECTION: Duration = Duration::from_secs(2);
 
 /// The status of a Repository or Builder could not be written. It is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -59,13 +51,11 @@ pub async fn repository(ctx: Arc<Context>, name: String) -> Result<Next, SpecErr
         &builders,
         &now(),
     );
-    let conditions = |status: &crds::RepositoryStatus| {
-        crds::condition::is_true(&status.conditions, crds::condition::kind::READY)
+    let status = match &change {
+        Some(change) => Some(&change.status),
+        None => repository.status.as_ref(),
     };
-    let ready = match &change {
-        Some(change) => conditions(&change.status),
-        None => repository.status.as_ref().is_some_and(conditions),
-    };
+    let standing = standing(&seen, status);
     write(
         &ctx,
         &ctx.api.repositories,
@@ -74,54 +64,47 @@ pub async fn repository(ctx: Arc<Context>, name: String) -> Result<Next, SpecErr
         change,
     )
     .await?;
-    Ok(Next::After(match (&seen, ready) {
-        (Seen::NoConnection, _) => LOOK_FOR_CONNECTION,
-        (_, true) => LOOK_EVERY,
-        (_, false) => LOOK_AGAIN,
-    }))
+    let next = ctx.probed.next_look(&repository, standing, Instant::now());
+    Ok(Next::After(next))
 }
 
-/// What was last seen of each Repository's webhook: of which generation, when, and whether all was well.
-#[derive(Default)]
-pub struct Probed(Mutex<HashMap<String, Glance>>);
-
-#[derive(Clone)]
-struct Glance {
-    generation: Option<i64>,
-    at: Instant,
-    probe: Probe,
-    is_well: bool,
+/// How a Repository stands, by what was seen and what its status says.
+fn standing(seen: &Seen, status: Option<&RepositoryStatus>) -> Standing {
+    let builds = status.is_some_and(|status| {
+        condition::find(&status.conditions, condition::kind::READY).is_some()
+            && condition::builds(&status.conditions)
+    });
+    match seen {
+        Seen::NoConnection => Standing::NoConnection,
+        _ if builds => Standing::Builds,
+        Seen::Failed(error) if talk::is_away(error) => Standing::Away,
+        _ => Standing::Faulty,
+    }
 }
 
-/// What is known of the webhook of a Repository that GitHub was just seen to have. It is looked at
-/// when the spec changed, every hour, and every few minutes while something is wrong.
+/// What is known of the webhook of a Repository that GitHub was just seen to have.
 async fn probe(ctx: &Context, repository: &Repository, seen: &Seen) -> Option<Probe> {
     if !matches!(seen, Seen::Found(_)) {
         return None;
     }
-    let name = repository.name_any();
-    let all = || ctx.probed.0.lock().unwrap_or_else(PoisonError::into_inner);
-    let generation = repository.metadata.generation;
-    if let Some(known) = all().get(&name) {
-        let lasts = if known.is_well {
-            PROBE_EVERY
-        } else {
-            PROBE_AGAIN
-        };
-        if known.generation == generation && known.at.elapsed() < lasts {
-            return Some(known.probe.clone());
-        }
-    }
-    let probe = health::entrance::probe(&ctx.connections, repository).await?;
-    let glance = Glance {
-        generation,
-        at: Instant::now(),
-        is_well: health::entrance::judge(repository, &probe).1.is_none(),
-        probe: probe.clone(),
+    let (before, shared) = match ctx.probed.due(repository, Instant::now()) {
+        Due::Known(probe) => return Some(*probe),
+        Due::Now { before, shared } => (before, shared),
     };
-    let mut all = all();
-    all.retain(|known, _| ctx.cache.repositories.get(known).is_some());
-    all.insert(name, glance);
+    let spec = &repository.spec;
+    let connection = ctx.connections.get(&spec.connection)?;
+    let repo = connection.repo(&spec.owner, &spec.name);
+    let look = entrance::webhooks(&repo);
+    let webhooks = match connection.is_app() {
+        true => ctx.probed.of_app(connection.name(), shared, look).await,
+        false => look.await,
+    };
+    let probe = entrance::probe(&repo, webhooks, before.map(|before| *before)).await;
+    let is_well = entrance::judge(repository, &probe).1.is_none();
+    ctx.probed
+        .keep(|name| ctx.cache.repositories.get(name).is_some());
+    let now = Instant::now();
+    ctx.probed.learn(repository, probe.clone(), is_well, now);
     Some(probe)
 }
 
@@ -179,4 +162,46 @@ where
         ctx.event(object, kind, news.reason, news.note).await;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(ready: &str, reason: &str) -> RepositoryStatus {
+        let mut status = RepositoryStatus::default();
+        let kind = condition::kind::READY;
+        condition::set_to(&mut status.conditions, kind, ready, reason, "", now());
+        status
+    }
+
+    #[test]
+    fn what_builds_with_a_fault_is_no_more_urgent_than_what_has_none() {
+        let lacks = Seen::Lacks(vec!["statuses: write".to_owned()]);
+        let away = Seen::Failed(github::GithubError::Unavailable {
+            call: "GET /repos/o/n".to_owned(),
+            reason: "no answer".to_owned(),
+        });
+        let gone = Seen::Failed(github::GithubError::NotFound {
+            call: "GET /repos/o/n".to_owned(),
+        });
+        for (seen, ready, reason, expected) in [
+            (&away, "True", "Valid", Standing::Builds),
+            (&away, "False", "WebhookSilent", Standing::Builds),
+            (&away, "False", "EventMissing", Standing::Builds),
+            (&away, "False", "GitHubUnreachable", Standing::Away),
+            (&gone, "False", "NotFound", Standing::Faulty),
+            (&lacks, "False", "PermissionMissing", Standing::Faulty),
+            (
+                &Seen::NoConnection,
+                "False",
+                "NoConnection",
+                Standing::NoConnection,
+            ),
+        ] {
+            let status = status(ready, reason);
+            assert_eq!(standing(seen, Some(&status)), expected, "{reason}");
+        }
+        assert_eq!(standing(&away, None), Standing::Away);
+    }
 }

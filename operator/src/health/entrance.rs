@@ -4,7 +4,7 @@
 //! sweep finds labels that no delivery tells of. Commands and buttons need the deliveries.
 
 use crds::{ReportMode, Repository};
-use github::{Connections, GithubError, Listing, PullRequest, Repo, Webhook};
+use github::{GithubError, Listing, PullRequest, Repo, Webhook};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Finding, spec::Fault};
@@ -35,6 +35,8 @@ pub struct Probe {
     pub last_change: Option<Timestamp>,
     /// What became of reading the activity of forks.
     pub forks: Forks,
+    /// With what to ask whether a pull request changed since.
+    pub etag: Option<String>,
 }
 
 /// Which webhooks there are.
@@ -63,12 +65,10 @@ pub enum Forks {
     Unknown,
 }
 
-/// Asks GitHub. None without a connection.
-pub async fn probe(connections: &Connections, repository: &Repository) -> Option<Probe> {
-    let spec = &repository.spec;
-    let connection = connections.get(&spec.connection)?;
-    let repo = connection.repo(&spec.owner, &spec.name);
-    let webhooks = match connection.is_app() {
+/// Asks GitHub about the webhooks. Those of an App are the same for every Repository of it.
+pub async fn webhooks(repo: &Repo) -> Webhooks {
+    let connection = repo.connection();
+    match connection.is_app() {
         true => match connection.app_webhook().await {
             Ok(webhook) => Webhooks::App(webhook),
             Err(error) => Webhooks::Unknown(error.to_string()),
@@ -78,26 +78,41 @@ pub async fn probe(connections: &Connections, repository: &Repository) -> Option
             Err(GithubError::NotFound { .. } | GithubError::Forbidden { .. }) => Webhooks::Hidden,
             Err(error) => Webhooks::Unknown(error.to_string()),
         },
-    };
-    let (at, pulls) = match repo.changed_pull_requests(None, 1).await {
-        Ok(page) => match page.value {
-            Listing::Changed { items, .. } => (page.date, Some(items)),
-            Listing::NotModified => (page.date, None),
+    }
+}
+
+/// Asks GitHub about the rest: when a pull request last changed, and whether the activity of forks can
+/// be read. `before` is what an earlier probe saw: where no pull request changed since, that costs
+/// nothing of the budget.
+pub async fn probe(repo: &Repo, webhooks: Webhooks, before: Option<Probe>) -> Probe {
+    // What could not be read may be readable now.
+    let before = before.filter(|seen| matches!(seen.forks, Forks::Readable | Forks::None));
+    let etag = before.as_ref().and_then(|seen| seen.etag.as_deref());
+    let page = repo.changed_pull_requests(etag, 1).await;
+    let at = page
+        .as_ref()
+        .map_or_else(|_| Timestamp::now(), |page| page.date);
+    match (page.map(|page| page.value), before) {
+        (Ok(Listing::Changed { items, etag }), _) => Probe {
+            at,
+            webhooks,
+            last_change: items.iter().map(|pull| pull.updated_at).max(),
+            forks: activity(repo, &items).await,
+            etag,
         },
-        Err(_) => (Timestamp::now(), None),
-    };
-    let forks = match &pulls {
-        Some(pulls) => activity(&repo, pulls).await,
-        None => Forks::Unknown,
-    };
-    let pulls = pulls.unwrap_or_default();
-    let last_change = pulls.iter().map(|pull| pull.updated_at).max();
-    Some(Probe {
-        at,
-        webhooks,
-        last_change,
-        forks,
-    })
+        (Ok(Listing::NotModified), Some(before)) => Probe {
+            at,
+            webhooks,
+            ..before
+        },
+        _ => Probe {
+            at,
+            webhooks,
+            last_change: None,
+            forks: Forks::Unknown,
+            etag: None,
+        },
+    }
 }
 
 /// Reads the activity of the branches of pull requests that come from forks, until one can be read.

@@ -47,6 +47,7 @@ fn probe(webhooks: Webhooks) -> Probe {
         webhooks,
         last_change: None,
         forks: Forks::Unknown,
+        etag: None,
     }
 }
 

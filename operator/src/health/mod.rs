@@ -3,12 +3,14 @@
 //! - [`builder`]: whether runs of a Builder can be started (*pure*)
 //! - [`repository`]: whether builds of a Repository can be started and told; asks GitHub, decides *pure*
 //! - [`spec`]: mistakes in the spec of a Repository (*pure*); [`entrance`]: whether deliveries arrive
+//! - [`probed`]: what was last seen on GitHub, and when it is looked at again
 //! - [`image`], [`label_syntax`]: grammars (*pure*)
 
 pub mod builder;
 pub mod entrance;
 pub mod image;
 pub mod label_syntax;
+pub mod probed;
 pub mod repository;
 pub mod spec;
 

@@ -81,6 +81,11 @@ pub(super) fn sort(error: &GithubError) -> Sort {
     }
 }
 
+/// Whether GitHub said nothing of what it was asked.
+pub fn is_away(error: &GithubError) -> bool {
+    matches!(sort(error), Sort::Limited(_) | Sort::NoAnswer)
+}
+
 /// An App gets a token before it says anything. That it is not installed, or was not granted what is
 /// asked for, is no answer to what was to be said.
 fn is_about_the_credential(call: &str) -> bool {

@@ -1,5 +1,5 @@
 //! One replica sweeps: whoever holds the Lease. Losing it costs nothing but a second look, because
-//! what the sweep creates is named by its event.
+//! what the sweep creates is named by its event. A note in the Lease tells the next one what was seen.
 
 use std::time::Duration;
 
@@ -12,6 +12,8 @@ use tokio::time::Instant;
 
 /// Name of the Lease.
 pub const NAME: &str = "prbuild-sweep";
+/// The annotation with the note.
+const NOTE: &str = "prbuild.dev/swept";
 /// A holder that was not heard of for this long is gone.
 const DURATION: Duration = Duration::from_secs(45);
 
@@ -21,6 +23,7 @@ pub struct Holder {
     identity: String,
     /// The version that was seen last, and when by our own clock: clocks of replicas may differ.
     seen: Option<(String, Instant)>,
+    note: String,
 }
 
 impl Holder {
@@ -30,25 +33,35 @@ impl Holder {
             api: Api::namespaced(client.clone(), namespace),
             identity,
             seen: None,
+            note: String::new(),
         }
     }
 
-    /// Takes or renews the Lease, if it is free or ours. Call it several times in its duration.
+    /// What the Lease said when it was last looked at.
+    pub fn note(&self) -> &str {
+        &self.note
+    }
+
+    /// Takes or renews the Lease, if it is free or ours. Call it several times in its duration. A note
+    /// replaces the one that is there.
     ///
     /// # Errors
     /// The API server's; the caller holds nothing then.
-    pub async fn holds(&mut self) -> Result<bool, kube::Error> {
+    pub async fn holds(&mut self, note: Option<&str>) -> Result<bool, kube::Error> {
         let Some(lease) = self.api.get_opt(NAME).await? else {
             return self.create().await;
         };
-        let version = lease.metadata.resource_version.clone().unwrap_or_default();
+        let noted = lease.metadata.annotations.unwrap_or_default();
+        self.note = noted.get(NOTE).cloned().unwrap_or_default();
+        let version = lease.metadata.resource_version.unwrap_or_default();
         let holder = lease.spec.and_then(|spec| spec.holder_identity);
         let ours = holder.as_deref() == Some(self.identity.as_str());
         let free = holder.is_none_or(|holder| holder.is_empty());
         if !ours && !free && !self.is_stale(&version) {
             return Ok(false);
         }
-        self.take(&version).await
+        let identity = self.identity.clone();
+        self.write(&version, &identity, note.filter(|_| ours)).await
     }
 
     /// Gives the Lease back, so that the next one need not wait.
@@ -62,7 +75,7 @@ impl Holder {
         }
         let version = lease.metadata.resource_version.unwrap_or_default();
         // Failing means that it runs out by itself.
-        let _ = self.write(&version, "").await;
+        let _ = self.write(&version, "", None).await;
     }
 
     fn is_stale(&mut self, version: &str) -> bool {
@@ -86,17 +99,20 @@ impl Holder {
         won(self.api.create(&PostParams::default(), &lease).await)
     }
 
-    async fn take(&self, version: &str) -> Result<bool, kube::Error> {
-        let identity = self.identity.clone();
-        self.write(version, &identity).await
-    }
-
     /// A patch that holds only for the version that was read.
-    async fn write(&self, version: &str, identity: &str) -> Result<bool, kube::Error> {
-        let patch = serde_json::json!({
+    async fn write(
+        &self,
+        version: &str,
+        identity: &str,
+        note: Option<&str>,
+    ) -> Result<bool, kube::Error> {
+        let mut patch = serde_json::json!({
             "metadata": { "resourceVersion": version },
             "spec": self.spec(identity),
         });
+        if let Some(note) = note {
+            patch["metadata"]["annotations"] = serde_json::json!({ NOTE: note });
+        }
         let params = PatchParams::default();
         won(self.api.patch(NAME, &params, &Patch::Merge(patch)).await)
     }

@@ -4,6 +4,7 @@
 
 mod buttons;
 mod comments;
+mod marks;
 mod undecided;
 mod walk;
 
@@ -11,18 +12,21 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crds::{ReportMode, Repository};
+use crds::{PrBuild, ReportMode, Repository};
 use github::{GithubError, Listing, PullRequest, Repo};
 use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::cache;
+use crate::gate;
 use crate::handle::{App, Outcome};
 use crate::lease::Holder;
 use crate::request::{Ask, Request};
-use crate::stopping::{Doer, StopError};
+use crate::stopping::Doer;
 use buttons::Buttons;
 use comments::Comments;
+use marks::Marks;
 use undecided::Undecided;
 use walk::{Rest, Walk};
 
@@ -41,18 +45,21 @@ const CANDIDATE: Duration = Duration::from_secs(5);
 
 /// Sweeps while this replica holds the Lease.
 pub async fn run(app: Arc<App>, mut holder: Holder, every: Duration, stop: CancellationToken) {
-    let mut sweep = Sweep::default();
+    let mut sweep: Option<Sweep> = None;
     let mut next = Instant::now();
     loop {
-        let holds = holder.holds().await.unwrap_or_else(|error| {
+        let marks = sweep.as_ref().map(|sweep| sweep.marks.text());
+        let holds = holder.holds(marks.as_deref()).await;
+        let holds = holds.unwrap_or_else(|error| {
             tracing::warn!(%error, "the sweep's lease is not to be had");
             false
         });
         if !holds {
             // Whoever looks now remembers more than we do.
-            sweep = Sweep::default();
+            sweep = None;
         } else if next <= Instant::now() {
             next = Instant::now() + every;
+            let sweep = sweep.get_or_insert_with(|| Sweep::after(Marks::read(holder.note())));
             tokio::select! {
                 () = sweep.look(&app) => {}
                 () = stop.cancelled() => break,
@@ -77,6 +84,7 @@ struct Sweep {
     repositories: HashMap<i64, Memory>,
     /// By connection.
     buttons: HashMap<String, Buttons>,
+    marks: Marks,
 }
 
 #[derive(Default)]
@@ -88,6 +96,8 @@ struct Memory {
     rest: Option<Rest>,
     /// Pull requests whose labels cannot be decided yet.
     undecided: Undecided<i64, PullRequest>,
+    /// Pull requests whose builds could not be stopped yet.
+    unstopped: Undecided<i64, PullRequest>,
     /// Labels that were decided, by number and name, and the change that they were decided at.
     settled: HashMap<(i64, String), Timestamp>,
     comments: Comments,
@@ -95,25 +105,15 @@ struct Memory {
     unheeded: bool,
 }
 
-/// A look that did not get to its end.
-#[derive(Debug, thiserror::Error)]
-enum LookError {
-    #[error(transparent)]
-    Github(#[from] GithubError),
-    #[error(transparent)]
-    Stop(#[from] StopError),
-}
-
-impl LookError {
-    fn word(&self) -> &'static str {
-        match self {
-            Self::Github(error) => error.word(),
-            Self::Stop(_) => "not_stopped",
+impl Sweep {
+    /// Goes on where another one was.
+    fn after(marks: Marks) -> Self {
+        Self {
+            marks,
+            ..Self::default()
         }
     }
-}
 
-impl Sweep {
     /// Looks at every repository once.
     async fn look(&mut self, app: &App) {
         let repositories = app.cache.repositories();
@@ -125,7 +125,11 @@ impl Sweep {
         self.repositories
             .retain(|id, _| ready.iter().any(|(ready, _)| ready == id));
         for (id, repository) in &ready {
-            let memory = self.repositories.entry(*id).or_default();
+            let memory = self.repositories.entry(*id);
+            let memory = memory.or_insert_with(|| Memory {
+                comments: Comments::since(self.marks.of(*id)),
+                ..Memory::default()
+            });
             let result = match memory.look(app, repository).await {
                 Ok(result) => result,
                 Err(error) => {
@@ -134,7 +138,11 @@ impl Sweep {
                 }
             };
             app.metrics.sweep(result);
+            if let Some(mark) = memory.comments.mark() {
+                self.marks.set(*id, mark);
+            }
         }
+        self.marks.forget_before(earlier(Timestamp::now(), FIRST));
         if self.looks.is_multiple_of(EACH) {
             self.look_for_presses(app, &ready).await;
         }
@@ -183,24 +191,31 @@ impl Memory {
         &mut self,
         app: &App,
         repository: &Arc<Repository>,
-    ) -> Result<&'static str, LookError> {
+    ) -> Result<&'static str, GithubError> {
         let Some(repo) = app.repo(repository) else {
             return Ok("no_connection");
         };
         let paused = repository.spec.paused;
         if self.unheeded && !paused {
-            // What was left aside meanwhile is looked for.
-            *self = Self::default();
+            // What was left aside meanwhile is looked for. Comments were not read meanwhile.
+            *self = Self {
+                comments: std::mem::take(&mut self.comments),
+                unstopped: std::mem::take(&mut self.unstopped),
+                ..Self::default()
+            };
         }
         self.unheeded = paused;
         let seen = self.list(&repo).await?;
-        stop_builds(app, &repo, repository, &seen.pulls).await?;
         self.etag = seen.etag;
         self.since = seen.since;
         self.rest = seen.rest;
+        let stopped = self.stop_builds(app, &repo, repository, &seen.pulls).await;
         if paused {
-            return Ok("paused");
+            return Ok(if stopped { "paused" } else { "not_stopped" });
         }
+        // Its labels are older than it is.
+        let oldest = earlier(seen.now, FIRST);
+        self.undecided.retain(|pull| pull.updated_at >= oldest);
         let mut due = self.undecided.due();
         due.extend(seen.pulls);
         for pull in due.into_values() {
@@ -212,9 +227,56 @@ impl Memory {
             .look(app, &repo, repository, seen.now, seen.changed)
             .await?;
         Ok(match seen.changed {
+            _ if !stopped => "not_stopped",
             true => "changed",
             false => "not_modified",
         })
+    }
+
+    /// Stops the builds that these changes, and those of before that could not be told, make pointless.
+    /// Returns whether that went well; what did not is tried again and holds up nothing else.
+    async fn stop_builds(
+        &mut self,
+        app: &App,
+        repo: &Repo,
+        repository: &Arc<Repository>,
+        changed: &HashMap<i64, PullRequest>,
+    ) -> bool {
+        let mut due = self.unstopped.due();
+        due.extend(changed.iter().map(|(number, pull)| (*number, pull.clone())));
+        let id = repository.status.as_ref().and_then(|status| status.id);
+        let Some(id) = id.filter(|_| !due.is_empty()) else {
+            return true;
+        };
+        let builds = match app.builds.live(id).await {
+            Ok(builds) => builds,
+            Err(error) => {
+                tracing::warn!(%error, repository = id, "cannot tell which builds stop");
+                for (number, pull) in due {
+                    self.unstopped.again(number, pull);
+                }
+                return false;
+            }
+        };
+        let mut all = true;
+        for (number, pull) in due {
+            let mut failed = false;
+            for build in builds.iter().filter(|build| is_of(build, number)) {
+                let build = std::slice::from_ref(build);
+                let stopping = app.stop_builds(repo, repository, &pull, build, Doer::default());
+                if let Err(error) = stopping.await {
+                    let build = build[0].name_any();
+                    tracing::warn!(%error, build, "a build cannot be stopped now");
+                    failed = true;
+                }
+            }
+            match failed {
+                true => self.unstopped.again(number, pull),
+                false => self.unstopped.done(&number),
+            }
+            all &= !failed;
+        }
+        all
     }
 
     /// Reads which pull requests changed since the last look.
@@ -264,7 +326,9 @@ impl Memory {
             if self.settled.get(&key) == Some(&pull.updated_at) {
                 continue;
             }
-            match app.decide(&request, Instant::now() + LIMIT).await {
+            let mut known = gate::Comment::default();
+            let deciding = app.decide(&request, &mut known, Instant::now() + LIMIT);
+            match deciding.await {
                 Outcome::Later(_) => undecided = true,
                 outcome => {
                     count(app, outcome);
@@ -279,25 +343,8 @@ impl Memory {
     }
 }
 
-/// Stops the builds whose pull requests are among these and make them pointless.
-async fn stop_builds(
-    app: &App,
-    repo: &Repo,
-    repository: &Arc<Repository>,
-    pulls: &HashMap<i64, PullRequest>,
-) -> Result<(), StopError> {
-    let id = repository.status.as_ref().and_then(|status| status.id);
-    let Some(id) = id.filter(|_| !pulls.is_empty()) else {
-        return Ok(());
-    };
-    for build in app.builds.live(id).await? {
-        if let Some(pull) = pulls.get(&build.spec.request.number) {
-            let builds = std::slice::from_ref(&build);
-            app.stop_builds(repo, repository, pull, builds, Doer::default())
-                .await?;
-        }
-    }
-    Ok(())
+fn is_of(build: &PrBuild, number: i64) -> bool {
+    build.spec.request.number == number
 }
 
 /// Counts what no delivery told of.

@@ -9,8 +9,10 @@ use crds::{Repository, TriggerKind, names};
 use github::{Comment, GithubError, Repo};
 use jiff::Timestamp;
 
+use super::marks::Marks;
 use super::undecided::Undecided;
 use super::{FIRST, LIMIT, OVERLAP, count, earlier};
+use crate::gate;
 use crate::handle::{App, Outcome};
 use crate::request::{Ask, Request};
 
@@ -34,6 +36,23 @@ pub(super) struct Comments {
 }
 
 impl Comments {
+    /// Of a repository whose comments were decided up to a mark.
+    pub fn since(mark: Option<Timestamp>) -> Self {
+        Self {
+            since: mark,
+            ..Self::default()
+        }
+    }
+
+    /// Up to where everything is decided.
+    pub fn mark(&self) -> Option<Timestamp> {
+        let undecided = self.undecided.waiting().map(|comment| comment.created_at);
+        undecided
+            .chain(self.since)
+            .min()
+            .filter(|_| self.since.is_some())
+    }
+
     /// Looks for commands if something changed, and at those that could not be decided.
     pub async fn look(
         &mut self,
@@ -46,13 +65,18 @@ impl Comments {
         if changed {
             self.looks = LOOKS;
         }
+        let oldest = earlier(now, FIRST);
+        self.undecided
+            .retain(|comment| is_candidate(comment, oldest));
         let mut due = self.undecided.due();
         if self.looks > 0 {
-            self.looks -= 1;
             let read = self.read(repo, now).await?;
+            self.looks -= 1;
             due.extend(read.into_iter().map(|comment| (comment.id, comment)));
+        } else {
+            // No comment is newer than what was read.
+            self.since = self.since.map(|since| since.max(earlier(now, OVERLAP)));
         }
-        let oldest = earlier(now, FIRST);
         self.settled.retain(|_, written| *written >= oldest);
         let mut due: Vec<Comment> = due.into_values().collect();
         due.sort_by_key(|comment| comment.id);
@@ -65,7 +89,7 @@ impl Comments {
     }
 
     async fn read(&mut self, repo: &Repo, now: Timestamp) -> Result<Vec<Comment>, GithubError> {
-        let since = self.since.unwrap_or_else(|| earlier(now, FIRST));
+        let since = Marks::bounded(self.since, now, FIRST);
         let mut all = Vec::new();
         for page in 1..=MOST_PAGES {
             let found = repo.changed_comments(since, page).await?.value;
@@ -79,14 +103,15 @@ impl Comments {
         }
         // The next look goes on where this one has no pages left.
         self.since = all.last().map(|comment| comment.updated_at);
-        self.looks = self.looks.max(1);
+        self.looks = self.looks.max(2);
         Ok(all)
     }
 
     /// Asks the gate about each command of a comment, in their order.
     async fn consider(&mut self, app: &App, repository: &Arc<Repository>, comment: Comment) {
+        let mut known = gate::Comment::default();
         for request in Request::of_comment(repository, &comment) {
-            match decide(app, &request).await {
+            match decide(app, &request, &mut known).await {
                 Outcome::Later(_) => {
                     self.undecided.again(comment.id, comment);
                     return;
@@ -100,7 +125,7 @@ impl Comments {
 }
 
 /// Decides a command, unless something stands for it already.
-async fn decide(app: &App, request: &Request) -> Outcome {
+async fn decide(app: &App, request: &Request, known: &mut gate::Comment) -> Outcome {
     if let Ask::Command { comment, command } = &request.ask {
         let event = names::command_event(*comment, command.ordinal);
         let object = request.repository_name();
@@ -117,7 +142,7 @@ async fn decide(app: &App, request: &Request) -> Outcome {
             }
         }
     }
-    app.decide(request, Instant::now() + LIMIT).await
+    app.decide(request, known, Instant::now() + LIMIT).await
 }
 
 /// Whether a comment may command something: it is not old, and it was not edited.

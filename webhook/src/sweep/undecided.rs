@@ -52,6 +52,16 @@ impl<K: Clone + Eq + Hash, T: Clone> Undecided<K, T> {
         self.waiting.insert(key, waiting);
     }
 
+    /// Everything that waits.
+    pub fn waiting(&self) -> impl Iterator<Item = &T> {
+        self.waiting.values().map(|waiting| &waiting.thing)
+    }
+
+    /// Gives up on everything else.
+    pub fn retain(&mut self, keep: impl Fn(&T) -> bool) {
+        self.waiting.retain(|_, waiting| keep(&waiting.thing));
+    }
+
     /// It is decided.
     pub fn done(&mut self, key: &K) {
         self.waiting.remove(key);
@@ -76,5 +86,15 @@ mod tests {
         assert_eq!(looked, [1, 3, 7, 15, 31, 47, 63]);
         undecided.done(&1);
         assert!((0..20).all(|_| undecided.due().is_empty()));
+    }
+
+    #[test]
+    fn what_is_given_up_does_not_come_back() {
+        let mut undecided = Undecided::default();
+        undecided.again(1, "old");
+        undecided.again(2, "new");
+        undecided.retain(|thing| *thing == "new");
+        assert_eq!(undecided.waiting().collect::<Vec<_>>(), [&"new"]);
+        assert_eq!(undecided.due().len(), 1);
     }
 }

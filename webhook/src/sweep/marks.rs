@@ -1,0 +1,79 @@
+//! Up to where comments were seen, in words that outlive a replica. A comment stays where it is, so
+//! whoever sweeps next must not take one for new whose build was deleted meanwhile.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+/// The time up to which each repository's comments were decided, by GitHub's id of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Marks(BTreeMap<i64, Timestamp>);
+
+impl Marks {
+    /// As somebody wrote them. What cannot be read is as if it were not there: everything is looked at
+    /// once more.
+    pub fn read(text: &str) -> Self {
+        Self(serde_json::from_str(text).unwrap_or_default())
+    }
+
+    /// As they are written.
+    pub fn text(&self) -> String {
+        serde_json::to_string(&self.0).unwrap_or_default()
+    }
+
+    /// The mark of a repository.
+    pub fn of(&self, repository: i64) -> Option<Timestamp> {
+        self.0.get(&repository).copied()
+    }
+
+    /// A repository's comments were decided up to here.
+    pub fn set(&mut self, repository: i64, at: Timestamp) {
+        self.0.insert(repository, at);
+    }
+
+    /// Forgets marks that are older than any look goes back.
+    pub fn forget_before(&mut self, oldest: Timestamp) {
+        self.0.retain(|_, at| *at >= oldest);
+    }
+
+    /// How far a look goes back that has no memory: to the mark, and never further than `most`.
+    pub fn bounded(mark: Option<Timestamp>, now: Timestamp, most: SignedDuration) -> Timestamp {
+        let oldest = super::earlier(now, most);
+        mark.map_or(oldest, |mark| mark.max(oldest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a time")
+    }
+
+    #[test]
+    fn marks_are_read_as_they_were_written() {
+        let mut marks = Marks::default();
+        marks.set(7, at(100));
+        marks.set(8, at(200));
+        assert_eq!(Marks::read(&marks.text()), marks);
+        marks.forget_before(at(150));
+        assert_eq!((marks.of(7), marks.of(8)), (None, Some(at(200))));
+    }
+
+    #[test]
+    fn what_nobody_can_read_marks_nothing() {
+        for text in ["", "no JSON", "[1]", r#"{"7":"yesterday"}"#] {
+            assert_eq!(Marks::read(text), Marks::default(), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_look_goes_further_back_than_events_count() {
+        let hour = SignedDuration::from_secs(3600);
+        let bounded = |mark| Marks::bounded(mark, at(10_000), hour);
+        assert_eq!(bounded(None), at(6400));
+        assert_eq!(bounded(Some(at(5))), at(6400));
+        assert_eq!(bounded(Some(at(9000))), at(9000));
+    }
+}

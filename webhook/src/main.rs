@@ -47,7 +47,9 @@ struct Args {
     sweep_seconds: u64,
 }
 
-#[tokio::main]
+// One thread: everything waits for somebody, and two that wake each other take more processor time for
+// the same work.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     github::install_tls_provider();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()

@@ -2,7 +2,10 @@
 
 use crds::{Answer, PrBuild};
 use kube::api::PostParams;
-use kube::{Api, Client, ResourceExt};
+use kube::core::Request;
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::IgnoredAny;
 
 use crate::gate::{Authorized, Refused};
 
@@ -57,8 +60,8 @@ impl Submit {
     pub async fn build(&self, authorized: Authorized) -> Result<Stored, SubmitError> {
         let build = authorized.into_object();
         let name = build.name_any();
-        let error = match self.builds.create(&writer(), &build).await {
-            Ok(_) => return Ok(Stored::New),
+        let error = match create(&self.builds, &build).await {
+            Ok(()) => return Ok(Stored::New),
             Err(error) => error,
         };
         if !is_taken(&error) {
@@ -86,8 +89,8 @@ impl Submit {
         {
             return Ok(Stored::Before);
         }
-        let error = match self.answers.create(&writer(), &answer).await {
-            Ok(_) => return Ok(Stored::New),
+        let error = match create(&self.answers, &answer).await {
+            Ok(()) => return Ok(Stored::New),
             Err(error) => error,
         };
         if !is_taken(&error) {
@@ -114,11 +117,20 @@ impl Submit {
     }
 }
 
-fn writer() -> PostParams {
-    PostParams {
+/// Creates an object, and reads nothing of the answer but whether it says yes.
+async fn create<K: Resource + Serialize>(api: &Api<K>, object: &K) -> kube::Result<()>
+where
+    Api<K>: Clone,
+{
+    let writer = PostParams {
         field_manager: Some("prbuild-webhook".to_owned()),
         ..PostParams::default()
-    }
+    };
+    let body = serde_json::to_vec(object).map_err(kube::Error::SerdeError)?;
+    let request = Request::new(api.resource_url()).create(&writer, body);
+    let request = request.map_err(kube::Error::BuildRequest)?;
+    let client = api.clone().into_client();
+    client.request::<IgnoredAny>(request).await.map(drop)
 }
 
 fn failed(name: String, source: kube::Error) -> SubmitError {
@@ -132,12 +144,11 @@ fn is_taken(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.is_already_exists())
 }
 
-/// Whether two requests are about the same event and the same code. Builders and the test merge may
-/// have changed between two looks at one event; the first look counts.
+/// Whether two requests are about the same event, by what that alone determines. Head, builders and the
+/// test merge may have changed between two looks at one event; the first look counts.
 fn is_same(stored: &crds::Request, request: &crds::Request) -> bool {
     stored.repository.id == request.repository.id
         && stored.number == request.number
-        && stored.head_sha == request.head_sha
         && stored.trigger.kind == request.trigger.kind
         && stored.trigger.event_id == request.trigger.event_id
         && stored.trigger.user.id == request.trigger.user.id
@@ -148,4 +159,31 @@ fn is_of_same_event(stored: &crds::AnswerSpec, answer: &crds::AnswerSpec) -> boo
         && stored.number == answer.number
         && stored.trigger.kind == answer.trigger.kind
         && stored.trigger.event_id == answer.trigger.event_id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(head: &str, event: i64, user: i64) -> crds::Request {
+        let value = serde_json::json!({
+            "repository": { "name": "app", "id": 1, "fullName": "o/r" },
+            "number": 7, "headSha": head, "baseRef": "main", "flavour": "default",
+            "builders": ["linux"],
+            "trigger": {
+                "kind": "Comment", "eventId": event, "time": "2026-01-01T00:00:00Z",
+                "command": "/prbuild run", "user": { "id": user, "login": "ada" },
+                "permission": "write",
+            },
+        });
+        serde_json::from_value(value).expect("a request")
+    }
+
+    #[test]
+    fn an_event_that_is_looked_at_again_after_a_push_is_still_the_same() {
+        let first = request("a", 55, 2);
+        assert!(is_same(&first, &request("b", 55, 2)));
+        assert!(!is_same(&first, &request("a", 56, 2)));
+        assert!(!is_same(&first, &request("a", 55, 3)));
+    }
 }

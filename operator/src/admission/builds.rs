@@ -13,10 +13,11 @@ use kube::ResourceExt;
 use super::{
     checks::{self, Checks},
     guard::{self, Hold, Verdict, reason},
-    limits::{self, Beyond, Contender, Limits},
+    ledger,
+    limits::{self, Beyond, Contender, Limits, Room, Stand},
     poll::Commit,
     rights::Right,
-    set_waiting, twin,
+    set_waiting,
 };
 use crate::{
     build::{cancel, stop, summary},
@@ -147,10 +148,13 @@ fn beyond_limits(ctx: &Context, candidates: &[Candidate]) -> HashMap<String, Bey
         }
         let (_, contenders) = of_repository
             .entry(repository.name_any())
-            .or_insert_with(|| (limits, running(ctx, &repository.name_any())));
-        if verdict(ctx, candidate, None) == Verdict::Go {
-            let new = contender(&candidate.build, false);
-            contenders.entry(new.uid.clone()).or_insert(new);
+            .or_insert_with(|| (limits, begun(ctx, &repository.name_any())));
+        let uid = candidate.build.uid().unwrap_or_default();
+        let known = contenders.get(&uid).map(|one| one.stand);
+        if known.is_some() || verdict(ctx, candidate, None) == Verdict::Go {
+            let room = room(ctx, &candidate.runs);
+            let stand = limits::stand(known.is_some(), known == Some(Stand::Runs), room);
+            contenders.insert(uid, contender(&candidate.build, stand));
         }
     }
     of_repository
@@ -160,38 +164,45 @@ fn beyond_limits(ctx: &Context, candidates: &[Candidate]) -> HashMap<String, Bey
 }
 
 /// The builds of a Repository that have begun and are not over, by uid.
-fn running(ctx: &Context, repository: &str) -> HashMap<String, Contender> {
+fn begun(ctx: &Context, repository: &str) -> HashMap<String, Contender> {
     let builds = ctx.cache.builds.group(&of_live_builds(repository));
-    let running = builds.iter().filter(|build| {
+    let begun = builds.iter().filter_map(|build| {
         let runs = ctx
             .cache
             .runs
             .group(&of_build(&build.uid().unwrap_or_default()));
-        runs.iter().any(|run| has_begun(ctx, run)) && runs.iter().any(|run| is_open(build, run))
+        let begun = runs.iter().any(|run| super::has_had_job(ctx, run));
+        let last = summary::last_attempts(&runs);
+        let holds = last.values().any(|run| holds(ctx, build, run));
+        begun.then(|| contender(build, limits::stand(true, holds, None)))
     });
-    running
-        .map(|build| contender(build, true))
-        .map(|one| (one.uid.clone(), one))
-        .collect()
+    begun.map(|one| (one.uid.clone(), one)).collect()
 }
 
-/// Whether a run takes a place, or did.
-fn has_begun(ctx: &Context, run: &BuilderRun) -> bool {
-    let had_job = run
-        .status
-        .as_ref()
-        .is_some_and(|status| status.job.is_some());
-    had_job || super::has_begun(ctx, run)
-}
-
-/// Whether a run goes on by itself, or another attempt of it will.
-fn is_open(build: &PrBuild, run: &BuilderRun) -> bool {
+/// Whether the last attempt of a builder has a machine, or another attempt is about to be made.
+fn holds(ctx: &Context, build: &PrBuild, run: &BuilderRun) -> bool {
     let over = stop::is_over(build, &run.spec.task.builder);
-    let live = !summary::phase_of(run).is_terminal() && twin::followed(run).is_none();
-    live || summary::is_retried(run, over)
+    let runs = !summary::phase_of(run).is_terminal() && super::has_had_job(ctx, run);
+    runs || summary::is_retried(run, over)
 }
 
-fn contender(build: &PrBuild, started: bool) -> Contender {
+/// The best that the builders of waiting runs could give.
+fn room(ctx: &Context, runs: &[Arc<BuilderRun>]) -> Option<Room> {
+    let builders = runs
+        .iter()
+        .filter_map(|run| ctx.cache.builders.get(&run.spec.task.builder));
+    let rooms = builders.map(|builder| {
+        let limit = builder.spec.max_concurrent;
+        match limit.map(|limit| limit - ledger::taken(ctx, &builder)) {
+            _ if builder.spec.paused => Room::Paused,
+            Some(left) if left <= 0 => Room::Full,
+            _ => Room::Free,
+        }
+    });
+    rooms.max()
+}
+
+fn contender(build: &PrBuild, stand: Stand) -> Contender {
     let request = &build.spec.request;
     Contender {
         uid: build.uid().unwrap_or_default(),
@@ -199,7 +210,7 @@ fn contender(build: &PrBuild, started: bool) -> Contender {
         number: request.number,
         person: request.trigger.user.id,
         login: request.trigger.user.login.clone(),
-        started,
+        stand,
     }
 }
 

@@ -74,6 +74,13 @@ pub fn state_of(ctx: &Context, slot: &Slot) -> SlotState {
     }
 }
 
+/// Slots of a builder that are taken, as far as is known without asking.
+pub fn taken(ctx: &Context, builder: &Builder) -> i64 {
+    let slots = builder.status.iter().flat_map(|status| &status.running);
+    let taken = slots.filter(|slot| state_of(ctx, slot) == SlotState::Held);
+    i64::try_from(taken.count()).unwrap_or(i64::MAX)
+}
+
 /// Sorts the ledger of a builder into what is held and what has ended, asking where needed.
 pub async fn held(ctx: &Context, builder: &Builder) -> HeldSlots {
     let ledger = builder

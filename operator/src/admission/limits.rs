@@ -1,9 +1,14 @@
 //! Pure: which builds may run beside each other, where a Repository limits them.
 //!
-//! First come, first served: a build that has started keeps its place, and what is left goes to those
-//! that came first. A build that waits for one of the two limits takes no place of the other.
+//! First come, first served: a build that runs keeps its place, and what is left goes to those that
+//! came first. A build that waits for one of the two limits takes no place of the other.
+//!
+//! A build takes a place while it has a machine. One whose last runs wait for a paused or full builder
+//! lets others go on, and goes on itself when its builder lets it: it has waited for its place once.
+//! One that has not begun and waits for a full builder keeps a place if it is the first to do so: else
+//! newer ones might always be quicker.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::report::Order;
 
@@ -20,8 +25,47 @@ pub struct Contender {
     pub person: i64,
     /// Login of that person.
     pub login: String,
-    /// A run of it has begun.
-    pub started: bool,
+    /// How far it is.
+    pub stand: Stand,
+}
+
+/// How far a build is, for the places that it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stand {
+    /// A run of it has a machine, or has begun before and could have one now.
+    Runs,
+    /// It has begun, and what is left of it waits for builders that are paused or full.
+    Idle,
+    /// It has not begun and could.
+    Ready,
+    /// It has not begun, and its builders are full.
+    Queued,
+    /// It has not begun, and its builders are paused.
+    Stuck,
+}
+
+/// What the builder of a waiting run could give it, the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Room {
+    /// It is paused.
+    Paused,
+    /// All its slots are taken.
+    Full,
+    /// It has a free slot, or no limit.
+    Free,
+}
+
+/// How far a build is: whether it has begun, whether a run of it has a machine now, and the best that
+/// the builders of its waiting runs could give.
+pub fn stand(begun: bool, holds: bool, room: Option<Room>) -> Stand {
+    match (begun, room) {
+        _ if holds => Stand::Runs,
+        (true, Some(Room::Free)) => Stand::Runs,
+        (true, _) => Stand::Idle,
+        (false, Some(Room::Free) | None) => Stand::Ready,
+        (false, Some(Room::Full)) => Stand::Queued,
+        (false, Some(Room::Paused)) => Stand::Stuck,
+    }
 }
 
 /// `guards.buildsPerPullRequest` and `guards.buildsPerPerson`.
@@ -54,15 +98,24 @@ pub fn beyond(limits: Limits, mut all: Vec<Contender>) -> HashMap<String, Beyond
     if limits.is_none() {
         return HashMap::new();
     }
-    all.sort_by(|a, b| (!a.started, &a.order).cmp(&(!b.started, &b.order)));
+    let runs = |one: &Contender| one.stand == Stand::Runs;
+    all.sort_by(|a, b| (!runs(a), &a.order).cmp(&(!runs(b), &b.order)));
     let (mut of_pull, mut of_person) = (Tally::default(), Tally::default());
     let mut wait = HashMap::new();
     for one in all {
+        if matches!(one.stand, Stand::Idle | Stand::Stuck) {
+            continue;
+        }
         let pull = of_pull.is_full(one.number, limits.per_pull_request);
         let person = of_person.is_full(one.person, limits.per_person);
-        if one.started || (!pull && !person) {
-            of_pull.take(one.number);
-            of_person.take(one.person);
+        if runs(&one) || (!pull && !person) {
+            // Each queue has one that is next.
+            let queued = one.stand == Stand::Queued;
+            let (next, first) = (of_pull.is_next(one.number), of_person.is_next(one.person));
+            if !queued || (next && first) {
+                of_pull.take(one.number, queued);
+                of_person.take(one.person, queued);
+            }
             continue;
         }
         let (says, running, ahead) = if person {
@@ -94,6 +147,8 @@ fn builds(running: i64) -> String {
 #[derive(Default)]
 struct Tally {
     taken: HashMap<i64, i64>,
+    /// Of which a place is kept for a build that waits for a full builder.
+    kept: HashSet<i64>,
     waiting: HashMap<i64, i32>,
 }
 
@@ -106,8 +161,15 @@ impl Tally {
         self.taken.get(&of).copied().unwrap_or(0)
     }
 
-    fn take(&mut self, of: i64) {
+    fn is_next(&self, of: i64) -> bool {
+        !self.kept.contains(&of)
+    }
+
+    fn take(&mut self, of: i64, queued: bool) {
         *self.taken.entry(of).or_default() += 1;
+        if queued {
+            self.kept.insert(of);
+        }
     }
 
     /// Joins the line; answers with how many were in it.
@@ -138,7 +200,7 @@ mod tests {
             number,
             person,
             login: if person == ADA { "ada" } else { "grace" }.to_owned(),
-            started,
+            stand: if started { Stand::Runs } else { Stand::Ready },
         }
     }
 
@@ -218,5 +280,84 @@ mod tests {
     fn without_a_limit_nobody_waits() {
         let all = vec![build("a", 1, 7, ADA, true), build("b", 2, 7, ADA, false)];
         assert_eq!(waits(Limits::default(), all), []);
+    }
+
+    #[test]
+    fn a_build_that_waits_for_a_paused_or_full_builder_keeps_nobody_from_running() {
+        use Stand::{Idle, Queued, Ready, Runs, Stuck};
+        // Builds of one pull request, oldest first; which of them wait.
+        let table: [(i64, &[Stand], &[usize]); 11] = [
+            (1, &[Idle, Ready], &[]),
+            (1, &[Idle, Ready, Ready], &[2]),
+            (1, &[Stuck, Ready], &[]),
+            (1, &[Idle, Stuck, Runs, Ready], &[3]),
+            // It goes on when its builder lets it, and nobody begins beside it.
+            (1, &[Runs, Runs, Ready], &[2]),
+            // Who is first keeps the place, so that it comes to its turn.
+            (1, &[Queued, Ready], &[1]),
+            (1, &[Ready, Queued], &[1]),
+            (2, &[Queued, Ready], &[]),
+            // One of them, not all.
+            (2, &[Queued, Queued, Queued, Ready], &[]),
+            (2, &[Queued, Queued, Ready, Ready], &[3]),
+            (2, &[Stuck, Stuck, Idle, Ready, Ready], &[]),
+        ];
+        for (limit, stands, expected) in table {
+            let limits = Limits {
+                per_pull_request: Some(limit),
+                per_person: None,
+            };
+            let all = stands.iter().zip(0..).map(|(stand, second)| Contender {
+                stand: *stand,
+                ..build(&second.to_string(), second, 7, ADA, false)
+            });
+            let waiting = waits(limits, all.collect());
+            let waiting: Vec<usize> = waiting.iter().map(|one| one.0.parse().unwrap()).collect();
+            assert_eq!(waiting, expected, "{limit}: {stands:?}");
+        }
+    }
+
+    #[test]
+    fn somebody_can_always_go_on_who_has_a_builder_to_run_on() {
+        use Stand::{Idle, Queued, Ready, Runs, Stuck};
+        let all = [Runs, Idle, Ready, Queued, Stuck];
+        for number in 0..all.len().pow(4) {
+            let stands = (0..4).map(|place| all[number / all.len().pow(place) % all.len()]);
+            let builds: Vec<Contender> = stands
+                .zip(0..)
+                .map(|(stand, second)| Contender {
+                    stand,
+                    ..build(&second.to_string(), second, 7, ADA, false)
+                })
+                .collect();
+            let waiting = beyond(PULL, builds.clone());
+            let moves = |one: &&Contender| matches!(one.stand, Runs | Ready | Queued);
+            let mut free = builds.iter().filter(|one| !waiting.contains_key(&one.uid));
+            assert_eq!(
+                free.any(|one| moves(&one)),
+                builds.iter().any(|one| moves(&one)),
+                "{builds:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn how_far_a_build_is_says_what_it_holds_and_what_it_could_get() {
+        for (begun, holds, room, expected) in [
+            (true, true, Some(Room::Paused), Stand::Runs),
+            (true, false, Some(Room::Free), Stand::Runs),
+            (true, false, Some(Room::Full), Stand::Idle),
+            (true, false, Some(Room::Paused), Stand::Idle),
+            (true, false, None, Stand::Idle),
+            (false, false, Some(Room::Free), Stand::Ready),
+            (false, false, Some(Room::Full), Stand::Queued),
+            (false, false, Some(Room::Paused), Stand::Stuck),
+        ] {
+            assert_eq!(
+                stand(begun, holds, room),
+                expected,
+                "{begun} {holds} {room:?}"
+            );
+        }
     }
 }

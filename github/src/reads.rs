@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::path::{full_name, segment};
 use crate::repo::{Extras, Repo, parsed};
 use crate::wire::{
-    Activity, Collaborator, Comment, IssueEvent, PullRequest, RepositoryInfo, Review,
+    Activity, Collaborator, Comment, IssueEvent, PullRequest, RepositoryInfo, Review, User,
 };
 use crate::{Dated, GithubError};
 
@@ -114,6 +114,14 @@ impl Repo {
         let login = segment(login);
         self.get(&self.path(&format!("/collaborators/{login}/permission")))
             .await
+    }
+
+    /// The person who has this number, by today's login.
+    ///
+    /// # Errors
+    /// [`GithubError::NotFound`] for an account that does not exist any more.
+    pub async fn user(&self, id: i64) -> Result<Dated<User>, GithubError> {
+        self.get(&format!("/user/{id}")).await
     }
 
     /// The state of a person's membership in a team: `active` or `pending`.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crds::{Permission, PrBuild, Repository, Trigger, TriggerKind};
-use github::{Collaborator, GithubError, Repo};
+use github::{Collaborator, Dated, GithubError, Repo};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use tokio::time::Instant;
@@ -182,12 +182,11 @@ async fn lost(
     about: &About,
     team: Option<&str>,
 ) -> Result<Option<String>, GithubError> {
-    let login = &about.login;
-    let found = match repo.permission(login).await {
-        Ok(found) => Some(found.value),
-        Err(error) if error.is_not_found() => None,
-        Err(error) => return Err(error),
-    };
+    let found = collaborator(repo, about).await?;
+    let login = found
+        .as_ref()
+        .and_then(|found| found.user.as_ref())
+        .map_or(&about.login, |user| &user.login);
     if !covers(found.as_ref(), about) {
         let needed = about.needed.word();
         return Ok(Some(format!(
@@ -206,9 +205,40 @@ async fn lost(
     Ok((!member).then_some(gone))
 }
 
+/// What exactly this person may do, also under a new login; none when they are nobody here. That is
+/// believed only where the repository itself is seen: one that is hidden for a while says the same.
+async fn collaborator(repo: &Repo, about: &About) -> Result<Option<Collaborator>, GithubError> {
+    let by_name = known(repo.permission(&about.login).await)?;
+    if by_name.as_ref().is_some_and(|found| is_about(found, about)) {
+        return Ok(by_name);
+    }
+    let today = known(repo.user(about.user).await)?;
+    if let Some(user) = today.filter(|user| user.login != about.login) {
+        let renamed = known(repo.permission(&user.login).await)?;
+        if renamed.as_ref().is_some_and(|found| is_about(found, about)) {
+            return Ok(renamed);
+        }
+    }
+    repo.repository().await?;
+    Ok(None)
+}
+
+/// An answer, or none where the object is not there.
+fn known<T>(answer: Result<Dated<T>, GithubError>) -> Result<Option<T>, GithubError> {
+    match answer {
+        Ok(found) => Ok(Some(found.value)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_about(found: &Collaborator, about: &About) -> bool {
+    found.user.as_ref().map(|user| user.id) == Some(about.user)
+}
+
 /// Whether GitHub's words, about exactly this person, are at least what is needed.
 fn covers(found: Option<&Collaborator>, about: &About) -> bool {
-    let same = found.filter(|found| found.user.as_ref().map(|user| user.id) == Some(about.user));
+    let same = found.filter(|found| is_about(found, about));
     let level = same.and_then(|found| {
         let role = found.role_name.as_deref().unwrap_or_default();
         Permission::granted(&found.permission, role, found.push)

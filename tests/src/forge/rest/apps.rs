@@ -221,6 +221,15 @@ pub fn user(call: &Call<'_>) -> Reply {
     }
 }
 
+/// `GET /user/{account_id}`
+pub fn user_by_id(call: &Call<'_>) -> Reply {
+    let world = call.forge.lock();
+    let id = call.param("account_id").parse().ok();
+    let user = id.and_then(|id| world.users.get(&id));
+    let user = user.ok_or_else(Answer::not_found)?;
+    Ok(Answer::ok(call.wire(&world).public_user(user)))
+}
+
 /// `GET /users/{username}`
 pub fn user_by_name(call: &Call<'_>) -> Reply {
     let world = call.forge.lock();

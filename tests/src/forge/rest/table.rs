@@ -18,6 +18,12 @@ pub static ROUTES: &[Route] = &[
     route("GET", "/user", Needs::Nothing, apps::user),
     route(
         "GET",
+        "/user/{account_id}",
+        Needs::Nothing,
+        apps::user_by_id,
+    ),
+    route(
+        "GET",
         "/users/{username}",
         Needs::Nothing,
         apps::user_by_name,

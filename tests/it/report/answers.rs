@@ -8,8 +8,10 @@ use crds::{Trigger, TriggerKind};
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use operator::report::{
-    answer::{give, previous},
+    answer::give,
+    restraint::{Voice, voice},
     sentence::House,
+    talk::TalkError,
 };
 use tests::forge::Fault;
 
@@ -17,7 +19,19 @@ use super::{APP, Scene};
 
 const COMMENTS: &str = "POST /repos/octo/app/issues/*/comments";
 
+/// A comment that replaces none.
+const NEW: Voice = Voice::Comment(None);
+
 impl Scene {
+    async fn give(
+        &self,
+        answer: &Answer,
+        voice: Voice,
+        maybe_given: bool,
+    ) -> Result<AnswerStatus, TalkError> {
+        give(&self.repo(), answer, &House::default(), voice, maybe_given).await
+    }
+
     /// Ada labelled 28 seconds after mallory pushed.
     fn answer(&self, event: i64) -> Answer {
         let now = self.forge.clock().now();
@@ -68,15 +82,7 @@ fn given(status: &AnswerStatus) -> &str {
 #[tokio::test]
 async fn the_person_who_asked_is_told_what_happened_and_what_to_do() {
     let scene = Scene::new().await;
-    let status = give(
-        &scene.repo(),
-        &scene.answer(1),
-        &House::default(),
-        None,
-        false,
-    )
-    .await
-    .unwrap();
+    let status = scene.give(&scene.answer(1), NEW, false).await.unwrap();
     let sentence = "`@mallory` pushed 28 s before your label. Look at the changes, then add the label again to build them.";
     assert_eq!(
         (given(&status), status.sentence.as_deref()),
@@ -96,20 +102,14 @@ async fn the_person_who_asked_is_told_what_happened_and_what_to_do() {
 async fn the_next_answer_of_that_kind_replaces_the_last_one() {
     let scene = Scene::new().await;
     let mut first = scene.answer(1);
-    first.status = Some(
-        give(&scene.repo(), &first, &House::default(), None, false)
-            .await
-            .unwrap(),
-    );
+    first.status = Some(scene.give(&first, NEW, false).await.unwrap());
     scene
         .forge
         .clock()
         .advance(std::time::Duration::from_secs(600));
     let second = scene.answer(2);
-    let replaced = previous(&second, [&first]);
-    let status = give(&scene.repo(), &second, &House::default(), replaced, true)
-        .await
-        .unwrap();
+    let replacing = voice(&second, [&first]);
+    let status = scene.give(&second, replacing, true).await.unwrap();
     assert_eq!(status.comment_id, first.status.unwrap().comment_id);
     let comments = scene.forge.comments(APP, scene.number);
     assert!(comments.len() == 1 && comments[0].edited, "{comments:?}");
@@ -119,27 +119,17 @@ async fn the_next_answer_of_that_kind_replaces_the_last_one() {
 #[tokio::test]
 async fn an_answer_that_somebody_deleted_is_written_anew() {
     let scene = Scene::new().await;
-    let gone = give(
-        &scene.repo(),
-        &scene.answer(1),
-        &House::default(),
-        None,
-        false,
-    )
-    .await
-    .unwrap()
-    .comment_id
-    .unwrap();
+    let gone = scene
+        .give(&scene.answer(1), NEW, false)
+        .await
+        .unwrap()
+        .comment_id
+        .unwrap();
     scene.repo().delete_comment(gone).await.unwrap();
-    let status = give(
-        &scene.repo(),
-        &scene.answer(2),
-        &House::default(),
-        Some(gone),
-        true,
-    )
-    .await
-    .unwrap();
+    let status = scene
+        .give(&scene.answer(2), Voice::Comment(Some(gone)), true)
+        .await
+        .unwrap();
     assert_ne!(status.comment_id, Some(gone));
     assert_eq!(scene.said().len(), 1);
     scene.forge.finish().await;
@@ -153,23 +143,14 @@ async fn an_answer_is_given_once_although_the_first_try_was_lost() {
         .forge
         .faults()
         .next(1, COMMENTS, Fault::AnswerLost(502));
-    let error = give(&scene.repo(), &answer, &House::default(), None, false)
-        .await
-        .unwrap_err();
+    let error = scene.give(&answer, NEW, false).await.unwrap_err();
     assert!(error.is_uncertain(), "{error}");
-    let status = give(&scene.repo(), &answer, &House::default(), None, true)
-        .await
-        .unwrap();
+    let status = scene.give(&answer, NEW, true).await.unwrap();
     assert_eq!((given(&status), scene.said().len()), ("Comment", 1));
     // After a crash the record may be there already.
     let mut recorded = answer.clone();
     recorded.status = Some(status.clone());
-    assert_eq!(
-        give(&scene.repo(), &recorded, &House::default(), None, true)
-            .await
-            .unwrap(),
-        status
-    );
+    assert_eq!(scene.give(&recorded, NEW, true).await.unwrap(), status);
     assert_eq!(scene.said().len(), 1);
     scene.forge.finish().await;
 }
@@ -183,15 +164,7 @@ async fn a_comment_of_somebody_else_is_never_taken_for_an_answer_of_ours() {
         "mallory",
         "<!-- prbuild-answer:head-moved-before -->\nall is well",
     );
-    let status = give(
-        &scene.repo(),
-        &scene.answer(1),
-        &House::default(),
-        None,
-        true,
-    )
-    .await
-    .unwrap();
+    let status = scene.give(&scene.answer(1), NEW, true).await.unwrap();
     assert_eq!(given(&status), "Comment");
     let comments = scene.forge.comments(APP, scene.number);
     assert!(comments.len() == 2 && !comments[0].edited, "{comments:?}");
@@ -207,10 +180,9 @@ async fn a_strangers_command_gets_a_reaction_and_no_words() {
     let mut answer = scene.answer(super::signed(comment));
     answer.spec.trigger.kind = TriggerKind::Comment;
     answer.spec.manner = Manner::Reaction;
+    let reaction = voice(&answer, []);
     for _ in 0..2 {
-        let status = give(&scene.repo(), &answer, &House::default(), None, true)
-            .await
-            .unwrap();
+        let status = scene.give(&answer, reaction, true).await.unwrap();
         assert_eq!(given(&status), "Reaction");
     }
     assert_eq!(
@@ -225,15 +197,7 @@ async fn a_strangers_command_gets_a_reaction_and_no_words() {
 async fn an_answer_that_github_does_not_take_is_recorded_as_failed() {
     let scene = Scene::new().await;
     scene.forge.faults().next(1, COMMENTS, Fault::Status(403));
-    let status = give(
-        &scene.repo(),
-        &scene.answer(1),
-        &House::default(),
-        None,
-        false,
-    )
-    .await
-    .unwrap();
+    let status = scene.give(&scene.answer(1), NEW, false).await.unwrap();
     assert_eq!((given(&status), status.comment_id), ("Failed", None));
     assert!(
         status.sentence.is_some(),

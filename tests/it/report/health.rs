@@ -3,7 +3,7 @@
 use crds::{Builder, Repository, condition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use operator::health::{
-    entrance::probe,
+    entrance::{Webhooks, probe, webhooks},
     repository::{check, look},
 };
 use serde_json::json;
@@ -123,14 +123,17 @@ async fn with_app(status: u16) -> (Scene, App) {
 /// Status, reason and message of a condition after everything was looked at.
 async fn says(scene: &Scene, repository: &Repository, kind: &str) -> (String, String, String) {
     let seen = look(&scene.connections, repository).await;
-    let probe = probe(&scene.connections, repository).await;
+    let spec = &repository.spec;
+    let connection = scene.connections.get(&spec.connection).unwrap();
+    let repo = connection.repo(&spec.owner, &spec.name);
+    let probe = probe(&repo, webhooks(&repo).await, None).await;
     let now = Time(scene.forge.clock().now());
     let none: &[Repository] = &[];
     let change = check(
         repository,
         &seen,
         None,
-        probe.as_ref(),
+        Some(&probe),
         none,
         &[builder()],
         &now,
@@ -243,6 +246,24 @@ async fn a_probe_shows_whether_a_forks_activity_can_be_read() {
     assert!(
         holds == "False" && message.contains("`mallory/app`"),
         "{message}"
+    );
+    scene.forge.finish().await;
+}
+
+#[tokio::test]
+async fn a_second_probe_of_pull_requests_that_did_not_change_costs_nothing_of_the_budget() {
+    let scene = Scene::new().await;
+    let connection = scene.connections.get("main").unwrap();
+    let repo = connection.repo("octo", "app");
+    let first = probe(&repo, Webhooks::Hidden, None).await;
+    scene.forge.log().clear();
+    let second = probe(&repo, Webhooks::Hidden, Some(first.clone())).await;
+    let asked = scene.forge.log().matching("GET /repos/**");
+    let answers: Vec<u16> = asked.iter().map(|one| one.status).collect();
+    assert_eq!(answers, [304], "{asked:?}");
+    assert_eq!(
+        (second.last_change, second.forks),
+        (first.last_change, first.forks)
     );
     scene.forge.finish().await;
 }

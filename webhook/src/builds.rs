@@ -1,6 +1,8 @@
 //! The PrBuilds that exist: finding those that a command is about, and writing into them that they
 //! shall stop. Nothing else of a build can be changed; the schema sees to that.
 
+use std::collections::BTreeMap;
+
 use crds::{Cancel, PrBuild};
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client};
@@ -111,21 +113,26 @@ impl Builds {
         builders: &[String],
         cancel: &Cancel,
     ) -> Result<Stopped, kube::Error> {
-        let mut stopped = Stopped::Before;
-        for builder in builders {
-            let patch = json!({ "spec": { "cancelBuilders": { builder: cancel } } });
-            let written = self
-                .write(name, patch, |build| {
-                    build.spec.cancel_builders.contains_key(builder)
-                })
-                .await?;
-            match written {
-                Stopped::Now => stopped = Stopped::Now,
-                Stopped::Before => {}
-                Stopped::Gone => return Ok(Stopped::Gone),
+        let mut left: Vec<&String> = builders.iter().collect();
+        loop {
+            let marks: BTreeMap<&String, &Cancel> =
+                left.iter().map(|builder| (*builder, cancel)).collect();
+            let patch = json!({ "spec": { "cancelBuilders": marks } });
+            let Err(error) = self.patch(name, patch).await else {
+                return Ok(Stopped::Now);
+            };
+            let Some((build, error)) = self.stands(name, error).await? else {
+                return Ok(Stopped::Gone);
+            };
+            let asked = left.len();
+            left.retain(|builder| !build.spec.cancel_builders.contains_key(*builder));
+            match left.len() {
+                0 => return Ok(Stopped::Before),
+                // Somebody else stopped some of them at the same moment.
+                fewer if fewer < asked => {}
+                _ => return Err(error),
             }
         }
-        Ok(stopped)
     }
 
     async fn write(
@@ -134,22 +141,37 @@ impl Builds {
         patch: Value,
         stands: impl Fn(&PrBuild) -> bool,
     ) -> Result<Stopped, kube::Error> {
+        let Err(error) = self.patch(name, patch).await else {
+            return Ok(Stopped::Now);
+        };
+        match self.stands(name, error).await? {
+            None => Ok(Stopped::Gone),
+            Some((build, _)) if stands(&build) => Ok(Stopped::Before),
+            Some((_, error)) => Err(error),
+        }
+    }
+
+    async fn patch(&self, name: &str, patch: Value) -> Result<PrBuild, kube::Error> {
         let how = PatchParams {
             field_manager: Some("prbuild-webhook".to_owned()),
             ..PatchParams::default()
         };
-        let error = match self.api.patch(name, &how, &Patch::Merge(patch)).await {
-            Ok(_) => return Ok(Stopped::Now),
-            Err(error) => error,
-        };
+        self.api.patch(name, &how, &Patch::Merge(patch)).await
+    }
+
+    /// The build as it stands after a patch was not taken; None when it is gone. What is written stays,
+    /// so that a patch may fail only because somebody else was first.
+    async fn stands(
+        &self,
+        name: &str,
+        error: kube::Error,
+    ) -> Result<Option<(PrBuild, kube::Error)>, kube::Error> {
         match &error {
-            kube::Error::Api(status) if status.is_not_found() => Ok(Stopped::Gone),
-            // What is written stays: somebody else was first.
-            kube::Error::Api(status) if status.code == 422 => match self.api.get_opt(name).await? {
-                None => Ok(Stopped::Gone),
-                Some(build) if stands(&build) => Ok(Stopped::Before),
-                Some(_) => Err(error),
-            },
+            kube::Error::Api(status) if status.is_not_found() => Ok(None),
+            kube::Error::Api(status) if status.code == 422 => {
+                let build = self.api.get_opt(name).await?;
+                Ok(build.map(|build| (build, error)))
+            }
             _ => Err(error),
         }
     }

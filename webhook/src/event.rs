@@ -2,16 +2,17 @@
 //! else GitHub sends, in whatever shape, is not looked at.
 
 mod changed;
+mod press;
 mod wire;
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
-use sha2::{Digest, Sha256};
 
 pub use changed::Changed;
+pub use press::{Button, Pressed};
 
 use crate::signature::Verified;
-use wire::{ActionOnly, CheckRunBody, CheckSuiteBody, CommentBody, PullRequestBody};
+use wire::{ActionOnly, CommentBody, PullRequestBody};
 
 /// Something that may ask for a build.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,59 +60,6 @@ pub struct Labeled {
     pub head: Option<(String, String)>,
 }
 
-/// A button of a check run or of all of a commit's was pressed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Pressed {
-    /// Made of the id of the delivery, which stays the same when it is delivered again.
-    pub id: i64,
-    /// Which button.
-    pub button: Button,
-    /// The App whose check runs they are.
-    pub app: u64,
-    /// The commit.
-    pub head_sha: String,
-    /// What the App remembers by the check run: the name of the BuilderRun. Empty where the button is
-    /// that of all check runs.
-    pub run: String,
-}
-
-/// The buttons.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Button {
-    /// GitHub's own "Re-run" of a check run.
-    Rerun,
-    /// GitHub's own "Re-run all checks".
-    RerunAll,
-    /// Ours: "Re-run failed".
-    RerunFailed,
-    /// Ours: "Cancel".
-    Cancel,
-}
-
-impl Button {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Rerun, Self::RerunAll, Self::RerunFailed, Self::Cancel];
-
-    /// What stands on it.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Rerun => "Re-run",
-            Self::RerunAll => "Re-run all checks",
-            Self::RerunFailed => "Re-run failed",
-            Self::Cancel => "Cancel",
-        }
-    }
-
-    /// What GitHub tells us when one of ours was pressed. None: it is GitHub's own.
-    pub fn identifier(self) -> Option<&'static str> {
-        match self {
-            Self::Rerun | Self::RerunAll => None,
-            Self::RerunFailed => Some("rerun-failed"),
-            Self::Cancel => Some("cancel"),
-        }
-    }
-}
-
 /// Why a signed delivery concerns nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ignored {
@@ -149,8 +97,8 @@ pub fn read(verified: &Verified) -> Result<Event, Ignored> {
         "ping" => Err(Ignored::Ping),
         "pull_request" => changed::pull_request(verified.body()),
         "issue_comment" => commented(verified.body()),
-        "check_run" => check_run(verified),
-        "check_suite" => check_suite(verified),
+        "check_run" => press::check_run(verified.body()),
+        "check_suite" => press::check_suite(verified.body()),
         _ => Err(Ignored::Event),
     }
 }
@@ -207,64 +155,6 @@ fn commented(body: &[u8]) -> Result<Event, Ignored> {
             body: body.comment.body.unwrap_or_default(),
         },
     })
-}
-
-fn check_run(verified: &Verified) -> Result<Event, Ignored> {
-    let action = action(verified.body())?;
-    if !matches!(action.as_str(), "rerequested" | "requested_action") {
-        return Err(Ignored::Action);
-    }
-    let body: CheckRunBody = parsed(verified.body())?;
-    let pressed = body.requested_action.map(|pressed| pressed.identifier);
-    let button = match action.as_str() {
-        "rerequested" => Some(Button::Rerun),
-        _ => Button::ALL
-            .into_iter()
-            .find(|button| pressed.is_some() && button.identifier() == pressed.as_deref()),
-    };
-    let button = button.ok_or(Ignored::Action)?;
-    let run = body.check_run;
-    Ok(Event {
-        repository: body.repository.id,
-        full_name: body.repository.full_name,
-        number: None,
-        sender: body.sender,
-        what: What::Pressed(Pressed {
-            id: press_id(verified.id()),
-            button,
-            app: run.app.ok_or(Ignored::Shape)?.id,
-            head_sha: run.head_sha,
-            run: run.external_id.unwrap_or_default(),
-        }),
-    })
-}
-
-fn check_suite(verified: &Verified) -> Result<Event, Ignored> {
-    expect_action(verified.body(), "rerequested")?;
-    let body: CheckSuiteBody = parsed(verified.body())?;
-    let suite = body.check_suite;
-    Ok(Event {
-        repository: body.repository.id,
-        full_name: body.repository.full_name,
-        number: None,
-        sender: body.sender,
-        what: What::Pressed(Pressed {
-            id: press_id(verified.id()),
-            button: Button::RerunAll,
-            app: suite.app.ok_or(Ignored::Shape)?.id,
-            head_sha: suite.head_sha,
-            run: String::new(),
-        }),
-    })
-}
-
-/// The id of a press: 60 bits of the digest of its delivery's id.
-fn press_id(delivery: &str) -> i64 {
-    let digest = hex::encode(Sha256::digest(delivery.as_bytes()));
-    // Fifteen hexadecimal digits are 60 bits; ids begin with 1.
-    i64::from_str_radix(&digest[..15], 16)
-        .unwrap_or_default()
-        .max(1)
 }
 
 #[cfg(test)]

@@ -1,15 +1,17 @@
 //! One delivery from verified to stored, and the sweep's share of the same path.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crds::{AnswerReason, Repository};
+use crds::{AnswerReason, PrBuild, Repository};
 use github::Connections;
+use jiff::Timestamp;
 
 use crate::builds::Builds;
 use crate::cache::{Cache, Known};
 use crate::event::{self, Button, Event, What};
-use crate::gate::{Gate, Stopping, Verdict};
+use crate::gate::{Comment, Gate, Stopping, Verdict};
 use crate::metrics::Metrics;
 use crate::request::Request;
 use crate::signature::Verified;
@@ -146,8 +148,9 @@ impl App {
             Err(outcome) => return outcome,
         };
         let mut whole = Outcome::Ignored("not_asked");
+        let mut comment = Comment::default();
         for request in &requests {
-            let outcome = self.decide(request, deadline).await;
+            let outcome = self.decide(request, &mut comment, deadline).await;
             if matches!(outcome, Outcome::Later(_)) {
                 return outcome;
             }
@@ -179,16 +182,23 @@ impl App {
             tracing::warn!(%error, "the builds of a commit are not to be had");
             Outcome::Later("no_builds")
         })?;
-        let newest = builds.iter().max_by_key(|build| {
-            let request = &build.spec.request;
-            (request.rerun_of.is_none(), request.trigger.time.0)
-        });
-        let build = newest.ok_or(Outcome::Ignored("no_build"))?;
-        Ok(vec![Request::of_all(event, pressed, repository, build)])
+        let builds = all_checks(&builds, pressed.changed_at);
+        if builds.is_empty() {
+            return Err(Outcome::Ignored("no_build"));
+        }
+        let asked = builds.into_iter();
+        let asked = asked.map(|build| Request::of_all(verified, event, pressed, repository, build));
+        Ok(asked.collect())
     }
 
-    /// Decides a request and stores what came of it.
-    pub async fn decide(&self, request: &Request, deadline: Instant) -> Outcome {
+    /// Decides a request and stores what came of it. `comment` is handed from one command of a comment
+    /// to the next.
+    pub async fn decide(
+        &self,
+        request: &Request,
+        comment: &mut Comment,
+        deadline: Instant,
+    ) -> Outcome {
         let spec = &request.repository.spec;
         let Some(connection) = self.connections.get(&spec.connection) else {
             return Outcome::Later("no_connection");
@@ -200,7 +210,10 @@ impl App {
         let repo = connection.repo(owner, name);
         let builders = self.cache.builders();
         let started = Instant::now();
-        let verdict = self.gate.decide(request, &builders, &repo, deadline).await;
+        let deciding = self
+            .gate
+            .decide(request, &builders, &repo, comment, deadline);
+        let verdict = deciding.await;
         let judged = started.elapsed();
         let outcome = match verdict {
             Verdict::Authorized(authorized) => {
@@ -303,7 +316,73 @@ impl App {
     }
 }
 
+/// The builds that all checks of a commit came from: no repetitions, nothing that was asked for since
+/// the button was shown, and of each pull request none whose builders were all built again by newer ones.
+fn all_checks(builds: &[PrBuild], shown: Timestamp) -> Vec<&PrBuild> {
+    let mut builds: Vec<&PrBuild> = builds
+        .iter()
+        .filter(|build| {
+            let request = &build.spec.request;
+            request.rerun_of.is_none() && request.trigger.time.0 <= shown
+        })
+        .collect();
+    builds.sort_by_key(|build| {
+        let trigger = &build.spec.request.trigger;
+        std::cmp::Reverse((trigger.time.0, trigger.event_id))
+    });
+    let mut covered = HashSet::new();
+    builds.retain(|build| {
+        let request = &build.spec.request;
+        let new = |builder| covered.insert((request.number, builder));
+        request.builders.iter().map(new).filter(|new| *new).count() > 0
+    });
+    builds
+}
+
 /// For the log: to the hundredth.
 pub(crate) fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e5).round() / 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn build(number: i64, second: i64, builders: &[&str], rerun_of: Option<&str>) -> PrBuild {
+        let object = serde_json::json!({
+            "apiVersion": "prbuild.dev/v1alpha1", "kind": "PrBuild",
+            "metadata": { "name": format!("app-{number}-l{second}") },
+            "spec": { "request": {
+                "repository": { "name": "app", "id": 1, "fullName": "o/r" }, "number": number,
+                "headSha": "a", "baseRef": "main", "flavour": "default", "builders": builders,
+                "rerunOf": rerun_of,
+                "trigger": { "kind": "Label", "eventId": second, "label": "test",
+                    "time": Timestamp::from_second(second).expect("a time"),
+                    "user": { "id": 2, "login": "ada" }, "permission": "write" },
+            }},
+        });
+        serde_json::from_value(object).expect("a build")
+    }
+
+    #[test]
+    fn all_checks_of_a_commit_are_those_of_every_label_and_the_same_when_asked_again() {
+        let mut builds = vec![
+            build(7, 10, &["linux"], None),
+            build(7, 20, &["linux", "windows"], None),
+            build(7, 30, &["refleaks"], None),
+            build(7, 40, &["linux"], Some("app-7-l20")),
+            build(8, 15, &["linux"], None),
+        ];
+        let names = |builds: &[PrBuild]| -> Vec<String> {
+            let shown = Timestamp::from_second(50).expect("a time");
+            all_checks(builds, shown)
+                .into_iter()
+                .filter_map(|build| build.metadata.name.clone())
+                .collect()
+        };
+        let expected = ["app-7-l30", "app-7-l20", "app-8-l15"];
+        assert_eq!(names(&builds), expected);
+        builds.push(build(8, 60, &["linux", "windows"], None));
+        assert_eq!(names(&builds), expected, "what was asked for since");
+    }
 }

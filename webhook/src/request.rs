@@ -62,6 +62,8 @@ pub struct Press {
     pub builder: String,
     /// The commit that the button was shown on.
     pub head_sha: String,
+    /// When what was pressed had last changed.
+    pub changed_at: Timestamp,
 }
 
 impl Press {
@@ -87,6 +89,8 @@ pub struct Told {
     pub updated_at: Option<Timestamp>,
     /// Repository and branch of the head.
     pub head: Option<(String, String)>,
+    /// When it was delivered, where that was not just now.
+    pub at: Option<Timestamp>,
 }
 
 impl Request {
@@ -105,6 +109,7 @@ impl Request {
             head_sha: None,
             updated_at: None,
             head: None,
+            at: verified.told_at(),
         };
         let (number, asks) = match &event.what {
             What::Labeled(labeled) => {
@@ -136,6 +141,7 @@ impl Request {
 
     /// What the button of all check runs of a commit asks: it is about this build.
     pub fn of_all(
+        verified: &Verified,
         event: &Event,
         pressed: &Pressed,
         repository: &Arc<Repository>,
@@ -146,17 +152,19 @@ impl Request {
             repository_id: event.repository,
             number: build.spec.request.number,
             ask: Ask::Button(Press {
-                id: pressed.id,
+                id: pressed.id_for(&build.name_any()),
                 button: pressed.button,
                 build: build.name_any(),
                 builder: String::new(),
                 head_sha: pressed.head_sha.clone(),
+                changed_at: pressed.changed_at,
             }),
             told: Some(Told {
                 sender: event.sender.clone(),
                 head_sha: None,
                 updated_at: None,
                 head: None,
+                at: verified.told_at(),
             }),
         }
     }
@@ -264,6 +272,7 @@ impl Ask {
             build: run.build.to_owned(),
             builder: run.builder.to_owned(),
             head_sha: pressed.head_sha.clone(),
+            changed_at: pressed.changed_at,
         };
         Some((run.number, Self::Button(press)))
     }

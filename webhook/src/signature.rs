@@ -5,6 +5,7 @@
 use bytes::Bytes;
 use github::Connection;
 use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
@@ -28,6 +29,7 @@ pub struct Verified {
     body: Bytes,
     connections: Vec<String>,
     secret: Option<usize>,
+    told_at: Option<Timestamp>,
 }
 
 /// The body is not signed with any secret.
@@ -67,15 +69,25 @@ impl Verified {
         self.secret
     }
 
+    /// When GitHub delivered it, as its API says. None: it was delivered just now.
+    pub fn told_at(&self) -> Option<Timestamp> {
+        self.told_at
+    }
+
     /// What GitHub's API says that it delivered to the App of this connection. It needs no signature:
     /// we asked GitHub for it, with the App's own key.
-    pub(crate) fn told_by(connection: &Connection, delivered: &github::Delivered) -> Self {
+    pub(crate) fn told_by(
+        connection: &Connection,
+        delivered: &github::Delivered,
+        at: Timestamp,
+    ) -> Self {
         Self {
             event: delivered.event().to_owned(),
             id: delivered.guid().chars().take(64).collect(),
             body: Bytes::copy_from_slice(delivered.body()),
             connections: vec![connection.name().to_owned()],
             secret: None,
+            told_at: Some(at),
         }
     }
 }
@@ -119,6 +131,7 @@ fn verify_candidates(
         body: delivery.body,
         connections: matched,
         secret: Some(which),
+        told_at: None,
     })
 }
 
@@ -154,6 +167,7 @@ pub(crate) mod tests {
             body: Bytes::from(body.to_owned()),
             connections: vec!["main".to_owned()],
             secret: Some(0),
+            told_at: None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The buttons of check runs: "Re-run", "Re-run all checks", "Re-run failed", "Cancel".
 
 use crds::{AnswerReason, Manner, RunPhase, TriggerKind};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::acts::fleet;
@@ -16,13 +17,19 @@ struct Press<'a> {
     run: &'a str,
     head: &'a str,
     by: &'a str,
+    /// When what is pressed had last changed.
+    changed: Timestamp,
     /// Number of the delivery.
     delivery: u32,
 }
 
 impl Press<'_> {
     fn body(&self, town: &Town, app: &Value) -> Value {
-        let of = json!({ "id": 1, "head_sha": self.head, "external_id": self.run, "app": { "id": app } });
+        let changed = self.changed;
+        let of = json!({
+            "id": 1, "head_sha": self.head, "external_id": self.run, "app": { "id": app },
+            "status": "completed", "updated_at": changed, "check_suite": { "updated_at": changed },
+        });
         let user = town.story.forge.user_id(self.by);
         let mut body = json!({
             "action": self.action,
@@ -84,6 +91,7 @@ fn press<'a>(action: &'a str, build: &'a PrBuild, run: &'a str) -> Press<'a> {
         run,
         head: &build.spec.request.head_sha,
         by: ADA,
+        changed: build.spec.request.trigger.time.0,
         delivery: 1,
     }
 }
@@ -129,9 +137,11 @@ async fn each_button_repeats_the_builders_that_it_names_on_the_same_commits() {
         let failed: Vec<(&str, RunPhase)> = builders.iter().map(|b| (*b, Failed)).collect();
         let name = crds::names::event_name("app", request.number, &request.trigger);
         town.stands(&name, &failed).await;
-        // Delivered once more, it is the same press.
-        town.press(&press).await;
-        assert_eq!(town.pressed_builds().await.len(), n + 1);
+        // Delivered once more, under whatever id, it is the same press.
+        for delivery in [press.delivery, 100, 101] {
+            town.press(&Press { delivery, ..press }).await;
+            assert_eq!(town.pressed_builds().await.len(), n + 1);
+        }
     }
     town.end().await;
 }
@@ -140,9 +150,9 @@ async fn each_button_repeats_the_builders_that_it_names_on_the_same_commits() {
 async fn two_presses_are_two_builds() {
     let (town, build, run) = built("wh-presses").await;
     town.stands(&build.name_any(), &[("linux", Failed)]).await;
-    for delivery in [1, 2] {
+    for seconds in [1, 2] {
         let press = Press {
-            delivery,
+            changed: build.spec.request.trigger.time.0 + Duration::from_secs(seconds),
             ..press("rerequested", &build, &run)
         };
         assert_eq!(town.press(&press).await, 202);
@@ -170,7 +180,11 @@ async fn the_cancel_button_stops_that_run() {
     assert_eq!(answers.len(), 1);
     assert_eq!(reason(&answers[0]), AnswerReason::Cancelled);
     assert_eq!(answers[0].spec.manner, Manner::Silent);
-    town.press(&cancel).await;
+    town.press(&Press {
+        delivery: 2,
+        ..cancel
+    })
+    .await;
     assert_eq!(town.answers().await.len(), 1);
     town.end().await;
 }
@@ -267,5 +281,77 @@ async fn a_button_whose_build_is_gone_is_too_old() {
     let detail = answers[0].spec.facts.detail.clone().unwrap();
     assert!(detail.contains("too old"), "{detail}");
     assert_eq!(town.builds().await.len(), 1);
+    town.end().await;
+}
+
+#[tokio::test]
+async fn each_press_of_a_person_is_one_of_its_own_and_each_body_of_github_is_one_press() {
+    let (story, _, check) = recovery::pressable("wh-press-each").await;
+    let forge = &story.forge;
+    // The body as somebody may have kept it.
+    let body = forge.check_run_payload(REPO, check, "rerequested", ADA);
+    forge.press_rerun(REPO, check, ADA);
+    let first = recovery::one_is_pressed(&story).await;
+    for _ in 0..3 {
+        forge.deliver_forged(REPO, "check_run", &body);
+    }
+    forge.deliveries_settled().await;
+    assert_eq!(
+        recovery::pressed(&story).await.len(),
+        1,
+        "under three other ids"
+    );
+    story.complete(&first.name_any()).await;
+    forge.clock().advance(Duration::from_secs(5));
+    forge.press_rerun(REPO, check, ADA);
+    forge.deliveries_settled().await;
+    assert_eq!(
+        recovery::pressed(&story).await.len(),
+        2,
+        "pressed once more"
+    );
+    forge.deliver_forged(REPO, "check_run", &body);
+    forge.deliveries_settled().await;
+    assert_eq!(recovery::pressed(&story).await.len(), 2);
+    story.end().await;
+}
+
+#[tokio::test]
+async fn all_checks_are_those_of_each_label() {
+    let label = |spec: &mut RepositorySpec| {
+        let mut other = spec.labels[0].clone();
+        other.name = "leaks".to_owned();
+        other.builders = vec!["z13".to_owned()];
+        spec.labels[0].builders = vec!["linux".to_owned()];
+        spec.labels.push(other);
+    };
+    let town = fleet("wh-all-checks", label).await;
+    let number = town.pull_request().await;
+    let one = town.label_builds(number).await;
+    town.story.forge.add_label(REPO, number, "leaks", ADA);
+    assert_eq!(town.last_code().await, 202);
+    let mut both = town.builds().await;
+    assert_eq!(both.len(), 2);
+    both.sort_by_key(|build| build.spec.request.trigger.time.0);
+    for build in &both {
+        let builder = build.spec.request.builders[0].as_str();
+        town.stands(&build.name_any(), &[(builder, Failed)]).await;
+    }
+    let all = Press {
+        event: "check_suite",
+        run: "",
+        changed: both[1].spec.request.trigger.time.0,
+        ..press("rerequested", &one, "")
+    };
+    for delivery in [1, 2] {
+        assert_eq!(town.press(&Press { delivery, ..all }).await, 202);
+        let again = town.pressed_builds().await;
+        let mut builders: Vec<&String> = again
+            .iter()
+            .flat_map(|build| &build.spec.request.builders)
+            .collect();
+        builders.sort();
+        assert_eq!(builders, ["linux", "z13"]);
+    }
     town.end().await;
 }

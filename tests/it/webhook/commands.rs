@@ -353,3 +353,50 @@ async fn our_own_comments_command_nothing_whoever_they_are_written_as() {
     town.nothing_stored().await;
     town.end().await;
 }
+
+const OF_A_PERSON: &str = "GET /repos/*/*/collaborators/*/permission";
+const COMMENT: &str = "GET /repos/*/*/issues/comments/*";
+const PULL: &str = "GET /repos/*/*/pulls/*";
+
+#[tokio::test]
+async fn a_strangers_commands_cost_two_calls_and_get_one_reaction() {
+    let town = Town::new("wh-stranger").await;
+    let number = town.pull_request().await;
+    let log = town.story.forge.log();
+    log.clear();
+    let text = "/prbuild run\n/prbuild rerun failed\n!buildbot x\n/prbuild cancel";
+    for (comments, answers) in [(1, 4), (2, 8)] {
+        let (_, code) = town.said(number, MALLORY, text).await;
+        assert_eq!(code, 202);
+        let all = town.answers().await;
+        assert_eq!(all.len(), answers);
+        assert!(
+            all.iter()
+                .all(|one| reason(one) == AnswerReason::Permission)
+        );
+        let reactions = all.iter().filter(|one| one.spec.manner == Manner::Reaction);
+        assert_eq!(reactions.count(), comments, "one for each comment");
+        assert_eq!(log.count(OF_A_PERSON), 1, "it is believed for a minute");
+        assert_eq!(log.count(COMMENT), comments);
+        for dear in [PULL, "GET /repos/*/*/pulls/*/reviews", "POST /graphql"] {
+            assert_eq!(log.count(dear), 0, "{dear}");
+        }
+    }
+    town.end().await;
+}
+
+#[tokio::test]
+async fn what_several_commands_need_is_asked_once() {
+    let town = fleet("wh-shared", |_| {}).await;
+    let number = town.pull_request().await;
+    let log = town.story.forge.log();
+    log.clear();
+    let text = "/prbuild run linux\n/prbuild run windows\n/prbuild run z13";
+    let (_, code) = town.said(number, ADA, text).await;
+    assert_eq!(code, 202);
+    assert_eq!(town.builds().await.len(), 3);
+    for once in [OF_A_PERSON, COMMENT, PULL, "GET /repos/*/*/activity"] {
+        assert_eq!(log.count(once), 1, "{once}");
+    }
+    town.end().await;
+}

@@ -161,8 +161,56 @@ async fn while_paused_nothing_is_looked_for_and_afterwards_everything_is_found()
     town.end().await;
 }
 
+#[tokio::test]
+async fn a_build_that_was_deleted_by_hand_stays_away() {
+    let mut town = Town::with("wh-byhand", |_| {}, LOOK).await;
+    let number = town.pull_request().await;
+    let (built, _) = town.said(number, ADA, "/prbuild run").await;
+    town.advance(TEN_MINUTES);
+    town.looks(5).await;
+    let builds = town.story.api::<PrBuild>();
+    builds.delete(&built, &Default::default()).await.unwrap();
+    town.looks(2).await;
+    town.nothing_stored().await;
+
+    town.story.repository(|spec| spec.paused = true).await;
+    town.looks(3).await;
+    town.story.repository(|_| {}).await;
+    town.looks(3).await;
+    town.nothing_stored().await;
+
+    let webhook = town.webhook;
+    town.story.install.program(webhook).unwrap().terminate();
+    let listed = town.story.forge.log().count(COMMENTS);
+    (town.webhook, town.address) = start(&mut town.story, LOOK).await;
+    town.looks(3).await;
+    assert!(town.story.forge.log().count(COMMENTS) > listed);
+    town.nothing_stored().await;
+    let later = town.whispers(number, ADA, "/prbuild run");
+    town.advance(20);
+    town.is_built(&later).await;
+    town.end().await;
+}
+
+#[tokio::test]
+async fn a_command_in_a_plain_issue_is_never_asked_about() {
+    let town = Town::with("wh-issue", |_| {}, LOOK).await;
+    let number = town.pull_request().await;
+    let issue = town.story.forge.open_issue(REPO, "Not code", MALLORY);
+    let idle = town.whispers(issue, MALLORY, "/prbuild run");
+    let run = town.whispers(number, ADA, "/prbuild run");
+    town.advance(20);
+    town.is_built(&run).await;
+    town.looks(3).await;
+    let asked = town.story.forge.log();
+    let asked = asked.matching(&format!("GET /repos/*/*/pulls/{issue}"));
+    assert!(asked.is_empty(), "{idle}: {asked:?}");
+    assert_eq!(town.names_of_builds().await, [run]);
+    town.end().await;
+}
+
 /// Webhook and operator of an App that reports by check runs, with a build whose run failed.
-async fn pressable(name: &str) -> (Story, String, Id) {
+pub async fn pressable(name: &str) -> (Story, String, Id) {
     let setting = Setting {
         checks: true,
         ..Setting::default()
@@ -186,14 +234,14 @@ async fn pressable(name: &str) -> (Story, String, Id) {
 }
 
 /// The builds that presses of buttons asked for.
-async fn pressed(story: &Story) -> Vec<PrBuild> {
+pub async fn pressed(story: &Story) -> Vec<PrBuild> {
     let all = story.api::<PrBuild>().list(&ListParams::default()).await;
     let mut builds = all.unwrap().items;
     builds.retain(|build| build.spec.request.trigger.kind == TriggerKind::Button);
     builds
 }
 
-async fn one_is_pressed(story: &Story) -> PrBuild {
+pub async fn one_is_pressed(story: &Story) -> PrBuild {
     eventually("the press builds", PATIENCE, async || {
         let mut builds = pressed(story).await;
         match builds.len() {

@@ -8,6 +8,8 @@ pub use phrase::Word;
 
 /// Commands of one comment that are looked at.
 pub const MOST: u8 = 5;
+/// Bytes of a comment that is looked at. GitHub's longest has 65,536 characters.
+const LONGEST: usize = 64 * 1024;
 /// Characters of a line that are kept.
 const LINE: usize = 300;
 
@@ -87,8 +89,14 @@ pub enum Says {
     OneTooMany,
 }
 
-/// The commands of a comment, and one [`Says::OneTooMany`] in place of those beyond [`MOST`].
+/// The commands of a comment, and one [`Says::OneTooMany`] in place of those beyond [`MOST`]. Comments
+/// with none, which nearly all are, are not parsed.
 pub fn find(comment: &str, prefixes: Prefixes<'_>) -> Vec<Command> {
+    let words = [prefixes.command, prefixes.pattern];
+    let mut words = words.into_iter().filter(|word| !word.is_empty());
+    if comment.len() > LONGEST || !words.any(|word| contains(comment, word)) {
+        return Vec::new();
+    }
     let lines = markdown::spoken_lines(comment).into_iter();
     let said = lines.filter_map(|line| Some((line, parse(line, prefixes)?)));
     let numbered = said.zip(0..=MOST).map(|((line, says), ordinal)| Command {
@@ -100,6 +108,13 @@ pub fn find(comment: &str, prefixes: Prefixes<'_>) -> Vec<Command> {
         },
     });
     numbered.collect()
+}
+
+/// Whether a word stands somewhere in a text, in whatever case.
+fn contains(text: &str, word: &str) -> bool {
+    let (text, word) = (text.as_bytes(), word.as_bytes());
+    text.windows(word.len())
+        .any(|part| part.eq_ignore_ascii_case(word))
 }
 
 fn parse(line: &str, prefixes: Prefixes<'_>) -> Option<Says> {

@@ -221,3 +221,19 @@ fn the_page_of_commands_shows_every_command_and_button() {
     }
     assert_eq!(MOST, 5, "docs/commands.md says five");
 }
+
+#[test]
+fn a_comment_that_is_longer_than_githubs_says_nothing() {
+    let padded = |text: usize| format!("{}\n\n/prbuild run\n", "a ".repeat(text / 2));
+    let prefixes = || Prefixes {
+        command: "/prbuild",
+        pattern: "",
+    };
+    assert_eq!(find(&padded(60_000), prefixes()).len(), 1);
+    assert_eq!(find(&padded(70_000), prefixes()).len(), 0);
+    assert_eq!(
+        find("/PrBuild run", prefixes()).len(),
+        1,
+        "in whatever case"
+    );
+}

@@ -93,9 +93,11 @@ fn s21_a_deleted_fork_is_read() {
 }
 
 const PRESSED: &str = r#"{"action":"requested_action","requested_action":{"identifier":"cancel"},
-    "check_run":{"id":3,"head_sha":"abc","external_id":"app-7-l1-linux-1","app":{"id":5}},
+    "check_run":{"id":3,"head_sha":"abc","external_id":"app-7-l1-linux-1","app":{"id":5},
+        "status":"completed","started_at":"2026-01-01T00:00:00Z","completed_at":"2026-01-01T01:00:00Z",
+        "check_suite":{"id":4,"updated_at":"2026-01-01T01:00:01Z"}},
     "repository":{"id":1,"full_name":"o/r"},"sender":{"id":2,"login":"core","type":"User"}}"#;
-const SUITE: &str = r#"{"action":"rerequested","check_suite":{"head_sha":"abc","app":{"id":5}},
+const SUITE: &str = r#"{"action":"rerequested","check_suite":{"id":4,"head_sha":"abc","app":{"id":5},"updated_at":"2026-01-01T01:00:01Z"},
     "repository":{"id":1,"full_name":"o/r"},"sender":{"id":2,"login":"core","type":"User"}}"#;
 
 fn button(event: &str, body: &str) -> Result<(Button, String), Ignored> {
@@ -156,13 +158,43 @@ fn every_button_is_read_and_others_are_not_ours() {
     }
 }
 
+fn press(event: &str, body: &str) -> Pressed {
+    match read(&verified(event, body)).expect("a press").what {
+        What::Pressed(pressed) => pressed,
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
-fn a_press_keeps_its_id_when_it_is_delivered_again() {
-    let one = "72d3162e-cc78-11e3-81ab-4c9367dc0958";
-    assert_eq!(press_id(one), press_id(one));
+fn a_press_is_told_apart_by_what_is_signed() {
+    for (event, body) in [("check_run", PRESSED), ("check_suite", SUITE)] {
+        let one = press(event, body);
+        assert!(one.id > 0);
+        // GitHub's API tells the same body in another order and spelling.
+        let value: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        let retold = serde_json::to_string_pretty(&value).expect("JSON");
+        assert_eq!(press(event, &retold), one);
+        assert_ne!(one.id_for("app-7-l1"), one.id_for("app-7-l2"));
+    }
+    let one = press("check_run", PRESSED);
+    let shown = "2026-01-01T01:00:01Z".parse();
+    assert_eq!(Ok(one.changed_at), shown.map_err(|_| ()));
+    for (what, from, to) in [
+        ("the person", "\"id\":2", "\"id\":9"),
+        ("the button", "\"cancel\"", "\"rerun-failed\""),
+        ("the check run", "\"id\":3", "\"id\":9"),
+        ("the repository", "\"id\":1", "\"id\":9"),
+        ("what it is of", "linux-1", "linux-2"),
+        ("how it stands", "\"completed\"", "\"queued\""),
+        ("its end", "01:00:00Z", "01:00:07Z"),
+        ("its suite", "01:00:01Z", "01:00:08Z"),
+    ] {
+        let other = press("check_run", &PRESSED.replace(from, to));
+        assert_ne!(other.id, one.id, "{what}");
+    }
+    let later = SUITE.replace("01:00:01Z", "01:00:08Z");
     assert_ne!(
-        press_id(one),
-        press_id("72d3162e-cc78-11e3-81ab-4c9367dc0959")
+        press("check_suite", &later).id,
+        press("check_suite", SUITE).id
     );
-    assert!(press_id("") > 0);
 }

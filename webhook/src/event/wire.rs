@@ -77,10 +77,25 @@ pub(super) struct CheckRunBody {
 
 #[derive(Deserialize)]
 pub(super) struct CheckRun {
+    pub id: i64,
     pub head_sha: String,
+    #[serde(default)]
+    pub status: Option<String>,
+    #[serde(default)]
+    pub started_at: Option<Timestamp>,
+    #[serde(default)]
+    pub completed_at: Option<Timestamp>,
+    #[serde(default)]
+    pub check_suite: Option<SuiteOfRun>,
     #[serde(default)]
     pub external_id: Option<String>,
     pub app: Option<App>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct SuiteOfRun {
+    #[serde(default)]
+    pub updated_at: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
@@ -97,7 +112,9 @@ pub(super) struct CheckSuiteBody {
 
 #[derive(Deserialize)]
 pub(super) struct CheckSuite {
+    pub id: i64,
     pub head_sha: String,
+    pub updated_at: Timestamp,
     pub app: Option<App>,
 }
 

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use crds::{AnswerReason, Facts as Found, PrBuild};
+use crds::{AnswerReason, Evidence, Facts as Found, PrBuild};
+use jiff::SignedDuration;
 
 use super::Authorized;
 use super::builds::{Family, Known};
@@ -16,7 +17,11 @@ use crate::event::Button;
 use crate::request::Press;
 use crate::resolve::{Choice, Name, Reach, Vocabulary, Wanted, select};
 
-/// A button is good for as long as its build is kept.
+/// A button is good for as long as its build is kept, after its end; the operator's housekeeping keeps
+/// builds this long. What a press made is then there for longer than the press is taken, so that one
+/// that comes again finds it.
+const KEPT: SignedDuration = SignedDuration::from_hours(48);
+/// Of such a button.
 const TOO_OLD: &str = "That build is too old; add the label again.";
 
 impl<'a> Case<'a> {
@@ -64,6 +69,9 @@ impl<'a> Case<'a> {
     pub(super) fn press(&self, press: &Press, right: &Right) -> Go<Authorized> {
         let known = self.builds()?;
         let build = self.pressed(&known, press)?;
+        if self.now.duration_since(press.changed_at) > KEPT {
+            return Err(self.no_build(None, TOO_OLD));
+        }
         let Some(family) = known.family_of(build) else {
             return Err(self.no_build(None, TOO_OLD));
         };
@@ -104,7 +112,7 @@ impl<'a> Case<'a> {
         self.once_more(family, builders, right)
     }
 
-    /// The same commits, with the evidence that there was for them.
+    /// The same commits, with the evidence that there is for them.
     fn once_more(
         &self,
         family: &Family<'_>,
@@ -113,8 +121,9 @@ impl<'a> Case<'a> {
     ) -> Go<Authorized> {
         let origin = &family.origin().spec.request;
         self.is_built_branch(&origin.base_ref)?;
+        self.goes_still_to(&origin.base_ref)?;
         let reach = Reach::of(&self.spec().labels, right.level());
-        let evidence = origin.trigger.evidence;
+        let evidence = self.evidence_left(origin, &builders)?;
         let wanted = Wanted::these(builders);
         let choice = Choice {
             wanted: &wanted,
@@ -144,6 +153,34 @@ impl<'a> Case<'a> {
                 ..origin.clone()
             },
         })
+    }
+
+    /// A build for another base branch would stop at once.
+    fn goes_still_to(&self, base: &str) -> Go<()> {
+        let today = &self.pull()?.base.branch;
+        if base == today {
+            return Ok(());
+        }
+        let detail = format!(
+            "That build was for `{}`, and the pull request goes to `{}` now; ask for a new build.",
+            bounded(base, 200),
+            bounded(today, 200),
+        );
+        Err(self.no_build(None, &detail))
+    }
+
+    /// The evidence that there was for these commits, if it is still there where it matters: an approval
+    /// can be withdrawn, a label or SHA that was given once cannot.
+    fn evidence_left(&self, origin: &crds::Request, builders: &BTreeSet<String>) -> Go<Evidence> {
+        let given = origin.trigger.evidence;
+        let is_needed = self.builders.iter().any(|builder| {
+            let name = builder.metadata.name.as_deref().unwrap_or_default();
+            builder.spec.evidence > Evidence::Label && builders.contains(name)
+        });
+        if given < Evidence::Review || !is_needed || self.is_approved(&origin.head_sha)? {
+            return Ok(given);
+        }
+        Ok(Evidence::Label)
     }
 
     /// Builders by their names, among those that there are and those of the pull request's builds.

@@ -8,6 +8,9 @@ use std::collections::BTreeSet;
 use crds::{BuildPhase, Cancel, PrBuild, RunPhase, Trigger, TriggerKind};
 use kube::ResourceExt;
 
+/// Why something stops whose button was pressed.
+pub(super) const PRESSED: &str = "pressed Cancel";
+
 /// The builds that were asked for before an event, newest first.
 pub(super) struct Known<'a>(Vec<&'a PrBuild>);
 
@@ -198,8 +201,11 @@ fn is_live(build: &PrBuild) -> bool {
     build.metadata.deletion_timestamp.is_none() && phase != Some(BuildPhase::Complete)
 }
 
+/// Whether this very event wrote it. A press has no time of its own that could tell, but there is only
+/// one button that one person could have pressed for one builder.
 fn is_marked(cancel: &Cancel, mark: &Cancel) -> bool {
-    cancel.by == mark.by && cancel.at == mark.at && cancel.reason == mark.reason
+    let same = cancel.by == mark.by && cancel.reason == mark.reason;
+    same && (cancel.at == mark.at || mark.reason == PRESSED)
 }
 
 /// What is left to stop of a whole build: nothing, these builders, or (empty) all of it.

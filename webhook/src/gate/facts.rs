@@ -7,6 +7,8 @@ use crds::{AnswerReason, Movement, PrBuild};
 use jiff::Timestamp;
 
 use super::people::Right;
+use super::verdict::{Go, Stop};
+use crate::command::Command;
 
 /// What is known.
 #[derive(Clone, Debug, Default)]
@@ -15,12 +17,14 @@ pub(crate) struct Facts {
     pub now: Option<Timestamp>,
     /// The pull request as it is now.
     pub pull: Option<github::PullRequest>,
+    /// There is no such pull request: it is an issue, or gone.
+    pub pull_gone: bool,
     /// The newest events of the pull request.
     pub events: Option<github::LabelEvents>,
     /// Times that the events were asked for.
     pub events_asked: u32,
     /// The comment with the command, as it is now.
-    pub comment: Option<github::Comment>,
+    pub comment: Option<Heard>,
     /// The comment was deleted.
     pub comment_gone: bool,
     /// Rights by numeric user id. An id that stands here with nothing has no right.
@@ -50,6 +54,54 @@ impl Facts {
     pub fn seen_at(&mut self, date: Timestamp) {
         self.now = self.now.max(Some(date));
     }
+
+    /// The pull request.
+    pub(super) fn pull(&self) -> Go<&github::PullRequest> {
+        match &self.pull {
+            Some(pull) => Ok(pull),
+            None if self.pull_gone => Err(Stop::Nothing("pull_request_gone")),
+            None => Err(Stop::Ask(Question::Pull)),
+        }
+    }
+
+    /// Whether this is known, so that nobody has to be asked.
+    pub fn answers(&self, question: &Question) -> bool {
+        match question {
+            Question::Pull => self.pull.is_some() || self.pull_gone,
+            Question::Events => self.events.is_some(),
+            Question::Comment => self.comment.is_some() || self.comment_gone,
+            Question::Right(users) => users.iter().all(|user| self.rights.contains_key(&user.id)),
+            Question::Team { login, .. } => {
+                let of_login = self.team.as_ref();
+                of_login.is_some_and(|(of, _)| of == login)
+            }
+            Question::Movements { .. } => self.movements.is_some(),
+            Question::Anonymous { .. } => self.anonymous.is_some(),
+            Question::Reviews => self.reviews.is_some(),
+            Question::Refusals => self.refusals.is_some(),
+            Question::Builds => self.builds.is_some(),
+            Question::Merge => self.merge.is_some(),
+            Question::Answered(_) | Question::MergeAgain | Question::EventsAgain => false,
+        }
+    }
+
+    /// What the next command of the same comment needs not ask again: all but what the one before may
+    /// have changed itself.
+    pub fn handed_on(self) -> Self {
+        Self {
+            refusals: None,
+            builds: None,
+            answered: None,
+            ..self
+        }
+    }
+}
+
+/// A comment, and the commands in it.
+#[derive(Clone, Debug)]
+pub(crate) struct Heard {
+    pub comment: github::Comment,
+    pub said: Vec<Command>,
 }
 
 /// The movements of one branch.

@@ -10,7 +10,7 @@ use github::{Dated, GithubError, Repo};
 use kube::Api;
 use kube::api::ListParams;
 
-use super::facts::{Entry, Facts, MovementList, Question, Refusal, Seen};
+use super::facts::{Entry, Facts, Heard, MovementList, Question, Refusal, Seen};
 use super::people::{Right, RightCache};
 use crate::builds::Builds;
 use crate::command::Says;
@@ -40,11 +40,15 @@ pub(crate) enum FetchError {
 type Fact = Box<dyn FnOnce(&mut Facts) + Send>;
 
 impl Fetch<'_> {
-    /// Everything that is likely to be needed, at once. What fails is left out: the verdict asks for
-    /// it again if it turns on it.
-    pub async fn everything(&self, builders: &[Arc<Builder>]) -> Facts {
-        let mut facts = Facts::default();
-        let questions = self.likely(builders);
+    /// Everything that is likely to be needed and not known, at once. What fails is left out: the
+    /// verdict asks for it again if it turns on it. Anybody can write a command, so that its person is
+    /// looked at first and alone.
+    pub async fn everything(&self, builders: &[Arc<Builder>], mut facts: Facts) -> Facts {
+        if !self.is_label() && !self.may_command(&mut facts).await {
+            return facts;
+        }
+        let mut questions = self.likely(builders);
+        questions.retain(|question| !facts.answers(question));
         let answers = join_all(questions.into_iter().map(|question| self.fact(question))).await;
         for fact in answers.into_iter().flatten() {
             fact(&mut facts);
@@ -57,6 +61,27 @@ impl Fetch<'_> {
         let fact = self.fact(question).await?;
         fact(facts);
         Ok(())
+    }
+
+    /// Whether the person of a command or button may go on, as far as the delivery tells; without one
+    /// the comment has to be read first.
+    async fn may_command(&self, facts: &mut Facts) -> bool {
+        let Some(told) = &self.request.told else {
+            return false;
+        };
+        let authorization = &self.request.repository.spec.authorization;
+        let person = &told.sender;
+        if !person.is_person() || authorization.denied_user_ids.contains(&person.id) {
+            return false;
+        }
+        let question = Question::Right(vec![person.clone()]);
+        if !facts.answers(&question)
+            && let Err(error) = self.answer(facts, question).await
+        {
+            tracing::debug!(%error, "a person's permission is not known now");
+        }
+        let right = facts.rights.get(&person.id);
+        right.is_some_and(|right| right.covers(authorization.minimum))
     }
 
     fn likely(&self, builders: &[Arc<Builder>]) -> Vec<Question> {
@@ -97,6 +122,10 @@ impl Fetch<'_> {
         questions
     }
 
+    fn is_label(&self) -> bool {
+        matches!(self.request.ask, Ask::Label { .. })
+    }
+
     /// Whether commits may be built that were not built before; else builds of before are looked at.
     fn builds_new(&self) -> bool {
         match &self.request.ask {
@@ -125,8 +154,14 @@ impl Fetch<'_> {
         let n = self.request.number;
         match question {
             Question::Pull => async move {
-                let found = self.repo.pull_request(n).await?;
-                Ok(dated(found, |facts, pull| facts.pull = Some(pull)))
+                match self.repo.pull_request(n).await {
+                    Ok(found) => Ok(dated(found, |facts, pull| facts.pull = Some(pull))),
+                    // A label was seen on it; a command may stand in an issue.
+                    Err(error) if error.is_not_found() && !self.is_label() => {
+                        Ok(fact(|facts| facts.pull_gone = true))
+                    }
+                    Err(error) => Err(error.into()),
+                }
             }
             .boxed(),
             Question::Events | Question::EventsAgain => async move {
@@ -184,7 +219,13 @@ impl Fetch<'_> {
             return Ok(fact(|_| {}));
         };
         match self.repo.comment(*comment).await {
-            Ok(found) => Ok(dated(found, |facts, comment| facts.comment = Some(comment))),
+            Ok(found) => {
+                let prefixes = (&self.request.repository.spec.commands).into();
+                let said = crate::command::find(&found.value.body, prefixes);
+                Ok(dated(found, |facts, comment| {
+                    facts.comment = Some(Heard { comment, said });
+                }))
+            }
             Err(error) if error.is_not_found() => Ok(fact(|facts| facts.comment_gone = true)),
             Err(error) => Err(error.into()),
         }
@@ -213,7 +254,11 @@ impl Fetch<'_> {
         user: &github::User,
     ) -> Result<(i64, Right, Option<jiff::Timestamp>), FetchError> {
         let repository = self.request.repository_id;
-        if let Some(right) = self.rights.get(repository, user.id) {
+        let mut known = self.rights.get(repository, user.id);
+        if known.is_none() && !self.is_label() {
+            known = self.rights.get_none(repository, user.id);
+        }
+        if let Some(right) = known {
             return Ok((user.id, right, None));
         }
         let found = self.repo.permission(&user.login).await?;

@@ -17,7 +17,7 @@ const MOST_REVIEWERS: usize = 20;
 impl<'a> Case<'a> {
     /// Today's head is the one that was typed in full.
     pub(super) fn typed_head(&self, sha: &str) -> Go<Evidence> {
-        match sha == self.pull.head.sha {
+        match sha == self.pull()?.head.sha {
             true => Ok(Evidence::ExactSha),
             false => Err(self.refuse(AnswerReason::WrongSha, Found::default())),
         }
@@ -25,23 +25,24 @@ impl<'a> Case<'a> {
 
     /// Today's head stood still around the label or command.
     pub(super) fn still_head(&self) -> Go<Evidence> {
+        let pull = self.pull()?;
         let told = self.request.told.as_ref();
         let sha = told.and_then(|told| told.head_sha.as_ref());
-        if let Some(sha) = sha.filter(|sha| **sha != self.pull.head.sha) {
-            return Err(self.other_head(sha));
+        if let Some(sha) = sha.filter(|sha| **sha != pull.head.sha) {
+            return Err(self.other_head(pull, sha));
         }
         let window = Window {
-            head: &self.pull.head.sha,
+            head: &pull.head.sha,
             start: self.quiet_since(),
             label: self.event.at,
             told: sha.is_some(),
-            pushed_at: self.pull.head.repo.as_ref().and_then(|repo| repo.pushed_at),
+            pushed_at: pull.head.repo.as_ref().and_then(|repo| repo.pushed_at),
         };
         let judged = movement::judge(&window, self.movements()?, |user| self.trusts(user));
         match judged {
             Stillness::Still => Ok(Evidence::Label),
             Stillness::Ask(users) => Err(Stop::Ask(Question::Right(users))),
-            _ if self.is_approved()? => Ok(Evidence::Review),
+            _ if self.is_approved(&pull.head.sha)? => Ok(Evidence::Review),
             Stillness::Unknown => Err(self.refuse(AnswerReason::MovementUnknown, Found::default())),
             Stillness::Moved(entry) if self.is_confirmed(&entry)? => Ok(Evidence::Label),
             Stillness::Moved(entry) => {
@@ -55,12 +56,12 @@ impl<'a> Case<'a> {
     }
 
     /// The delivery told another head than today's.
-    fn other_head(&self, told: &str) -> Stop {
+    fn other_head(&self, pull: &github::PullRequest, told: &str) -> Stop {
         if let Err(stop) = self.is_the_told_one() {
             return stop;
         }
         let updated_at = self.request.told.as_ref().and_then(|told| told.updated_at);
-        if updated_at.is_some_and(|updated_at| self.pull.updated_at < updated_at) {
+        if updated_at.is_some_and(|updated_at| pull.updated_at < updated_at) {
             return Stop::Retry("GitHub shows the pull request as it was before the label");
         }
         match self.movements() {
@@ -74,16 +75,17 @@ impl<'a> Case<'a> {
 
     /// The movements of the head branch: what the connection may see, else what everybody may.
     fn movements(&self) -> Go<&'a MovementList> {
-        let Some(repo) = &self.pull.head.repo else {
+        let pull = self.pull()?;
+        let Some(repo) = &pull.head.repo else {
             return Err(self.refuse(AnswerReason::ForkDeleted, Found::default()));
         };
-        let of = (repo.full_name.clone(), self.pull.head.branch.clone());
+        let of = (repo.full_name.clone(), pull.head.branch.clone());
         let about = |seen: &'a Option<Seen>| seen.as_ref().filter(|seen| seen.of == of);
         let Some(seen) = about(&self.facts.movements) else {
             let (full_name, branch) = of;
             return Err(Stop::Ask(Question::Movements { full_name, branch }));
         };
-        if movement::is_usable(&seen.list, &self.pull.head.sha) {
+        if movement::is_usable(&seen.list, &pull.head.sha) {
             return Ok(&seen.list);
         }
         match about(&self.facts.anonymous) {
@@ -111,13 +113,14 @@ impl<'a> Case<'a> {
         }))
     }
 
-    /// Somebody trusted, other than the author, approved exactly this head.
-    fn is_approved(&self) -> Go<bool> {
+    /// Somebody trusted, other than the author, approves exactly this head, as the reviews stand now.
+    pub(super) fn is_approved(&self, head: &str) -> Go<bool> {
+        let pull = self.pull()?;
         let reviews = self.facts.reviews.as_ref();
         let reviews = reviews.ok_or(Stop::Ask(Question::Reviews))?;
-        let author = self.pull.user.as_ref().map(|user| user.id);
+        let author = pull.user.as_ref().map(|user| user.id);
         let mut unknown = Vec::new();
-        let approvers = people::approvers(reviews, &self.pull.head.sha, author);
+        let approvers = people::approvers(reviews, head, author);
         for approver in approvers.into_iter().take(MOST_REVIEWERS) {
             match self.trusts(approver) {
                 Some(true) => return Ok(true),
@@ -139,7 +142,7 @@ impl<'a> Case<'a> {
         reach: Option<&Reach<'_>>,
     ) -> Go<Evidence> {
         let most = resolve::evidence_wanted(wanted, reach, self.builders);
-        if most <= found || !self.is_approved()? {
+        if most <= found || !self.is_approved(&self.pull()?.head.sha)? {
             return Ok(found);
         }
         Ok(Evidence::Review)
@@ -152,8 +155,9 @@ impl<'a> Case<'a> {
         }
         let merge = self.facts.merge.as_ref();
         let merge = merge.ok_or(Stop::Ask(Question::Merge))?;
-        let head = &self.pull.head.sha;
-        if merge.head_sha == *head && merge.base_ref == self.pull.base.branch {
+        let pull = self.pull()?;
+        let head = &pull.head.sha;
+        if merge.head_sha == *head && merge.base_ref == pull.base.branch {
             if merge.mergeable == github::Mergeable::Conflicting {
                 return Err(self.refuse(
                     AnswerReason::Conflict,

@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crds::{Answer, AnswerSpec, Builder, Cancel, PrBuild, PrBuildSpec};
+use crds::{Answer, AnswerSpec, Builder, Cancel, Manner, PrBuild, PrBuildSpec};
 use kube::Api;
 use kube::api::ObjectMeta;
 
@@ -91,6 +91,27 @@ fn named(name: String) -> ObjectMeta {
     }
 }
 
+/// What is known from one command of a comment to the next.
+#[derive(Default)]
+pub struct Comment {
+    facts: facts::Facts,
+    /// A refusal was answered by a reaction, of which a comment gets one.
+    reacted: bool,
+}
+
+impl Comment {
+    /// Of a comment whose commands are refused to a stranger, the first is enough of an answer.
+    fn hush(&mut self, refused: &mut Refused) {
+        if refused.spec.manner != Manner::Reaction {
+            return;
+        }
+        if self.reacted {
+            refused.spec.manner = Manner::Silent;
+        }
+        self.reacted = true;
+    }
+}
+
 /// What the gate says.
 #[derive(Debug)]
 pub enum Verdict {
@@ -135,12 +156,14 @@ impl Gate {
         }
     }
 
-    /// Looks at one request, until the deadline at most.
+    /// Looks at one request, until the deadline at most. What the commands before it in its comment
+    /// found out is not asked again.
     pub async fn decide(
         &self,
         request: &Request,
         builders: &[Arc<Builder>],
         repo: &github::Repo,
+        comment: &mut Comment,
         deadline: Instant,
     ) -> Verdict {
         let fetch = fetch::Fetch {
@@ -151,9 +174,27 @@ impl Gate {
             builds: &self.builds,
             is_answered: &self.is_answered,
         };
-        let mut facts = fetch.everything(builders).await;
+        let known = std::mem::take(&mut comment.facts);
+        let mut facts = fetch.everything(builders, known).await;
+        let mut verdict = fetch.verdict(builders, &mut facts, deadline).await;
+        if let Verdict::Refused(refused) = &mut verdict {
+            comment.hush(refused);
+        }
+        comment.facts = facts.handed_on();
+        verdict
+    }
+}
+
+impl fetch::Fetch<'_> {
+    /// The verdict, asking what it turns on.
+    async fn verdict(
+        &self,
+        builders: &[Arc<Builder>],
+        facts: &mut facts::Facts,
+        deadline: Instant,
+    ) -> Verdict {
         for _ in 0..MOST_QUESTIONS {
-            let question = match verdict::judge(request, builders, &facts) {
+            let question = match verdict::judge(self.request, builders, facts) {
                 verdict::Step::Decided(verdict) => return verdict,
                 verdict::Step::Ask(question) => question,
             };
@@ -164,7 +205,7 @@ impl Gate {
                 }
                 tokio::time::sleep(PAUSE).await;
             }
-            if let Err(error) = fetch.answer(&mut facts, question).await {
+            if let Err(error) = self.answer(facts, question).await {
                 return Verdict::Retry(format!("{why}: {error}"));
             }
         }

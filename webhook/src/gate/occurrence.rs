@@ -51,13 +51,18 @@ pub(super) fn labelled<'a>(
 }
 
 /// The press of a button, of which nothing but its delivery tells. What it can do is bounded by that: it
-/// repeats or stops a build that there is, and only for somebody who may do that by a command.
+/// repeats or stops a build that there is, and only for somebody who may do that by a command. Whether
+/// an App pressed for them is not told.
 pub(super) fn pressed<'a>(request: &'a Request, id: i64, facts: &Facts) -> Go<Occurrence<'a>> {
     let told = request.told.as_ref();
     let told = told.ok_or(Stop::Nothing("not_told"))?;
+    let at = match (told.at, facts.now) {
+        (Some(at), _) | (None, Some(at)) => at,
+        (None, None) => return Err(facts.pull().err().unwrap_or(Stop::Ask(Question::Pull))),
+    };
     Ok(Occurrence {
         id,
-        at: facts.now.ok_or(Stop::Ask(Question::Pull))?,
+        at,
         actor: Some(&told.sender),
         app: None,
     })
@@ -68,12 +73,11 @@ pub(super) fn commented<'a>(request: &Request, id: i64, facts: &'a Facts) -> Go<
     if facts.comment_gone {
         return Err(Stop::Nothing("comment_gone"));
     }
-    let comment = facts.comment.as_ref().ok_or(Stop::Ask(Question::Comment))?;
-    let prefixes = (&request.repository.spec.commands).into();
+    let heard = facts.comment.as_ref().ok_or(Stop::Ask(Question::Comment))?;
+    let (comment, said) = (&heard.comment, &heard.said);
     let Ask::Command { command, .. } = &request.ask else {
         return Err(Stop::Nothing("no_command"));
     };
-    let said = crate::command::find(&comment.body, prefixes);
     let same = said.get(usize::from(command.ordinal)) == Some(command);
     let edited = comment.updated_at != comment.created_at;
     if comment.number != Some(request.number) || comment.id != id || edited || !same {

@@ -125,6 +125,7 @@ impl Case<'_> {
 
     fn build(&self, asked: &Asked<'_>, right: &Right) -> Go<Authorized> {
         self.is_open_for_builds()?;
+        let pull = self.pull()?;
         let found = match asked.sha {
             Some(sha) => self.typed_head(sha)?,
             None => self.still_head()?,
@@ -133,7 +134,7 @@ impl Case<'_> {
         let choice = Choice {
             wanted: &asked.wanted,
             reach: asked.reach,
-            base: &self.pull.base.branch,
+            base: &pull.base.branch,
             evidence,
             right: self.level(right),
             prefix: &self.spec().commands.prefix,
@@ -147,11 +148,11 @@ impl Case<'_> {
             request: crds::Request {
                 repository: self.repository(),
                 number: self.request.number,
-                head_sha: self.pull.head.sha.clone(),
+                head_sha: pull.head.sha.clone(),
                 merge_sha: merge.map(|commit| commit.sha.clone()),
                 merge_tree: merge.map(|commit| commit.tree.clone()),
                 base_sha: merge.and_then(|commit| commit.parents.first().cloned()),
-                base_ref: self.pull.base.branch.clone(),
+                base_ref: pull.base.branch.clone(),
                 flavour: asked.flavour.clone(),
                 builders: selection.builders,
                 left_out: selection.left_out,

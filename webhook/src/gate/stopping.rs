@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crds::{AnswerReason, Cancel, Facts as Found, PrBuild};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::builds::Target;
+use super::builds::{PRESSED, Target};
 use super::facts::Question;
 use super::people::Right;
 use super::refusal::bounded;
@@ -102,7 +102,7 @@ impl Case<'_> {
                 Some(line) if trigger.kind == crds::TriggerKind::Comment => {
                     format!("wrote `{}`", bounded(line, 200))
                 }
-                _ => "pressed Cancel".to_owned(),
+                _ => PRESSED.to_owned(),
             },
             at: Time(self.event.at),
             waiting_only: false,

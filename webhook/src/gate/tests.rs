@@ -16,10 +16,10 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
-use super::facts::{Entry, Facts, MovementList, Question, Refusal, Seen};
+use super::facts::{Entry, Facts, Heard, MovementList, Question, Refusal, Seen};
 use super::people::Right;
 use super::verdict::{Step, judge};
-use super::{Refused, Verdict};
+use super::{Comment, Refused, Verdict};
 use crate::command;
 use crate::event::Button;
 use crate::request::{Ask, Press, Request, Told};
@@ -175,6 +175,7 @@ impl Scene {
                 head_sha: Some(HEAD.to_owned()),
                 updated_at: Some(at(LABEL)),
                 head: Some(("author/r".to_owned(), "topic".to_owned())),
+                at: None,
             }),
         };
         let facts = Facts {
@@ -221,8 +222,8 @@ impl Scene {
     fn command(text: &str) -> Self {
         let mut scene = Self::good();
         let prefixes = (&scene.request.repository.spec.commands).into();
-        let found = command::find(text, prefixes);
-        let found = found.into_iter().next().expect("a command");
+        let said = command::find(text, prefixes);
+        let found = said.first().cloned().expect("a command");
         scene.request.ask = Ask::Command {
             comment: 55,
             command: found,
@@ -230,12 +231,14 @@ impl Scene {
         if let Some(told) = &mut scene.request.told {
             (told.head_sha, told.updated_at, told.head) = (None, None, None);
         }
-        scene.facts.comment = serde_json::from_value(json!({
+        let comment = serde_json::from_value(json!({
             "id": 55, "body": text, "user": { "id": CORE, "login": "u10", "type": "User" },
             "created_at": at(LABEL), "updated_at": at(LABEL),
             "issue_url": "https://api.github.com/repos/o/r/issues/7",
-        }))
-        .ok();
+            "html_url": "https://github.com/o/r/pull/7#issuecomment-55",
+        }));
+        let comment = comment.expect("a comment");
+        scene.facts.comment = Some(Heard { comment, said });
         scene.facts.answered = Some(("app-7-c55".to_owned(), false));
         scene
     }
@@ -260,6 +263,7 @@ impl Scene {
                 _ => "linux".to_owned(),
             },
             head_sha: HEAD.to_owned(),
+            changed_at: at(LABEL - 30),
         });
         if let Some(told) = &mut scene.request.told {
             (told.head_sha, told.updated_at, told.head) = (None, None, None);

@@ -1,6 +1,6 @@
 //! The verdict: a pure function of the request, the builders and what is known. It either decides
 //! or asks for the one fact that it turns on. Cheap and personal reasons come first, so that nobody
-//! is told about conflicts who may not build at all.
+//! is told about conflicts who may not build at all, and strangers' commands cost next to nothing.
 
 use std::sync::Arc;
 
@@ -64,16 +64,14 @@ pub(super) struct Case<'a> {
     pub request: &'a Request,
     pub builders: &'a [Arc<Builder>],
     pub facts: &'a Facts,
-    pub pull: &'a github::PullRequest,
     pub event: Occurrence<'a>,
     pub now: Timestamp,
 }
 
 impl<'a> Case<'a> {
     fn open(request: &'a Request, builders: &'a [Arc<Builder>], facts: &'a Facts) -> Go<Self> {
-        let pull = facts.pull.as_ref().ok_or(Stop::Ask(Question::Pull))?;
         let event = match &request.ask {
-            Ask::Label { label, .. } => occurrence::labelled(label, pull, facts)?,
+            Ask::Label { label, .. } => occurrence::labelled(label, facts.pull()?, facts)?,
             Ask::Command { comment, .. } => occurrence::commented(request, *comment, facts)?,
             Ask::Button(press) => occurrence::pressed(request, press.id, facts)?,
         };
@@ -81,7 +79,6 @@ impl<'a> Case<'a> {
             request,
             builders,
             facts,
-            pull,
             now: facts.now.unwrap_or(event.at),
             event,
         })
@@ -237,13 +234,14 @@ impl<'a> Case<'a> {
         if self.spec().paused {
             return Err(self.refuse(AnswerReason::Paused, Found::default()));
         }
-        if self.pull.state != "open" {
+        let pull = self.pull()?;
+        if pull.state != "open" {
             return Err(self.refuse(AnswerReason::Closed, Found::default()));
         }
-        if self.pull.head.repo.is_none() {
+        if pull.head.repo.is_none() {
             return Err(self.refuse(AnswerReason::ForkDeleted, Found::default()));
         }
-        self.is_built_branch(&self.pull.base.branch)
+        self.is_built_branch(&pull.base.branch)
     }
 
     pub(super) fn is_built_branch(&self, base: &str) -> Go<()> {
@@ -257,6 +255,11 @@ impl<'a> Case<'a> {
                 ..Found::default()
             },
         ))
+    }
+
+    /// The pull request, which commands ask for only when their person may command.
+    pub(super) fn pull(&self) -> Go<&'a github::PullRequest> {
+        self.facts.pull()
     }
 
     pub(super) fn spec(&self) -> &'a crds::RepositorySpec {

@@ -74,8 +74,8 @@ impl Buttons {
     async fn bring(&mut self, app: &App, connection: &Arc<Connection>, press: Delivery) {
         let outcome = match connection.delivered(press.id).await {
             Ok(Some(delivered)) => {
-                app.deliver(&Verified::told_by(connection, &delivered))
-                    .await
+                let told = Verified::told_by(connection, &delivered, press.delivered_at);
+                app.deliver(&told).await
             }
             Ok(None) => Outcome::Ignored("no_app"),
             Err(error) if error.is_transient() => Outcome::Later("not_read"),

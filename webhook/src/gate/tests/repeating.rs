@@ -248,7 +248,8 @@ fn nobody_gets_by_a_repetition_what_they_could_not_ask_for() {
     let mut reviewed = mixed();
     reviewed.spec.request.trigger.evidence = Evidence::Review;
     let scene = asked("/prbuild rerun b", &[reviewed])
-        .with(|s| s.builders = vec![builder("b", json!({ "evidence": "Review" }))]);
+        .with(|s| s.builders = vec![builder("b", json!({ "evidence": "Review" }))])
+        .approved(REVIEWER, HEAD);
     let request = scene.built();
     assert_eq!(request.builders, ["b"]);
     assert_eq!(
@@ -266,4 +267,100 @@ fn what_was_asked_for_later_is_not_what_was_meant() {
     let later = build("app-7-l1100", -100, CORE, &[("a", Failed)]);
     let request = asked("/prbuild rerun failed", &[later, own, mixed()]).built();
     assert_eq!(request.builders, ["b", "c", "linux"]);
+}
+
+/// A build that had an approval, of a builder that needs one and one that does not.
+fn approved_build() -> [PrBuild; 1] {
+    let mut build = build("app-7-l400", 600, CORE, &[("a", Failed), ("linux", Failed)]);
+    build.spec.request.head_sha = OTHER.to_owned();
+    build.spec.request.trigger.evidence = Evidence::Review;
+    [build]
+}
+
+fn guarded(scene: Scene) -> Scene {
+    scene.with(|s| s.builders[0] = builder("a", json!({ "evidence": "Review" })))
+}
+
+#[test]
+fn an_approval_that_was_withdrawn_lends_no_machine_any_more() {
+    let builds = approved_build();
+    let scenes = [
+        asked("/prbuild rerun failed", &builds),
+        Scene::pressed(Button::RerunFailed, "app-7-l400")
+            .builds(&builds)
+            .with(|s| {
+                s.builders = asked("/prbuild help", &[]).builders;
+                if let Ask::Button(press) = &mut s.request.ask {
+                    press.head_sha = OTHER.to_owned();
+                }
+            }),
+    ];
+    for scene in scenes.map(guarded) {
+        let unknown = scene.clone().with(|s| s.facts.reviews = None);
+        assert_eq!(unknown.said(), "ask Reviews");
+        let request = scene.clone().approved(REVIEWER, OTHER).built();
+        assert_eq!(request.builders, ["a", "linux"]);
+        assert_eq!(request.trigger.evidence, Evidence::Review);
+        for withdrawn in [
+            scene.clone(),
+            scene.clone().approved(REVIEWER, HEAD),
+            scene.clone().approved(AUTHOR, OTHER),
+            scene
+                .clone()
+                .policy(json!({ "authorization": { "deniedUserIds": [REVIEWER] } }))
+                .approved(REVIEWER, OTHER),
+        ] {
+            let request = withdrawn.built();
+            assert_eq!(request.builders, ["linux"]);
+            assert_eq!(request.trigger.evidence, Evidence::Label);
+            let left = request.left_out.iter().find(|left| left.builder == "a");
+            let reason = left.map(|left| left.reason.as_str()).unwrap_or_default();
+            assert!(reason.contains("needs an approval"), "{reason}");
+        }
+    }
+    let open = asked("/prbuild rerun linux", &builds).with(|s| s.facts.reviews = None);
+    assert_eq!(guarded(open).built().builders, ["linux"], "nobody is asked");
+}
+
+#[test]
+fn a_build_for_a_former_base_branch_is_not_repeated() {
+    for scene in [
+        asked("/prbuild rerun failed", &[mixed()]),
+        pressed(Button::Rerun, "app-7-l400", &[mixed()]),
+    ] {
+        let moved = scene.pull(|pull| pull.base.branch = "3.14".to_owned());
+        assert_eq!(moved.said(), "NoBuild");
+        let detail = moved.refused().into_object().spec.facts.detail;
+        let detail = detail.unwrap_or_default();
+        assert_eq!(
+            detail,
+            "That build was for `main`, and the pull request goes to `3.14` now; ask for a new build."
+        );
+    }
+}
+
+#[test]
+fn a_press_is_good_for_as_long_as_what_it_made_is_kept() {
+    let days = |hours: i64| {
+        pressed(Button::Rerun, "app-7-l400", &[mixed()]).with(|s| {
+            if let Ask::Button(press) = &mut s.request.ask {
+                press.changed_at = at(LABEL - hours * 3600);
+            }
+        })
+    };
+    assert_eq!(days(47).said(), "build");
+    assert_eq!(days(49).said(), "NoBuild");
+}
+
+#[test]
+fn a_press_that_is_read_back_happened_when_it_was_delivered() {
+    let told = |before: i64| {
+        pressed(Button::Rerun, "app-7-l400", &[mixed()]).with(|s| {
+            let told = s.request.told.as_mut().expect("told");
+            told.at = Some(at(LABEL - before));
+        })
+    };
+    let expected = Time(at(LABEL - 60));
+    assert_eq!(told(60).built().trigger.time, expected);
+    assert_eq!(told(86_500).said(), "TooOld");
 }

@@ -187,7 +187,12 @@ fn s20_a_command_is_only_good_for_exactly_the_head() {
         (
             "edited since",
             Scene::command(&run).with(|s| {
-                s.facts.comment.as_mut().expect("a comment").updated_at = at(LABEL + 1);
+                s.facts
+                    .comment
+                    .as_mut()
+                    .expect("a comment")
+                    .comment
+                    .updated_at = at(LABEL + 1);
             }),
             "nothing: comment_changed",
         ),
@@ -201,22 +206,21 @@ fn s20_a_command_is_only_good_for_exactly_the_head() {
         (
             "another text than delivered",
             Scene::command(&run).with(|s| {
-                let comment = s.facts.comment.as_mut().expect("a comment");
-                comment.body = format!("> {run}");
+                s.facts.comment.as_mut().expect("a comment").said = Vec::new();
             }),
             "nothing: comment_changed",
         ),
         (
             "on another pull request",
             Scene::command(&run).with(|s| {
-                s.facts.comment.as_mut().expect("a comment").number = Some(8);
+                s.facts.comment.as_mut().expect("a comment").comment.number = Some(8);
             }),
             "nothing: comment_changed",
         ),
         (
             "forged: written by another",
             Scene::command(&run).with(|s| {
-                s.facts.comment.as_mut().expect("a comment").user = Some(user(AUTHOR));
+                s.facts.comment.as_mut().expect("a comment").comment.user = Some(user(AUTHOR));
             }),
             "ActorMismatch",
         ),

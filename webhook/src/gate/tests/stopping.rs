@@ -215,3 +215,21 @@ fn the_cancel_button_stops_its_own_run_and_says_nothing() {
     let gone = Scene::pressed(Button::Cancel, "app-7-l9").builds(&builds);
     assert_eq!(gone.said(), "NoBuild");
 }
+
+#[test]
+fn a_press_of_cancel_that_is_looked_at_again_is_the_same_later_too() {
+    let mut part = build("app-7-l2", 60, CORE, &[("linux", RunPhase::Cancelled)]);
+    let mut mark = cancel("u10", LABEL - 7, false);
+    mark.reason = "pressed Cancel".to_owned();
+    part.spec.cancel_builders = [("linux".to_owned(), mark.clone())].into();
+    let again = |part: &PrBuild| {
+        let scene = Scene::pressed(Button::Cancel, "app-7-l2");
+        scene.builds(std::slice::from_ref(part))
+    };
+    let (targets, _, answer) = again(&part).stops();
+    assert_eq!(names(&targets), [("app-7-l2", vec!["linux"])]);
+    assert_eq!(answer.into_object().spec.manner, Manner::Silent);
+    mark.by = "u30".to_owned();
+    part.spec.cancel_builders = [("linux".to_owned(), mark)].into();
+    assert_eq!(again(&part).said(), "NoBuild", "somebody else did");
+}

@@ -1,7 +1,7 @@
 //! What stops a build before its end: a push, the end of the pull request, another base, a draft.
 
 use crds::Cancel;
-use tests::forge::{DeliveryFault, Push};
+use tests::forge::{DeliveryFault, Fault, Push};
 
 use super::*;
 use tests::story::MALLORY;
@@ -124,6 +124,31 @@ async fn what_the_repository_does_not_want_stops_nothing() {
         assert_eq!(town.last_code().await, 200, "{change:?}");
         assert_eq!(town.cancelled(&name).await, None, "{change:?}");
     }
+    town.end().await;
+}
+
+#[tokio::test]
+async fn a_build_that_cannot_be_stopped_yet_holds_up_nothing_else() {
+    let story = Town::before("wh-unstopped", all).await;
+    let town = Town::open(story, LOOK).await;
+    let (number, name) = town.going_on().await;
+    let faults = town.story.forge.faults();
+    let events = format!("GET /repos/*/*/issues/{number}/events");
+    let unread = faults.on(&events, Fault::Status(502));
+    faults.deliveries(1, Some("pull_request"), DeliveryFault::NeverMade);
+    town.story.forge.set_draft(REPO, number, true, MALLORY);
+    let other = town
+        .story
+        .open_pull_request("other", &[("b.txt", "b\n")])
+        .await;
+    faults.deliveries(1, Some("pull_request"), DeliveryFault::NeverMade);
+    let event = town.story.label(other);
+    town.story.forge.clock().advance(Duration::from_secs(20));
+    town.found_within(&town.story.name_of(other, event)).await;
+    assert_eq!(town.cancelled(&name).await, None);
+    faults.off(unread);
+    let cancel = town.stops(&name).await;
+    assert!(cancel.reason.contains("into a draft"), "{cancel:?}");
     town.end().await;
 }
 

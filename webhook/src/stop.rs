@@ -76,9 +76,7 @@ impl Cause {
 
     fn sentence(&self) -> String {
         match self {
-            Self::Merged => {
-                "The pull request was merged.".to_owned()
-            }
+            Self::Merged => "The pull request was merged.".to_owned(),
             Self::Closed => "The pull request was closed.".to_owned(),
             Self::Pushed => "The pull request has newer commits.".to_owned(),
             Self::Retargeted(base) => format!("The pull request goes to `{base}` now."),

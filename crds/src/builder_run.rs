@@ -154,6 +154,10 @@ pub struct BuilderRunStatus {
     /// When the run ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Time>,
+    /// Since when its builder's queue timeout counts, where that is not its creation: until then its
+    /// build was held, or it followed another build's run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queued_since: Option<Time>,
     /// Name of the BuilderRun of another build whose outcome this one takes over: the same builder
     /// on the same commit. Such a run has no Job.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -34,7 +34,7 @@ pub struct LiveRun {
     pub slot_asked: Option<Instant>,
     /// How telling the final state goes.
     pub telling: Telling,
-    /// Since when it waits for itself, after it waited for another build's run in vain.
+    /// Since when it queues, after its build was held or it waited for another build's run in vain.
     pub released: Option<Timestamp>,
 }
 

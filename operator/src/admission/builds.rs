@@ -22,6 +22,7 @@ use super::{
 use crate::{
     build::{cancel, stop, summary},
     context::{Context, now, of_build, of_live_builds},
+    run::patience,
 };
 
 /// A build of which runs wait.
@@ -45,6 +46,8 @@ pub(super) async fn may_start(
         let limit = beyond.get(candidate.build.metadata.uid.as_deref().unwrap_or_default());
         match verdict(ctx, &candidate, limit) {
             Verdict::Go => {
+                let runs = &candidate.runs;
+                runs.iter().for_each(|run| patience::let_go(ctx, run));
                 note(ctx, &candidate.build, None);
                 open.extend(candidate.runs);
             }
@@ -103,16 +106,15 @@ fn look(
 ) -> Option<Checks> {
     let Some((commit, known)) = ctx.admission.polls.look(ctx, build, repository) else {
         let says = "nobody can look at its commit's checks: the connection to GitHub is gone";
-        return Some(Checks::Waiting(says.to_owned()));
+        return Some(Checks::Absent(says.to_owned()));
     };
     commits.insert(commit);
     let judged = known
         .said
         .map(|said| checks::judge(&build.spec.request.after_checks, &said));
     match (judged, known.trouble) {
-        (None | Some(Checks::Waiting(_) | Checks::Absent(_)), Some(trouble)) => {
-            Some(Checks::Waiting(trouble))
-        }
+        (Some(Checks::Waiting(_)), Some(trouble)) => Some(Checks::Waiting(trouble)),
+        (None | Some(Checks::Absent(_)), Some(trouble)) => Some(Checks::Absent(trouble)),
         (judged, _) => judged,
     }
 }

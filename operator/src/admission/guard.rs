@@ -26,6 +26,9 @@ pub mod reason {
     pub const DROPPED: &str = "Dropped";
     /// Its runs may start.
     pub const OPEN: &str = "Open";
+
+    /// Those that may take long and are no queue: queue timeouts do not count.
+    pub const HELD: [&str; 3] = [PAUSED, CHECKS, LIMIT];
 }
 
 /// Why the runs of a build do not start.
@@ -48,7 +51,7 @@ impl Hold {
             reason,
             sentence: sentence.into(),
             ahead: 0,
-            queues: false,
+            queues: !reason::HELD.contains(&reason),
         }
     }
 }

@@ -5,7 +5,7 @@ mod end;
 pub mod job;
 mod missing_pod;
 pub mod outcome;
-mod patience;
+pub mod patience;
 pub mod pod;
 mod reconcile;
 mod same;

@@ -14,7 +14,7 @@ use super::{
     job::{self, JobError},
     missing_pod::without_pod,
     outcome::{Ending, NODE_SILENCE, Progress, progress},
-    patience::{queue_time_left, waited_too_long, why_forbidden},
+    patience::{self, queue_time_left, unwritten, waited_too_long, why_forbidden},
     pod::PodView,
     same, tell,
 };
@@ -152,6 +152,12 @@ async fn wait_or_begin(
     uid: &str,
     live: LiveRun,
 ) -> Result<Next, RunError> {
+    if let Some(since) = unwritten(ctx, run) {
+        let status = json!({ "queuedSince": since });
+        let written = ctx.patch_run(run, status).await;
+        written.map_err(failed("writing since when it queues", run))?;
+        return Ok(Next::After(Duration::ZERO));
+    }
     if live.granted {
         tell_pending(ctx, run, uid, None);
         return begin(ctx, run, uid).await;
@@ -181,6 +187,7 @@ async fn wait_or_begin(
         };
     };
     if admission::is_free(ctx, run, &builder) {
+        patience::let_go(ctx, run);
         ctx.live.update(uid, |live| live.granted = true);
         tell_pending(ctx, run, uid, None);
         return begin(ctx, run, uid).await;
@@ -389,6 +396,9 @@ async fn write_waiting(
         return Ok(Next::After(left));
     }
     let mut patch = json!({ "phase": phase, "waiting": waiting });
+    if let Some(since) = unwritten(ctx, run) {
+        patch["queuedSince"] = json!(since);
+    }
     if ctx.live.get(uid).pending_told {
         patch["report"] = tell::pending_report(ctx, run);
     }

@@ -5,13 +5,14 @@
 use std::{sync::Arc, time::Duration};
 
 use crds::{BuilderRun, BuilderRunStatus, RunPhase, Waiting, names};
-use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use serde_json::json;
 
 use super::{
     end::end,
     outcome::Ending,
+    patience::whole_second,
     reconcile::{RunError, failed, phase},
 };
 use crate::{
@@ -90,11 +91,16 @@ async fn follow(
             end(ctx, run, uid, ending).await
         }
         First::Gone => {
+            let released = whole_second();
             ctx.live.update(uid, |live| {
                 live.waiting = None;
-                live.released = Some(Timestamp::now());
+                live.released = Some(released);
             });
-            let patch = json!({ "sameAs": null, "waiting": null });
+            let patch = json!({
+                "sameAs": null,
+                "waiting": null,
+                "queuedSince": Time(released),
+            });
             let written = ctx.patch_run(run, patch).await;
             written.map_err(failed("letting it run by itself", run))?;
             Ok(Next::Wait)

@@ -93,3 +93,36 @@ async fn a_restart_does_not_end_a_pause() {
     story.complete(&second).await;
     story.end().await;
 }
+
+#[tokio::test]
+async fn time_that_a_build_is_held_is_no_queue_time_also_over_a_restart() {
+    const QUEUE_SECONDS: i64 = 5;
+    let mut story = begin("repoheld", Fate::passes()).await;
+    pause(&story, true).await;
+    story
+        .builder("debian", |spec| spec.timeouts.queue_seconds = QUEUE_SECONDS)
+        .await;
+    let (_, name) = build_of(&story, "change", &["debian"]).await;
+    let run = format!("{name}-debian-1");
+    says_so(&story, &run).await;
+    assert_eq!(told(&story, &name, "Paused").await, SAYS);
+    let made = run_is(&story, &run, "is there", |_| true).await;
+    let made = made.metadata.creation_timestamp.unwrap().0;
+    let what = "it is older than its queue timeout";
+    let old = |_: &BuilderRun| {
+        let age = jiff::Timestamp::now().duration_since(made);
+        match age.as_secs() > QUEUE_SECONDS {
+            true => Ok(()),
+            false => Err(format!("{age:?}")),
+        }
+    };
+    story.eventually_in(what, &run, old).await;
+    crash(&mut story).await;
+    story.start_operator().await.unwrap();
+    pause(&story, false).await;
+    let build = story.complete(&name).await;
+    assert_eq!(build.status.unwrap().result, Some(BuildResult::Passed));
+    let run = story.runs(&name).await.remove(0).status.unwrap();
+    assert!(run.queued_since.is_some_and(|since| since.0 > made));
+    story.end().await;
+}

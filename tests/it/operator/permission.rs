@@ -188,3 +188,45 @@ async fn denied_people_start_nothing_from_the_moment_that_they_are_denied() {
     assert_eq!(all.unwrap().items.len(), 3);
     story.end().await;
 }
+
+#[tokio::test]
+async fn a_person_who_has_a_new_login_keeps_what_they_asked_for() {
+    let story = begin("newlogin", Fate::passes()).await;
+    story.builder("debian", |spec| spec.paused = true).await;
+    let (_, name) = late(&story, "change", &["debian"]).await;
+    waits(&story, &format!("{name}-debian-1")).await;
+    story.forge.rename_user(ADA, "ada-lovelace");
+    pause(&story, "debian", false).await;
+    let build = story.complete(&name).await;
+    assert_eq!(build.status.unwrap().result, Some(BuildResult::Passed));
+    story.end().await;
+}
+
+#[tokio::test]
+async fn nobody_loses_a_build_while_github_hides_the_repository() {
+    let mut story = begin("hiddenright", Fate::passes()).await;
+    story.builder("debian", |spec| spec.paused = true).await;
+    let (_, name) = late(&story, "change", &["debian"]).await;
+    let run = format!("{name}-debian-1");
+    waits(&story, &run).await;
+    let faults = story.forge.faults();
+    faults.on(
+        "GET /repos/*/*/collaborators/*/permission",
+        Fault::Status(404),
+    );
+    faults.on("GET /repos/*/*", Fault::Status(404));
+    pause(&story, "debian", false).await;
+    let says = format!("GitHub does not say whether @{ADA} may still start builds");
+    run_is(&story, &run, &says, |run| {
+        let status = run.status.clone().unwrap_or_default();
+        status.waiting.is_some_and(|waiting| waiting.reason == says)
+    })
+    .await;
+    story.forge.faults().clear();
+    // It asks again in half a minute, a new process at once.
+    crash(&mut story).await;
+    story.start_operator().await.unwrap();
+    let build = story.complete(&name).await;
+    assert_eq!(build.status.unwrap().result, Some(BuildResult::Passed));
+    story.end().await;
+}

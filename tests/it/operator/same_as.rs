@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crds::{BuildResult, BuilderRun, PrBuild, RunPhase};
+use crds::{BuildResult, BuilderRun, PrBuild, ReportMode, RunPhase};
 use kube::{ResourceExt, api::DeleteParams};
 use tests::{
-    cluster::{Ending, Fate},
-    story::{GRACE, REPO, Story},
+    cluster::{Ending, Fate, shared_control_plane},
+    story::{GRACE, REPO, Setting, Story},
 };
 
 use super::{
@@ -124,6 +124,49 @@ async fn a_run_that_waits_for_a_cancelled_one_runs_itself() {
     assert_eq!(build.status.unwrap().result, Some(BuildResult::Cancelled));
     assert_eq!(story.last_statuses(number)[0].1, "success");
     story.end().await;
+}
+
+/// Checks that GitHub shows the result of the first build, of which a follower was cancelled.
+async fn a_cancelled_follower_hides_nothing(name: &str, mode: ReportMode) {
+    let setting = Setting {
+        checks: true,
+        ..Setting::default()
+    };
+    let mut story = Story::begin(&shared_control_plane(), name, setting)
+        .await
+        .unwrap();
+    story.pods_go(|_| Fate::passes().after(Duration::from_secs(6)));
+    story.start_operator().await.unwrap();
+    story.repository(|spec| spec.reporting.mode = mode).await;
+    story.builder("debian", |_| {}).await;
+    let (number, first, second) = two_of_one_commit(&story, RunPhase::Running).await;
+    story.cancel(&second).await;
+    let build = story.complete(&second).await.status.unwrap();
+    assert_eq!(build.result, Some(BuildResult::Cancelled));
+    let build = story.complete(&first).await.status.unwrap();
+    assert_eq!(build.result, Some(BuildResult::Passed));
+    if mode == ReportMode::Statuses {
+        assert_eq!(story.last_statuses(number)[0].1, "success");
+    } else {
+        let head = story.forge.pull_request(REPO, number).head_sha;
+        let all = story.forge.check_runs(REPO, &head);
+        let told: Vec<_> = all
+            .iter()
+            .map(|one| (one.external_id.clone(), one.conclusion.as_deref()))
+            .collect();
+        assert_eq!(told, [(format!("{first}-debian-1"), Some("success"))]);
+    }
+    story.end().await;
+}
+
+#[tokio::test]
+async fn a_follower_that_is_cancelled_does_not_hide_the_status_of_the_run_that_goes_on() {
+    a_cancelled_follower_hides_nothing("samesilent", ReportMode::Statuses).await;
+}
+
+#[tokio::test]
+async fn a_follower_that_is_cancelled_does_not_end_the_check_run_of_the_run_that_goes_on() {
+    a_cancelled_follower_hides_nothing("samesilent-c", ReportMode::Checks).await;
 }
 
 #[tokio::test]

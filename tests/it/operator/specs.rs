@@ -184,6 +184,32 @@ async fn a_repository_without_its_connection_says_so_and_so_does_its_run() {
 }
 
 #[tokio::test]
+async fn a_connection_that_comes_after_its_repository_is_found_at_once() {
+    let story = begin("lateconn", Fate::passes()).await;
+    story
+        .repository(|spec| spec.connection = "later".into())
+        .await;
+    repository_complains(&story, "app", "NoConnection").await;
+    let connections = story.connections().unwrap();
+    let later = connections.join("later");
+    std::fs::create_dir(&later).unwrap();
+    for file in std::fs::read_dir(connections.join("github")).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), later.join(file.file_name())).unwrap();
+    }
+    story
+        .eventually_in("it is ready", "app", |repository: &Repository| {
+            let status = repository.status.clone().unwrap_or_default();
+            match condition::builds(&status.conditions) {
+                true => Ok(()),
+                false => Err(format!("{status:?}")),
+            }
+        })
+        .await;
+    story.end().await;
+}
+
+#[tokio::test]
 async fn a_private_repository_is_not_built() {
     let story = begin("private", Fate::passes()).await;
     story.builder("debian", |_| {}).await;

@@ -289,7 +289,7 @@ impl From<WireComment> for Comment {
 /// both. What does not say is taken for one.
 fn on_pull_request(html_url: &str) -> bool {
     let page = html_url.split('#').next().unwrap_or_default();
-    !page.rsplit('/').nth(1).is_some_and(|kind| kind == "issues")
+    page.rsplit('/').nth(1).is_none_or(|kind| kind != "issues")
 }
 
 /// Whether a pull request merges with its base.

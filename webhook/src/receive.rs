@@ -12,7 +12,7 @@ use http::header::{
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use crate::handle::{App, LIMIT, Outcome, milliseconds};
@@ -172,8 +172,7 @@ impl Entrance {
         let deadline = std::time::Instant::now() + LIMIT;
         let outcome = match self.app.read(&verified) {
             Ok(event) => {
-                let turn = tokio::time::timeout(TURN_PATIENCE, self.decisions.acquire()).await;
-                let Ok(Ok(_turn)) = turn else {
+                let Some(_turn) = turn(&self.decisions, TURN_PATIENCE).await else {
                     tracing::warn!(delivery = verified.id(), "too many at a time");
                     return (refused(Refusal::Busy), Refusal::Busy.word());
                 };
@@ -190,6 +189,12 @@ impl Entrance {
         );
         (answered(outcome), outcome.word())
     }
+}
+
+/// The right to decide one more delivery; none when none is free for so long.
+async fn turn(decisions: &Semaphore, patience: Duration) -> Option<SemaphorePermit<'_>> {
+    let turn = tokio::time::timeout(patience, decisions.acquire()).await;
+    turn.ok()?.ok()
 }
 
 fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
@@ -312,6 +317,18 @@ mod tests {
         assert_eq!(content_length(&at), Ok(Some(MOST_BYTES)));
         let odd = headers(&[("content-length", "-1")]);
         assert_eq!(content_length(&odd), Err(Refusal::Malformed));
+    }
+
+    #[tokio::test]
+    async fn one_more_than_are_decided_at_a_time_waits_for_its_turn_and_not_for_ever() {
+        let decisions = Semaphore::new(1);
+        let first = turn(&decisions, Duration::ZERO).await;
+        assert!(first.is_some());
+        let late = turn(&decisions, Duration::from_millis(10)).await;
+        assert!(late.is_none());
+        let done = async { drop(first) };
+        let (next, ()) = tokio::join!(turn(&decisions, TURN_PATIENCE), done);
+        assert!(next.is_some());
     }
 
     #[test]

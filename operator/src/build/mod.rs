@@ -10,6 +10,6 @@ mod story;
 pub mod summary;
 mod talk;
 
-pub use reconcile::{BuildError, reconcile};
 pub use place::has_object;
+pub use reconcile::{BuildError, reconcile};
 pub use talk::talk;

@@ -161,5 +161,7 @@ fn will_be_followed(ctx: &Context, run: &BuilderRun) -> bool {
         .builds
         .get(&owner.name)
         .filter(|build| build.uid().as_ref() == Some(&owner.uid));
-    build.is_some_and(|build| summary::is_retried(run, stop::is_over(&build, &run.spec.task.builder)))
+    build.is_some_and(|build| {
+        summary::is_retried(run, stop::is_over(&build, &run.spec.task.builder))
+    })
 }

@@ -245,7 +245,10 @@ async fn an_app_that_may_not_write_checks_yet_says_so_and_goes_on_when_it_may() 
     let repo = scene.repo();
     repo.warm_up().await.unwrap();
     assert!(!repo.writes_checks(), "new runs are told by statuses");
-    let missing = repo.missing_permissions_with(&[("checks", "write")]).await.unwrap();
+    let missing = repo
+        .missing_permissions_with(&[("checks", "write")])
+        .await
+        .unwrap();
     assert_eq!(missing, ["checks: write"]);
     let (reporter, _stop) = scene.reporter();
     let target = check(&scene);

@@ -18,6 +18,10 @@ use crate::{
 /// How often a run looks whether it is still held, if no event tells.
 const HELD_LOOKED_AT_EVERY: Duration = Duration::from_secs(60);
 
+/// How long checks of other systems may take before waiting for them is like any queue: they may
+/// hang for ever, and no run may.
+const CHECKS_TAKE: SignedDuration = SignedDuration::from_hours(24);
+
 /// What the API server gives as the reason of a refusal, without the name of what it refused: that
 /// is new each time.
 pub(super) fn why_forbidden(message: &str) -> &str {
@@ -140,9 +144,21 @@ pub(super) fn unwritten(ctx: &Context, run: &BuilderRun) -> Option<Time> {
     (written(run) < Some(known)).then_some(Time(known))
 }
 
+fn checks_given_up(ctx: &Context, run: &BuilderRun) -> Option<Timestamp> {
+    let build = ctx.cache.builds.get(&run.spec.pr_build.name)?;
+    let conditions = &build.status.as_ref()?.conditions;
+    let held = condition::find(conditions, condition::kind::ADMITTED)?;
+    given_up(&held.reason, held.last_transition_time.0)
+}
+
+/// From when the queue timeout counts of a run that is held for this reason since then.
+fn given_up(held_for: &str, since: Timestamp) -> Option<Timestamp> {
+    (held_for == reason::CHECKS).then(|| since + CHECKS_TAKE)
+}
+
 /// What is left of the queue timeout; none while it does not count.
 fn queue_left(ctx: &Context, run: &BuilderRun) -> Option<SignedDuration> {
-    let since = queues_since(ctx, run)?;
+    let since = queues_since(ctx, run).or_else(|| checks_given_up(ctx, run))?;
     Some(queue_limit(run) - Timestamp::now().duration_since(since))
 }
 
@@ -157,6 +173,14 @@ pub(super) fn queue_time_left(ctx: &Context, run: &BuilderRun) -> Next {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn checks_that_hang_are_given_up_after_a_day_and_a_pause_never() {
+        let held = Timestamp::from_second(1_000).unwrap();
+        let a_day_later = Timestamp::from_second(1_000 + 86_400).unwrap();
+        assert_eq!(given_up(reason::CHECKS, held), Some(a_day_later));
+        assert_eq!(given_up(reason::PAUSED, held), None);
+    }
 
     #[test]
     fn the_queue_timeout_counts_from_when_a_run_is_let_go_and_not_while_it_is_held() {

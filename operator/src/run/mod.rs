@@ -8,6 +8,7 @@ pub mod outcome;
 pub mod patience;
 pub mod pod;
 mod reconcile;
+mod refused;
 mod same;
 pub mod slim;
 pub mod tell;

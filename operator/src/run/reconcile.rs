@@ -16,6 +16,7 @@ use super::{
     outcome::{Ending, NODE_SILENCE, Progress, progress},
     patience::{self, queue_time_left, unwritten, waited_too_long, why_forbidden},
     pod::PodView,
+    refused::{give_back, is_refusal},
     same, tell,
 };
 use crate::{
@@ -208,28 +209,6 @@ async fn wait_or_begin(
     Ok(next.or(queue_time_left(ctx, run)))
 }
 
-/// A run whose Job the cluster refused, and for which no slot is written down, asks anew at its next
-/// try: what it may do can change meanwhile.
-fn give_back(ctx: &Context, run: &BuilderRun, uid: &str) {
-    let builder = ctx.cache.builders.get(&run.spec.task.builder);
-    let has_slot = builder.is_some_and(|builder| builder.spec.max_concurrent.is_some());
-    if !has_slot {
-        ctx.live.update(uid, |live| live.granted = false);
-    }
-}
-
-/// Whether the API server said that it did not do what was asked. After any other answer, or none, it
-/// may be done.
-fn is_refusal(error: &kube::Error) -> bool {
-    const REQUEST_TIMEOUT: u16 = 408;
-    match error {
-        kube::Error::Api(status) => {
-            (400..500).contains(&status.code) && status.code != REQUEST_TIMEOUT
-        }
-        _ => false,
-    }
-}
-
 /// Creates the Job. Its name is the run's uid, so that doing it twice meets the first one.
 async fn begin(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Next, RunError> {
     let job = match job::job(run, &ctx.setup) {
@@ -408,31 +387,4 @@ async fn write_waiting(
     ctx.live
         .update(uid, |live| live.waiting_written = Some(Instant::now()));
     Ok(Next::Wait)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_job_may_be_there_unless_the_api_server_refused_it() {
-        let api = |code: u16| {
-            let status = kube::core::Status::failure("no", "No").with_code(code);
-            kube::Error::Api(Box::new(status))
-        };
-        for (code, refused) in [
-            (403, true),
-            (409, true),
-            (422, true),
-            (429, true),
-            (408, false),
-            (500, false),
-            (503, false),
-            (504, false),
-        ] {
-            assert_eq!(is_refusal(&api(code)), refused, "{code}");
-        }
-        let silence = std::io::Error::from(std::io::ErrorKind::TimedOut);
-        assert!(!is_refusal(&kube::Error::Service(Box::new(silence))));
-    }
 }

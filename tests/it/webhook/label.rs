@@ -180,16 +180,14 @@ async fn a_name_that_is_taken_by_something_else_is_an_error_and_an_alert() {
         name: Some(name.clone()),
         ..Default::default()
     };
-    other.spec.request.head_sha = "0".repeat(40);
+    other.spec.request.trigger.user.id += 1;
+    let somebody = other.spec.request.trigger.user.clone();
     api.create(&kube::api::PostParams::default(), &other)
         .await
         .unwrap();
 
     assert_eq!(town.again().await, 409);
-    assert_eq!(
-        town.build(&name).await.spec.request.head_sha,
-        "0".repeat(40)
-    );
+    assert_eq!(town.build(&name).await.spec.request.trigger.user, somebody);
     assert!(
         town.metric(r#"prbuild_webhook_alerts_total{kind="name_taken"}"#)
             .await

@@ -1,12 +1,17 @@
 //! What crosses from the operator to the executor and back.
 //!
 //! The operator writes a [`Work`] into a Job (later: into an Assignment); `prbuild-agent` carries it
-//! out and answers with a [`CheckoutReport`] and an [`ExecReport`]. This crate knows neither
+//! out and answers with a [`CheckoutReport`] and an [`ExecReport`]. [`log`] says how the log of a run
+//! travels to the gateway, [`record`] what is kept of it, `token` who may write. This crate knows neither
 //! Kubernetes nor GitHub: it also runs on a Raspberry Pi.
 
 mod findings;
+pub mod log;
 mod message;
+pub mod record;
 mod report;
+#[cfg(feature = "keys")]
+pub mod token;
 mod work;
 
 pub use findings::{

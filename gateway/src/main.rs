@@ -1,0 +1,3 @@
+//! `prbuild-gateway`: see the crate's documentation.
+
+fn main() {}

@@ -1,0 +1,230 @@
+//! Segments of a log that has ended → one file of frames with an index.
+//!
+//! Every step can be the last of this process: what is there is found again and done again. Segments are
+//! removed only when the file has been read back as it was written.
+
+use aws_lc_rs::digest::{Context, SHA256};
+use bytes::Bytes;
+use protocol::log::Stream;
+
+use super::archive::{Frame, Index};
+use super::chain;
+use super::frames::{self, FRAME, FrameError};
+use super::tail::Place;
+use crate::names::RunKey;
+use crate::store::{Store, StoreError, Upload};
+
+/// Bytes that are uploaded at once; what is shorter is stored at once.
+const PART: usize = 8 << 20;
+/// Frames with less text than this are joined.
+const SMALL: usize = FRAME / 4;
+
+/// Makes one file of all segments of a stream, and its index.
+pub async fn compact(
+    store: &Store,
+    run: &RunKey,
+    stream: Stream,
+    left_out: u64,
+) -> Result<Index, StoreError> {
+    let key = run.archive(stream);
+    let mut file = File::new(store, &key);
+    let written = write(store, run, stream, &mut file).await;
+    let index = match written {
+        Ok(()) => file.finish(left_out).await?,
+        Err(error) => {
+            file.abort().await;
+            return Err(error);
+        }
+    };
+    verify(store, &key, &index).await?;
+    let bytes = serde_json::to_vec(&index.0).map_err(|error| StoreError::Damaged {
+        key: run.index(stream),
+        cause: error.to_string(),
+    })?;
+    store.put(&run.index(stream), bytes.into()).await?;
+    Ok(index.0)
+}
+
+/// Removes the segments of a stream that is one file.
+pub async fn remove_segments(
+    store: &Store,
+    run: &RunKey,
+    stream: Stream,
+) -> Result<(), StoreError> {
+    for place in chain::places(store, run, stream).await? {
+        let key = run.segment(stream, place.offset, place.line);
+        store.delete(&key).await?;
+    }
+    Ok(())
+}
+
+async fn write(
+    store: &Store,
+    run: &RunKey,
+    stream: Stream,
+    file: &mut File<'_>,
+) -> Result<(), StoreError> {
+    loop {
+        let key = run.segment(stream, file.text.offset, file.text.line);
+        let Some(segment) = store.get(&key).await? else {
+            return Ok(());
+        };
+        let damaged = |error: FrameError| StoreError::Damaged {
+            key: key.clone(),
+            cause: error.to_string(),
+        };
+        for frame in frames::split(&segment) {
+            let frame = frame.map_err(damaged)?;
+            let text = frames::decode(frame, FRAME).map_err(damaged)?;
+            file.add(frame, &text).map_err(damaged)?;
+            file.upload_if_large().await?;
+        }
+    }
+}
+
+/// The file was written as it was meant.
+async fn verify(store: &Store, key: &str, index: &(Index, Vec<u8>)) -> Result<(), StoreError> {
+    let mut digest = Context::new(&SHA256);
+    let mut at = 0;
+    while at < index.0.stored {
+        let end = index.0.stored.min(at + PART as u64);
+        match store.range(key, at..end).await? {
+            Some(bytes) if bytes.len() as u64 == end - at => digest.update(&bytes),
+            _ => break,
+        }
+        at = end;
+    }
+    match digest.finish().as_ref() == index.1.as_slice() {
+        true => Ok(()),
+        false => Err(StoreError::Damaged {
+            key: key.to_owned(),
+            cause: "it is not what was written".to_owned(),
+        }),
+    }
+}
+
+/// The file that is being written.
+struct File<'a> {
+    store: &'a Store,
+    key: &'a str,
+    upload: Option<Upload>,
+    buffer: Vec<u8>,
+    flushed: u64,
+    small: Vec<u8>,
+    /// Behind all text that was read.
+    text: Place,
+    last: Option<u8>,
+    frames: Vec<Frame>,
+    of_text: Context,
+    of_file: Context,
+}
+
+impl<'a> File<'a> {
+    fn new(store: &'a Store, key: &'a str) -> Self {
+        Self {
+            store,
+            key,
+            upload: None,
+            buffer: Vec::new(),
+            flushed: 0,
+            small: Vec::new(),
+            text: Place::default(),
+            last: None,
+            frames: Vec::new(),
+            of_text: Context::new(&SHA256),
+            of_file: Context::new(&SHA256),
+        }
+    }
+
+    /// Adds a frame with this text. Large ones are copied, small ones wait for others.
+    fn add(&mut self, frame: &[u8], text: &[u8]) -> Result<(), FrameError> {
+        let place = self.text;
+        self.text = place.after(text);
+        self.last = text.last().copied().or(self.last);
+        self.of_text.update(text);
+        if text.len() >= SMALL {
+            self.flush_small(place)?;
+            self.push(frame, place);
+            return Ok(());
+        }
+        if self.small.len() + text.len() > FRAME {
+            self.flush_small(place)?;
+        }
+        self.small.extend_from_slice(text);
+        Ok(())
+    }
+
+    /// Writes the small ones, which end at this place.
+    fn flush_small(&mut self, end: Place) -> Result<(), FrameError> {
+        let text = std::mem::take(&mut self.small);
+        if text.is_empty() {
+            return Ok(());
+        }
+        let begin = Place {
+            offset: end.offset - text.len() as u64,
+            line: end.line - super::tail::line_ends(&text),
+        };
+        let frame = frames::encode(&text)?;
+        self.push(&frame, begin);
+        Ok(())
+    }
+
+    fn push(&mut self, frame: &[u8], place: Place) {
+        self.frames.push(Frame {
+            offset: place.offset,
+            position: self.flushed + self.buffer.len() as u64,
+            line: place.line,
+        });
+        self.of_file.update(frame);
+        self.buffer.extend_from_slice(frame);
+    }
+
+    async fn upload_if_large(&mut self) -> Result<(), StoreError> {
+        if self.buffer.len() < PART {
+            return Ok(());
+        }
+        let upload = match &mut self.upload {
+            Some(upload) => upload,
+            None => self.upload.insert(self.store.upload(self.key).await?),
+        };
+        let bytes = Bytes::from(std::mem::take(&mut self.buffer));
+        self.flushed += bytes.len() as u64;
+        upload.part(bytes).await
+    }
+
+    /// Stores the rest. The index, and the digest of the file.
+    async fn finish(mut self, left_out: u64) -> Result<(Index, Vec<u8>), StoreError> {
+        let end = self.text;
+        self.flush_small(end).map_err(|error| StoreError::Damaged {
+            key: self.key.to_owned(),
+            cause: error.to_string(),
+        })?;
+        let stored = self.flushed + self.buffer.len() as u64;
+        let bytes = Bytes::from(self.buffer);
+        match self.upload {
+            None => self.store.put(self.key, bytes).await?,
+            Some(mut upload) => {
+                if !bytes.is_empty() {
+                    upload.part(bytes).await?;
+                }
+                upload.complete().await?;
+            }
+        }
+        let begun = u64::from(self.last.is_some_and(|byte| byte != b'\n'));
+        let index = Index {
+            size: end.offset,
+            lines: end.line + begun,
+            sha256: hex::encode(self.of_text.finish()),
+            left_out,
+            stored,
+            frames: self.frames,
+        };
+        Ok((index, self.of_file.finish().as_ref().to_vec()))
+    }
+
+    async fn abort(self) {
+        if let Some(upload) = self.upload {
+            upload.abort().await;
+        }
+    }
+}

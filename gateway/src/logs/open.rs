@@ -1,0 +1,325 @@
+//! The logs that are open, and how they are opened: from memory, from their archive, from their segments.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use protocol::log::{LogEnd, LogLimits, LogTaken, MARKS_LIMIT, Stream};
+use tokio::sync::{OnceCell, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::archive::Archive;
+use super::chain::{self, Chain};
+use super::compact;
+use super::live::{OpenRun, Shared, Stored, TakeError, stored_end, stored_writer};
+use super::reader::LogReader;
+use crate::metrics::Metrics;
+use crate::names::RunKey;
+use crate::store::{Store, StoreError};
+
+/// Seconds without a reader or a writer after which a run leaves memory.
+const IDLE: i64 = 60;
+/// How often that is looked for.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// Archives whose index stays in memory.
+const ARCHIVES: usize = 64;
+
+/// How logs are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct LogOptions {
+    /// Bytes of a log that are kept.
+    pub log_limit: u64,
+}
+
+/// All logs. Cheap to clone.
+#[derive(Clone)]
+pub struct Logs(Arc<Inner>);
+
+type Slot = Arc<OnceCell<Arc<OpenRun>>>;
+
+struct Inner {
+    options: LogOptions,
+    shared: Arc<Shared>,
+    open: Mutex<HashMap<RunKey, Slot>>,
+    archives: Mutex<VecDeque<(String, Arc<Archive>)>>,
+    compactions: TaskTracker,
+    turn: Semaphore,
+}
+
+/// How a run's segments are found.
+#[derive(Clone, Copy)]
+enum Find {
+    /// By a listing of that run.
+    Listing,
+    /// From one to the next.
+    Walking,
+}
+
+impl Logs {
+    /// The logs in this store.
+    pub fn new(store: Store, options: LogOptions, metrics: Arc<Metrics>) -> Self {
+        Self(Arc::new(Inner {
+            options,
+            shared: Arc::new(Shared {
+                store,
+                blocks: Arc::default(),
+                metrics,
+                unstored: 0.into(),
+            }),
+            open: Mutex::default(),
+            archives: Mutex::default(),
+            compactions: TaskTracker::new(),
+            turn: Semaphore::new(1),
+        }))
+    }
+
+    /// Opens a log to read it; none where nothing of it was ever received, or it was removed.
+    pub async fn open(
+        &self,
+        repository: &str,
+        run: &str,
+        stream: Stream,
+    ) -> Result<Option<LogReader>, StoreError> {
+        let Some(key) = RunKey::new(repository, run) else {
+            return Ok(None);
+        };
+        let shared = self.0.shared.clone();
+        if let Some(run) = self.in_memory(&key) {
+            run.follow()
+                .await
+                .or_else(|error| if_in_memory(&run, error))?;
+            return Ok(Some(LogReader::live(run, stream, shared)));
+        }
+        if let Some(archive) = self.archive(&key, stream).await? {
+            return Ok(Some(LogReader::archived(archive)));
+        }
+        if stored_writer(&shared.store, &key).await?.is_none() {
+            return Ok(None);
+        }
+        let run = self.opened(&key, Find::Walking).await?;
+        Ok(Some(LogReader::live(run, stream, shared)))
+    }
+
+    /// The run that this sender writes.
+    pub async fn writer(&self, key: &RunKey, sender: &str) -> Result<Arc<OpenRun>, TakeError> {
+        let run = self.opened(key, Find::Listing).await?;
+        run.touch();
+        run.claim(sender).await?;
+        Ok(run)
+    }
+
+    /// Most bytes of a stream.
+    pub fn limit(&self, stream: Stream) -> u64 {
+        match stream {
+            Stream::Log => LogLimits::of(self.0.options.log_limit).most(),
+            Stream::Marks => MARKS_LIMIT,
+        }
+    }
+
+    /// Ends a run's log, and makes one file of each stream some time later.
+    pub async fn end(&self, run: &Arc<OpenRun>, end: LogEnd) -> Result<LogTaken, TakeError> {
+        let taken = run.finish(end).await?;
+        self.compact_later(run);
+        Ok(taken)
+    }
+
+    /// Whether a run is in memory and has not ended.
+    pub fn is_live(&self, key: &RunKey) -> bool {
+        self.in_memory(key).is_some_and(|run| run.end().is_none())
+    }
+
+    fn in_memory(&self, key: &RunKey) -> Option<Arc<OpenRun>> {
+        let open = self.lock();
+        open.get(key).and_then(|slot| slot.get().cloned())
+    }
+
+    async fn archive(
+        &self,
+        key: &RunKey,
+        stream: Stream,
+    ) -> Result<Option<Arc<Archive>>, StoreError> {
+        let name = key.index(stream);
+        if let Some(known) = self.known_archive(&name) {
+            return Ok(Some(known));
+        }
+        let shared = &self.0.shared;
+        let found = Archive::open(key, stream, &shared.store, &shared.blocks).await?;
+        Ok(found.map(|archive| {
+            let archive = Arc::new(archive);
+            let mut known = self
+                .0
+                .archives
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            known.push_back((name, archive.clone()));
+            if known.len() > ARCHIVES {
+                known.pop_front();
+            }
+            archive
+        }))
+    }
+
+    fn known_archive(&self, name: &str) -> Option<Arc<Archive>> {
+        let mut known = self
+            .0
+            .archives
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let place = known.iter().position(|(other, _)| other == name)?;
+        let found = known.remove(place)?;
+        let archive = found.1.clone();
+        known.push_back(found);
+        Some(archive)
+    }
+
+    /// Opens a run once, however many ask for it.
+    async fn opened(&self, key: &RunKey, find: Find) -> Result<Arc<OpenRun>, StoreError> {
+        let slot = self.lock().entry(key.clone()).or_default().clone();
+        let run = slot.get_or_try_init(|| self.recover(key, find)).await;
+        let run = match run {
+            Ok(run) => run.clone(),
+            Err(error) => {
+                self.forget_if(key, |slot| !slot.initialized());
+                return Err(error);
+            }
+        };
+        self.0.shared.metrics.open(self.lock().len());
+        Ok(run)
+    }
+
+    async fn recover(&self, key: &RunKey, find: Find) -> Result<Arc<OpenRun>, StoreError> {
+        let shared = &self.0.shared;
+        let store = &shared.store;
+        let writer = stored_writer(store, key).await?;
+        let mut end = None;
+        let mut chains = [Chain::default(), Chain::default()];
+        if writer.is_some() {
+            end = stored_end(store, key).await?;
+            for (chain, stream) in chains.iter_mut().zip(Stream::ALL) {
+                *chain = match find {
+                    Find::Listing => chain::listed(store, key, stream).await?,
+                    Find::Walking => chain::walked(store, key, stream).await?,
+                };
+            }
+        }
+        let stored = Stored {
+            writer,
+            end,
+            chains,
+        };
+        let run = Arc::new(OpenRun::new(key.clone(), stored, shared.clone()));
+        if end.is_some() {
+            for stream in Stream::ALL {
+                if let Some(archive) = self.archive(key, stream).await? {
+                    run.stream(stream).archived(archive);
+                }
+            }
+            self.compact_later(&run);
+        }
+        Ok(run)
+    }
+
+    /// Makes one file of each stream that is none yet; one run at a time.
+    fn compact_later(&self, run: &Arc<OpenRun>) {
+        let done = Stream::ALL
+            .iter()
+            .all(|stream| run.stream(*stream).archive().is_some());
+        if done || !run.begin_compacting() {
+            return;
+        }
+        let (logs, run) = (self.clone(), run.clone());
+        self.0.compactions.spawn(async move {
+            let Ok(_turn) = logs.0.turn.acquire().await else {
+                return;
+            };
+            for stream in Stream::ALL {
+                if let Err(error) = logs.compact(&run, stream).await {
+                    logs.0.shared.metrics.archived("error");
+                    tracing::warn!(%error, run = run.key.run(), "cannot make one file of a log yet");
+                }
+            }
+            run.end_compacting();
+        });
+    }
+
+    async fn compact(&self, run: &OpenRun, stream: Stream) -> Result<(), StoreError> {
+        let log = run.stream(stream);
+        if log.archive().is_some() {
+            return Ok(());
+        }
+        let left_out = match (stream, run.end()) {
+            (Stream::Log, Some(end)) => end.left_out,
+            _ => 0,
+        };
+        let shared = &self.0.shared;
+        let index = compact::compact(&shared.store, &run.key, stream, left_out).await?;
+        let (store, blocks) = (shared.store.clone(), shared.blocks.clone());
+        let archive = Archive::new(index, &run.key, stream, store, blocks);
+        log.archived(Arc::new(archive));
+        compact::remove_segments(&shared.store, &run.key, stream).await?;
+        shared.metrics.archived("done");
+        Ok(())
+    }
+
+    /// Lets runs that nobody uses leave memory, until the token is cancelled.
+    pub async fn forget_idle(self, stop: CancellationToken) {
+        let mut tick = tokio::time::interval(LOOK_EVERY);
+        loop {
+            tokio::select! {
+                _ = tick.tick() => self.forget(IDLE),
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    /// Lets runs leave memory that were not used for so many seconds and lose nothing by it.
+    pub fn forget(&self, seconds: i64) {
+        let idle = |slot: &Slot| {
+            Arc::strong_count(slot) == 1
+                && slot.get().is_some_and(|run| {
+                    Arc::strong_count(run) == 1 && run.idle() >= seconds && run.is_stored()
+                })
+        };
+        let mut open = self.lock();
+        open.retain(|_, slot| !idle(slot));
+        self.0.shared.metrics.open(open.len());
+    }
+
+    fn forget_if(&self, key: &RunKey, condition: impl Fn(&Slot) -> bool) {
+        let mut open = self.lock();
+        if open.get(key).is_some_and(condition) {
+            open.remove(key);
+        }
+    }
+
+    /// Stores all that was received, and lets what is under way end.
+    pub async fn stop(&self) {
+        let runs: Vec<_> = self
+            .lock()
+            .values()
+            .filter_map(|slot| slot.get().cloned())
+            .collect();
+        let stores = runs
+            .iter()
+            .flat_map(|run| Stream::ALL.map(|stream| run.stream(stream)));
+        let results = futures::future::join_all(stores.map(|log| log.store_all())).await;
+        for error in results.into_iter().filter_map(Result::err) {
+            tracing::warn!(%error, "not stored before the end; its sender sends it again");
+        }
+        self.0.compactions.close();
+        self.0.compactions.wait().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<RunKey, Slot>> {
+        self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is in memory can be read without a store.
+fn if_in_memory(run: &OpenRun, error: StoreError) -> Result<(), StoreError> {
+    match run.store_is_down() {
+        true => Ok(()),
+        false => Err(error),
+    }
+}

@@ -1,0 +1,263 @@
+//! What is in memory of a log that grows: the text that is not stored yet, and a little before it for those
+//! who watch. No I/O.
+//!
+//! ```text
+//!  start ──── durable ──────── settled ──── shown ──── received
+//!    pieces, as they are stored  │  open: a token may be under way
+//! ```
+//! A segment ends at or before `settled`. There no token is under way, so whoever goes on there from the
+//! store alone sees the same tokens.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use memchr::memchr_iter;
+
+use crate::redact::redact;
+
+/// Bytes of one allocation.
+const PIECE: usize = 32 << 10;
+/// Bytes before `durable` that stay in memory.
+const KEPT: u64 = 64 << 10;
+/// Bytes of text that make a segment due.
+pub const SEGMENT: u64 = 256 << 10;
+/// Bytes of text of a segment: more than [`SEGMENT`] where text came faster than it was stored.
+pub const SEGMENT_LIMIT: usize = 1 << 20;
+
+/// Text that becomes a segment.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Where it begins in the log.
+    pub offset: u64,
+    /// Line ends before it.
+    pub line: u64,
+    /// The text.
+    pub text: Vec<u8>,
+}
+
+/// A position in a log, with the line ends before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The offset.
+    pub offset: u64,
+    /// Line ends before it.
+    pub line: u64,
+}
+
+impl Place {
+    /// The place behind this text.
+    pub fn after(self, text: &[u8]) -> Self {
+        Self {
+            offset: self.offset + text.len() as u64,
+            line: self.line + line_ends(text),
+        }
+    }
+}
+
+/// How many line ends there are.
+pub fn line_ends(text: &[u8]) -> u64 {
+    memchr_iter(b'\n', text).count() as u64
+}
+
+/// The end of a log that grows.
+#[derive(Debug)]
+pub struct Tail {
+    start: Place,
+    durable: Place,
+    settled: Place,
+    pieces: VecDeque<Vec<u8>>,
+    open: Vec<u8>,
+    shown: usize,
+    last: Option<u8>,
+}
+
+impl Tail {
+    /// The end of a log of which this much is stored; its last byte says whether a line is complete.
+    pub fn new(durable: Place, last: Option<u8>) -> Self {
+        Self {
+            start: durable,
+            durable,
+            settled: durable,
+            pieces: VecDeque::new(),
+            open: Vec::new(),
+            shown: 0,
+            last,
+        }
+    }
+
+    /// The offset up to which bytes were received.
+    pub fn received(&self) -> u64 {
+        self.settled.offset + self.open.len() as u64
+    }
+
+    /// The offset up to which text may be shown.
+    pub fn shown(&self) -> u64 {
+        self.settled.offset + self.shown as u64
+    }
+
+    /// How much is stored.
+    pub fn durable(&self) -> Place {
+        self.durable
+    }
+
+    /// The first place that is in memory.
+    pub fn start(&self) -> Place {
+        self.start
+    }
+
+    /// Bytes that would be lost now.
+    pub fn unstored(&self) -> u64 {
+        self.received() - self.durable.offset
+    }
+
+    /// Bytes that can be stored now.
+    pub fn storable(&self) -> u64 {
+        self.settled.offset - self.durable.offset
+    }
+
+    /// Lines that may be shown, the last one complete or not.
+    pub fn lines(&self) -> u64 {
+        let open = &self.open[..self.shown];
+        let begun = match open.last().copied().or(self.last) {
+            None | Some(b'\n') => 0,
+            Some(_) => 1,
+        };
+        self.settled.line + line_ends(open) + begun
+    }
+
+    /// Takes bytes at this offset; those that are there already are skipped. False where bytes before
+    /// it are missing. Tokens among them are made illegible in place.
+    pub fn append(&mut self, offset: u64, bytes: &mut [u8]) -> bool {
+        let Some(skip) = self.received().checked_sub(offset) else {
+            return false;
+        };
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX).min(bytes.len());
+        let new = &mut bytes[skip..];
+        if new.is_empty() {
+            return true;
+        }
+        match self.open.is_empty() {
+            true => {
+                let reach = redact(new, false);
+                self.settle(&new[..reach.settled]);
+                self.open = new[reach.settled..].to_vec();
+                self.shown = reach.shown - reach.settled;
+            }
+            false => {
+                self.open.extend_from_slice(new);
+                self.advance(false);
+            }
+        }
+        true
+    }
+
+    /// Nothing more comes: what could have become a token is none, or is one that was cut.
+    pub fn finish(&mut self) {
+        self.advance(true);
+    }
+
+    fn advance(&mut self, ended: bool) {
+        let mut text = std::mem::take(&mut self.open);
+        let reach = redact(&mut text, ended);
+        self.settle(&text[..reach.settled]);
+        self.open = text[reach.settled..].to_vec();
+        self.shown = reach.shown - reach.settled;
+    }
+
+    fn settle(&mut self, mut text: &[u8]) {
+        self.settled = self.settled.after(text);
+        self.last = text.last().copied().or(self.last);
+        while !text.is_empty() {
+            let room = self.pieces.back().map_or(0, |piece| PIECE - piece.len());
+            if room == 0 {
+                let size = text.len().min(PIECE);
+                self.pieces.push_back(Vec::with_capacity(size));
+                self.fill(&mut text, size);
+            } else {
+                self.fill(&mut text, room);
+            }
+        }
+    }
+
+    fn fill(&mut self, text: &mut &[u8], room: usize) {
+        let (now, later) = text.split_at(room.min(text.len()));
+        if let Some(piece) = self.pieces.back_mut() {
+            piece.extend_from_slice(now);
+        }
+        *text = later;
+    }
+
+    /// The next text to be stored, as much as fits into a segment; none where all of it is.
+    pub fn cut(&self) -> Option<Cut> {
+        let end = self
+            .settled
+            .offset
+            .min(self.durable.offset + SEGMENT_LIMIT as u64);
+        (end > self.durable.offset).then(|| Cut {
+            offset: self.durable.offset,
+            line: self.durable.line,
+            text: self.read(self.durable.offset..end),
+        })
+    }
+
+    /// A segment with this text, right behind what was stored before, is in the store, whoever stored
+    /// it. True where it has bytes that were not received here: they are, now.
+    pub fn stored(&mut self, text: &[u8]) -> bool {
+        let durable = self.durable.after(text);
+        let new = durable.offset > self.received();
+        if durable.offset > self.settled.offset {
+            // Another gateway knew more, and no token is under way where its segment ends.
+            let known = usize::try_from(durable.offset - self.settled.offset).unwrap_or(usize::MAX);
+            let mut rest = match known < self.open.len() {
+                true => self.open.split_off(known),
+                false => Vec::new(),
+            };
+            *self = Self::new(durable, text.last().copied().or(self.last));
+            let offset = durable.offset;
+            self.append(offset, &mut rest);
+        } else {
+            self.durable = durable;
+            self.trim();
+        }
+        new
+    }
+
+    /// Forgets all text that is stored.
+    pub fn forget(&mut self) {
+        while let Some(piece) = self.pieces.front() {
+            let next = self.start.after(piece);
+            if next.offset > self.durable.offset {
+                break;
+            }
+            self.start = next;
+            self.pieces.pop_front();
+        }
+    }
+
+    fn trim(&mut self) {
+        while let Some(piece) = self.pieces.front() {
+            let next = self.start.after(piece);
+            if next.offset + KEPT > self.durable.offset {
+                break;
+            }
+            self.start = next;
+            self.pieces.pop_front();
+        }
+    }
+
+    /// The text that is in memory and in this range.
+    pub fn read(&self, range: Range<u64>) -> Vec<u8> {
+        let mut out = Vec::with_capacity(usize::try_from(range.end - range.start).unwrap_or(0));
+        let mut at = self.start.offset;
+        let open = &self.open[..self.shown];
+        for piece in self.pieces.iter().map(Vec::as_slice).chain([open]) {
+            let end = at + piece.len() as u64;
+            let (from, to) = (range.start.max(at), range.end.min(end));
+            if from < to {
+                out.extend_from_slice(&piece[(from - at) as usize..(to - at) as usize]);
+            }
+            at = end;
+        }
+        out
+    }
+}

@@ -1,0 +1,346 @@
+//! Where bytes stay: a directory, or a bucket of S3, GCS or Azure. The only user of `object_store`.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use object_store::{
+    Error, GetOptions, MultipartUpload, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions,
+    PutPayload, RetryConfig,
+};
+use tokio::time::Instant;
+
+use crate::metrics::Metrics;
+
+/// Time for one operation. Whoever waits for more asks again.
+const OPERATION_TIME: Duration = Duration::from_secs(20);
+/// Bytes of an object that is read whole.
+const WHOLE_LIMIT: u64 = 32 << 20;
+/// Most that the client itself repeats.
+const RETRIES: usize = 2;
+
+/// Why the store did not do it.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is no such store.
+    #[error(
+        "cannot use the store {place}: {cause}; name a directory, or s3://, gs:// or az:// with a bucket"
+    )]
+    Place {
+        /// As it was given.
+        place: String,
+        /// What is wrong.
+        cause: String,
+    },
+    /// An operation failed.
+    #[error("the store did not {operation} {key}: {cause}")]
+    Operation {
+        /// What was asked of it.
+        operation: &'static str,
+        /// Of which object.
+        key: String,
+        /// What is wrong.
+        cause: String,
+    },
+    /// An object is not what we stored.
+    #[error("{key} in the store is damaged: {cause}")]
+    Damaged {
+        /// Which object.
+        key: String,
+        /// What is wrong.
+        cause: String,
+    },
+}
+
+/// An object that a listing found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its key.
+    pub key: String,
+    /// Its bytes, as stored.
+    pub size: u64,
+    /// When it was written, in seconds since 1970, by the store's clock.
+    pub modified: i64,
+}
+
+/// The store. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    objects: Arc<dyn ObjectStore>,
+    down: Arc<AtomicBool>,
+    metrics: Arc<Metrics>,
+}
+
+impl Store {
+    /// Opens the store at a directory, or at `s3://bucket/prefix`, `gs://…`, `az://…`, with access as
+    /// the environment says (`AWS_…`, `GOOGLE_…`, `AZURE_…`).
+    pub fn open(place: &str, metrics: Arc<Metrics>) -> Result<Self, StoreError> {
+        let objects = objects(place).map_err(|cause| StoreError::Place {
+            place: place.to_owned(),
+            cause,
+        })?;
+        Ok(Self::around(objects, metrics))
+    }
+
+    /// A store of these objects.
+    pub fn around(objects: Arc<dyn ObjectStore>, metrics: Arc<Metrics>) -> Self {
+        Self {
+            objects,
+            down: Arc::default(),
+            metrics,
+        }
+    }
+
+    /// Whether its last operation failed.
+    pub fn is_down(&self) -> bool {
+        self.down.load(Ordering::Relaxed)
+    }
+
+    /// A whole object; none where there is none.
+    pub async fn get(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
+        self.read(key, None).await
+    }
+
+    /// A part of an object; none where there is no such object.
+    pub async fn range(&self, key: &str, range: Range<u64>) -> Result<Option<Bytes>, StoreError> {
+        self.read(key, Some(range)).await
+    }
+
+    async fn read(
+        &self,
+        key: &str,
+        range: Option<Range<u64>>,
+    ) -> Result<Option<Bytes>, StoreError> {
+        let path = Path::from(key);
+        let read = async {
+            let options = GetOptions::new().with_range(range);
+            let found = self.objects.get_opts(&path, options).await?;
+            let length = found.range.end - found.range.start;
+            if length > WHOLE_LIMIT {
+                return Err(Error::Generic {
+                    store: "PrBuild",
+                    source: format!("it has {length} bytes, more than we store").into(),
+                });
+            }
+            found.bytes().await
+        };
+        self.timed("read", key, Answer::Absent, read).await
+    }
+
+    /// Whether there is such an object.
+    pub async fn has(&self, key: &str) -> Result<bool, StoreError> {
+        let path = Path::from(key);
+        let head = self.objects.head(&path);
+        Ok(self
+            .timed("read", key, Answer::Absent, head)
+            .await?
+            .is_some())
+    }
+
+    /// Stores an object that is not there yet. False where it is there: it stays as it is.
+    pub async fn create(&self, key: &str, bytes: Bytes) -> Result<bool, StoreError> {
+        let path = Path::from(key);
+        let options = PutOptions::from(PutMode::Create);
+        let put = self
+            .objects
+            .put_opts(&path, PutPayload::from(bytes), options);
+        Ok(self
+            .timed("create", key, Answer::There, put)
+            .await?
+            .is_some())
+    }
+
+    /// Stores an object in place of one that may be there.
+    pub async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
+        let path = Path::from(key);
+        let put = self.objects.put(&path, PutPayload::from(bytes));
+        self.timed("write", key, Answer::None, put).await.map(drop)
+    }
+
+    /// Begins an object that is too large to be held in memory.
+    pub async fn upload(&self, key: &str) -> Result<Upload, StoreError> {
+        let path = Path::from(key);
+        let begun = self.objects.put_multipart(&path);
+        let begun = self.timed("write", key, Answer::None, begun).await?;
+        Ok(Upload {
+            store: self.clone(),
+            key: key.to_owned(),
+            parts: begun.ok_or_else(|| self.failed("write", key, &"it is not there"))?,
+        })
+    }
+
+    /// Removes an object. One that is not there is removed.
+    pub async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        let path = Path::from(key);
+        let delete = self.objects.delete(&path);
+        self.timed("delete", key, Answer::Absent, delete)
+            .await
+            .map(drop)
+    }
+
+    /// All objects whose keys begin with this and a slash, in no order. Never for a page.
+    pub fn list(&self, prefix: &str) -> BoxStream<'_, Result<Found, StoreError>> {
+        let key = prefix.to_owned();
+        let objects = self.objects.list(Some(&Path::from(prefix)));
+        objects
+            .map_ok(|meta| Found {
+                key: meta.location.to_string(),
+                size: meta.size,
+                modified: meta.last_modified.timestamp(),
+            })
+            .map_err(move |error| self.failed("list", &key, &error))
+            .boxed()
+    }
+
+    /// Names of what is right below this prefix and has something below itself.
+    pub async fn below(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        let path = Path::from(prefix);
+        let list = self.objects.list_with_delimiter(Some(&path));
+        let Some(found) = self.timed("list", prefix, Answer::Absent, list).await? else {
+            return Ok(Vec::new());
+        };
+        let names = found.common_prefixes.iter().filter_map(Path::filename);
+        Ok(names.map(str::to_owned).collect())
+    }
+
+    /// Runs an operation: measured, not for ever, and remembered where it failed. None where the
+    /// object's being there or not is an answer and no failure.
+    async fn timed<T>(
+        &self,
+        operation: &'static str,
+        key: &str,
+        answer: Answer,
+        work: impl Future<Output = object_store::Result<T>>,
+    ) -> Result<Option<T>, StoreError> {
+        let began = Instant::now();
+        let result = tokio::time::timeout(OPERATION_TIME, work).await;
+        let result = match (result, answer) {
+            (Ok(Ok(value)), _) => Ok(Some(value)),
+            (Ok(Err(Error::NotFound { .. })), Answer::Absent)
+            | (Ok(Err(Error::AlreadyExists { .. })), Answer::There) => Ok(None),
+            (Ok(Err(error)), _) => Err(self.failed(operation, key, &error)),
+            (Err(_), _) => Err(self.failed(operation, key, &"it took too long")),
+        };
+        self.metrics
+            .operation(operation, began.elapsed(), result.is_err());
+        if result.is_ok() && self.down.swap(false, Ordering::Relaxed) {
+            tracing::info!("the store works again");
+        }
+        result
+    }
+
+    fn failed(
+        &self,
+        operation: &'static str,
+        key: &str,
+        cause: &dyn std::fmt::Display,
+    ) -> StoreError {
+        let error = StoreError::Operation {
+            operation,
+            key: key.to_owned(),
+            cause: cause.to_string(),
+        };
+        if !self.down.swap(true, Ordering::Relaxed) {
+            tracing::warn!(%error, "the store is down");
+        }
+        error
+    }
+}
+
+/// What is an answer of the store, and no failure.
+#[derive(Clone, Copy)]
+enum Answer {
+    /// There is no such object.
+    Absent,
+    /// There is one.
+    There,
+    /// Neither.
+    None,
+}
+
+/// An object that is stored in parts.
+pub struct Upload {
+    store: Store,
+    key: String,
+    parts: Box<dyn MultipartUpload>,
+}
+
+impl Upload {
+    /// Stores a part: at least 5 MiB, except for the last.
+    pub async fn part(&mut self, bytes: Bytes) -> Result<(), StoreError> {
+        let put = self.parts.put_part(PutPayload::from(bytes));
+        self.store
+            .timed("write", &self.key, Answer::None, put)
+            .await
+            .map(drop)
+    }
+
+    /// Makes the object of its parts.
+    pub async fn complete(mut self) -> Result<(), StoreError> {
+        let complete = self.parts.complete();
+        self.store
+            .timed("write", &self.key, Answer::None, complete)
+            .await
+            .map(drop)
+    }
+
+    /// Forgets the parts.
+    pub async fn abort(mut self) {
+        // What stays of it is the bucket's own rule for unfinished uploads.
+        let _ = self.parts.abort().await;
+    }
+}
+
+fn objects(place: &str) -> Result<Arc<dyn ObjectStore>, String> {
+    let Some((scheme, rest)) = place.split_once("://") else {
+        return directory(place);
+    };
+    let prefix = rest.split_once('/').map_or("", |(_, prefix)| prefix);
+    let bucket = bucket(scheme, place).map_err(|error| error.to_string())?;
+    let bucket = bucket.ok_or_else(|| format!("{scheme} is none of s3, gs and az"))?;
+    match prefix.trim_matches('/') {
+        "" => Ok(bucket),
+        prefix => Ok(Arc::new(PrefixStore::new(bucket, prefix))),
+    }
+}
+
+/// Writes are on the disk before they are answered, with the directories that lead there.
+fn directory(place: &str) -> Result<Arc<dyn ObjectStore>, String> {
+    std::fs::create_dir_all(place).map_err(|error| error.to_string())?;
+    let local = LocalFileSystem::new_with_prefix(place).map_err(|error| error.to_string())?;
+    Ok(Arc::new(
+        local.with_fsync(true).with_automatic_cleanup(true),
+    ))
+}
+
+fn bucket(scheme: &str, url: &str) -> object_store::Result<Option<Arc<dyn ObjectStore>>> {
+    let retry = RetryConfig {
+        max_retries: RETRIES,
+        retry_timeout: OPERATION_TIME / 2,
+        ..RetryConfig::default()
+    };
+    Ok(match scheme {
+        "s3" => {
+            let builder = AmazonS3Builder::from_env().with_url(url);
+            Some(Arc::new(builder.with_retry(retry).build()?))
+        }
+        "gs" => {
+            let builder = GoogleCloudStorageBuilder::from_env().with_url(url);
+            Some(Arc::new(builder.with_retry(retry).build()?))
+        }
+        "az" => {
+            let builder = MicrosoftAzureBuilder::from_env().with_url(url);
+            Some(Arc::new(builder.with_retry(retry).build()?))
+        }
+        _ => None,
+    })
+}

@@ -1,0 +1,218 @@
+//! Objects of one kind by name, and by group with the newest first.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use jiff::Timestamp;
+use kube::{Resource, ResourceExt};
+
+/// What objects have in common.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Group {
+    /// Runs of the build with this uid.
+    Build(String),
+    /// Builds of this pull request of a Repository.
+    Pull(String, i64),
+    /// The one with this uid.
+    Uid(String),
+    /// Those that are not over.
+    Live,
+    /// Runs of this builder that are not over.
+    LiveOf(String),
+    /// Those that are over.
+    Ended,
+}
+
+/// How well a kind is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sign {
+    /// A complete list was read.
+    pub is_read: bool,
+    /// Since when the API server does not answer.
+    pub away_since: Option<Timestamp>,
+}
+
+/// Objects of one kind.
+pub struct Cache<K> {
+    groups_of: fn(&K) -> Vec<Group>,
+    inner: RwLock<Inner<K>>,
+}
+
+struct Inner<K> {
+    objects: HashMap<String, Arc<K>>,
+    groups: HashMap<Group, BTreeSet<Place>>,
+    sign: Sign,
+}
+
+/// Place in a group: newest first, then by name.
+type Place = (Reverse<i64>, String);
+
+impl<K: Resource> Cache<K> {
+    /// An empty cache, never read.
+    pub fn new(groups_of: fn(&K) -> Vec<Group>) -> Self {
+        let inner = Inner {
+            objects: HashMap::new(),
+            groups: HashMap::new(),
+            sign: Sign::default(),
+        };
+        Self {
+            groups_of,
+            inner: RwLock::new(inner),
+        }
+    }
+
+    /// The object of this name.
+    pub fn get(&self, name: &str) -> Option<Arc<K>> {
+        self.read().objects.get(name).cloned()
+    }
+
+    /// Every object.
+    pub fn all(&self) -> Vec<Arc<K>> {
+        self.read().objects.values().cloned().collect()
+    }
+
+    /// At most `limit` objects of a group, newest first.
+    pub fn newest(&self, group: &Group, limit: usize) -> Vec<Arc<K>> {
+        let inner = self.read();
+        let places = inner.groups.get(group).into_iter().flatten();
+        let names = places.map(|(_, name)| name);
+        let found = names.filter_map(|name| inner.objects.get(name));
+        found.take(limit).cloned().collect()
+    }
+
+    /// How many objects a group has.
+    pub fn count(&self, group: &Group) -> usize {
+        self.read().groups.get(group).map_or(0, BTreeSet::len)
+    }
+
+    /// How well this kind is known.
+    pub fn sign(&self) -> Sign {
+        self.read().sign
+    }
+
+    /// Takes an object in, in place of the one of its name.
+    pub fn put(&self, object: K) {
+        let (name, place) = (object.name_any(), place_of(&object));
+        let groups = (self.groups_of)(&object);
+        let mut inner = self.write();
+        self.remove(&mut inner, &name);
+        for group in groups {
+            inner.groups.entry(group).or_default().insert(place.clone());
+        }
+        inner.objects.insert(name, Arc::new(object));
+    }
+
+    /// Forgets an object.
+    pub fn forget(&self, name: &str) {
+        self.remove(&mut self.write(), name);
+    }
+
+    /// Forgets what a complete list does not name.
+    pub fn retain(&self, listed: &HashSet<String>) {
+        let mut inner = self.write();
+        let names = inner.objects.keys().filter(|name| !listed.contains(*name));
+        let gone: Vec<String> = names.cloned().collect();
+        gone.iter().for_each(|name| self.remove(&mut inner, name));
+    }
+
+    /// A complete list was read.
+    pub fn was_read(&self) {
+        self.write().sign.is_read = true;
+    }
+
+    /// The API server answers.
+    pub fn is_back(&self) {
+        // Said with every event; written only where it changes something.
+        if self.sign().away_since.is_some() {
+            self.write().sign.away_since = None;
+        }
+    }
+
+    /// The API server does not answer.
+    pub fn is_away(&self, now: Timestamp) {
+        self.write().sign.away_since.get_or_insert(now);
+    }
+
+    fn remove(&self, inner: &mut Inner<K>, name: &str) {
+        let Some(old) = inner.objects.remove(name) else {
+            return;
+        };
+        let place = place_of(old.as_ref());
+        for group in (self.groups_of)(&old) {
+            if let Some(places) = inner.groups.get_mut(&group) {
+                places.remove(&place);
+                if places.is_empty() {
+                    inner.groups.remove(&group);
+                }
+            }
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Inner<K>> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Inner<K>> {
+        self.inner.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn place_of<K: Resource>(object: &K) -> Place {
+    let created = object.meta().creation_timestamp.as_ref();
+    let created = created.map_or(0, |time| time.0.as_millisecond());
+    (Reverse(created), object.name_any())
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(name: &str, second: u32, is_live: bool) -> ConfigMap {
+        let metadata =
+            json!({ "name": name, "creationTimestamp": format!("2026-01-01T00:00:{second:02}Z") });
+        let live = json!({ "live": is_live.to_string() });
+        serde_json::from_value(json!({ "metadata": metadata, "data": live })).unwrap()
+    }
+
+    fn cache() -> Cache<ConfigMap> {
+        Cache::new(|object| {
+            let data = object.data.as_ref().unwrap();
+            let is_live = data["live"] == "true";
+            vec![if is_live { Group::Live } else { Group::Ended }]
+        })
+    }
+
+    fn names(cache: &Cache<ConfigMap>, group: &Group, limit: usize) -> Vec<String> {
+        let found = cache.newest(group, limit);
+        found.iter().map(|object| object.name_any()).collect()
+    }
+
+    #[test]
+    fn a_group_is_read_newest_first_and_an_object_that_changes_leaves_its_old_one() {
+        let cache = cache();
+        for (name, second) in [("a", 1), ("c", 3), ("b", 2), ("d", 3)] {
+            cache.put(object(name, second, true));
+        }
+        assert_eq!(names(&cache, &Group::Live, 3), ["c", "d", "b"]);
+        cache.put(object("c", 3, false));
+        assert_eq!(names(&cache, &Group::Live, 9), ["d", "b", "a"]);
+        assert_eq!(names(&cache, &Group::Ended, 9), ["c"]);
+    }
+
+    #[test]
+    fn what_a_complete_list_does_not_name_is_gone() {
+        let cache = cache();
+        cache.put(object("a", 1, true));
+        cache.put(object("b", 2, true));
+        cache.retain(&HashSet::from(["b".to_owned()]));
+        assert_eq!(names(&cache, &Group::Live, 9), ["b"]);
+        cache.forget("b");
+        assert_eq!((cache.all().len(), cache.count(&Group::Live)), (0, 0));
+    }
+}

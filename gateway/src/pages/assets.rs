@@ -1,0 +1,97 @@
+//! Style sheet and scripts. Each address holds the hash of all of them, so that whoever has one keeps it
+//! for ever, and a new version is another address.
+
+use std::{fmt::Write as _, sync::LazyLock};
+
+use axum::{
+    extract::Path,
+    response::{IntoResponse, Response},
+};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use sha2::{Digest as _, Sha256};
+
+use super::{asked::Asked, problem::Problem};
+
+/// The one style sheet.
+pub const STYLE: &str = "style.css";
+/// The script of every page: theme, and following what changes.
+pub const PAGE_SCRIPT: &str = "page.js";
+
+struct Asset {
+    name: &'static str,
+    kind: &'static str,
+    text: &'static str,
+}
+
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+
+const ASSETS: [Asset; 2] = [
+    Asset {
+        name: STYLE,
+        kind: "text/css; charset=utf-8",
+        text: include_str!("../../assets/style.css"),
+    },
+    Asset {
+        name: PAGE_SCRIPT,
+        kind: JAVASCRIPT,
+        text: concat!(
+            include_str!("../../assets/theme.js"),
+            include_str!("../../assets/follow.js")
+        ),
+    },
+];
+
+static HASH: LazyLock<String> = LazyLock::new(|| {
+    let mut hash = Sha256::new();
+    for asset in &ASSETS {
+        hash.update(asset.text);
+    }
+    let mut text = String::new();
+    for byte in hash.finalize().iter().take(8) {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+});
+
+/// The address of a file.
+pub fn address(name: &str) -> String {
+    format!("/assets/{}/{name}", *HASH)
+}
+
+/// `GET /assets/{hash}/{file}`. A hash of another version has the file of this one, which nobody may
+/// keep: a page that was open during an upgrade still looks right.
+pub(super) async fn asset(asked: Asked, Path((hash, name)): Path<(String, String)>) -> Response {
+    let Some(asset) = ASSETS.iter().find(|asset| asset.name == name) else {
+        return asked.problem(&Problem::NoPage);
+    };
+    let keep = match hash == *HASH {
+        true => "public, max-age=31536000, immutable",
+        false => "no-store",
+    };
+    let headers = [(CONTENT_TYPE, asset.kind), (CACHE_CONTROL, keep)];
+    (headers, asset.text).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_page_brings_along_is_small() {
+        for asset in &ASSETS {
+            let limit = if asset.name == STYLE { 20_000 } else { 10_000 };
+            assert!(
+                asset.text.len() < limit,
+                "{}: {}",
+                asset.name,
+                asset.text.len()
+            );
+            assert!(
+                !asset.text.contains("http"),
+                "{} asks somebody else",
+                asset.name
+            );
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What is said where a page cannot be shown.
+
+use http::StatusCode;
+use maud::html;
+use serde_json::{Value, json};
+
+use super::{shell::Page, state::State};
+
+/// Why there is no page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// There is no such page at all.
+    NoPage,
+    /// This is not known: it never was, or it is kept no longer.
+    Unknown {
+        /// What was asked for: `build`.
+        what: &'static str,
+        /// What is kept for how long, as a sentence.
+        keeps: String,
+    },
+    /// The store does not answer.
+    StoreIsDown,
+}
+
+impl Problem {
+    /// Its status.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::NoPage | Self::Unknown { .. } => StatusCode::NOT_FOUND,
+            Self::StoreIsDown => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// What is wrong, and what that means.
+    fn sentences(&self) -> (String, &str) {
+        match self {
+            Self::NoPage => (
+                "There is no such page.".to_owned(),
+                "Look at the address again, or begin at the overview.",
+            ),
+            Self::Unknown { what, keeps } => (
+                format!("This {what} is not known, or it is kept no longer."),
+                keeps,
+            ),
+            Self::StoreIsDown => (
+                "The store of logs and results does not answer.".to_owned(),
+                "Builds go on, and their logs wait where they run. Try again in a minute.",
+            ),
+        }
+    }
+
+    /// As a page.
+    pub fn page(&self) -> Page {
+        let (what, because) = self.sentences();
+        Page {
+            title: what.trim_end_matches('.').to_owned(),
+            state: Some(State::Error),
+            path: "/".to_owned(),
+            body: html! {
+                h1 { (what) }
+                p { (because) }
+            },
+            ..Page::default()
+        }
+    }
+
+    /// As JSON: `{"error": …, "because": …}`.
+    pub fn json(&self) -> Value {
+        let (what, because) = self.sentences();
+        json!({ "error": what, "because": because })
+    }
+}

@@ -77,44 +77,9 @@ impl<S: Sync> FromRequestParts<S> for Asked {
     }
 }
 
-/// Whether a text of an address can be the name of an object: nothing else is looked up anywhere.
-pub fn is_name(text: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    (1..=253).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| is_plain(byte) || matches!(byte, b'-' | b'.'))
-        && text.bytes().next().is_some_and(is_plain)
-        && text.bytes().last().is_some_and(is_plain)
-        && !text.contains("..")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_what_can_name_an_object_is_looked_up() {
-        for name in ["a", "cpython-1234-l99", "s390x-debian-3.14"] {
-            assert!(is_name(name), "{name}");
-        }
-        for other in [
-            "",
-            "..",
-            "a/b",
-            "a\\b",
-            "A",
-            "a..b",
-            ".a",
-            "a-",
-            "a%2fb",
-            "é",
-            "a\0",
-            &"a".repeat(254),
-        ] {
-            assert!(!is_name(other), "{other}");
-        }
-    }
 
     #[test]
     fn a_name_keeps_its_dots_and_loses_json_where_that_was_asked_for() {

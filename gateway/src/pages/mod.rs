@@ -21,18 +21,26 @@ use std::sync::Arc;
 use axum::{Router, middleware::map_response, response::Response, routing::get};
 use http::{HeaderName, HeaderValue, header};
 
-use crate::cluster::Cluster;
+use crate::{app::App, cluster::Cluster};
 use asked::Asked;
 use problem::Problem;
 
 /// What pages are made from.
 pub struct Site {
+    /// Logs and records.
+    pub app: Arc<App>,
     /// What is in the cluster now.
     pub cluster: Arc<Cluster>,
     /// Where people see repositories: `https://github.com`.
     pub web: String,
+}
+
+impl Site {
     /// What is kept for how long, as a sentence: a page that is not there says it.
-    pub keeps: String,
+    pub fn keeps(&self) -> String {
+        let days = words::count(self.app.retention_days as usize, "day");
+        format!("Logs and results are kept for {days} after the end of a run.")
+    }
 }
 
 /// Every page.

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use protocol::{CheckoutReport, Source};
+use protocol::{CheckoutReport, Source, StepResult, log::MarkKind};
 
 use crate::{
     git::{Commit, FetchFailure, Git, GitError, GitOutput},
@@ -116,7 +116,9 @@ pub fn run(
     signals: &mut Signals,
     log: &mut Log,
 ) -> CheckoutReport {
-    match check_out(source, dir, install, limits, signals, log) {
+    let name = "Checkout".to_owned();
+    log.mark(MarkKind::Step { n: 0, name });
+    let (report, result) = match check_out(source, dir, install, limits, signals, log) {
         Ok(commit) => {
             let parents: Vec<&str> = commit.parents.iter().map(|sha| short(sha)).collect();
             log.line(&format!(
@@ -125,15 +127,19 @@ pub fn run(
                 short(&commit.tree),
                 parents.join(" and ")
             ));
-            CheckoutReport {
+            let report = CheckoutReport {
                 commit: source.commit.clone(),
                 parents: commit.parents,
                 tree: commit.tree,
                 error: None,
-            }
+            };
+            (report, StepResult::Passed)
         }
-        Err(error) => failed(&error.to_string(), log),
-    }
+        Err(error) => (failed(&error.to_string(), log), StepResult::Failed),
+    };
+    let (n, exit) = (0, None);
+    log.mark(MarkKind::End { n, result, exit });
+    report
 }
 
 /// A report of no checkout, also said in the log.

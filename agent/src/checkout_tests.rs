@@ -379,3 +379,25 @@ fn a_malformed_source_never_reaches_git() {
     );
     assert!(!canary.exists() && !bench.src("").exists());
 }
+
+#[test]
+fn in_the_spool_the_checkout_is_step_0() {
+    let mut bench = Bench::new();
+    let spool = bench.executor.scratch().path("spool");
+    fs::create_dir(&spool).unwrap();
+    bench.executor.spool = Some(spool.clone());
+    let (merge, ..) = bench.merge();
+    bench.run(&bench.source(&merge));
+    let marks = fs::read_to_string(spool.join("marks")).unwrap();
+    let marks: Vec<protocol::log::Mark> = marks
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|mark: &protocol::log::Mark| mark.what != MarkKind::Time)
+        .collect();
+    let log = fs::read(spool.join("log")).unwrap();
+    assert_eq!(log, bench.executor.raw_log());
+    assert!(matches!(marks[0].what, MarkKind::Step { n: 0, .. }));
+    let (n, result, exit) = (0, StepResult::Passed, None);
+    assert_eq!(marks[1].what, MarkKind::End { n, result, exit });
+    assert_eq!((marks[0].at, marks[1].at), (0, log.len() as u64));
+}

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use protocol::{ExecReport, Step, StepResult, Tests, Verdict, Work};
+use protocol::{ExecReport, Step, StepResult, Tests, Verdict, Work, log::MarkKind};
 
 use crate::{
     checkout_path::Checkout,
@@ -70,18 +70,7 @@ pub fn run(
         work.source.repository,
         short(&work.source.commit)
     ));
-    let mut error = None;
-    for step in &recipe.steps {
-        if !tally.is_over() && run.signals.stopping() {
-            tally.cancel("cancelled between two steps");
-        }
-        if error.is_some() || !tally.runs(step) {
-            tally.skip(step);
-            run.log.line(&format!("○ {}: skipped", plan::title(step)));
-            continue;
-        }
-        error = run.step(step, &mut tally).err();
-    }
+    let error = run.steps(&recipe.steps, &mut tally).err();
     let mut report = tally.into_report();
     if let Some(error) = error {
         report = plan::error(&error.to_string(), report.steps);
@@ -113,8 +102,38 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Runs a step and notes its result.
-    fn step(&mut self, step: &Step, tally: &mut Tally) -> Result<(), ExecError> {
+    /// Runs the steps that are to run, and marks where each begins and ends. After an error of our own
+    /// none runs any more.
+    fn steps(&mut self, steps: &[Step], tally: &mut Tally) -> Result<(), ExecError> {
+        let mut done = Ok(());
+        for (n, step) in (1..).zip(steps) {
+            if !tally.is_over() && self.signals.stopping() {
+                tally.cancel("cancelled between two steps");
+            }
+            let name = plan::title(step);
+            self.log.mark(MarkKind::Step { n, name });
+            let (result, exit) = if done.is_err() || !tally.runs(step) {
+                tally.skip(step);
+                self.log.line(&format!("○ {}: skipped", plan::title(step)));
+                (StepResult::Skipped, None)
+            } else {
+                self.step(n, step, tally).unwrap_or_else(|error| {
+                    done = Err(error);
+                    (StepResult::Failed, None)
+                })
+            };
+            self.log.mark(MarkKind::End { n, result, exit });
+        }
+        done
+    }
+
+    /// Runs a step and notes its result; answers it, with the exit code where there is one.
+    fn step(
+        &mut self,
+        n: u32,
+        step: &Step,
+        tally: &mut Tally,
+    ) -> Result<(StepResult, Option<i32>), ExecError> {
         let started = Instant::now();
         self.log.line(&format!("▶ {}", plan::title(step)));
         let mut scanner = Scanner::new(&self.tests.patterns);
@@ -122,7 +141,7 @@ impl Run<'_> {
             .places
             .working_directory(step.working_directory.as_deref());
         let done = match &directory {
-            Ok(directory) => self.process(step, directory, &mut scanner),
+            Ok(directory) => self.process(n, step, directory, &mut scanner),
             Err(refusal) => Ok(End::Refused(refusal.clone())),
         };
         let directory = directory.unwrap_or_else(|_| self.places.workspace.clone());
@@ -138,7 +157,7 @@ impl Run<'_> {
         self.found(scanner, &directory, result);
         self.log
             .line(&result_line(&plan::title(step), result, &end, took));
-        Ok(())
+        Ok((result, end.exit_code()))
     }
 
     /// Takes what the output of a step said. Test programs are also tested by tests: only where the
@@ -170,6 +189,7 @@ impl Run<'_> {
 
     fn process(
         &mut self,
+        n: u32,
         step: &Step,
         directory: &Path,
         scanner: &mut Scanner,
@@ -215,6 +235,11 @@ impl Run<'_> {
         }
         for line in files.take(&mut self.handed_on) {
             self.log.line(&format!("▲ {line}"));
+        }
+        match files.summary() {
+            Ok(text) if text.is_empty() => {}
+            Ok(text) => self.log.mark(MarkKind::Summary { n, text }),
+            Err(line) => self.log.line(&format!("▲ {line}")),
         }
         Ok(match outcome.ended {
             Ok(ended) => End::Ended(ended),
@@ -299,6 +324,10 @@ mod tests;
 #[cfg(test)]
 #[path = "exec_limits_tests.rs"]
 mod limits_tests;
+
+#[cfg(test)]
+#[path = "exec_spool_tests.rs"]
+mod spool_tests;
 
 #[cfg(test)]
 #[path = "exec_findings_tests.rs"]

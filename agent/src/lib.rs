@@ -24,6 +24,7 @@ pub mod plan;
 pub mod process;
 pub mod scan;
 pub mod source;
+pub mod spool;
 pub mod step;
 pub mod text;
 

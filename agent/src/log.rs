@@ -5,10 +5,16 @@ use std::{
     fs::File,
     io::{self, ErrorKind, Write},
     os::fd::{AsFd, BorrowedFd},
+    path::Path,
     time::{Duration, Instant},
 };
 
-use crate::os::{self, Signals};
+use protocol::log::{LogLimits, MarkKind};
+
+use crate::{
+    os::{self, Signals},
+    spool::{Spool, SpoolError},
+};
 
 /// Takes what a process prints.
 pub trait Sink {
@@ -30,11 +36,13 @@ pub trait Sink {
 
 /// The log of the run: the executor's own standard output. It never blocks, so that a reader that
 /// hangs cannot stop the clocks, and it holds no more than one read of a pipe and our own lines.
+/// What goes there is also kept in a spool, where there is one.
 #[derive(Debug)]
 pub struct Log {
     out: Option<File>,
     pending: VecDeque<u8>,
     line_is_open: bool,
+    spool: Option<Spool>,
 }
 
 impl Log {
@@ -50,6 +58,39 @@ impl Log {
             out: Some(out),
             pending: VecDeque::new(),
             line_is_open: false,
+            spool: None,
+        }
+    }
+
+    /// Keeps what comes from here on in a spool as well. No build is failed for its log: a spool that
+    /// cannot be written is told in a line, and not used any more.
+    pub fn keep_in(&mut self, directory: &Path, limits: LogLimits) {
+        let spool = Spool::new(directory, limits);
+        self.settle(spool.map(Some));
+    }
+
+    /// Notes in the spool what is at this place of the log.
+    pub fn mark(&mut self, what: MarkKind) {
+        self.spooled(|spool| spool.mark(what));
+    }
+
+    /// Says in the spool that nothing more comes.
+    pub fn end(&mut self) {
+        let ended = self.spool.take().map_or(Ok(()), Spool::end);
+        self.settle(ended.map(|()| None));
+    }
+
+    fn spooled(&mut self, write: impl FnOnce(&mut Spool) -> Result<(), SpoolError>) {
+        if let Some(mut spool) = self.spool.take() {
+            let written = write(&mut spool);
+            self.settle(written.map(|()| Some(spool)));
+        }
+    }
+
+    fn settle(&mut self, spool: Result<Option<Spool>, SpoolError>) {
+        match spool {
+            Ok(spool) => self.spool = spool,
+            Err(error) => self.line(&format!("▲ the log is not kept from here on: {error}")),
         }
     }
 
@@ -84,6 +125,7 @@ impl Sink for Log {
         if self.out.is_some() {
             self.pending.extend(bytes);
         }
+        self.spooled(|spool| spool.write(bytes));
     }
 
     fn is_clear(&self) -> bool {

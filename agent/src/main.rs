@@ -17,7 +17,7 @@ use agent::{
     process::GRACE,
 };
 use clap::{Args, Parser, Subcommand};
-use protocol::{Source, Work};
+use protocol::{Source, Work, log::LogLimits};
 
 /// The executor of PrBuild: checks one commit out and runs the steps of a builder on it.
 #[derive(Parser)]
@@ -57,6 +57,36 @@ struct Common {
     /// Where the report is written, as JSON.
     #[arg(long, value_name = "FILE")]
     message: PathBuf,
+    /// A directory for what is printed, for `ship` to read.
+    #[arg(long, value_name = "DIR")]
+    spool: Option<PathBuf>,
+    #[command(flatten)]
+    kept: Kept,
+}
+
+/// How much of a log is kept.
+#[derive(Args)]
+struct Kept {
+    /// How much of the log is kept: three quarters of it from the beginning, one from the end.
+    #[arg(long, value_name = "BYTES", default_value_t = 128 << 20,
+          value_parser = clap::value_parser!(u64).range(1024..))]
+    log_limit: u64,
+}
+
+impl Common {
+    fn log(&self) -> io::Result<Log> {
+        let mut log = Log::stdout()?;
+        if let Some(directory) = &self.spool {
+            log.keep_in(directory, self.kept.limits());
+        }
+        Ok(log)
+    }
+}
+
+impl Kept {
+    fn limits(&self) -> LogLimits {
+        LogLimits::of(self.log_limit)
+    }
 }
 
 fn main() -> ExitCode {
@@ -71,7 +101,7 @@ fn main() -> ExitCode {
 }
 
 fn run_checkout(common: &Common, install: Option<&Path>) -> io::Result<u8> {
-    let (mut signals, mut log) = (Signals::of_this_process()?, Log::stdout()?);
+    let (mut signals, mut log) = (Signals::of_this_process()?, common.log()?);
     let report = match read::<Source>("PRBUILD_SOURCE") {
         Ok(source) => {
             let limits = FetchLimits::default();
@@ -94,7 +124,7 @@ fn run_checkout(common: &Common, install: Option<&Path>) -> io::Result<u8> {
 fn run_exec(common: &Common) -> io::Result<u8> {
     // The steps run as the same user, and the work is none of their business.
     os::hide_memory()?;
-    let (mut signals, mut log) = (Signals::of_this_process()?, Log::stdout()?);
+    let (mut signals, mut log) = (Signals::of_this_process()?, common.log()?);
     let report = match read::<Work>("PRBUILD_WORK") {
         Ok(work) => {
             let image = env::of_image(std::env::vars_os());
@@ -124,5 +154,6 @@ fn leave(common: &Common, report: &str, signals: &mut Signals, log: &mut Log) {
             "▲ the report could not be written to {path}: {error}"
         ));
     }
+    log.end();
     log.flush(signals, Duration::from_secs(3));
 }

@@ -23,6 +23,16 @@ pub enum End {
     Refused(String),
 }
 
+impl End {
+    /// The exit code, where a process ended by itself.
+    pub fn exit_code(&self) -> Option<i32> {
+        match self {
+            Self::Ended(Ended::Exit(code)) => Some(*code),
+            _ => None,
+        }
+    }
+}
+
 /// The results so far.
 #[derive(Clone, Debug)]
 pub struct Tally {
@@ -61,10 +71,6 @@ impl Tally {
 
     /// Notes how a step ended; answers its result.
     pub fn end(&mut self, step: &Step, end: &End, took: Duration) -> StepResult {
-        let code = match end {
-            End::Ended(Ended::Exit(code)) => Some(*code),
-            _ => None,
-        };
         let mut result = self.result(end);
         let is_tolerable = !matches!(end, End::Stopped(Stop::TotalTime | Stop::Cancelled));
         let is_bad = !matches!(result, StepResult::Passed | StepResult::Warning);
@@ -79,7 +85,7 @@ impl Tally {
             StepResult::Cancelled => self.cancel(&self.sentence(step, end)),
         }
         self.over |= matches!(result, StepResult::TimedOut | StepResult::Cancelled);
-        self.note(step, result, code, took);
+        self.note(step, result, end.exit_code(), took);
         result
     }
 

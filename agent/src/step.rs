@@ -10,7 +10,7 @@ use std::{
     process::Command,
 };
 
-use protocol::{Shell, Step};
+use protocol::{Shell, Step, log::SUMMARY_LIMIT};
 
 use crate::{
     env::{HandedOn, Vars},
@@ -35,8 +35,8 @@ pub struct StepFiles {
     directory: PathBuf,
 }
 
-/// The variables that name the files, and the files. Nothing reads outputs and summaries yet, but
-/// scripts that are shared with GitHub Actions write them.
+/// The variables that name the files, and the files. Nothing reads outputs, but scripts that are
+/// shared with GitHub Actions write them; the summary becomes a mark of the log.
 const FILES: [(&str, &str); 4] = [
     ("GITHUB_ENV", "env"),
     ("GITHUB_PATH", "path"),
@@ -89,6 +89,16 @@ impl StepFiles {
             }
         }
         lines
+    }
+
+    /// The step's summary, empty where it wrote none, cut at [`SUMMARY_LIMIT`]; or a line for the log
+    /// that says why it is not taken.
+    pub fn summary(&self) -> Result<String, String> {
+        let content = self.read("summary");
+        let content = content.map_err(|why| format!("GITHUB_STEP_SUMMARY is not taken: {why}"))?;
+        let mut text = String::from_utf8_lossy(&content).into_owned();
+        protocol::truncate(&mut text, SUMMARY_LIMIT);
+        Ok(text)
     }
 
     /// Reads one of the files, if it still is what was made.

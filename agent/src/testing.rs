@@ -9,7 +9,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicU32, atomic::Ordering},
 };
 
-use protocol::Source;
+use protocol::{Source, log::LogLimits};
 
 use crate::{log::Log, os::Signals};
 
@@ -47,6 +47,8 @@ pub struct Executor {
     pub signals: Signals,
     stop: UnixStream,
     log: PathBuf,
+    /// Where the log is kept as well.
+    pub spool: Option<PathBuf>,
     scratch: Scratch,
     _turn: MutexGuard<'static, ()>,
 }
@@ -60,6 +62,7 @@ impl Executor {
             signals: Signals::stopped_by(receiver).unwrap(),
             stop,
             log: scratch.path("log"),
+            spool: None,
             scratch,
             _turn: turn,
         }
@@ -67,7 +70,10 @@ impl Executor {
 
     /// A log into a file, and what stops the executor when written to.
     pub fn parts(&mut self) -> (&mut Signals, Log, UnixStream) {
-        let log = Log::to(File::create(&self.log).unwrap());
+        let mut log = Log::to(File::create(&self.log).unwrap());
+        if let Some(spool) = &self.spool {
+            log.keep_in(spool, LogLimits::of(1 << 20));
+        }
         (&mut self.signals, log, self.stop.try_clone().unwrap())
     }
 

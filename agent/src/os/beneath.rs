@@ -8,7 +8,10 @@ use std::{
     path::Path,
 };
 
-use rustix::fs::{Dir, FileType, Mode, OFlags};
+use rustix::{
+    fs::{AtFlags, Dir, FileType, Mode, OFlags},
+    io::Errno,
+};
 
 /// What a name in a directory is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +60,28 @@ impl Directory {
             ErrorKind::InvalidInput,
             "it is not a regular file",
         ))
+    }
+
+    /// Makes a file in this directory for writing, and removes what had its name: a link itself and
+    /// not what it points to. A directory stays, and is an error.
+    pub fn create(&self, name: &str) -> io::Result<File> {
+        let name = one_name(name)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let make = || rustix::fs::openat(&self.0, name, flags, Mode::from_raw_mode(0o644));
+        let made = match make() {
+            Err(Errno::EXIST) => {
+                self.remove(name)?;
+                make()
+            }
+            made => made,
+        };
+        Ok(File::from(made?))
+    }
+
+    /// Removes a file or link from this directory.
+    pub fn remove(&self, name: &str) -> io::Result<()> {
+        let name = one_name(name)?;
+        Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::empty())?)
     }
 
     /// Opens a regular file by its path beneath this directory.

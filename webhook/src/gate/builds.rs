@@ -105,6 +105,35 @@ impl<'a> Known<'a> {
         targets.collect()
     }
 
+    /// The builds that go on with what stops in another one: they have asked for the same builder on
+    /// the same commit.
+    pub fn beside(&self, targets: &[Target]) -> Vec<&'a PrBuild> {
+        let (mut stopping, mut asked) = (BTreeSet::new(), BTreeSet::new());
+        for target in targets {
+            let Some(build) = self.named(&target.build) else {
+                continue;
+            };
+            let request = &build.spec.request;
+            let builders = match target.builders.is_empty() {
+                true => &request.builders,
+                false => &target.builders,
+            };
+            for builder in builders {
+                stopping.insert((build.name_any(), builder.as_str()));
+                asked.insert((request.head_sha.as_str(), builder.as_str()));
+            }
+        }
+        let is_beside = |build: &&PrBuild| {
+            let request = &build.spec.request;
+            request.builders.iter().any(|builder| {
+                asked.contains(&(request.head_sha.as_str(), builder.as_str()))
+                    && !stopping.contains(&(build.name_any(), builder.as_str()))
+                    && goes_on(build, builder)
+            })
+        };
+        self.0.iter().copied().filter(is_beside).collect()
+    }
+
     /// Whether one of them has not ended.
     pub fn is_any_live(&self) -> bool {
         self.0.iter().any(|build| is_live(build))
@@ -199,6 +228,17 @@ fn phase_in(build: &PrBuild, builder: &str) -> RunPhase {
 fn is_live(build: &PrBuild) -> bool {
     let phase = build.status.as_ref().map(|status| status.phase);
     build.metadata.deletion_timestamp.is_none() && phase != Some(BuildPhase::Complete)
+}
+
+/// Whether a builder of a build has not ended and was not asked to stop.
+fn goes_on(build: &PrBuild, builder: &str) -> bool {
+    let phase = phase_in(build, builder);
+    let dropped = build.spec.cancel.as_ref().is_some_and(|cancel| {
+        let waits = phase == RunPhase::Queued;
+        waits || !cancel.waiting_only
+    });
+    let stops = dropped || build.spec.cancel_builders.contains_key(builder);
+    is_live(build) && !phase.is_terminal() && !stops
 }
 
 /// Whether this very event wrote it. A press has no time of its own that could tell, but there is only

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use crds::{AnswerReason, Cancel, Facts as Found, PrBuild};
+use crds::{AnswerReason, Cancel, Facts as Found, Manner, PrBuild};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt;
 
 use super::builds::{PRESSED, Target};
 use super::facts::Question;
@@ -35,7 +36,9 @@ impl Case<'_> {
             };
             return Err(self.no_build(subject, detail));
         }
-        self.stopping(targets, mark, (!builders.is_empty()).then_some(builders))
+        let others = known.beside(&targets);
+        let builders = (!builders.is_empty()).then_some(builders);
+        self.stopping(targets, &others, mark, builders)
     }
 
     /// The button that stops one run.
@@ -50,12 +53,14 @@ impl Case<'_> {
             let shown = self.shown(&builders);
             return Err(self.no_build(Some(shown), "It neither waits nor runs any more."));
         }
-        self.stopping(targets, mark, Some(builders))
+        let others = known.beside(&targets);
+        self.stopping(targets, &others, mark, Some(builders))
     }
 
     fn stopping(
         &self,
         targets: Vec<Target>,
+        others: &[&PrBuild],
         cancel: Cancel,
         builders: Option<BTreeSet<String>>,
     ) -> Go<Stopping> {
@@ -66,10 +71,11 @@ impl Case<'_> {
                 "run is",
             ),
         };
-        let detail = match many {
+        let mut detail = match many {
             1 => format!("1 {one} stopping."),
             many => format!("{many} {} stopping.", one.replace(" is", "s are")),
         };
+        detail.extend(going_on(others));
         let answer = self.refuse(
             AnswerReason::Cancelled,
             Found {
@@ -79,11 +85,17 @@ impl Case<'_> {
             },
         );
         match answer {
-            Stop::Refuse(answer) => Ok(Stopping {
-                targets,
-                cancel,
-                answer: *answer,
-            }),
+            Stop::Refuse(mut answer) => {
+                // Where the button was, a run of another build shows now.
+                if !others.is_empty() {
+                    answer.spec.manner = Manner::Comment;
+                }
+                Ok(Stopping {
+                    targets,
+                    cancel,
+                    answer: *answer,
+                })
+            }
             other => Err(other),
         }
     }
@@ -134,6 +146,22 @@ impl Case<'_> {
         let builds = builds.ok_or(Stop::Ask(Question::Builds))?;
         Ok(builds.iter().any(|build| self.is_own(build, right)))
     }
+}
+
+/// That not all stops which the person may have meant. A run of another build that waited for the one
+/// that is stopping runs by itself now.
+fn going_on(others: &[&PrBuild]) -> Option<String> {
+    let [first, more @ ..] = others else {
+        return None;
+    };
+    let first = format!("`{}`", first.name_any());
+    Some(match more {
+        [] => format!(" Build {first} asked for the same and runs it by itself now."),
+        more => format!(
+            " Build {first} and {} more asked for the same and run it by themselves now.",
+            more.len()
+        ),
+    })
 }
 
 impl Stopping {

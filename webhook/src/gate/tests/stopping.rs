@@ -202,18 +202,56 @@ fn stopping_needs_no_pull_request_that_could_be_built() {
 
 #[test]
 fn the_cancel_button_stops_its_own_run_and_says_nothing() {
-    let with_linux =
-        |name: &str, before| build(name, before, CORE, &[("linux", Running), ("a", Running)]);
-    let builds = [with_linux("app-7-l2", 60), with_linux("app-7-l3", 30)];
-    let scene = Scene::pressed(Button::Cancel, "app-7-l2").builds(&builds);
-    let (targets, _, answer) = scene.stops();
+    let with = |name: &str, before, other| build(name, before, CORE, &[(other, Running)]);
+    let mut builds = [with("app-7-l2", 60, "linux"), with("app-7-l3", 30, "a")];
+    let scene = Scene::pressed(Button::Cancel, "app-7-l2");
+    let (targets, _, answer) = scene.clone().builds(&builds).stops();
     assert_eq!(names(&targets), [("app-7-l2", vec!["linux"])]);
     assert_eq!(answer.into_object().spec.manner, Manner::Silent);
+    // The same builder of another commit, one that has ended, and one that is stopping.
+    let mut elsewhere = with("app-7-l4", 20, "linux");
+    elsewhere.spec.request.head_sha = "f".repeat(40);
+    let mut stopping = with("app-7-l6", 10, "linux");
+    stopping.spec.cancel = Some(cancel("u30", LABEL - 5, false));
+    let ended = build("app-7-l5", 15, CORE, &[("linux", Succeeded)]);
+    for other in [elsewhere, ended, stopping] {
+        builds[1] = other;
+        let (.., answer) = scene.clone().builds(&builds).stops();
+        assert_eq!(answer.into_object().spec.manner, Manner::Silent);
+    }
     let ended = build("app-7-l2", 60, CORE, &[("linux", Succeeded)]);
     let scene = Scene::pressed(Button::Cancel, "app-7-l2").builds(&[ended]);
     assert_eq!(scene.said(), "NoBuild");
     let gone = Scene::pressed(Button::Cancel, "app-7-l9").builds(&builds);
     assert_eq!(gone.said(), "NoBuild");
+}
+
+#[test]
+fn who_stops_what_another_build_asked_for_too_is_told_that_it_runs_there() {
+    let with_linux =
+        |name: &str, before| build(name, before, CORE, &[("linux", Running), ("a", Running)]);
+    let mut builds = vec![with_linux("app-7-l2", 60), with_linux("app-7-l3", 30)];
+    let scene = Scene::pressed(Button::Cancel, "app-7-l2");
+    let told = |builds: &[PrBuild]| {
+        let (targets, _, answer) = scene.clone().builds(builds).stops();
+        assert_eq!(names(&targets), [("app-7-l2", vec!["linux"])]);
+        let spec = answer.into_object().spec;
+        assert_eq!(spec.manner, Manner::Comment);
+        spec.facts.detail.unwrap_or_default()
+    };
+    assert_eq!(
+        told(&builds),
+        "1 run is stopping. Build `app-7-l3` asked for the same and runs it by itself now."
+    );
+    builds.push(with_linux("app-7-l4", 20));
+    assert_eq!(
+        told(&builds),
+        "1 run is stopping. Build `app-7-l4` and 1 more asked for the same and run it by themselves now."
+    );
+    // Who stops all of them is told of none.
+    let (.., answer) = asked("/prbuild cancel linux", &builds).stops();
+    let detail = answer.into_object().spec.facts.detail;
+    assert_eq!(detail.as_deref(), Some("3 runs are stopping."));
 }
 
 #[test]

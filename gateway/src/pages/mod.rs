@@ -6,12 +6,19 @@
 
 pub mod asked;
 pub mod assets;
+pub mod build;
+pub mod builder;
+pub mod builders;
 pub mod line;
 pub mod matrix;
+pub mod overview;
 pub mod parts;
 pub mod problem;
+pub mod pull;
 pub mod shell;
+pub mod site;
 pub mod state;
+pub mod strip;
 pub mod text;
 pub mod theme;
 pub mod words;
@@ -21,31 +28,20 @@ use std::sync::Arc;
 use axum::{Router, middleware::map_response, response::Response, routing::get};
 use http::{HeaderName, HeaderValue, header};
 
-use crate::{app::App, cluster::Cluster};
 use asked::Asked;
 use problem::Problem;
-
-/// What pages are made from.
-pub struct Site {
-    /// Logs and records.
-    pub app: Arc<App>,
-    /// What is in the cluster now.
-    pub cluster: Arc<Cluster>,
-    /// Where people see repositories: `https://github.com`.
-    pub web: String,
-}
-
-impl Site {
-    /// What is kept for how long, as a sentence: a page that is not there says it.
-    pub fn keeps(&self) -> String {
-        let days = words::count(self.app.retention_days as usize, "day");
-        format!("Logs and results are kept for {days} after the end of a run.")
-    }
-}
+pub use site::Site;
 
 /// Every page.
 pub fn router(site: Arc<Site>) -> Router {
     Router::new()
+        .route("/", get(overview::page))
+        .route("/overview.json", get(overview::page))
+        .route("/r/{repository}/pull/{number}", get(pull::page))
+        .route("/r/{repository}/builds/{name}", get(build::page))
+        .route("/builders", get(builders::page))
+        .route("/builders.json", get(builders::page))
+        .route("/builders/{name}", get(builder::page))
         .route("/assets/{hash}/{file}", get(assets::asset))
         .fallback(|asked: Asked| async move { asked.problem(&Problem::NoPage) })
         .with_state(site)

@@ -5,6 +5,7 @@ use maud::html;
 use serde_json::{Value, json};
 
 use super::{shell::Page, state::State};
+use crate::store::StoreError;
 
 /// Why there is no page.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,14 +21,26 @@ pub enum Problem {
     },
     /// The store does not answer.
     StoreIsDown,
+    /// The store has something else than was put there.
+    Damaged,
 }
 
 impl Problem {
+    /// Why the store gave nothing. The cause is for the log, not for readers.
+    pub fn of_store(error: &StoreError) -> Self {
+        tracing::warn!(%error, "a page could not be made");
+        match error {
+            StoreError::Damaged { .. } => Self::Damaged,
+            StoreError::Place { .. } | StoreError::Operation { .. } => Self::StoreIsDown,
+        }
+    }
+
     /// Its status.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::NoPage | Self::Unknown { .. } => StatusCode::NOT_FOUND,
             Self::StoreIsDown => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Damaged => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -46,7 +59,16 @@ impl Problem {
                 "The store of logs and results does not answer.".to_owned(),
                 "Builds go on, and their logs wait where they run. Try again in a minute.",
             ),
+            Self::Damaged => (
+                "What was kept of this cannot be read.".to_owned(),
+                "Whoever runs this PrBuild finds the cause in the gateway's own log.",
+            ),
         }
+    }
+
+    /// In a sentence, where it is a part of a page that is missing.
+    pub fn sentence(&self) -> String {
+        self.sentences().0
     }
 
     /// As a page.

@@ -1,0 +1,110 @@
+//! What pages are made from, and how it is asked.
+
+use std::{sync::Arc, time::Duration};
+
+use crds::{BuilderRun, PrBuild};
+use jiff::Timestamp;
+use kube::ResourceExt;
+use tokio::time::timeout;
+
+use super::{
+    builders::Histories,
+    line::{Line, Pull},
+    matrix::Shelves,
+    problem::Problem,
+    words,
+};
+use crate::{
+    app::App,
+    cluster::{Cluster, Trouble},
+    store::StoreError,
+};
+
+/// How long a page waits for the store.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What pages are made from.
+pub struct Site {
+    /// Logs and records.
+    pub app: Arc<App>,
+    /// What is in the cluster now.
+    pub cluster: Arc<Cluster>,
+    /// Where people see repositories: `https://github.com`.
+    pub web: String,
+    /// The last results of each builder, as they were read last.
+    pub histories: Histories,
+}
+
+impl Site {
+    /// Pages of these. `web` is where people see repositories: `https://github.com`.
+    pub fn new(app: Arc<App>, cluster: Arc<Cluster>, web: &str) -> Self {
+        Self {
+            app,
+            cluster,
+            web: web.trim_end_matches('/').to_owned(),
+            histories: Histories::default(),
+        }
+    }
+
+    /// What is kept for how long, as a sentence: a page that is not there says it.
+    pub fn keeps(&self) -> String {
+        let days = words::count(self.app.retention_days as usize, "day");
+        format!("Logs and results are kept for {days} after the end of a run.")
+    }
+
+    /// Something that is not known, or not any more.
+    pub fn unknown(&self, what: &'static str) -> Problem {
+        Problem::Unknown {
+            what,
+            keeps: self.keeps(),
+        }
+    }
+
+    /// Why what a page says of now may be wrong, as a sentence.
+    pub fn note(&self, now: Timestamp) -> Option<String> {
+        match self.cluster.trouble(now)? {
+            Trouble::Unread => Some(
+                "The cluster has not been read yet: what runs and what waits is missing here."
+                    .to_owned(),
+            ),
+            Trouble::Away(since) => Some(format!(
+                "The cluster does not answer since {}: what runs and what waits may have changed.",
+                words::utc(since)
+            )),
+        }
+    }
+
+    /// How builders are grouped.
+    pub fn shelves(&self) -> Shelves {
+        let builders = self.cluster.builders();
+        Shelves::of(builders.iter().map(AsRef::as_ref))
+    }
+
+    /// The runs of a build that exist.
+    pub fn runs_of(&self, build: &PrBuild) -> Vec<Arc<BuilderRun>> {
+        self.cluster.runs_of(&build.uid().unwrap_or_default())
+    }
+
+    /// The pull request of a build.
+    pub fn pull_of(&self, build: &PrBuild) -> Pull {
+        let name = &build.spec.request.repository.name;
+        let repository = self.cluster.repository(name);
+        Pull::of_build(build, repository.as_deref(), &self.web)
+    }
+
+    /// A build in a list, with its builders as far as their runs exist.
+    pub fn line_of(&self, build: &PrBuild, shelves: &Shelves) -> Line {
+        Line::of_build(build, &self.runs_of(build), self.pull_of(build), shelves)
+    }
+}
+
+/// A record of the store, which has some seconds to give it.
+pub async fn kept<T>(
+    read: impl Future<Output = Result<Option<T>, StoreError>>,
+) -> Result<Option<T>, Problem> {
+    match timeout(PATIENCE, read).await {
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(error)) => Err(Problem::of_store(&error)),
+        Err(_) => Err(Problem::StoreIsDown),
+    }
+}

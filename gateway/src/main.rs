@@ -1,3 +1,210 @@
-//! `prbuild-gateway`: see the crate's documentation.
+//! `prbuild-gateway`: wiring only.
 
-fn main() {}
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use clap::Parser;
+use gateway::app::App;
+use gateway::cluster::Cluster;
+use gateway::health::Health;
+use gateway::ingest::Ingest;
+use gateway::logs::{LogOptions, Logs};
+use gateway::metrics::Metrics;
+use gateway::pages::{self, Site};
+use gateway::records::Records;
+use gateway::retention::{self, Keep};
+use gateway::server::{Places, serve};
+use gateway::store::Store;
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
+use kube::Client;
+use protocol::token::PublicKeys;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// Takes in logs and records, keeps them, and shows them as pages.
+#[derive(Parser)]
+#[command(name = "prbuild-gateway", version)]
+struct Args {
+    /// Namespace of PrBuild's objects. Without it, pages show only what is stored.
+    #[arg(long)]
+    namespace: Option<String>,
+    /// Where logs and records are kept: a directory, or s3://, gs:// or az:// with a bucket and, if need be,
+    /// a prefix. Access is as the environment says.
+    #[arg(long, value_name = "PLACE")]
+    store: String,
+    /// The operator's public keys in PEM, one or two.
+    #[arg(long, value_name = "FILE")]
+    operator_key: PathBuf,
+    /// Where people read pages.
+    #[arg(long, default_value = "0.0.0.0:8080")]
+    listen: SocketAddr,
+    /// Where build pods and the operator send logs and records.
+    #[arg(long, default_value = "0.0.0.0:8081")]
+    ingest: SocketAddr,
+    /// Where `/healthz`, `/readyz` and `/metrics` are. Not for the outside.
+    #[arg(long, default_value = "0.0.0.0:9090")]
+    metrics: SocketAddr,
+    /// Where people see repositories: the address of GitHub, or of a GitHub Enterprise Server.
+    #[arg(long, default_value = "https://github.com")]
+    github: String,
+    /// Bytes of a log that are kept, as the operator and the agent are told.
+    #[arg(long, value_name = "BYTES", default_value_t = 128 << 20,
+          value_parser = clap::value_parser!(u64).range(1024..))]
+    log_limit: u64,
+    /// Days that logs and records are kept.
+    #[arg(long, value_name = "DAYS", default_value_t = 90,
+          value_parser = clap::value_parser!(u32).range(1..=36500))]
+    retention_days: u32,
+    /// Bytes that the runs of one Repository may take, as stored; the oldest ones go first.
+    #[arg(long, value_name = "BYTES", default_value_t = 20 << 30)]
+    repository_limit: u64,
+    /// Bytes that all runs may take, as stored; the oldest ones go first.
+    #[arg(long, value_name = "BYTES")]
+    store_limit: Option<u64>,
+}
+
+/// Connections at a time, and time for requests under way at the end.
+const PAGES: Places = Places {
+    connections: 4096,
+    // Who follows a log comes back.
+    grace: Duration::from_secs(2),
+};
+const INGEST: Places = Places {
+    connections: 2048,
+    grace: Duration::from_secs(9),
+};
+const INNER: Places = Places {
+    connections: 64,
+    grace: Duration::from_secs(1),
+};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    // The store and the cluster are reached by TLS; only a second provider could be in the way.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| "info,kube_runtime=warn,kube_client=warn,object_store=error".into());
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_writer(std::io::stderr)
+        .with_env_filter(filter)
+        .init();
+    match run(Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error, "cannot start");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> Result<(), String> {
+    let stop = CancellationToken::new();
+    tokio::spawn(stop_on_signal(stop.clone()));
+    let keys = public_keys(&args.operator_key)?;
+    let metrics = Arc::new(Metrics::default());
+    let store = Store::open(&args.store, metrics.clone()).map_err(|error| error.to_string())?;
+    let options = LogOptions {
+        log_limit: args.log_limit,
+    };
+    let app = Arc::new(App {
+        logs: Logs::new(store.clone(), options, metrics.clone()),
+        records: Records::new(store.clone()),
+        metrics: metrics.clone(),
+        retention_days: args.retention_days,
+    });
+    let cluster = Arc::new(Cluster::default());
+    follow(args.namespace.as_deref(), &cluster).await?;
+    let keep = Keep {
+        days: args.retention_days,
+        repository: args.repository_limit,
+        store: args.store_limit,
+    };
+    tokio::spawn(retention::run(app.clone(), store, keep, stop.clone()));
+    tokio::spawn(app.logs.clone().forget_idle(stop.clone()));
+
+    let health = Arc::new(Health {
+        metrics,
+        ready: AtomicBool::new(false),
+    });
+    let inner = listener("metrics", args.metrics).await?;
+    let ingest = listener("ingest", args.ingest).await?;
+    let listen = listener("pages", args.listen).await?;
+    let answer = health.clone();
+    let respond = move |request| std::future::ready(answer.respond(&request));
+    let inner = tokio::spawn(serve(inner, INNER, respond, stop.clone()));
+    let site = Arc::new(Site::new(app.clone(), cluster, &args.github));
+    let pages = tokio::spawn(serve_pages(listen, site, stop.clone()));
+    health.ready.store(true, Ordering::Release);
+    serve_ingest(ingest, Arc::new(Ingest::new(app.clone(), keys)), stop).await;
+    // Nothing more comes in: what did is stored before this ends.
+    app.logs.stop().await;
+    let _ = tokio::join!(pages, inner);
+    Ok(())
+}
+
+fn public_keys(file: &Path) -> Result<PublicKeys, String> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| format!("cannot read the operator's keys {}: {error}", file.display()))?;
+    PublicKeys::from_pem(&text).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// Follows the cluster, if there is one to follow.
+async fn follow(namespace: Option<&str>, cluster: &Arc<Cluster>) -> Result<(), String> {
+    let Some(namespace) = namespace.map(str::to_owned) else {
+        return Ok(());
+    };
+    let client = Client::try_default()
+        .await
+        .map_err(|error| format!("no way to the API server: {error}"))?;
+    let cluster = cluster.clone();
+    tokio::spawn(async move { cluster.follow(client, &namespace).await });
+    Ok(())
+}
+
+async fn serve_ingest(listener: TcpListener, ingest: Arc<Ingest>, stop: CancellationToken) {
+    let respond = move |request| {
+        let ingest = ingest.clone();
+        async move { ingest.respond(request).await }
+    };
+    serve(listener, INGEST, respond, stop).await;
+}
+
+async fn serve_pages(listener: TcpListener, site: Arc<Site>, stop: CancellationToken) {
+    let service = TowerToHyperService::new(pages::router(site));
+    let respond = move |request| {
+        let answer = service.call(request);
+        async move { answer.await.unwrap_or_else(|never| match never {}) }
+    };
+    serve(listener, PAGES, respond, stop).await;
+}
+
+async fn listener(name: &str, address: SocketAddr) -> Result<TcpListener, String> {
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    tracing::info!("{name} on {address}");
+    Ok(listener)
+}
+
+async fn stop_on_signal(stop: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        return;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    stop.cancel();
+}

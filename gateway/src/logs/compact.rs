@@ -1,16 +1,17 @@
 //! Segments of a log that has ended → one file of frames with an index.
 //!
-//! Every step can be the last of this process: what is there is found again and done again. Segments are
-//! removed only when the file has been read back as it was written.
+//! Every step can be the last of this process, and another gateway may do the same at the same time: what
+//! is there is found again and done again. Segments are removed only when the file has been read back as
+//! it was written, and a file is written only of as many bytes as the sender said.
 
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
-use protocol::log::Stream;
+use protocol::log::{LogEnd, Stream};
 
-use super::archive::{Frame, Index};
+use super::archive::{Archive, Frame, Index};
 use super::chain;
 use super::frames::{self, FRAME, FrameError};
-use super::tail::Place;
+use super::tail::{Place, line_ends};
 use crate::names::RunKey;
 use crate::store::{Store, StoreError, Upload};
 
@@ -19,23 +20,26 @@ const PART: usize = 8 << 20;
 /// Frames with less text than this are joined.
 const SMALL: usize = FRAME / 4;
 
-/// Makes one file of all segments of a stream, and its index.
+/// Makes one file of all segments of a stream, and its index; none where they are gone, because another
+/// gateway has done it.
 pub async fn compact(
     store: &Store,
     run: &RunKey,
     stream: Stream,
-    left_out: u64,
-) -> Result<Index, StoreError> {
+    end: LogEnd,
+) -> Result<Option<Index>, StoreError> {
+    let (size, left_out) = match stream {
+        Stream::Log => (end.log, end.left_out),
+        Stream::Marks => (end.marks, 0),
+    };
     let key = run.archive(stream);
     let mut file = File::new(store, &key);
     let written = write(store, run, stream, &mut file).await;
-    let index = match written {
-        Ok(()) => file.finish(left_out).await?,
-        Err(error) => {
-            file.abort().await;
-            return Err(error);
-        }
-    };
+    if written.is_err() || file.text.offset != size {
+        file.abort().await;
+        return written.map(|()| None);
+    }
+    let index = file.finish(left_out).await?;
     verify(store, &key, &index).await?;
     let bytes = serde_json::to_vec(&index.0).map_err(|error| StoreError::Damaged {
         key: run.index(stream),
@@ -162,7 +166,7 @@ impl<'a> File<'a> {
         }
         let begin = Place {
             offset: end.offset - text.len() as u64,
-            line: end.line - super::tail::line_ends(&text),
+            line: end.line - line_ends(&text),
         };
         let frame = frames::encode(&text)?;
         self.push(&frame, begin);

@@ -178,17 +178,17 @@ impl OpenLog {
         }
     }
 
-    /// Whether nothing would be lost without it.
+    /// Whether all of it is stored that can be. What is held back, its sender has.
     fn is_stored(&self) -> bool {
-        self.lock().tail.unstored() == 0
+        self.lock().tail.storable() == 0
     }
 
     /// Waits until more may be taken, and not for long.
     async fn room(&self) -> Result<(), TakeError> {
         let full = || {
             let together = self.shared.unstored.load(Ordering::Relaxed) > WAITING_TOGETHER;
-            let unstored = self.lock().tail.unstored();
-            unstored > WAITING_LIMIT || (together && unstored > 0)
+            let storable = self.lock().tail.storable();
+            storable > WAITING_LIMIT || (together && storable > 0)
         };
         let mut progress = self.progress();
         let wait = async {
@@ -235,7 +235,7 @@ impl OpenLog {
         self.shared.metrics.unstored(together);
         let storable = text.tail.storable();
         let due = storable >= SEGMENT || (together > EARLY && storable >= EARLY_SEGMENT);
-        let begin = !text.storer && text.tail.unstored() > 0;
+        let begin = !text.storer && storable > 0;
         text.storer |= begin;
         self.publish(&text);
         drop(text);
@@ -257,7 +257,7 @@ impl OpenLog {
                 tokio::time::sleep(PAUSE).await;
             }
             let mut text = self.lock();
-            if text.tail.unstored() == 0 {
+            if text.tail.storable() == 0 {
                 text.storer = false;
                 return;
             }

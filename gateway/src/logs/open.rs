@@ -7,7 +7,6 @@ use std::time::Duration;
 use protocol::log::{LogEnd, LogLimits, LogTaken, MARKS_LIMIT, Stream};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::archive::Archive;
 use super::chain::{self, Chain};
@@ -22,6 +21,8 @@ use crate::store::{Store, StoreError};
 const IDLE: i64 = 60;
 /// How often that is looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// Time to store what was received when the program stops.
+const STOP_TIME: Duration = Duration::from_secs(15);
 /// Archives whose index stays in memory.
 const ARCHIVES: usize = 64;
 
@@ -43,7 +44,6 @@ struct Inner {
     shared: Arc<Shared>,
     open: Mutex<HashMap<RunKey, Slot>>,
     archives: Mutex<VecDeque<(String, Arc<Archive>)>>,
-    compactions: TaskTracker,
     turn: Semaphore,
 }
 
@@ -69,7 +69,6 @@ impl Logs {
             }),
             open: Mutex::default(),
             archives: Mutex::default(),
-            compactions: TaskTracker::new(),
             turn: Semaphore::new(1),
         }))
     }
@@ -229,7 +228,7 @@ impl Logs {
             return;
         }
         let (logs, run) = (self.clone(), run.clone());
-        self.0.compactions.spawn(async move {
+        tokio::spawn(async move {
             let Ok(_turn) = logs.0.turn.acquire().await else {
                 return;
             };
@@ -245,21 +244,57 @@ impl Logs {
 
     async fn compact(&self, run: &OpenRun, stream: Stream) -> Result<(), StoreError> {
         let log = run.stream(stream);
-        if log.archive().is_some() {
+        let Some(end) = run.end().filter(|_| log.archive().is_none()) else {
             return Ok(());
-        }
-        let left_out = match (stream, run.end()) {
-            (Stream::Log, Some(end)) => end.left_out,
-            _ => 0,
         };
         let shared = &self.0.shared;
-        let index = compact::compact(&shared.store, &run.key, stream, left_out).await?;
+        let index = compact::compact(&shared.store, &run.key, stream, end).await?;
+        let Some(index) = index else {
+            return log.gone().await;
+        };
         let (store, blocks) = (shared.store.clone(), shared.blocks.clone());
         let archive = Archive::new(index, &run.key, stream, store, blocks);
         log.archived(Arc::new(archive));
         compact::remove_segments(&shared.store, &run.key, stream).await?;
         shared.metrics.archived("done");
         Ok(())
+    }
+
+    /// Ends a log of which nothing came for so long that nothing will.
+    pub async fn close(&self, key: &RunKey) -> Result<(), TakeError> {
+        let run = self.opened(key, Find::Listing).await?;
+        let end = LogEnd {
+            log: run.stream(Stream::Log).taken().durable,
+            marks: run.stream(Stream::Marks).taken().durable,
+            left_out: 0,
+        };
+        self.end(&run, end).await.map(drop)
+    }
+
+    /// Does what a gateway that was stopped left undone of a log that has ended: makes one file of each
+    /// stream, or removes the segments beside it.
+    pub async fn repair(&self, key: &RunKey) -> Result<(), StoreError> {
+        let mut whole = true;
+        for stream in Stream::ALL {
+            match self.archive(key, stream).await? {
+                Some(archive) if compact::is_whole(&archive).await? => {
+                    compact::remove_segments(&self.0.shared.store, key, stream).await?;
+                }
+                Some(_) => tracing::error!(%key, "the file of a log is not what its index says"),
+                None => whole = false,
+            }
+        }
+        if !whole {
+            self.opened(key, Find::Listing).await?;
+        }
+        Ok(())
+    }
+
+    /// A run is removed from the store: it leaves memory, too.
+    pub fn removed(&self, key: &RunKey) {
+        self.lock().remove(key);
+        let mut known = self.0.archives.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|(name, _)| Stream::ALL.iter().all(|stream| *name != key.index(*stream)));
     }
 
     /// Lets runs that nobody uses leave memory, until the token is cancelled.
@@ -293,22 +328,19 @@ impl Logs {
         }
     }
 
-    /// Stores all that was received, and lets what is under way end.
+    /// Stores all that was received and is complete. Logs that are being made one file go on after the
+    /// next start.
     pub async fn stop(&self) {
-        let runs: Vec<_> = self
-            .lock()
-            .values()
-            .filter_map(|slot| slot.get().cloned())
-            .collect();
-        let stores = runs
-            .iter()
-            .flat_map(|run| Stream::ALL.map(|stream| run.stream(stream)));
-        let results = futures::future::join_all(stores.map(|log| log.store_all())).await;
+        let runs: Vec<_> = self.lock().values().filter_map(|slot| slot.get().cloned()).collect();
+        let logs = runs.iter().flat_map(|run| Stream::ALL.map(|stream| run.stream(stream)));
+        let all = futures::future::join_all(logs.map(|log| log.store_all()));
+        let Ok(results) = tokio::time::timeout(STOP_TIME, all).await else {
+            tracing::warn!("the store is too slow; senders send again what is not stored");
+            return;
+        };
         for error in results.into_iter().filter_map(Result::err) {
             tracing::warn!(%error, "not stored before the end; its sender sends it again");
         }
-        self.0.compactions.close();
-        self.0.compactions.wait().await;
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<RunKey, Slot>> {

@@ -1,14 +1,18 @@
 //! What the outside world talks to: takes logs and records in, keeps them, and shows them as pages.
 //!
-//! PUT → [`logs`] (redacted by [`redact`]) → segments in the [`store`] → one file; records → [`records`].
+//! PUT → [`ingest`] → [`logs`] (redacted by [`redact`]) → segments in the [`store`] → one file; records → [`records`].
 //! Pages read the same two, and the [`cluster`].
 
 pub mod app;
 pub mod cluster;
+pub mod health;
+pub mod ingest;
 pub mod logs;
 pub mod metrics;
 pub mod names;
 pub mod pages;
 pub mod records;
 pub mod redact;
+pub mod retention;
+pub mod server;
 pub mod store;

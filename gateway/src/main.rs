@@ -150,8 +150,12 @@ async fn run(args: Args) -> Result<(), String> {
 }
 
 fn public_keys(file: &Path) -> Result<PublicKeys, String> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| format!("cannot read the operator's keys {}: {error}", file.display()))?;
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        format!(
+            "cannot read the operator's keys {}: {error}",
+            file.display()
+        )
+    })?;
     PublicKeys::from_pem(&text).map_err(|error| format!("{}: {error}", file.display()))
 }
 

@@ -195,7 +195,9 @@ fn half_a_beginning(text: &[u8]) -> usize {
     let lengths = (1..longest.min(text.len() + 1)).rev();
     let is_begun = |length: &usize| {
         let end = &text[text.len() - length..];
-        SHAPES.iter().any(|(word, _)| word.len() > *length && word.as_bytes().starts_with(end))
+        SHAPES
+            .iter()
+            .any(|(word, _)| word.len() > *length && word.as_bytes().starts_with(end))
     };
     lengths.into_iter().find(is_begun).unwrap_or(0)
 }

@@ -101,7 +101,13 @@ struct Seen {
 
 /// Which of these are removed, oldest first: what is too old, then as many as make the rest fit. Live
 /// ones are not asked about, but count.
-pub fn to_remove(uses: &[RunUse], limit: u64, besides: u64, before: i64, over: Reason) -> Vec<(&RunUse, Reason)> {
+pub fn to_remove(
+    uses: &[RunUse],
+    limit: u64,
+    besides: u64,
+    before: i64,
+    over: Reason,
+) -> Vec<(&RunUse, Reason)> {
     let mut bytes = besides + uses.iter().map(|one| one.bytes).sum::<u64>();
     let mut ended: Vec<&RunUse> = uses.iter().filter(|one| one.ended).collect();
     ended.sort_by_key(|one| one.modified);
@@ -143,8 +149,20 @@ pub async fn pass(app: &App, store: &Store, keep: Keep, now: i64) -> Result<(), 
         for one in &mut uses {
             repair(app, one, now).await;
         }
-        let kept = old_records(app, store, &format!("repositories/{repository}/builds"), before).await?
-            + old_records(app, store, &format!("repositories/{repository}/pulls"), before).await?;
+        let kept = old_records(
+            app,
+            store,
+            &format!("repositories/{repository}/builds"),
+            before,
+        )
+        .await?
+            + old_records(
+                app,
+                store,
+                &format!("repositories/{repository}/pulls"),
+                before,
+            )
+            .await?;
         let over = to_remove(&uses, keep.repository, kept, before, Reason::Repository);
         let removed = remove_all(app, store, &over).await?;
         uses.retain(|one| !removed.contains(&one.key));
@@ -157,7 +175,8 @@ pub async fn pass(app: &App, store: &Store, keep: Keep, now: i64) -> Result<(), 
         let removed = remove_all(app, store, &over).await?;
         rest.retain(|one| !removed.contains(&one.key));
     }
-    app.metrics.swept(records + rest.iter().map(|one| one.bytes).sum::<u64>());
+    app.metrics
+        .swept(records + rest.iter().map(|one| one.bytes).sum::<u64>());
     Ok(())
 }
 
@@ -167,7 +186,10 @@ async fn runs(store: &Store, repository: &str) -> Result<Vec<RunUse>, StoreError
     let mut uses: BTreeMap<String, (RunUse, Seen)> = BTreeMap::new();
     let mut found = store.list(&prefix);
     while let Some(object) = found.try_next().await? {
-        let below = object.key.strip_prefix(&prefix).and_then(|key| key.strip_prefix('/'));
+        let below = object
+            .key
+            .strip_prefix(&prefix)
+            .and_then(|key| key.strip_prefix('/'));
         let Some((run, below)) = below.and_then(|below| below.split_once('/')) else {
             continue;
         };
@@ -199,7 +221,12 @@ async fn repair(app: &App, one: &mut RunUse, now: i64) {
 }
 
 /// Removes records that were not written for too long. The bytes of those that stay.
-async fn old_records(app: &App, store: &Store, prefix: &str, before: i64) -> Result<u64, StoreError> {
+async fn old_records(
+    app: &App,
+    store: &Store,
+    prefix: &str,
+    before: i64,
+) -> Result<u64, StoreError> {
     let mut found = store.list(prefix);
     let (mut kept, mut old) = (0, Vec::new());
     while let Some(object) = found.try_next().await? {

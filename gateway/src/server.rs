@@ -31,8 +31,12 @@ pub struct Places {
 }
 
 /// Serves until the token is cancelled, and then lets requests under way end.
-pub async fn serve<F, Fut, B>(listener: TcpListener, places: Places, respond: F, stop: CancellationToken)
-where
+pub async fn serve<F, Fut, B>(
+    listener: TcpListener,
+    places: Places,
+    respond: F,
+    stop: CancellationToken,
+) where
     F: Fn(Request<Incoming>) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,

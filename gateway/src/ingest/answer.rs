@@ -132,7 +132,10 @@ impl From<RecordError> for No {
 
 /// An answer with an object.
 pub fn json(status: StatusCode, object: &impl Serialize) -> Answer {
-    bytes(status, serde_json::to_vec(object).unwrap_or_default().into())
+    bytes(
+        status,
+        serde_json::to_vec(object).unwrap_or_default().into(),
+    )
 }
 
 /// An answer with JSON that is there already.

@@ -113,9 +113,9 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, String)]) -> HeaderMap {
-        let pairs = pairs.iter().map(|(name, value)| {
-            (http::HeaderName::from_static(name), value.parse().unwrap())
-        });
+        let pairs = pairs
+            .iter()
+            .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()));
         pairs.collect()
     }
 
@@ -135,7 +135,10 @@ mod tests {
     #[test]
     fn a_chunk_says_where_it_belongs_how_it_is_packed_and_what_it_is() {
         let digest = format!("sha-512=:AAAA:, {}", digest_of(b"a"));
-        let pairs = [("content-encoding", "zstd".to_owned()), ("content-digest", digest)];
+        let pairs = [
+            ("content-encoding", "zstd".to_owned()),
+            ("content-digest", digest),
+        ];
         let found = ChunkHead::of(Some("offset=17"), &headers(&pairs)).unwrap();
         assert_eq!((found.offset, found.encoding), (17, Encoding::Zstd));
         assert_eq!(found.digest, head(Encoding::Zstd, b"a").digest);
@@ -144,7 +147,14 @@ mod tests {
     #[test]
     fn what_is_not_clear_is_not_guessed() {
         let none = HeaderMap::new();
-        let bad = ["", "offset=", "offset=-1", "offset=1&offset=2", "offset=99999999999999999999", "x=1"];
+        let bad = [
+            "",
+            "offset=",
+            "offset=-1",
+            "offset=1&offset=2",
+            "offset=99999999999999999999",
+            "x=1",
+        ];
         for query in bad {
             assert!(ChunkHead::of(Some(query), &none).is_err(), "{query}");
         }
@@ -156,7 +166,10 @@ mod tests {
             ("content-digest", "md5=:AAAA:"),
         ] {
             let pairs = headers(&[(name, value.to_owned())]);
-            assert!(ChunkHead::of(Some("offset=0"), &pairs).is_err(), "{name}: {value}");
+            assert!(
+                ChunkHead::of(Some("offset=0"), &pairs).is_err(),
+                "{name}: {value}"
+            );
         }
         let mut twice = headers(&[("content-encoding", "zstd".to_owned())]);
         twice.append("content-encoding", "zstd".parse().unwrap());
@@ -188,9 +201,14 @@ mod tests {
         let result = head(Encoding::Zstd, &bomb).open(&packed, |bytes| bytes.len());
         assert!(result.is_err());
         ROOM.with_borrow(|room| assert_eq!(room.len(), CHUNK_LIMIT));
-        let many: Vec<u8> = std::iter::repeat_n(zstd::bulk::compress(&bomb[..CHUNK_LIMIT], 1).unwrap(), 9)
-            .flatten()
-            .collect();
-        assert!(head(Encoding::Zstd, &bomb).open(&many, |bytes| bytes.len()).is_err());
+        let many: Vec<u8> =
+            std::iter::repeat_n(zstd::bulk::compress(&bomb[..CHUNK_LIMIT], 1).unwrap(), 9)
+                .flatten()
+                .collect();
+        assert!(
+            head(Encoding::Zstd, &bomb)
+                .open(&many, |bytes| bytes.len())
+                .is_err()
+        );
     }
 }

@@ -82,7 +82,9 @@ impl Ingest {
         let received = || Some(run.stream(stream).taken().received);
         let chunk = ChunkHead::of(head.uri.query(), &head.headers)
             .map_err(|what| No::malformed(what, received()).unread())?;
-        run.room(stream).await.map_err(|error| No::from(error).unread())?;
+        run.room(stream)
+            .await
+            .map_err(|error| No::from(error).unread())?;
         let read = self.room.read(body, BODY_LIMIT).await;
         let read = read.map_err(|error| unread_body(error, received()))?;
         let limit = self.app.logs.limit(stream);
@@ -92,7 +94,9 @@ impl Ingest {
             Err(TakeError::Gap(..)) => {
                 // Another gateway may have taken in what is missing here.
                 run.stream(stream).catch_up().await?;
-                chunk.open(&read.bytes, take).map_err(|what| No::malformed(what, received()))?
+                chunk
+                    .open(&read.bytes, take)
+                    .map_err(|what| No::malformed(what, received()))?
             }
             taken => taken,
         };
@@ -122,15 +126,23 @@ impl Ingest {
     /// The run that this request may write.
     async fn run(&self, names: RunNames<'_>, head: &Parts) -> Result<Arc<OpenRun>, No> {
         match self.scope(head)? {
-            Scope::Log(scope) if scope.repository == names.repository && scope.run == names.run => {}
+            Scope::Log(scope) if scope.repository == names.repository && scope.run == names.run => {
+            }
             _ => return Err(No::token()),
         }
         let key = RunKey::new(names.repository, names.run)
             .ok_or_else(|| No::malformed("a name in the address has the wrong shape", None))?;
         let writer = once(&head.headers, WRITER_HEADER);
-        let writer = writer.ok().flatten().filter(|writer| is_writer(writer)).ok_or_else(|| {
-            No::malformed(format!("the header {WRITER_HEADER} needs 32 hexadecimal digits"), None)
-        })?;
+        let writer = writer
+            .ok()
+            .flatten()
+            .filter(|writer| is_writer(writer))
+            .ok_or_else(|| {
+                No::malformed(
+                    format!("the header {WRITER_HEADER} needs 32 hexadecimal digits"),
+                    None,
+                )
+            })?;
         Ok(self.app.logs.writer(&key, writer).await?)
     }
 

@@ -86,10 +86,22 @@ mod tests {
         };
         let base = "/v1/repositories/app/runs/0b1c";
         for (method, path, expected) in [
-            (Method::PUT, format!("{base}/logs/log"), Route::Log(run, Stream::Log)),
-            (Method::PUT, format!("{base}/logs/marks"), Route::Log(run, Stream::Marks)),
+            (
+                Method::PUT,
+                format!("{base}/logs/log"),
+                Route::Log(run, Stream::Log),
+            ),
+            (
+                Method::PUT,
+                format!("{base}/logs/marks"),
+                Route::Log(run, Stream::Marks),
+            ),
             (Method::POST, format!("{base}/logs/end"), Route::End(run)),
-            (Method::PUT, format!("{base}/record"), Route::PutRecord(RecordKey::run("app", "0b1c"))),
+            (
+                Method::PUT,
+                format!("{base}/record"),
+                Route::PutRecord(RecordKey::run("app", "0b1c")),
+            ),
             (
                 Method::GET,
                 "/v1/builders/debian/history".to_owned(),
@@ -100,9 +112,21 @@ mod tests {
             (Method::GET, format!("{base}/record"), Route::OtherMethod),
             (Method::PUT, format!("{base}/logs/other"), Route::Unknown),
             (Method::PUT, format!("{base}/logs/log/"), Route::Unknown),
-            (Method::PUT, "/v2/builders/debian/history".to_owned(), Route::Unknown),
-            (Method::PUT, "/v1/builders/../history".to_owned(), Route::PutRecord(None)),
-            (Method::PUT, "/v1/repositories/app/pulls/0/history".to_owned(), Route::PutRecord(None)),
+            (
+                Method::PUT,
+                "/v2/builders/debian/history".to_owned(),
+                Route::Unknown,
+            ),
+            (
+                Method::PUT,
+                "/v1/builders/../history".to_owned(),
+                Route::PutRecord(None),
+            ),
+            (
+                Method::PUT,
+                "/v1/repositories/app/pulls/0/history".to_owned(),
+                Route::PutRecord(None),
+            ),
         ] {
             assert_eq!(route(&method, &path), expected, "{method} {path}");
         }

@@ -46,7 +46,19 @@ pub async fn compact(
         cause: error.to_string(),
     })?;
     store.put(&run.index(stream), bytes.into()).await?;
-    Ok(index.0)
+    Ok(Some(index.0))
+}
+
+/// Whether a file has the text that its index says.
+pub async fn is_whole(archive: &Archive) -> Result<bool, StoreError> {
+    let mut digest = Context::new(&SHA256);
+    let mut at = 0;
+    while at < archive.index.size {
+        let (start, text) = archive.block(at).await?;
+        digest.update(&text);
+        at = start + text.len() as u64;
+    }
+    Ok(hex::encode(digest.finish()) == archive.index.sha256)
 }
 
 /// Removes the segments of a stream that is one file.

@@ -293,7 +293,11 @@ impl Logs {
     /// A run is removed from the store: it leaves memory, too.
     pub fn removed(&self, key: &RunKey) {
         self.lock().remove(key);
-        let mut known = self.0.archives.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self
+            .0
+            .archives
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         known.retain(|(name, _)| Stream::ALL.iter().all(|stream| *name != key.index(*stream)));
     }
 
@@ -331,8 +335,14 @@ impl Logs {
     /// Stores all that was received and is complete. Logs that are being made one file go on after the
     /// next start.
     pub async fn stop(&self) {
-        let runs: Vec<_> = self.lock().values().filter_map(|slot| slot.get().cloned()).collect();
-        let logs = runs.iter().flat_map(|run| Stream::ALL.map(|stream| run.stream(stream)));
+        let runs: Vec<_> = self
+            .lock()
+            .values()
+            .filter_map(|slot| slot.get().cloned())
+            .collect();
+        let logs = runs
+            .iter()
+            .flat_map(|run| Stream::ALL.map(|stream| run.stream(stream)));
         let all = futures::future::join_all(logs.map(|log| log.store_all()));
         let Ok(results) = tokio::time::timeout(STOP_TIME, all).await else {
             tracing::warn!("the store is too slow; senders send again what is not stored");

@@ -3,7 +3,10 @@ use super::*;
 /// A token of each shape, and what becomes of it. None is or was anybody's.
 fn tokens() -> Vec<(String, String)> {
     let run = |word: &str, char: &str, n: usize| {
-        (format!("{word}{}", char.repeat(n)), format!("{word}{}", "*".repeat(n)))
+        (
+            format!("{word}{}", char.repeat(n)),
+            format!("{word}{}", "*".repeat(n)),
+        )
     };
     let jwt = |parts: &[usize]| {
         let with = |fill: &str| {
@@ -22,7 +25,10 @@ fn tokens() -> Vec<(String, String)> {
         (with(&"Mi/E+c2=".repeat(8)), with(&"*".repeat(64)))
     };
     let secret = |before: &str| {
-        (format!("{before}{}", "wJal/+r9".repeat(5)), format!("{before}{}", "*".repeat(40)))
+        (
+            format!("{before}{}", "wJal/+r9".repeat(5)),
+            format!("{before}{}", "*".repeat(40)),
+        )
     };
     vec![
         run("ghp_", "a", 36),
@@ -62,13 +68,22 @@ fn tokens() -> Vec<(String, String)> {
 /// What is seen of a text that comes in these pieces; what may be shown early never differs from it.
 fn seen(text: &str, cuts: &[usize]) -> String {
     let (mut done, mut open, mut early) = (Vec::new(), Vec::new(), Vec::<u8>::new());
-    let bounds: Vec<_> = [0].iter().chain(cuts).chain([&text.len()]).copied().collect();
+    let bounds: Vec<_> = [0]
+        .iter()
+        .chain(cuts)
+        .chain([&text.len()])
+        .copied()
+        .collect();
     for pair in bounds.windows(2) {
         open.extend_from_slice(&text.as_bytes()[pair[0]..pair[1]]);
         let ended = pair[1] == text.len();
         let reach = redact(&mut open, ended);
         assert!(reach.settled <= reach.shown && reach.shown <= open.len());
-        assert!(open.len() - reach.shown <= 1024, "{} held back", open.len() - reach.shown);
+        assert!(
+            open.len() - reach.shown <= 1024,
+            "{} held back",
+            open.len() - reach.shown
+        );
         assert!(reach.shown - reach.settled <= KEY_LIMIT + 16);
         let now: Vec<u8> = done.iter().chain(&open[..reach.shown]).copied().collect();
         assert!(now.starts_with(&early), "what was shown has changed");
@@ -82,7 +97,12 @@ fn seen(text: &str, cuts: &[usize]) -> String {
 #[test]
 fn a_token_of_each_shape_is_illegible_and_what_is_around_it_stays() {
     for (token, expected) in tokens() {
-        for (before, after) in [("", ""), ("token: ", "\nnext"), ("\"", "\"}"), ("ghp", " eyJ")] {
+        for (before, after) in [
+            ("", ""),
+            ("token: ", "\nnext"),
+            ("\"", "\"}"),
+            ("ghp", " eyJ"),
+        ] {
             let text = format!("{before}{token}{after}");
             assert_eq!(seen(&text, &[]), format!("{before}{expected}{after}"));
         }
@@ -97,7 +117,11 @@ fn where_a_token_is_cut_makes_no_difference() {
         for cut in (0..text.len()).step_by(1 + text.len() / 300) {
             assert_eq!(seen(&text, &[cut]), expected, "cut at {cut}");
             let second = cut + (text.len() - cut) / 2;
-            assert_eq!(seen(&text, &[cut, second]), expected, "cut at {cut} and {second}");
+            assert_eq!(
+                seen(&text, &[cut, second]),
+                expected,
+                "cut at {cut} and {second}"
+            );
         }
         if text.len() < 1000 {
             let each: Vec<_> = (1..text.len()).collect();
@@ -109,16 +133,37 @@ fn where_a_token_is_cut_makes_no_difference() {
 #[test]
 fn random_text_made_of_parts_of_tokens_is_the_same_however_it_is_cut() {
     let parts = [
-        "ghp_", "eyJ", ".", "-----BEGIN ", "RSA PRIVATE KEY-----", "-----END", "-----", "AKIA", "aaaaaaaaaaaa",
-        "\n", "*", "ABCDEFGH", "npm_", "=", " ", "aws_secret_access_key", "xox", "b-", "123456789012345678",
+        "ghp_",
+        "eyJ",
+        ".",
+        "-----BEGIN ",
+        "RSA PRIVATE KEY-----",
+        "-----END",
+        "-----",
+        "AKIA",
+        "aaaaaaaaaaaa",
+        "\n",
+        "*",
+        "ABCDEFGH",
+        "npm_",
+        "=",
+        " ",
+        "aws_secret_access_key",
+        "xox",
+        "b-",
+        "123456789012345678",
     ];
     let mut state = 7_u64;
     let mut random = move |below: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % below
     };
     for _ in 0..400 {
-        let text: String = (0..random(120)).map(|_| parts[random(parts.len())]).collect();
+        let text: String = (0..random(120))
+            .map(|_| parts[random(parts.len())])
+            .collect();
         let whole = seen(&text, &[]);
         let mut cuts: Vec<_> = (0..random(12)).map(|_| random(text.len() + 1)).collect();
         cuts.sort_unstable();

@@ -7,6 +7,7 @@
 )]
 
 mod agent;
+mod browser;
 mod cluster;
 mod crds;
 mod forge;

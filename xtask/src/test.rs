@@ -46,6 +46,7 @@ pub fn run(args: Args) -> Result {
     parts::obtain_all(parts::control_plane(), &cache, loudness)?;
     if !args.no_node {
         parts::obtain_all(parts::node(), &cache, loudness)?;
+        parts::obtain_all(parts::browser(), &cache, loudness)?;
     }
     run_until_stopped(async {
         let (clusters, built) = tokio::join!(

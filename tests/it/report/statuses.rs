@@ -334,7 +334,6 @@ async fn many_statuses_are_under_way_at_once() {
     let (reporter, _stop) = scene.reporter();
     let latency = Duration::from_millis(50);
     scene.forge.faults().on(STATUSES, Fault::Latency(latency));
-    let start = Instant::now();
     let tickets: Vec<_> = (0..100)
         .map(|n| {
             let target = scene.target(&format!("prbuild/{n}"));
@@ -344,12 +343,13 @@ async fn many_statuses_are_under_way_at_once() {
     for ticket in tickets {
         assert_eq!(ticket.await, Sent::Taken(Pending));
     }
-    let one_after_the_other = latency * 100;
-    assert!(
-        start.elapsed() < one_after_the_other / 2,
-        "{:?}",
-        start.elapsed()
-    );
+    let calls = scene.forge.log().matching(STATUSES);
+    let at_once = |now: Duration| {
+        let under_way = |call: &&tests::forge::Logged| call.at <= now && now < call.at + call.took;
+        calls.iter().filter(under_way).count()
+    };
+    let most = calls.iter().map(|call| at_once(call.at)).max();
+    assert!(most > Some(4), "at most {most:?} at once");
     scene.forge.finish().await;
 }
 

@@ -22,6 +22,8 @@ pub enum Binary {
     Webhook,
     /// `prbuild-operator`
     Operator,
+    /// `prbuild-gateway`
+    Gateway,
 }
 
 impl Binary {
@@ -30,6 +32,7 @@ impl Binary {
         match self {
             Self::Webhook => "prbuild-webhook",
             Self::Operator => "prbuild-operator",
+            Self::Gateway => "prbuild-gateway",
         }
     }
 
@@ -183,6 +186,15 @@ impl Install {
 
     /// The address that a program says it listens on (`listening on ADDR:PORT` in its log).
     pub async fn listening(&mut self, index: usize) -> Result<std::net::SocketAddr, ClusterError> {
+        self.address(index, "listening on ").await
+    }
+
+    /// The address that stands behind these words in a program's log.
+    pub async fn address(
+        &mut self,
+        index: usize,
+        words: &str,
+    ) -> Result<std::net::SocketAddr, ClusterError> {
         let Some(program) = self.programs.get_mut(index) else {
             return Err(ClusterError::Command {
                 what: format!("program {index} was not started"),
@@ -195,7 +207,7 @@ impl Install {
                 died = Some(error);
                 return Ok(None);
             }
-            listening_address(&program.log())
+            address_after(words, &program.log())
                 .map(Some)
                 .ok_or_else(|| "no such line yet".to_owned())
         })
@@ -261,12 +273,10 @@ async fn delete(client: &Client, names: &[&str]) -> Result<(), ClusterError> {
     Ok(())
 }
 
-/// The address in the first line that has `listening on ADDR:PORT`, in plain text or in JSON.
-fn listening_address(log: &str) -> Option<std::net::SocketAddr> {
-    let words = log
-        .lines()
-        .filter_map(|line| line.split_once("listening on "));
-    words
+/// The address behind these words, in plain text or in JSON.
+fn address_after(words: &str, log: &str) -> Option<std::net::SocketAddr> {
+    let found = log.lines().filter_map(|line| line.split_once(words));
+    found
         .filter_map(|(_, rest)| {
             rest.split(|c: char| c.is_whitespace() || c == '"')
                 .next()?
@@ -283,12 +293,13 @@ mod tests {
     #[test]
     fn the_address_is_found_in_plain_and_in_json_logs() {
         let address = Some("127.0.0.1:4711".parse().unwrap());
+        let listening = |log: &str| address_after("listening on ", log);
         assert_eq!(
-            listening_address("INFO start\nINFO listening on 127.0.0.1:4711\n"),
+            listening("INFO start\nINFO listening on 127.0.0.1:4711\n"),
             address
         );
         let json = r#"{"level":"INFO","message":"listening on 127.0.0.1:4711"}"#;
-        assert_eq!(listening_address(json), address);
-        assert_eq!(listening_address("listening on nothing"), None);
+        assert_eq!(listening(json), address);
+        assert_eq!(listening("listening on nothing"), None);
     }
 }

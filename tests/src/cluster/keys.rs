@@ -29,14 +29,29 @@ pub(super) fn write_signing_key(path: &Path) -> Result<(), ClusterError> {
     };
     let pair = KeyPair::generate(KeySize::Rsa2048).map_err(failed)?;
     let der: Pkcs8V1Der<'_> = pair.as_der().map_err(failed)?;
-    let body = STANDARD.encode(der.as_ref());
+    write_private(path, private_pem(der.as_ref()).as_bytes())
+}
+
+/// A fresh ed25519 key in PEM, with which an operator signs: what `openssl genpkey -algorithm
+/// ed25519` makes.
+pub fn signing_key() -> String {
+    // PKCS#8 of an ed25519 key is this and its 32 bytes (RFC 8410, section 7).
+    const PREFIX: &str = "302e020100300506032b657004220420";
+    let mut seed = [0; 32];
+    aws_lc_rs::rand::fill(&mut seed).unwrap_or_else(|_| panic!("the kernel has no random numbers"));
+    let der = hex::decode(format!("{PREFIX}{}", hex::encode(seed)));
+    private_pem(&der.unwrap_or_default())
+}
+
+fn private_pem(der: &[u8]) -> String {
+    let body = STANDARD.encode(der);
     let mut pem = String::from("-----BEGIN PRIVATE KEY-----\n");
     for line in body.as_bytes().chunks(64) {
         pem.extend(line.iter().copied().map(char::from));
         pem.push('\n');
     }
     pem.push_str("-----END PRIVATE KEY-----\n");
-    write_private(path, pem.as_bytes())
+    pem
 }
 
 /// Writes a file that only we can read.

@@ -26,6 +26,7 @@ pub use berth::Berth;
 pub use control_plane::{ControlPlane, ControlPlaneOptions};
 pub use eventually::{Progressing, eventually};
 pub use install::{Binary, Install};
+pub use keys::signing_key;
 pub use node::{Node, NodeFacts};
 pub use process::Process;
 pub use shared::{CONTROL_VARIABLE, NODE_VARIABLE, shared_control_plane, shared_node};
@@ -131,7 +132,7 @@ pub enum ClusterError {
 }
 
 impl ClusterError {
-    fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { path, source }
     }

@@ -41,6 +41,8 @@ pub enum Need {
     Node,
     /// GitHub's published descriptions, which the forge is held against.
     Descriptions,
+    /// Pages as people see them.
+    Browser,
     /// Checks of the source, not of a cluster.
     Checks,
 }
@@ -235,6 +237,31 @@ pub const NPM: Part = Part {
     )
 };
 
+/// Shows the pages.
+pub const CHROMIUM: Part = Part {
+    needed_for: Need::Browser,
+    expected_seconds: 60,
+    ..debian(
+        "chromium",
+        Fit::From(Version::new(120, 0, 0)),
+        "chromium",
+        "/usr/bin/chromium",
+        &["--version"],
+    )
+};
+
+/// Drives it.
+pub const CHROMEDRIVER: Part = Part {
+    needed_for: Need::Browser,
+    ..debian(
+        "chromedriver",
+        Fit::From(Version::new(120, 0, 0)),
+        "chromium-driver",
+        "/usr/bin/chromedriver",
+        &["--version"],
+    )
+};
+
 /// Checks licences, duplicate and banned crates.
 pub const CARGO_DENY: Part = Part {
     name: "cargo-deny",
@@ -248,13 +275,15 @@ pub const CARGO_DENY: Part = Part {
 };
 
 /// All parts, in the order in which they are obtained.
-pub const ALL: [&Part; 15] = [
+pub const ALL: [&Part; 17] = [
     &CONTAINERD,
     &CTR,
     &RUNC,
     &CNI_BRIDGE,
     &IP,
     &BUSYBOX,
+    &CHROMIUM,
+    &CHROMEDRIVER,
     &NPM,
     &KUBE_APISERVER,
     &ETCD_SERVER,
@@ -275,6 +304,12 @@ pub fn control_plane() -> impl Iterator<Item = &'static Part> {
 /// The parts that a node needs beside those of the control plane.
 pub fn node() -> impl Iterator<Item = &'static Part> {
     ALL.into_iter().filter(|part| part.needed_for == Need::Node)
+}
+
+/// What shows pages as people see them.
+pub fn browser() -> impl Iterator<Item = &'static Part> {
+    ALL.into_iter()
+        .filter(|part| part.needed_for == Need::Browser)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 mod acts;
 mod calls;
+mod gateway;
 mod looks;
 mod programs;
 
@@ -37,6 +38,7 @@ use crate::{
 
 pub use acts::cancellation;
 pub use calls::Calls;
+pub use gateway::Gateway;
 
 /// The repository of every story.
 pub const REPO: &str = "octo/app";
@@ -98,6 +100,7 @@ pub struct Story {
     stand_in: Option<StandIn>,
     operator: Option<usize>,
     webhook: Option<usize>,
+    gateway: Option<Gateway>,
 }
 
 impl Story {
@@ -127,6 +130,7 @@ impl Story {
             stand_in: None,
             operator: None,
             webhook: None,
+            gateway: None,
         };
         story.people().await;
         story.connect()?;

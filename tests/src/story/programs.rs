@@ -27,14 +27,11 @@ impl Story {
         let connections = self.connections()?;
         let connections = connections.display().to_string();
         let image = self.setting.checkout_image.clone();
-        let args = [
-            ["--connections", &connections],
-            ["--checkout-image", &image],
-            ["--metrics", "127.0.0.1:0"],
-        ];
-        self.install
-            .start(Binary::Operator, args.as_flattened())
-            .await
+        let mut args = vec!["--connections", &connections, "--checkout-image", &image];
+        args.extend(["--metrics", "127.0.0.1:0"]);
+        let gateway = self.gateway.as_ref().map(Gateway::operator_args);
+        args.extend(gateway.iter().flatten().map(String::as_str));
+        self.install.start(Binary::Operator, &args).await
     }
 
     /// Index of the operator in the install.

@@ -1,0 +1,126 @@
+//! The gateway of a story: started, killed, started again at the same addresses.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use protocol::token::Signer;
+
+use super::*;
+use crate::cluster::signing_key;
+
+/// A gateway that runs, or did.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    index: usize,
+    /// Where the pages are.
+    pub pages: SocketAddr,
+    /// Where logs and records are taken.
+    pub ingest: SocketAddr,
+    /// Where the store lies.
+    pub store: PathBuf,
+    key: PathBuf,
+}
+
+impl Gateway {
+    /// Arguments of an operator that works with this gateway.
+    pub(super) fn operator_args(&self) -> Vec<String> {
+        let key = self.key.display().to_string();
+        let (ingest, pages) = (self.ingest_url(), self.pages_url());
+        let args = [
+            ["--gateway", &ingest],
+            ["--pages", &pages],
+            ["--signing-key", &key],
+        ];
+        args.as_flattened()
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    /// Address of the pages.
+    pub fn pages_url(&self) -> String {
+        format!("http://{}", self.pages)
+    }
+
+    /// Address where logs and records are taken.
+    pub fn ingest_url(&self) -> String {
+        format!("http://{}", self.ingest)
+    }
+}
+
+impl Story {
+    /// Starts the gateway with a store and a key of its own. The operator has to be started after it.
+    pub async fn start_gateway(&mut self) -> Result<(), ClusterError> {
+        self.start_gateway_with(&[]).await
+    }
+
+    /// Starts the gateway with more arguments.
+    pub async fn start_gateway_with(&mut self, more: &[&str]) -> Result<(), ClusterError> {
+        let dir = self.install.dir()?;
+        let (key, public) = (dir.join("signing-key.pem"), dir.join("signing-key.pub"));
+        let pem = signing_key();
+        let signer = Signer::from_pem(&pem).and_then(|signer| signer.public_pem());
+        let signer = signer.map_err(|error| ClusterError::Command {
+            what: "cannot make the operator's key".to_owned(),
+            because: error.to_string(),
+        })?;
+        std::fs::write(&key, pem).map_err(ClusterError::io(&key))?;
+        std::fs::write(&public, signer).map_err(ClusterError::io(&public))?;
+        let gateway = Gateway {
+            index: 0,
+            pages: SocketAddr::new(self.setting.host, 0),
+            ingest: SocketAddr::new(self.setting.host, 0),
+            store: dir.join("store"),
+            key,
+        };
+        self.run_gateway(gateway, more).await
+    }
+
+    async fn run_gateway(
+        &mut self,
+        mut gateway: Gateway,
+        more: &[&str],
+    ) -> Result<(), ClusterError> {
+        let (pages, ingest) = (gateway.pages.to_string(), gateway.ingest.to_string());
+        let store = gateway.store.display().to_string();
+        let public = gateway.key.with_extension("pub").display().to_string();
+        let mut args = vec!["--listen", &pages, "--ingest", &ingest, "--store", &store];
+        args.extend(["--operator-keys", &public, "--metrics", "127.0.0.1:0"]);
+        args.extend(more);
+        gateway.index = self.install.start(Binary::Gateway, &args).await?;
+        gateway.pages = self.install.listening(gateway.index).await?;
+        gateway.ingest = self.install.address(gateway.index, "ingest on ").await?;
+        self.gateway = Some(gateway);
+        Ok(())
+    }
+
+    /// The gateway of this story.
+    #[track_caller]
+    pub fn gateway(&self) -> &Gateway {
+        match &self.gateway {
+            Some(gateway) => gateway,
+            None => panic!("this story has no gateway"),
+        }
+    }
+
+    /// Kills the gateway, as a crash would.
+    pub fn kill_gateway(&mut self) {
+        let index = self.gateway().index;
+        if let Some(program) = self.install.program(index) {
+            program.kill();
+        }
+    }
+
+    /// Starts the gateway again, with the same store at the same addresses.
+    pub async fn restart_gateway(&mut self) -> Result<(), ClusterError> {
+        let gateway = self.gateway().clone();
+        self.run_gateway(gateway, &[]).await
+    }
+
+    /// What the gateway printed.
+    pub fn gateway_log(&mut self) -> String {
+        let index = self.gateway().index;
+        let program = self.install.program(index);
+        program.map(|program| program.log()).unwrap_or_default()
+    }
+}

@@ -9,6 +9,7 @@ use protocol::record::{PullBuild, PullRef};
 use serde::Serialize;
 
 use super::{
+    address,
     matrix::{self, Cell, Group, Shelves},
     state::{self, State},
     text::Foreign,
@@ -31,29 +32,30 @@ pub struct Pull {
 }
 
 impl Pull {
-    /// The pull request of a live build. `web` is where people see repositories: `https://github.com`.
-    pub fn of_build(build: &PrBuild, repository: Option<&Repository>, web: &str) -> Self {
+    /// The pull request of a live build. Where people see its repository follows from where its runs fetch it.
+    pub fn of_build(
+        build: &PrBuild,
+        repository: Option<&Repository>,
+        runs: &[Arc<BuilderRun>],
+    ) -> Self {
         let request = &build.spec.request;
         let status = repository.and_then(|repository| repository.status.as_ref());
         let now_called = status.and_then(|status| status.full_name.clone());
         let full_name = now_called.unwrap_or_else(|| request.repository.full_name.clone());
+        let cloned = runs.first().map(|run| &run.spec.task.source.clone_url);
+        let cloned = cloned.and_then(|url| url.strip_suffix(".git"));
         Self {
-            github: format!("{web}/{full_name}/pull/{}", request.number),
+            github: address::on_github(cloned.unwrap_or_default(), &full_name, request.number),
             repository: request.repository.name.clone(),
             full_name: full_name.into(),
             number: request.number,
         }
     }
 
-    /// The pull request of a record. An address that is none of the web leads nowhere else than to `web`.
-    pub fn of_record(pull: &PullRef, web: &str) -> Self {
-        let is_web = pull.url.starts_with("https://") || pull.url.starts_with("http://");
-        let repository = match is_web {
-            true => pull.url.trim_end_matches('/').to_owned(),
-            false => format!("{web}/{}", pull.full_name),
-        };
+    /// The pull request of a record.
+    pub fn of_record(pull: &PullRef) -> Self {
         Self {
-            github: format!("{repository}/pull/{}", pull.number),
+            github: address::on_github(&pull.url, &pull.full_name, pull.number),
             repository: pull.repository.clone(),
             full_name: pull.full_name.as_str().into(),
             number: pull.number,
@@ -62,7 +64,7 @@ impl Pull {
 
     /// Where its page is here.
     pub fn address(&self) -> String {
-        format!("/r/{}/pull/{}", self.repository, self.number)
+        address::pull(&self.repository, self.number)
     }
 }
 
@@ -77,7 +79,7 @@ pub struct Line {
     /// Where it stands.
     pub state: State,
     /// In one line: `93 passed, 2 failed, 1 running`.
-    pub summary: String,
+    pub summary: Foreign,
     /// Why it waits, or ended as it did, where that is not plain.
     #[serde(skip_serializing_if = "Foreign::is_empty")]
     pub reason: Foreign,
@@ -114,7 +116,8 @@ impl Line {
             state: state::of_build(status),
             summary: status
                 .map(|status| status.summary.clone())
-                .unwrap_or_default(),
+                .unwrap_or_default()
+                .into(),
             reason: status
                 .and_then(|status| status.reason.clone())
                 .unwrap_or_default()
@@ -139,7 +142,7 @@ impl Line {
             name: build.name.clone(),
             pull,
             state: build.result.into(),
-            summary: build.summary.clone(),
+            summary: build.summary.as_str().into(),
             reason: Foreign::default(),
             flavour: build.flavour.as_str().into(),
             requester: build.requester.as_str().into(),
@@ -152,7 +155,7 @@ impl Line {
 
     /// Where its page is.
     pub fn address(&self) -> String {
-        format!("/r/{}/builds/{}", self.pull.repository, self.name)
+        address::build(&self.pull.repository, &self.name)
     }
 }
 
@@ -200,7 +203,7 @@ fn one(line: &Line, naming: Naming, now: jiff::Timestamp) -> Markup {
         }
         p class="soft" {
             "asked for by " (line.requester) " on "
-            code { (crds::names::short_sha(&line.head_sha)) }
+            (words::sha(&line.head_sha))
             @if let Some(seconds) = took { ", took " (words::duration(seconds)) }
             @if !line.reason.is_empty() { ". " (line.reason) }
         }

@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use maud::{Markup, html};
 use serde::Serialize;
 
-use super::{state::State, text::Foreign};
+use super::{address, state::State, text::Foreign};
 
 /// Groups beyond which there are none: a heading for every cell helps nobody.
 const MOST_GROUPS: usize = 8;
@@ -141,15 +141,10 @@ fn one(repository: &str, cell: &Cell) -> Markup {
     let label = format!("{}: {}", cell.name.shown(), cell.state.word());
     html! {
         @match &cell.run {
-            Some(run) => a class=(class) href=(run_address(repository, run)) aria-label=(label) { (cell.state.sign()) },
+            Some(run) => a class=(class) href=(address::run(repository, run)) aria-label=(label) { (cell.state.sign()) },
             None => span class=(class) role="img" aria-label=(label) { (cell.state.sign()) },
         }
     }
-}
-
-/// Where a run's page is.
-pub fn run_address(repository: &str, run: &str) -> String {
-    format!("/r/{repository}/runs/{run}")
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! records; the model as HTML, or as JSON where the address ends in `.json`; and [`shell`] around it.
 //! Handlers only fetch and choose.
 
+pub mod address;
 pub mod asked;
 pub mod assets;
 pub mod build;
@@ -15,10 +16,14 @@ pub mod overview;
 pub mod parts;
 pub mod problem;
 pub mod pull;
+#[cfg(test)]
+mod samples;
 pub mod shell;
 pub mod site;
 pub mod state;
 pub mod strip;
+#[cfg(test)]
+mod tests;
 pub mod text;
 pub mod theme;
 pub mod words;

@@ -10,10 +10,9 @@ use maud::{Markup, html};
 use serde::Serialize;
 
 use super::{
-    Site,
+    Site, address,
     asked::Asked,
     line::{self, Line, Naming},
-    matrix::run_address,
     shell::Page,
     state::State as Stands,
     text::Foreign,
@@ -191,14 +190,14 @@ fn waiting(entries: &[Waits], now: Timestamp) -> Markup {
                     tr {
                         td {
                             @if entry.builders == 1 {
-                                a href=(run_address(&entry.repository, &entry.run)) { (entry.builder) }
+                                a href=(address::run(&entry.repository, &entry.run)) { (entry.builder) }
                             } @else {
                                 (words::count(entry.builders, "builder"))
                             }
                         }
                         td { (entry.reason) }
                         td {
-                            a href={ "/r/" (entry.repository) "/builds/" (entry.build) } { "#" (entry.number) }
+                            a href=(address::build(&entry.repository, &entry.build)) { "#" (entry.number) }
                         }
                         td { (words::moment(entry.since.0, now)) }
                     }

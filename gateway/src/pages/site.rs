@@ -29,19 +29,16 @@ pub struct Site {
     pub app: Arc<App>,
     /// What is in the cluster now.
     pub cluster: Arc<Cluster>,
-    /// Where people see repositories: `https://github.com`.
-    pub web: String,
     /// The last results of each builder, as they were read last.
     pub histories: Histories,
 }
 
 impl Site {
-    /// Pages of these. `web` is where people see repositories: `https://github.com`.
-    pub fn new(app: Arc<App>, cluster: Arc<Cluster>, web: &str) -> Self {
+    /// Pages of these.
+    pub fn new(app: Arc<App>, cluster: Arc<Cluster>) -> Self {
         Self {
             app,
             cluster,
-            web: web.trim_end_matches('/').to_owned(),
             histories: Histories::default(),
         }
     }
@@ -85,16 +82,17 @@ impl Site {
         self.cluster.runs_of(&build.uid().unwrap_or_default())
     }
 
-    /// The pull request of a build.
-    pub fn pull_of(&self, build: &PrBuild) -> Pull {
+    /// The pull request of a build with these runs.
+    pub fn pull_of(&self, build: &PrBuild, runs: &[Arc<BuilderRun>]) -> Pull {
         let name = &build.spec.request.repository.name;
         let repository = self.cluster.repository(name);
-        Pull::of_build(build, repository.as_deref(), &self.web)
+        Pull::of_build(build, repository.as_deref(), runs)
     }
 
     /// A build in a list, with its builders as far as their runs exist.
     pub fn line_of(&self, build: &PrBuild, shelves: &Shelves) -> Line {
-        Line::of_build(build, &self.runs_of(build), self.pull_of(build), shelves)
+        let runs = self.runs_of(build);
+        Line::of_build(build, &runs, self.pull_of(build, &runs), shelves)
     }
 }
 

@@ -1,8 +1,11 @@
 //! Times and durations as people read them.
 
+use crds::names::short_sha;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use maud::{Markup, html};
 use serde::{Serialize, Serializer};
+
+use super::text::Foreign;
 
 /// A moment, in JSON to the second: `2026-01-31T12:00:00Z`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,6 +75,12 @@ pub fn of_ms(milliseconds: i64) -> Timestamp {
 pub fn seconds_between(from: Timestamp, to: Timestamp) -> f64 {
     let between = to.duration_since(from);
     between.max(SignedDuration::ZERO).as_secs_f64()
+}
+
+/// A commit by ten characters of its id; the whole one on hover, and for whoever copies it.
+pub fn sha(sha: &str) -> Markup {
+    let (short, whole) = (short_sha(sha), Foreign::from(sha));
+    html! { code title=(whole) { (Foreign(short)) } }
 }
 
 /// A count with its noun: `1 builder`, `3 builders`.

@@ -1,16 +1,10 @@
 //! The page of a build.
 
-use crds::names::short_sha;
 use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::model::{Build, LeftOut};
-use crate::pages::{
-    matrix::{self, run_address},
-    parts::Part,
-    state::State,
-    words,
-};
+use crate::pages::{address, matrix, parts::Part, state::State, words};
 
 /// Rows of the table: more builders than a build can have.
 const MOST_ROWS: usize = 256;
@@ -51,7 +45,7 @@ fn head(build: &Build, now: Timestamp) -> Markup {
         }
         p { (commit(build)) }
         @if let Some(first) = &build.rerun_of {
-            p { "It repeats " a href={ "/r/" (line.pull.repository) "/builds/" (first) } { "an earlier build" } "." }
+            p { "It repeats " a href=(address::build(&line.pull.repository, first)) { "an earlier build" } "." }
         }
     }
 }
@@ -60,21 +54,16 @@ fn head(build: &Build, now: Timestamp) -> Markup {
 fn commit(build: &Build) -> Markup {
     let head = &build.line.head_sha;
     html! {
-        "Commit " (sha(head))
+        "Commit " (words::sha(head))
         @if build.is_merge() {
             ", merged into " (build.base_ref)
-            @if let Some(base) = &build.base_sha { " at " (sha(base)) }
-            " as " (sha(&build.commit))
+            @if let Some(base) = &build.base_sha { " at " (words::sha(base)) }
+            " as " (words::sha(&build.commit))
         } @else {
             " itself, not merged into " (build.base_ref)
         }
         "."
     }
-}
-
-/// A commit, short; the whole id on hover, and for whoever copies it.
-fn sha(sha: &str) -> Markup {
-    html! { code title=(sha) { (short_sha(sha)) } }
 }
 
 fn table(build: &Build, now: Timestamp) -> Markup {
@@ -107,7 +96,7 @@ fn row(repository: &str, part: &Part, now: Timestamp) -> Markup {
         tr {
             td {
                 @match &part.run {
-                    Some(run) => a href=(run_address(repository, run)) { (part.name) },
+                    Some(run) => a href=(address::run(repository, run)) { (part.name) },
                     None => (part.name),
                 }
             }
@@ -134,7 +123,7 @@ fn attempts(repository: &str, part: &Part) -> Markup {
                 "attempt " (part.attempt)
                 @for earlier in &part.earlier {
                     ", before it "
-                    a href=(run_address(repository, &earlier.run)) {
+                    a href=(address::run(repository, &earlier.run)) {
                         (earlier.attempt) " (" (earlier.state.word()) ")"
                     }
                 }

@@ -1,13 +1,12 @@
 //! The page of one builder.
 
-use crds::names::short_sha;
 use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::model::{BuilderPage, Failing, Numbers, Run, Way};
 use crate::pages::{
+    address,
     builders::{now, traits},
-    matrix::run_address,
     strip::{self, Past},
     text::Foreign,
     words,
@@ -100,10 +99,10 @@ fn row(run: &Run, now: Timestamp) -> Markup {
     let rest = run.failures.len().saturating_sub(MOST_FAILURES);
     html! {
         tr {
-            td { a href=(run_address(&past.repository, &past.run)) { (past.state.told()) } }
+            td { a href=(address::run(&past.repository, &past.run)) { (past.state.told()) } }
             td {
-                a href={ "/r/" (past.repository) "/pull/" (past.number) } { (past.repository) "#" (past.number) }
-                span class="soft" { " " code { (short_sha(&run.head_sha)) } " → " (run.base_ref) }
+                a href=(address::pull(&past.repository, past.number)) { (Foreign::from(past.repository.as_str())) "#" (past.number) }
+                span class="soft" { " " (words::sha(&run.head_sha)) " → " (run.base_ref) }
             }
             td class="number" { @if let Some(seconds) = past.seconds { (words::duration(seconds)) } }
             td {

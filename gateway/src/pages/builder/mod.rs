@@ -11,7 +11,7 @@ use axum::{
 };
 use jiff::Timestamp;
 
-use super::{Site, asked::Asked, builders, problem::Problem, shell::Page, site::kept};
+use super::{Site, address, asked::Asked, builders, problem::Problem, shell::Page, site::kept};
 
 pub use model::BuilderPage;
 
@@ -26,7 +26,7 @@ pub(super) async fn page(
     asked.answer(found, |builder| Page {
         title: builder.display_name.0.clone(),
         state: builder.runs.first().map(|run| run.past.state),
-        path: format!("/builders/{}", builder.name),
+        path: address::builder(&builder.name),
         body: html::html(builder, now),
         ..Page::default()
     })

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::model::{Builders, Load, Row};
-use crate::pages::{strip, text::Foreign};
+use crate::pages::{address, strip, text::Foreign};
 
 /// Builders that the page shows.
 const MOST_ROWS: usize = 500;
@@ -39,7 +39,7 @@ fn one(row: &Row) -> Markup {
     html! {
         tr {
             td {
-                a href={ "/builders/" (row.name) } { (row.display_name) }
+                a href=(address::builder(&row.name)) { (row.display_name) }
                 p class="soft" { (traits(row)) }
             }
             td { (now(row)) }

@@ -1,0 +1,395 @@
+//! What the pages answer, from the address to the text.
+
+use std::sync::Arc;
+
+use http::{Request, StatusCode, header};
+use protocol::record::RunResult;
+use serde_json::{Value, json};
+
+use super::samples::*;
+use super::{Site, assets, router};
+use crate::records::RecordKey;
+
+async fn as_json(site: &Arc<Site>, path: &str) -> Value {
+    let (status, body) = get(site, path).await;
+    assert_eq!(status, StatusCode::OK, "{path}: {body}");
+    serde_json::from_str(&body).unwrap()
+}
+
+fn waiting(reason: &str, ahead: i32) -> Value {
+    json!({ "phase": "Queued", "waiting": { "reason": reason, "ahead": ahead, "since": "2026-01-31T12:00:05Z" } })
+}
+
+fn running() -> Value {
+    json!({ "phase": "Running", "startedAt": "2026-01-31T12:00:05Z" })
+}
+
+fn live_build() -> Vec<Value> {
+    let status = json!({
+        "phase": "Running", "summary": "1 running, 1 waiting", "counts": { "total": 2, "running": 1, "queued": 1 },
+    });
+    vec![
+        builder("s390x", "s390x", Some("tier-2")),
+        build("app-7-l1", &["s390x", "x86"], status),
+        run("app-7-l1", "x86", 1, running()),
+        run("app-7-l1", "s390x", 1, waiting("3 ahead on s390x", 3)),
+    ]
+}
+
+#[tokio::test]
+async fn the_overview_says_what_runs_and_what_waits_with_its_exact_place() {
+    let site = site(&live_build());
+    let (status, page) = get(&site, "/").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(
+        page.contains("<title>◐ 1 build under way – PrBuild</title>"),
+        "{page}"
+    );
+    assert!(page.contains("3 ahead on s390x"));
+    assert!(page.contains("href=\"/r/app/builds/app-7-l1\""));
+    let json = as_json(&site, "/overview.json").await;
+    assert_eq!(json["waiting"][0]["reason"], "3 ahead on s390x");
+    assert_eq!(json["waiting"][0]["since"], "2026-01-31T12:00:05Z");
+    assert_eq!(json["builds"][0]["state"], "running");
+}
+
+#[tokio::test]
+async fn an_overview_of_nothing_is_calm() {
+    let (_, page) = get(&site(&[]), "/").await;
+    assert!(
+        page.contains("Nothing runs") && !page.contains("class=\"note\""),
+        "{page}"
+    );
+}
+
+#[tokio::test]
+async fn a_hundred_builders_that_wait_for_the_same_are_one_entry() {
+    let names: Vec<String> = (0..100).map(|n| format!("b{n}")).collect();
+    let builders: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut objects = vec![build("app-7-l1", &builders, json!({ "phase": "Running" }))];
+    objects.extend(builders.iter().map(|name| {
+        run(
+            "app-7-l1",
+            name,
+            1,
+            waiting("the checks of its commit are not green yet", 0),
+        )
+    }));
+    let site = site(&objects);
+    let json = as_json(&site, "/overview.json").await;
+    assert_eq!(json["waiting"].as_array().unwrap().len(), 1);
+    assert_eq!(json["waiting"][0]["builders"], 100);
+    assert!(get(&site, "/").await.1.contains("100 builders"));
+}
+
+#[tokio::test]
+async fn a_cluster_that_was_never_read_is_no_calm_one() {
+    let mut site = site(&[]);
+    Arc::get_mut(&mut site).unwrap().cluster = Arc::default();
+    let (status, page) = get(&site, "/").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(page.contains("has not been read yet"), "{page}");
+}
+
+#[tokio::test]
+async fn a_live_build_shows_who_asked_for_what_and_where_each_builder_stands() {
+    let site = site(&live_build());
+    let (status, page) = get(&site, "/r/app/builds/app-7-l1").await;
+    assert_eq!(status, StatusCode::OK);
+    for said in [
+        "refleaks build of #7",
+        "ada asked for it with the label test-with-refleaks",
+        "title=\"c0ffee0123456789c0ffee0123456789c0ffee01\">c0ffee0123</code>, merged into main",
+        "href=\"https://github.example/octo/app/pull/7\"",
+        "href=\"/r/app/runs/run-x86-1\"",
+        "3 ahead on s390x",
+        "data-again=\"5\"",
+        "<noscript><meta http-equiv=\"refresh\"",
+    ] {
+        assert!(page.contains(said), "{said}: {page}");
+    }
+}
+
+#[tokio::test]
+async fn a_builder_that_is_tried_again_waits_and_names_the_attempt_before() {
+    let status = json!({
+        "phase": "Running", "counts": { "total": 1, "queued": 1 },
+        "results": [{ "builder": "x86", "attempt": 2, "phase": "Queued" }],
+    });
+    let failed = json!({ "phase": "Error", "outcome": { "reason": "the node went away", "retryable": true } });
+    let mut objects = vec![
+        build("app-7-l1", &["x86"], status),
+        run("app-7-l1", "x86", 1, failed),
+    ];
+    let between = as_json(&site(&objects), "/r/app/builds/app-7-l1.json").await;
+    assert_eq!(between["builders"][0]["state"], "waiting");
+    assert_eq!(
+        between["builders"][0]["reason"],
+        "another attempt is queued"
+    );
+    objects.push(run("app-7-l1", "x86", 2, running()));
+    let then = as_json(&site(&objects), "/r/app/builds/app-7-l1.json").await;
+    assert_eq!(then["builders"][0]["state"], "running");
+    assert_eq!(
+        then["builders"][0]["earlier"],
+        json!([{ "attempt": 1, "run": "run-x86-1", "state": "error" }])
+    );
+}
+
+#[tokio::test]
+async fn a_build_whose_objects_are_gone_is_told_from_its_record() {
+    let site = site(&[]);
+    keep(
+        &site,
+        RecordKey::build("app", "app-7-l2"),
+        &build_record("app-7-l2"),
+    )
+    .await;
+    let (status, page) = get(&site, "/r/app/builds/app-7-l2").await;
+    assert_eq!(status, StatusCode::OK);
+    for said in [
+        "<title>✕ Build of #7 – PrBuild</title>",
+        "href=\"/r/app/runs/run-of-s390x\"",
+        "12 min",
+        "test_ssl",
+        "attempt 2",
+        "needs a review of this commit",
+        "href=\"/r/app/builds/app-7-l1\"",
+        "It took 15 min",
+    ] {
+        assert!(page.contains(said), "{said}: {page}");
+    }
+    assert!(
+        !page.contains("data-again"),
+        "what is over is not looked at again"
+    );
+}
+
+#[tokio::test]
+async fn a_pull_request_has_each_build_once_whether_live_or_kept() {
+    let mut objects = live_build();
+    let ended = json!({ "phase": "Complete", "result": "Passed", "summary": "1 passed" });
+    objects.push(build("app-7-l0", &[], ended));
+    let site = site(&objects);
+    keep(
+        &site,
+        RecordKey::pull("app", "7"),
+        &pull_history(&["app-7-l0", "app-7-k9"]),
+    )
+    .await;
+    let json = as_json(&site, "/r/app/pull/7.json").await;
+    let builds = json["builds"].as_array().unwrap();
+    let names: Vec<&str> = builds
+        .iter()
+        .map(|build| build["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["app-7-l1", "app-7-l0", "app-7-k9"]);
+    assert_eq!(
+        builds[1]["matrix"][0]["cells"][0]["run"], "run-of-app-7-l0",
+        "the history keeps builders longer"
+    );
+    let (_, page) = get(&site, "/r/app/pull/7").await;
+    assert!(
+        page.contains("<title>◐ #7 octo/app – PrBuild</title>"),
+        "{page}"
+    );
+}
+
+#[tokio::test]
+async fn builders_say_their_load_and_their_last_results() {
+    let mut objects = live_build();
+    objects.push(builder("quiet", "Quiet one", None));
+    let site = site(&objects);
+    keep(
+        &site,
+        RecordKey::builder("quiet"),
+        &builder_history("quiet", 60),
+    )
+    .await;
+    let json = as_json(&site, "/builders.json").await;
+    let row = |name: &str| {
+        json["builders"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|row| row["name"] == name)
+            .unwrap()
+            .clone()
+    };
+    assert_eq!(
+        (
+            &row("s390x")["running"],
+            &row("s390x")["queued"],
+            &row("s390x")["limit"]
+        ),
+        (&json!(0), &json!(1), &json!(2))
+    );
+    assert_eq!(row("quiet")["last"].as_array().unwrap().len(), 40);
+    let (_, page) = get(&site, "/builders").await;
+    assert!(page.contains("0 of 2 running, 1 waiting"), "{page}");
+    assert!(
+        page.contains("The last 40 runs: 26 passed, 14 failed"),
+        "{page}"
+    );
+}
+
+#[tokio::test]
+async fn a_builder_shows_its_history_also_when_it_is_gone() {
+    let site = site(&[builder("s390x", "s390x Debian", None)]);
+    for name in ["s390x", "gone"] {
+        keep(&site, RecordKey::builder(name), &builder_history(name, 200)).await;
+    }
+    let (_, page) = get(&site, "/builders/s390x").await;
+    assert!(
+        page.contains("Of the last 200 runs 133 passed, 67 failed (66 % of these passed)"),
+        "{page}"
+    );
+    assert!(page.contains("in 67 runs, 5 pull requests") && page.contains("make test"));
+    let (status, page) = get(&site, "/builders/gone").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(page.contains("This builder is gone"), "{page}");
+    assert_eq!(
+        as_json(&site, "/builders/gone.json").await["numbers"]["passPercent"],
+        66
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_known_is_a_plain_404_that_says_what_is_kept() {
+    let site = site(&live_build());
+    for path in [
+        "/r/app/builds/app-7-l9",
+        "/r/other/builds/app-7-l1",
+        "/r/app/pull/8",
+        "/r/app/pull/07",
+        "/r/app/pull/x",
+        "/r/app/pull/99999999999999999999999",
+        "/builders/none",
+        "/builders/..%2f..%2fetc",
+        "/r/%2e%2e/builds/%00",
+    ] {
+        let (status, page) = get(&site, path).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
+        assert!(page.contains("kept for 90 days"), "{path}: {page}");
+    }
+    let (status, page) = get(&site, "/wp-admin.php").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert!(page.contains("There is no such page"));
+    let (_, json) = get(&site, "/builders/none.json").await;
+    assert!(json.starts_with("{\"because\":"), "{json}");
+}
+
+#[tokio::test]
+async fn a_damaged_record_and_one_of_a_newer_version_do_no_harm() {
+    let site = site(&[]);
+    let key = RecordKey::build("app", "app-7-l1").unwrap();
+    site.app.records.put(&key, "{".into()).await.unwrap();
+    let (status, page) = get(&site, "/r/app/builds/app-7-l1").await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(page.contains("cannot be read"), "{page}");
+    let mut newer = serde_json::to_value(build_record("app-7-l2")).unwrap();
+    newer["result"] = json!("Sublime");
+    newer["mood"] = json!("good");
+    keep(&site, RecordKey::build("app", "app-7-l2"), &newer).await;
+    assert_eq!(
+        as_json(&site, "/r/app/builds/app-7-l2.json").await["state"],
+        "unknown"
+    );
+}
+
+#[tokio::test]
+async fn nothing_that_strangers_name_is_more_than_text() {
+    let mut record = build_record("app-7-l1");
+    record.requester = HOSTILE.to_owned();
+    record.trigger = HOSTILE.to_owned();
+    record.flavour = HOSTILE.to_owned();
+    record.base_ref = HOSTILE.to_owned();
+    record.summary = HOSTILE.to_owned();
+    record.pull.full_name = HOSTILE.to_owned();
+    record.pull.url = "javascript:alert(1)".to_owned();
+    record.head_sha = HOSTILE.to_owned();
+    record.rerun_of = Some(HOSTILE.to_owned());
+    record.left_out = vec![(HOSTILE.to_owned(), HOSTILE.to_owned())];
+    let run = &mut record.runs[0];
+    run.display_name = HOSTILE.to_owned();
+    run.run = HOSTILE.to_owned();
+    run.reason = HOSTILE.to_owned();
+    run.failures = vec![HOSTILE.to_owned(); 20];
+    let site = site(&[]);
+    keep(&site, RecordKey::build("app", "app-7-l1"), &record).await;
+    let mut history = builder_history("b", 3);
+    history.display_name = HOSTILE.to_owned();
+    for run in &mut history.runs {
+        run.base_ref = HOSTILE.to_owned();
+        run.repository = HOSTILE.to_owned();
+        run.failures = vec![HOSTILE.to_owned(); 3];
+        run.result = RunResult::Failed;
+    }
+    keep(&site, RecordKey::builder("b"), &history).await;
+    let mut pull = pull_history(&["app-7-l1"]);
+    pull.builds[0].flavour = HOSTILE.to_owned();
+    pull.builds[0].requester = HOSTILE.to_owned();
+    pull.builds[0].cells[0].name = HOSTILE.to_owned();
+    pull.pull.url = "javascript:alert(1)".to_owned();
+    keep(&site, RecordKey::pull("app", "7"), &pull).await;
+    for path in ["/r/app/builds/app-7-l1", "/builders/b", "/r/app/pull/7"] {
+        let (status, page) = get(&site, path).await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+        assert!(page.contains("&lt;img src=x"), "{path} shows it: {page}");
+        for bad in ["<img", "\u{202E}", "\0", "=\"javascript:", "='javascript:"] {
+            assert!(!page.contains(bad), "{path} has {bad:?}: {page}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_page_grows_without_end() {
+    let mut objects = Vec::new();
+    for n in 0..200 {
+        let name = format!("app-7-l{n}");
+        objects.push(build(
+            &name,
+            &["x86"],
+            json!({ "phase": "Running", "reason": "x".repeat(10_000) }),
+        ));
+        let mut waits = run(&name, "x86", 1, waiting(&"y".repeat(1000), n));
+        waits["metadata"]["uid"] = json!(format!("run-{n}"));
+        objects.push(waits);
+    }
+    let site = site(&objects);
+    for (path, more) in [("/", "… and 170 more"), ("/r/app/pull/7", "")] {
+        let (_, page) = get(&site, path).await;
+        assert!(page.len() < 150_000, "{path}: {}", page.len());
+        assert!(page.contains(more), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn every_answer_carries_the_headers_that_keep_a_page_to_itself() {
+    let site = site(&[]);
+    for path in [
+        "/",
+        "/overview.json",
+        "/nothing",
+        &assets::address(assets::STYLE),
+    ] {
+        let request = Request::get(path).body(axum::body::Body::empty()).unwrap();
+        let answer = tower_service::Service::call(&mut router(site.clone()), request)
+            .await
+            .unwrap();
+        let header = |name: header::HeaderName| answer.headers()[name].to_str().unwrap().to_owned();
+        assert!(
+            header(header::CONTENT_SECURITY_POLICY)
+                .starts_with("default-src 'none'; script-src 'self'")
+        );
+        assert_eq!(header(header::X_CONTENT_TYPE_OPTIONS), "nosniff");
+        assert_eq!(header(header::REFERRER_POLICY), "no-referrer");
+        assert!(!answer.headers().contains_key(header::SET_COOKIE));
+        let keep = header(header::CACHE_CONTROL);
+        assert_eq!(
+            keep.contains("immutable"),
+            path.starts_with("/assets/"),
+            "{path}: {keep}"
+        );
+    }
+}

@@ -5,7 +5,13 @@ mod cache;
 mod follow;
 mod trim;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use crds::{BuildPhase, Builder, BuilderRun, PrBuild, Repository, RunPhase};
 use jiff::Timestamp;
@@ -22,11 +28,14 @@ pub struct Cluster {
     builders: Cache<Builder>,
     builds: Cache<PrBuild>,
     runs: Cache<BuilderRun>,
+    is_followed: AtomicBool,
 }
 
 /// Why what is known of the cluster may be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
+    /// There is no cluster to read: pages are made of records alone.
+    Nowhere,
     /// It has not been read yet.
     Unread,
     /// It does not answer since then; what is known is of that time.
@@ -40,6 +49,7 @@ impl Default for Cluster {
             builders: Cache::new(|_| Vec::new()),
             builds: Cache::new(groups_of_build),
             runs: Cache::new(groups_of_run),
+            is_followed: AtomicBool::new(false),
         }
     }
 }
@@ -79,6 +89,7 @@ pub fn phase_of(run: &BuilderRun) -> RunPhase {
 impl Cluster {
     /// Reads the namespace and follows its changes, for ever.
     pub async fn follow(&self, client: Client, namespace: &str) {
+        self.is_followed.store(true, Ordering::Relaxed);
         tokio::join!(
             follow::follow(
                 api(&client, namespace),
@@ -99,6 +110,9 @@ impl Cluster {
 
     /// What is wrong with what is known, if anything is.
     pub fn trouble(&self, now: Timestamp) -> Option<Trouble> {
+        if !self.is_followed.load(Ordering::Relaxed) {
+            return Some(Trouble::Nowhere);
+        }
         if !self.is_read() {
             return Some(Trouble::Unread);
         }
@@ -207,6 +221,7 @@ impl Cluster {
                 other => panic!("{other} is no kind that pages show"),
             }
         }
+        cluster.is_followed.store(true, Ordering::Relaxed);
         cluster.repositories.was_read();
         cluster.builders.was_read();
         cluster.builds.was_read();

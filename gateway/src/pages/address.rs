@@ -23,20 +23,16 @@ pub fn builder(name: &str) -> String {
     format!("/builders/{}", part(name))
 }
 
-/// A pull request on GitHub. An address of a repository that is none of the web leads nowhere else than to
-/// GitHub itself.
-pub fn on_github(repository: &str, full_name: &str, number: i64) -> String {
+/// A pull request on GitHub, by the repository's own address there. One that is none of the web leads nowhere
+/// else than to `web`, where people see repositories.
+pub fn on_github(repository: &str, web: &str, full_name: &str, number: i64) -> String {
     let is_web = repository.starts_with("https://") || repository.starts_with("http://");
     match (is_web, full_name.split_once('/')) {
         (true, _) => format!("{}/pull/{number}", seen(repository.trim_end_matches('/'))),
         (false, Some((owner, name))) => {
-            format!(
-                "https://github.com/{}/{}/pull/{number}",
-                part(owner),
-                part(name)
-            )
+            format!("{web}/{}/{}/pull/{number}", part(owner), part(name))
         }
-        (false, None) => "https://github.com".to_owned(),
+        (false, None) => web.to_owned(),
     }
 }
 
@@ -79,14 +75,15 @@ mod tests {
 
     #[test]
     fn a_link_to_github_leads_into_the_web() {
+        let link = |repository, name| on_github(repository, "https://github.com", name, 7);
         assert_eq!(
-            on_github("https://ghe.example/o/a/", "o/a", 7),
+            link("https://ghe.example/o/a/", "o/a"),
             "https://ghe.example/o/a/pull/7"
         );
         assert_eq!(
-            on_github("javascript:alert(1)", "o/a", 7),
+            link("javascript:alert(1)", "o/a"),
             "https://github.com/o/a/pull/7"
         );
-        assert_eq!(on_github("", "nonsense", 7), "https://github.com");
+        assert_eq!(link("", "nonsense"), "https://github.com");
     }
 }

@@ -32,20 +32,14 @@ pub struct Pull {
 }
 
 impl Pull {
-    /// The pull request of a live build. Where people see its repository follows from where its runs fetch it.
-    pub fn of_build(
-        build: &PrBuild,
-        repository: Option<&Repository>,
-        runs: &[Arc<BuilderRun>],
-    ) -> Self {
+    /// The pull request of a live build. `web` is where people see repositories: `https://github.com`.
+    pub fn of_build(build: &PrBuild, repository: Option<&Repository>, web: &str) -> Self {
         let request = &build.spec.request;
         let status = repository.and_then(|repository| repository.status.as_ref());
         let now_called = status.and_then(|status| status.full_name.clone());
         let full_name = now_called.unwrap_or_else(|| request.repository.full_name.clone());
-        let cloned = runs.first().map(|run| &run.spec.task.source.clone_url);
-        let cloned = cloned.and_then(|url| url.strip_suffix(".git"));
         Self {
-            github: address::on_github(cloned.unwrap_or_default(), &full_name, request.number),
+            github: address::on_github("", web, &full_name, request.number),
             repository: request.repository.name.clone(),
             full_name: full_name.into(),
             number: request.number,
@@ -53,9 +47,9 @@ impl Pull {
     }
 
     /// The pull request of a record.
-    pub fn of_record(pull: &PullRef) -> Self {
+    pub fn of_record(pull: &PullRef, web: &str) -> Self {
         Self {
-            github: address::on_github(&pull.url, &pull.full_name, pull.number),
+            github: address::on_github(&pull.url, web, &pull.full_name, pull.number),
             repository: pull.repository.clone(),
             full_name: pull.full_name.as_str().into(),
             number: pull.number,

@@ -84,7 +84,7 @@ async fn find(
         Err(problem) if live.is_empty() => return Err(problem),
         Err(problem) => (PullHistory::default(), Some(problem.sentence())),
     };
-    let builds = merged(live, &history, &shelves);
+    let builds = merged(live, &history, &site.web, &shelves);
     let newest = builds.first().ok_or_else(|| site.unknown("pull request"))?;
     Ok(PullPage {
         pull: newest.pull.clone(),
@@ -95,15 +95,17 @@ async fn find(
 
 /// Live builds and those of the history, each once, newest first. What goes on is told from its object; what
 /// has ended, from the history, which keeps its builders longer.
-fn merged(live: Vec<Line>, history: &PullHistory, shelves: &Shelves) -> Vec<Line> {
+fn merged(live: Vec<Line>, history: &PullHistory, web: &str, shelves: &Shelves) -> Vec<Line> {
     let goes_on: HashSet<String> = live
         .iter()
         .filter(|line| !line.state.is_over())
         .map(|line| line.name.clone())
         .collect();
     let pull = || {
-        live.first()
-            .map_or_else(|| Pull::of_record(&history.pull), |line| line.pull.clone())
+        live.first().map_or_else(
+            || Pull::of_record(&history.pull, web),
+            |line| line.pull.clone(),
+        )
     };
     let kept = history
         .builds

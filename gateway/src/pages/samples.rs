@@ -44,6 +44,7 @@ pub fn site(objects: &[Value]) -> Arc<Site> {
     Arc::new(Site::new(
         Arc::new(app),
         Arc::new(Cluster::holding(objects)),
+        "https://github.example",
     ))
 }
 

@@ -29,16 +29,19 @@ pub struct Site {
     pub app: Arc<App>,
     /// What is in the cluster now.
     pub cluster: Arc<Cluster>,
+    /// Where people see repositories: `https://github.com`.
+    pub web: String,
     /// The last results of each builder, as they were read last.
     pub histories: Histories,
 }
 
 impl Site {
-    /// Pages of these.
-    pub fn new(app: Arc<App>, cluster: Arc<Cluster>) -> Self {
+    /// Pages of these. `web` is where people see repositories: `https://github.com`.
+    pub fn new(app: Arc<App>, cluster: Arc<Cluster>, web: &str) -> Self {
         Self {
             app,
             cluster,
+            web: web.trim_end_matches('/').to_owned(),
             histories: Histories::default(),
         }
     }
@@ -60,6 +63,10 @@ impl Site {
     /// Why what a page says of now may be wrong, as a sentence.
     pub fn note(&self, now: Timestamp) -> Option<String> {
         match self.cluster.trouble(now)? {
+            Trouble::Nowhere => Some(
+                "No cluster is followed here: only what is kept of runs that ended is shown."
+                    .to_owned(),
+            ),
             Trouble::Unread => Some(
                 "The cluster has not been read yet: what runs and what waits is missing here."
                     .to_owned(),
@@ -82,17 +89,16 @@ impl Site {
         self.cluster.runs_of(&build.uid().unwrap_or_default())
     }
 
-    /// The pull request of a build with these runs.
-    pub fn pull_of(&self, build: &PrBuild, runs: &[Arc<BuilderRun>]) -> Pull {
+    /// The pull request of a build.
+    pub fn pull_of(&self, build: &PrBuild) -> Pull {
         let name = &build.spec.request.repository.name;
         let repository = self.cluster.repository(name);
-        Pull::of_build(build, repository.as_deref(), runs)
+        Pull::of_build(build, repository.as_deref(), &self.web)
     }
 
     /// A build in a list, with its builders as far as their runs exist.
     pub fn line_of(&self, build: &PrBuild, shelves: &Shelves) -> Line {
-        let runs = self.runs_of(build);
-        Line::of_build(build, &runs, self.pull_of(build, &runs), shelves)
+        Line::of_build(build, &self.runs_of(build), self.pull_of(build), shelves)
     }
 }
 

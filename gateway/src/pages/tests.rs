@@ -88,7 +88,7 @@ async fn a_cluster_that_was_never_read_is_no_calm_one() {
     Arc::get_mut(&mut site).unwrap().cluster = Arc::default();
     let (status, page) = get(&site, "/").await;
     assert_eq!(status, StatusCode::OK);
-    assert!(page.contains("has not been read yet"), "{page}");
+    assert!(page.contains("No cluster is followed here"), "{page}");
 }
 
 #[tokio::test]

@@ -49,13 +49,13 @@ async fn find(site: &Site, repository: &str, name: &str) -> Result<Build, Proble
         .is_none_or(|build| of_build(build.status.as_ref()).is_over());
     if is_over {
         match kept(site.app.records.build(repository, name)).await {
-            Ok(Some(record)) => return Ok(model::of_record(&record, &shelves)),
+            Ok(Some(record)) => return Ok(model::of_record(&record, &site.web, &shelves)),
             Err(problem) if object.is_none() => return Err(problem),
             Ok(None) | Err(_) => {}
         }
     }
     let build = object.ok_or_else(|| site.unknown("build"))?;
     let runs = site.runs_of(&build);
-    let pull = site.pull_of(&build, &runs);
+    let pull = site.pull_of(&build);
     Ok(model::of_objects(&build, &runs, pull, &shelves))
 }

@@ -92,7 +92,7 @@ pub fn of_objects(
 }
 
 /// A build of which the record is left.
-pub fn of_record(record: &BuildRecord, shelves: &Shelves) -> Build {
+pub fn of_record(record: &BuildRecord, web: &str, shelves: &Shelves) -> Build {
     let builders = parts::ordered(record.runs.iter().map(Part::of_record).collect());
     let left_out = record.left_out.iter().map(|(builder, reason)| LeftOut {
         builder: builder.as_str().into(),
@@ -101,7 +101,7 @@ pub fn of_record(record: &BuildRecord, shelves: &Shelves) -> Build {
     Build {
         line: Line {
             name: record.name.clone(),
-            pull: Pull::of_record(&record.pull),
+            pull: Pull::of_record(&record.pull, web),
             state: record.result.into(),
             summary: record.summary.as_str().into(),
             reason: Foreign::default(),

@@ -14,8 +14,10 @@ use super::{asked::Asked, problem::Problem};
 
 /// The one style sheet.
 pub const STYLE: &str = "style.css";
-/// The script of every page: theme, and following what changes.
+/// The script of most pages: theme, and following what changes.
 pub const PAGE_SCRIPT: &str = "page.js";
+/// The script of a run's page: theme, and the log.
+pub const RUN_SCRIPT: &str = "run.js";
 
 struct Asset {
     name: &'static str,
@@ -25,11 +27,14 @@ struct Asset {
 
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
-const ASSETS: [Asset; 2] = [
+const ASSETS: [Asset; 3] = [
     Asset {
         name: STYLE,
         kind: "text/css; charset=utf-8",
-        text: include_str!("../../assets/style.css"),
+        text: concat!(
+            include_str!("../../assets/style.css"),
+            include_str!("../../assets/log.css")
+        ),
     },
     Asset {
         name: PAGE_SCRIPT,
@@ -39,12 +44,33 @@ const ASSETS: [Asset; 2] = [
             include_str!("../../assets/follow.js")
         ),
     },
+    Asset {
+        name: RUN_SCRIPT,
+        kind: JAVASCRIPT,
+        text: concat!(
+            include_str!("../../assets/theme.js"),
+            include_str!("../../assets/run.js")
+        ),
+    },
 ];
+
+/// What is sent: the text without what only its authors read, indentation and whole lines of comment.
+static LEAN: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let is_said = |line: &&str| {
+        let is_comment = line.starts_with("//") || (line.starts_with("/*") && line.ends_with("*/"));
+        !line.is_empty() && !is_comment
+    };
+    let lean = |asset: &Asset| {
+        let lines = asset.text.lines().map(str::trim).filter(is_said);
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    ASSETS.iter().map(lean).collect()
+});
 
 static HASH: LazyLock<String> = LazyLock::new(|| {
     let mut hash = Sha256::new();
-    for asset in &ASSETS {
-        hash.update(asset.text);
+    for text in LEAN.iter() {
+        hash.update(text);
     }
     let mut text = String::new();
     for byte in hash.finalize().iter().take(8) {
@@ -62,7 +88,8 @@ pub fn address(name: &str) -> String {
 /// `GET /assets/{hash}/{file}`. A hash of another version has the file of this one, which nobody may
 /// keep: a page that was open during an upgrade still looks right.
 pub(super) async fn asset(asked: Asked, Path((hash, name)): Path<(String, String)>) -> Response {
-    let Some(asset) = ASSETS.iter().find(|asset| asset.name == name) else {
+    let mut assets = ASSETS.iter().zip(LEAN.iter());
+    let Some((asset, text)) = assets.find(|(asset, _)| asset.name == name) else {
         return asked.problem(&Problem::NoPage);
     };
     let keep = match hash == *HASH {
@@ -70,7 +97,7 @@ pub(super) async fn asset(asked: Asked, Path((hash, name)): Path<(String, String
         false => "no-store",
     };
     let headers = [(CONTENT_TYPE, asset.kind), (CACHE_CONTROL, keep)];
-    (headers, asset.text).into_response()
+    (headers, text.as_str()).into_response()
 }
 
 #[cfg(test)]
@@ -79,19 +106,10 @@ mod tests {
 
     #[test]
     fn what_a_page_brings_along_is_small() {
-        for asset in &ASSETS {
+        for (asset, text) in ASSETS.iter().zip(LEAN.iter()) {
             let limit = if asset.name == STYLE { 20_000 } else { 10_000 };
-            assert!(
-                asset.text.len() < limit,
-                "{}: {}",
-                asset.name,
-                asset.text.len()
-            );
-            assert!(
-                !asset.text.contains("http"),
-                "{} asks somebody else",
-                asset.name
-            );
+            assert!(text.len() < limit, "{}: {}", asset.name, text.len());
+            assert!(!text.contains("http"), "{} asks somebody else", asset.name);
         }
     }
 }

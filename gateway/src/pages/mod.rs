@@ -16,6 +16,7 @@ pub mod overview;
 pub mod parts;
 pub mod problem;
 pub mod pull;
+pub mod run;
 #[cfg(test)]
 mod samples;
 pub mod shell;
@@ -49,7 +50,8 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/builders/{name}", get(builder::page))
         .route("/assets/{hash}/{file}", get(assets::asset))
         .fallback(|asked: Asked| async move { asked.problem(&Problem::NoPage) })
-        .with_state(site)
+        .with_state(site.clone())
+        .merge(run::router(Arc::new(run::Runs::new(site))))
         .layer(map_response(secured))
 }
 

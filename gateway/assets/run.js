@@ -1,0 +1,261 @@
+// The page of a run: follows the log as it is written, loads lines when they are asked for, and never moves
+// what is being read. Without it the page shows the same, one load at a time.
+document.addEventListener("DOMContentLoaded", () => {
+  const SHOWN = 5000; // lines in one step while it is followed
+  const here = location.pathname;
+  const id = (name) => document.getElementById(name);
+  const [steps, facts, button, keys] = ["steps", "facts", "follow", "keys"].map(id);
+  const on = (what, act) => document.addEventListener(what, act, { passive: true });
+  const wait = (seconds) => new Promise((done) => setTimeout(done, seconds * 1000));
+  const bodyOf = (step) => step.querySelector(":scope > .lines");
+  const current = () => [...steps.querySelectorAll(":scope > .step")].pop();
+  const jump = (place) => ({ top: place, behavior: "instant" });
+
+  const parsed = (html) => {
+    const template = document.createElement("template");
+    template.innerHTML = html;
+    return template.content;
+  };
+  const get = async (address) => {
+    const answer = await fetch(here + address);
+    if (!answer.ok) throw new Error(answer.status);
+    return answer.text();
+  };
+  const page = async (address) => new DOMParser().parseFromString(await get(address), "text/html");
+
+  // Times that run.
+  const tick = () => {
+    for (const place of document.querySelectorAll("[data-since]")) {
+      const s = Math.max(0, Math.floor((Date.now() - place.dataset.since) / 1000));
+      const [m, h] = [Math.floor(s / 60), Math.floor(s / 3600)];
+      place.textContent = h
+        ? `${h} h ${String(m % 60).padStart(2, "0")} min`
+        : (m ? `${m} min ` : "") + `${s % 60} s`;
+    }
+  };
+  setInterval(tick, 1000);
+  tick();
+
+  // Following: only while the reader is at the end, or asked for it.
+  let following = false;
+  let before = scrollY;
+  const toEnd = () => {
+    const { bottom } = (current() ?? steps).getBoundingClientRect();
+    scrollTo(jump(Math.max(0, bottom + scrollY - innerHeight + 40)));
+  };
+  const follow = (yes) => {
+    following = yes;
+    button.setAttribute("aria-pressed", yes);
+    if (yes) toEnd();
+  };
+  button?.addEventListener("click", () => follow(!following));
+  on("wheel", (event) => event.deltaY < 0 && following && follow(false));
+  on("touchmove", () => following && follow(false));
+  on("scroll", () => {
+    const down = scrollY > before;
+    before = scrollY;
+    if (down) {
+      const left = document.documentElement.scrollHeight - innerHeight - scrollY;
+      if (live && !following && left < 8) follow(true);
+      return;
+    }
+    // Who scrolls up to the first line that is there wants the ones before.
+    for (const link of document.querySelectorAll(".step[open] > .lines > .earlier")) {
+      const { top, bottom } = link.getBoundingClientRect();
+      if (bottom > 0 && top < innerHeight) load(link);
+    }
+  });
+
+  // Lines that are there already are not put there again.
+  const fresh = (fragment) => {
+    for (const line of fragment.querySelectorAll("[id]")) if (id(line.id)) line.remove();
+    return fragment;
+  };
+  // Loads lines in place of the link to them. What is read stays where it is.
+  const load = async (link) => {
+    if (!link || link.dataset.busy) return;
+    link.dataset.busy = 1;
+    try {
+      const lines = fresh(parsed(await get("/lines?" + link.dataset.lines)));
+      const below = link.matches(".earlier") && link.nextElementSibling;
+      const top = below && below.getBoundingClientRect().top;
+      link.replaceWith(lines);
+      if (below) scrollBy(jump(below.getBoundingClientRect().top - top));
+    } catch {
+      delete link.dataset.busy;
+    }
+  };
+  document.addEventListener("toggle", ({ target }) => {
+    if (!target.matches?.(".step[open][data-lazy]")) return;
+    delete target.dataset.lazy;
+    load(bodyOf(target).querySelector(".more"));
+  }, true);
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.("a");
+    if (!link || event.ctrlKey || event.metaKey) return;
+    if (link.dataset.lines) load(link);
+    else if (link.matches(".line > a:first-child")) choose(Number(link.textContent), event.shiftKey);
+    else return;
+    event.preventDefault();
+  });
+
+  // Lines that are pointed at: #L10, #L10-L20.
+  let first = 0;
+  const mark = (from, to) => {
+    for (const line of document.querySelectorAll(".line.on")) line.classList.remove("on");
+    for (let n = from; n <= Math.min(to, from + SHOWN); n++) id("L" + n)?.classList.add("on");
+  };
+  const choose = (n, extend) => {
+    if (!extend || !first) first = n;
+    const [from, to] = [Math.min(first, n), Math.max(first, n)];
+    // The address works where there is no script, too: the server shows lines from there on.
+    const range = from === to ? "" : `-L${to}`;
+    history.replaceState(null, "", `?from=${Math.max(1, from - 20)}#L${from}${range}`);
+    mark(from, to);
+  };
+  const show = async () => {
+    const [, from, to] = /^#L(\d+)(?:-L?(\d+))?$/.exec(location.hash) ?? [];
+    if (!from || !steps) return;
+    first = Number(from);
+    if (!id("L" + from)) {
+      const now = (await page(`?from=${Math.max(1, first - 20)}`)).querySelector(".step[open]");
+      const old = now && id(now.id);
+      if (!old) return;
+      delete old.dataset.lazy;
+      bodyOf(old).replaceWith(bodyOf(now));
+    }
+    const line = id("L" + from);
+    for (let up = line; up; up = up.parentElement.closest("details")) up.open = true;
+    line?.scrollIntoView({ block: "center", behavior: "instant" });
+    mark(first, Number(to ?? from));
+  };
+  addEventListener("hashchange", show);
+  show();
+
+  // What the run is, when that changes.
+  const isOver = () => facts.dataset.over !== undefined;
+  const poll = async (seconds) => {
+    await wait(seconds);
+    const now = document.hidden ? null : await page("").catch(() => null);
+    if (now) {
+      if (!steps && now.getElementById("steps")) return location.reload();
+      const news = now.getElementById("facts");
+      if ("over" in news.dataset) facts.dataset.over = "";
+      if (news.innerHTML !== facts.innerHTML) facts.replaceChildren(...news.childNodes);
+      document.title = now.title;
+      const icon = (of) => of.querySelector("link[rel=icon]");
+      icon(document).href = icon(now).href;
+      // How steps ended that nobody told us of.
+      for (const step of isOver() ? now.querySelectorAll(".step") : []) {
+        id(step.id)?.querySelector("summary").replaceWith(step.querySelector("summary"));
+      }
+      tick();
+    }
+    if (!isOver() || live) poll(Math.min(seconds * 1.5, 15));
+  };
+
+  // The log as it is written.
+  let live = null;
+  let last = steps?.dataset.live;
+  let group = null;
+  const unpartial = () => steps.querySelector(".partial")?.remove();
+  const add = (html) => {
+    unpartial();
+    const body = bodyOf(current());
+    body.querySelector(".none")?.remove();
+    (group?.isConnected ? group : body).append(fresh(parsed(html)));
+    if (!following) return;
+    thin(body);
+    toEnd();
+  };
+  // A page that is followed for hours keeps the last lines; the rest is a link again.
+  const thin = (body) => {
+    const lines = [...body.children];
+    if (lines.length < SHOWN + 500) return;
+    for (const line of lines.slice(0, -SHOWN)) line.remove();
+    const next = body.querySelector("[id^=L]").id.slice(1);
+    body.prepend(parsed(`<a class="more earlier" href="?before=${next}" data-lines="before=${next}">▲ Earlier lines</a>`));
+  };
+  const told = {
+    lines: add,
+    gap: add,
+    group(html) {
+      group = null;
+      add(html);
+      group = bodyOf(current()).lastElementChild;
+    },
+    endgroup() {
+      if (group && !group.querySelector(".error")) group.open = false;
+      group = null;
+    },
+    partial(html) {
+      add(html.replace(/ id="L\d+"/, ' data-partial'));
+      steps.querySelector("[data-partial]")?.classList.add("partial");
+    },
+    step(html) {
+      const step = parsed(html).firstElementChild;
+      if (id(step.id)) return;
+      group = null;
+      const old = current();
+      steps.append(step);
+      // A log that had no steps yet has none of its own to show.
+      if (old.id === "step-log" && !old.querySelector(".line")) old.remove();
+      // Nothing is folded away under the reader's eyes.
+      else if (following && !old.querySelector(".error, .failed")) old.open = false;
+      if (following) toEnd();
+    },
+    changed(html) {
+      const now = parsed(html).firstElementChild;
+      const old = id(now.id);
+      if (!old) return;
+      for (const part of ["summary", ".report"]) old.querySelector(`:scope > ${part}`)?.remove();
+      bodyOf(now).remove();
+      old.prepend(...now.children);
+    },
+    end() {
+      live.close();
+      live = null;
+      unpartial();
+      follow(false);
+      button.hidden = true;
+      poll(1);
+    },
+  };
+  const listen = () => {
+    live = new EventSource(`${here}/live?from=${last}`);
+    for (const name in told) {
+      live.addEventListener(name, (event) => {
+        last = event.lastEventId || last;
+        told[name](event.data);
+        tick();
+      });
+    }
+    // Closed for good: no room, or the gateway is away. Later again.
+    live.onerror = () => live?.readyState === EventSource.CLOSED && wait(10).then(listen);
+  };
+  if (last !== undefined) {
+    button.hidden = false;
+    listen();
+  }
+  if (last !== undefined || !isOver()) poll(3);
+
+  // Keys.
+  const move = (by) => {
+    const all = [...document.querySelectorAll(".step > summary")];
+    const at = all.indexOf(document.activeElement);
+    all[at < 0 ? 0 : Math.max(0, Math.min(all.length - 1, at + by))]?.focus();
+  };
+  const acts = {
+    j: () => move(1),
+    k: () => move(-1),
+    f: () => button && !button.hidden && follow(!following),
+    "/": () => document.querySelector("input[type=search]")?.focus(),
+    "?": () => (keys.open ? keys.close() : keys.showModal()),
+  };
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input")) return;
+    if (!acts[event.key] || (keys.open && event.key !== "?")) return;
+    event.preventDefault();
+    acts[event.key]();
+  });
+});

@@ -1,0 +1,271 @@
+//! Puts together what a page of a run shows: object or record, history, log and marks.
+
+use std::{ops::Range, sync::Arc};
+
+use jiff::Timestamp;
+use maud::{Markup, html};
+use protocol::log::Stream;
+use tokio::sync::Semaphore;
+
+use super::{
+    Wish,
+    extent::Extent,
+    facts::{self, Facts},
+    hub::{Hub, Streams, Viewer},
+    line::Frame,
+    marks::{self, Marks, Section},
+    model::{Log, Missing, Model, Shown},
+    number,
+    search::{self, Found},
+    steps,
+    window::{self, Wanted, Window},
+};
+use crate::{
+    logs::LogReader,
+    names::RunKey,
+    pages::{Site, problem::Problem, site::kept},
+    store::StoreError,
+};
+
+/// Searches at the same time: each is a processor's work.
+const SEARCHES: usize = 2;
+
+/// What pages of runs are made from.
+pub struct Runs {
+    site: Arc<Site>,
+    hub: Arc<Hub>,
+    searches: Semaphore,
+}
+
+/// Why nobody can watch.
+#[derive(Debug, thiserror::Error)]
+pub enum WatchError {
+    /// There is no room.
+    #[error("too many people watch logs")]
+    Full,
+    /// The log cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A log with its marks.
+struct Opened {
+    extent: Extent,
+    marks: Marks,
+}
+
+impl Runs {
+    /// Pages of the runs of a site.
+    pub fn new(site: Arc<Site>) -> Self {
+        Self {
+            site,
+            hub: Arc::default(),
+            searches: Semaphore::new(SEARCHES),
+        }
+    }
+
+    /// What is said of a run that nobody knows.
+    pub fn unknown(&self) -> Problem {
+        self.site.unknown("run")
+    }
+
+    /// The page of a run.
+    pub async fn model(&self, key: &RunKey, wish: &Wish) -> Result<Model, Problem> {
+        let (facts, opened) = tokio::join!(self.facts(key), self.opened(key));
+        let facts = facts?.ok_or_else(|| self.unknown())?;
+        let log = match opened {
+            Ok(None) => Log::Missing(Missing::of(&facts)),
+            Ok(Some(opened)) => match self.shown(opened, &facts, wish).await {
+                Ok(shown) => Log::Shown(Box::new(shown)),
+                Err(error) => store_is_down(&error),
+            },
+            Err(error) => store_is_down(&error),
+        };
+        Ok(Model {
+            facts,
+            log,
+            now: Timestamp::now(),
+            keeps: self.site.keeps(),
+        })
+    }
+
+    /// What is known of a run: the object while it lives, else the record, else what is left of the object.
+    async fn facts(&self, key: &RunKey) -> Result<Option<Facts>, Problem> {
+        let object = self.site.cluster.run(key.run());
+        let object = object.filter(|run| run.spec.task.repository == key.repository());
+        let told = object
+            .as_ref()
+            .map(|run| Facts::of_run(run, &self.site.web));
+        let facts = match object.filter(|run| facts::is_live(run)) {
+            Some(_) => told,
+            None => match kept(self.site.app.records.run(key.repository(), key.run())).await {
+                Ok(Some(record)) => Some(Facts::of_record(record, &self.site.web)),
+                Ok(None) => told,
+                Err(_) if told.is_some() => told,
+                Err(problem) => return Err(problem),
+            },
+        };
+        let Some(facts) = facts else {
+            return Ok(None);
+        };
+        // Without its builder's history a page says less, and that is all.
+        let history = kept(self.site.app.records.builder(&facts.builder)).await;
+        let history = history.ok().flatten();
+        Ok(Some(match history {
+            Some(history) => facts.with_history(&history),
+            None => facts,
+        }))
+    }
+
+    /// The log of a run.
+    pub async fn log(&self, key: &RunKey) -> Result<Option<LogReader>, StoreError> {
+        self.site
+            .app
+            .logs
+            .open(key.repository(), key.run(), Stream::Log)
+            .await
+    }
+
+    async fn streams(&self, key: &RunKey) -> Result<Option<Streams>, StoreError> {
+        let marks = self
+            .site
+            .app
+            .logs
+            .open(key.repository(), key.run(), Stream::Marks);
+        let (log, marks) = tokio::join!(self.log(key), marks);
+        Ok(log?.zip(marks?).map(|(log, marks)| Streams {
+            log,
+            marks,
+            plain: plain_text(key),
+        }))
+    }
+
+    async fn opened(&self, key: &RunKey) -> Result<Option<Opened>, StoreError> {
+        let Some(streams) = self.streams(key).await? else {
+            return Ok(None);
+        };
+        // Marks come before the bytes that they are about, so the log is looked at first.
+        let extent = Extent::of(streams.log).await?;
+        Ok(Some(Opened {
+            extent,
+            marks: read_marks(&streams.marks).await?,
+        }))
+    }
+
+    async fn shown(&self, opened: Opened, facts: &Facts, wish: &Wish) -> Result<Shown, StoreError> {
+        let Opened { extent, marks } = opened;
+        let sections = match facts.is_over() {
+            true => marks::with_reports(marks.sections(), &facts.reported),
+            false => marks.sections(),
+        };
+        let plain = format!("{}.txt", facts.uid);
+        let (open, window) = wanted(&extent, &marks, &sections, wish, &plain).await?;
+        let search = match wish.words() {
+            Some(words) => Some((words.to_owned(), self.search(&extent, words).await?)),
+            None => None,
+        };
+        Ok(Shown {
+            live_from: (!extent.view.ended).then_some(extent.size),
+            view: extent.view,
+            sections,
+            open,
+            window,
+            search,
+        })
+    }
+
+    async fn search(&self, extent: &Extent, words: &str) -> Result<Found, StoreError> {
+        let Ok(_turn) = self.searches.acquire().await else {
+            return Ok(Found::default());
+        };
+        search::search(extent, words).await
+    }
+
+    /// Lines of a log, to be put into its page.
+    pub async fn lines(&self, key: &RunKey, wish: &Wish) -> Result<Option<Markup>, StoreError> {
+        let Some(Opened { extent, marks }) = self.opened(key).await? else {
+            return Ok(None);
+        };
+        let sections = marks.sections();
+        let plain = plain_text(key);
+        let (open, window) = wanted(&extent, &marks, &sections, wish, &plain).await?;
+        let step = sections.get(open).map(steps::key).unwrap_or_default();
+        let (is_earlier, is_later) = (wish.from.is_none(), wish.before.is_none());
+        Ok(Some(html! {
+            @if is_earlier { (steps::earlier(&window, &step)) }
+            (maud::PreEscaped(&window.html))
+            @if is_later { (steps::later(&window, &step)) }
+        }))
+    }
+
+    /// Begins to watch a log from an offset. None where there is no log yet.
+    pub async fn watch(&self, key: &RunKey, from: u64) -> Result<Option<Viewer>, WatchError> {
+        let Some(streams) = self.streams(key).await? else {
+            return Ok(None);
+        };
+        let name = format!("{}/{}", key.repository(), key.run());
+        let viewer = self.hub.watch(&name, streams, from).await?;
+        viewer.map(Some).ok_or(WatchError::Full)
+    }
+}
+
+fn store_is_down(error: &StoreError) -> Log {
+    tracing::warn!(%error, "a log cannot be read");
+    Log::Missing(Missing::StoreIsDown)
+}
+
+fn plain_text(key: &RunKey) -> String {
+    format!("{}.txt", key.run())
+}
+
+async fn read_marks(reader: &LogReader) -> Result<Marks, StoreError> {
+    let (mut bytes, size) = (Vec::new(), reader.view().size);
+    while (bytes.len() as u64) < size {
+        let more = reader.read(bytes.len() as u64..size).await?;
+        if more.is_empty() {
+            break;
+        }
+        bytes.extend_from_slice(&more);
+    }
+    Ok(Marks::read(&bytes))
+}
+
+/// The section that is asked for, by its place, and the lines of it.
+async fn wanted(
+    extent: &Extent,
+    marks: &Marks,
+    sections: &[Section],
+    wish: &Wish,
+    plain: &str,
+) -> Result<(usize, Window), StoreError> {
+    let named = |key: &String| {
+        sections
+            .iter()
+            .position(|section| steps::key(section) == *key)
+    };
+    let (from, before) = (number(wish.from.as_ref()), number(wish.before.as_ref()));
+    let (open, wanted) = match (from, before, wish.step.as_ref().and_then(named)) {
+        (Some(from), _, _) => {
+            let line = from.saturating_sub(1);
+            (extent.section_of(sections, line).await?, Wanted::From(line))
+        }
+        (None, Some(before), _) => {
+            let last = before.saturating_sub(2);
+            (
+                extent.section_of(sections, last).await?,
+                Wanted::Before(last + 1),
+            )
+        }
+        (None, None, Some(step)) => (step, Wanted::Before(u64::MAX)),
+        (None, None, None) => (steps::interesting(sections), Wanted::Before(u64::MAX)),
+    };
+    let lines: Range<u64> = match sections.get(open) {
+        Some(section) => extent.lines_of(section).await?,
+        None => 0..extent.lines,
+    };
+    let frame = Frame { plain };
+    Ok((
+        open,
+        window::window(extent, marks, lines, wanted, frame).await?,
+    ))
+}

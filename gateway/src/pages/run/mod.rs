@@ -1,0 +1,170 @@
+//! The page of a run: what happened, and the log, as it is written and ever after.
+//!
+//! ```text
+//! bytes ─ split ─▶ RawLine ─ ansi, command, html ─▶ Piece (line) ─┬─ window ─▶ steps ─▶ page
+//! marks ─ marks ─▶ Section, times ────────────────────────────────┴─ render ─▶ hub ─▶ who watches
+//! ```
+//! What a log says is hostile: it becomes HTML in [`html`] and [`markdown`] only. All of that is pure;
+//! [`extent`], [`window`], [`search`] read the log, [`fetch`] puts the page together, [`hub`] follows.
+
+pub mod ansi;
+pub mod command;
+pub mod extent;
+pub mod facts;
+pub mod fetch;
+pub mod html;
+pub mod hub;
+pub mod line;
+pub mod markdown;
+pub mod marks;
+pub mod model;
+pub mod page;
+pub mod plain;
+pub mod render;
+pub mod search;
+pub mod split;
+pub mod steps;
+#[cfg(test)]
+mod testing;
+pub mod window;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Path, Query, State},
+    response::{Html, IntoResponse, Response},
+    routing::get,
+};
+use futures::stream;
+use http::{HeaderMap, StatusCode, Uri, header};
+use serde::Deserialize;
+
+use super::{asked::Asked, problem::Problem};
+use crate::names::RunKey;
+pub use fetch::Runs;
+
+/// The pages of runs, and what belongs to them.
+pub fn router(runs: Arc<Runs>) -> Router {
+    Router::new()
+        .route("/r/{repository}/runs/{run}", get(page_or_text))
+        .route("/r/{repository}/runs/{run}/lines", get(lines))
+        .route("/r/{repository}/runs/{run}/live", get(live))
+        .with_state(runs)
+}
+
+/// What of a log is asked for. Lines are counted from 1, as the page does.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Wish {
+    /// Lines of this step, the last ones.
+    step: Option<String>,
+    /// Lines from this one on. For events: the offset in the log.
+    from: Option<String>,
+    /// Lines before this one, the last ones.
+    before: Option<String>,
+    /// Lines with these words.
+    q: Option<String>,
+}
+
+impl Wish {
+    /// What an address asks for; nonsense asks for nothing.
+    fn of(uri: &Uri) -> Self {
+        Query::try_from_uri(uri)
+            .map(|Query(wish)| wish)
+            .unwrap_or_default()
+    }
+
+    /// Words that are searched for.
+    fn words(&self) -> Option<&str> {
+        self.q
+            .as_deref()
+            .map(str::trim)
+            .filter(|words| !words.is_empty())
+    }
+}
+
+fn number(text: Option<&String>) -> Option<u64> {
+    text?.parse().ok()
+}
+
+async fn page_or_text(
+    State(runs): State<Arc<Runs>>,
+    asked: Asked,
+    Path((repository, last)): Path<(String, String)>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let (name, is_text) = match last.strip_suffix(".txt") {
+        Some(name) => (name, true),
+        None => (asked.name(&last), false),
+    };
+    let Some(key) = RunKey::new(&repository, name) else {
+        return asked.problem(&runs.unknown());
+    };
+    if !is_text {
+        return asked.answer(runs.model(&key, &Wish::of(&uri)).await, page::page);
+    }
+    match runs.log(&key).await {
+        Ok(Some(reader)) => plain::answer(reader, key.run(), &headers),
+        Ok(None) => asked.problem(&runs.unknown()),
+        Err(error) => asked.problem(&Problem::of_store(&error)),
+    }
+}
+
+/// Lines as HTML, to be put into a page.
+async fn lines(
+    State(runs): State<Arc<Runs>>,
+    asked: Asked,
+    Path((repository, run)): Path<(String, String)>,
+    uri: Uri,
+) -> Response {
+    let Some(key) = RunKey::new(&repository, &run) else {
+        return asked.problem(&runs.unknown());
+    };
+    match runs.lines(&key, &Wish::of(&uri)).await {
+        Ok(Some(markup)) => Html(markup.into_string()).into_response(),
+        Ok(None) => asked.problem(&runs.unknown()),
+        Err(error) => asked.problem(&Problem::of_store(&error)),
+    }
+}
+
+/// What comes, as server-sent events.
+async fn live(
+    State(runs): State<Arc<Runs>>,
+    asked: Asked,
+    Path((repository, run)): Path<(String, String)>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let last = headers
+        .get("last-event-id")
+        .and_then(|id| id.to_str().ok()?.parse().ok());
+    let from = last.or(number(Wish::of(&uri).from.as_ref())).unwrap_or(0);
+    let Some(key) = RunKey::new(&repository, &run) else {
+        return asked.problem(&runs.unknown());
+    };
+    let viewer = match runs.watch(&key, from).await {
+        Ok(Some(viewer)) => viewer,
+        Ok(None) => return asked.problem(&runs.unknown()),
+        Err(fetch::WatchError::Full) => {
+            let again = [(header::RETRY_AFTER, "10")];
+            let why =
+                "Too many people watch logs now. The page shows what there is; load it again.";
+            return (StatusCode::SERVICE_UNAVAILABLE, again, why).into_response();
+        }
+        Err(fetch::WatchError::Store(error)) => return asked.problem(&Problem::of_store(&error)),
+    };
+    let events = stream::unfold(viewer, |mut viewer| async move {
+        let bytes = viewer.next().await?;
+        Some((Ok::<_, std::convert::Infallible>(bytes), viewer))
+    });
+    let headers = [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-store"),
+        // A proxy that collects what it passes on would make of a live log one of yesterday.
+        (header::HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    (headers, Body::from_stream(events)).into_response()
+}

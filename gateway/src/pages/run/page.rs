@@ -1,0 +1,309 @@
+//! The page of a run as HTML.
+
+use maud::{Markup, PreEscaped, html};
+
+use super::{
+    facts::{Facts, Failure},
+    line,
+    model::{Log, Missing, Model, Shown},
+    steps,
+};
+use crate::pages::{assets, shell::Page, state::State, words};
+
+/// The page.
+pub fn page(model: &Model) -> Page {
+    let facts = &model.facts;
+    Page {
+        title: format!("#{} {}", facts.pull.number, facts.display_name.0),
+        state: Some(facts.state),
+        path: address(facts),
+        script: assets::RUN_SCRIPT,
+        again: model.again().map(|time| time.as_secs() as u32),
+        body: html! {
+            (head(model))
+            (log(model))
+        },
+    }
+}
+
+fn address(facts: &Facts) -> String {
+    format!("/r/{}/runs/{}", facts.pull.repository, facts.uid)
+}
+
+/// What is to be known before the log is read. A script puts a newer one in its place.
+fn head(model: &Model) -> Markup {
+    let facts = &model.facts;
+    html! {
+        section id="facts" data-over[facts.is_over()] data-state=(facts.state.word()) {
+            p class="soft trail" {
+                a href=(facts.pull.address()) { (facts.pull.full_name) " #" (facts.pull.number) }
+                " / "
+                a href={ "/r/" (facts.pull.repository) "/builds/" (facts.build) } { "build" }
+                " / "
+                a href={ "/builders/" (facts.builder) } { "builder" }
+            }
+            h1 {
+                (facts.state.mark()) " " (facts.display_name)
+                @if facts.attempt > 1 || facts.followed { " " small { "attempt " (facts.attempt) } }
+            }
+            p class="lead" role="status" { (verdict(model)) }
+            (code(model))
+            (failures(facts))
+        }
+    }
+}
+
+/// What happened, and how long it took.
+fn verdict(model: &Model) -> Markup {
+    let facts = &model.facts;
+    html! {
+        strong class=(facts.state.class()) { (capital(facts.state.word())) @if facts.warning { " with a warning" } }
+        @if !facts.reason.is_empty() { ": " (facts.reason) }
+        @if !facts.reason.0.trim_end().ends_with(['.', '!', '?']) { "." }
+        @if facts.followed { " Another attempt follows this one." }
+        @if let Some(other) = &facts.same_as {
+            " The same code was built by another run, and "
+            a href={ "/r/" (facts.pull.repository) "/runs/" (other) } { "its outcome and log" }
+            " are those of this one."
+        }
+        " " (times(model))
+    }
+}
+
+fn times(model: &Model) -> Markup {
+    let (facts, now) = (&model.facts, model.now);
+    html! {
+        span class="soft" {
+            @if let Some(started) = facts.started_ms {
+                @if facts.is_over() { "Took " } @else { "Running for " }
+                span data-since=[(!facts.is_over()).then_some(started)] {
+                    (words::duration(facts.ran(now).unwrap_or_default()))
+                }
+                @if let Some(usual) = facts.expected_seconds { ", usually " (words::duration(usual)) }
+                " after waiting " (words::duration(facts.waited(now))) "."
+            } @else if !facts.is_over() {
+                "Waiting for " span data-since=(facts.queued_ms) { (words::duration(facts.waited(now))) } "."
+                @if let Some(usual) = facts.expected_seconds { " It usually takes " (words::duration(usual)) "." }
+            }
+            @if let Some(finished) = facts.finished_ms {
+                " Ended " (words::moment(words::of_ms(finished), now)) "."
+            }
+        }
+    }
+}
+
+/// Which code, and who asked.
+fn code(model: &Model) -> Markup {
+    let facts = &model.facts;
+    let repository = facts
+        .pull
+        .github
+        .rsplit_once("/pull/")
+        .map_or("", |(url, _)| url);
+    html! {
+        p class="soft code" {
+            a href=(facts.pull.github) rel="noopener" { "Pull request " (facts.pull.number) " on GitHub" } ": "
+            (commit(repository, &facts.head_sha))
+            @if let [base, _] = &facts.parents[..] {
+                " merged into " code { (facts.base_ref) } " at " (commit(repository, base))
+                ", built as " (commit(repository, &facts.commit))
+            } @else {
+                " of a pull request to " code { (facts.base_ref) }
+            }
+            ". Asked for by " (facts.requester) " "
+            (words::moment(words::of_ms(facts.queued_ms), model.now)) "."
+            @if let Some(image) = facts.image_digest.as_ref().or(facts.image.as_ref()) {
+                " Image " code { (image) } "."
+            }
+        }
+    }
+}
+
+fn commit(repository: &str, sha: &str) -> Markup {
+    let is_sha = matches!(sha.len(), 40 | 64) && sha.bytes().all(|byte| byte.is_ascii_hexdigit());
+    html! {
+        @if is_sha {
+            a href={ (repository) "/commit/" (sha) } rel="noopener" title=(sha) { code { (&sha[..10]) } }
+        } @else {
+            "an unknown commit"
+        }
+    }
+}
+
+fn failures(facts: &Facts) -> Markup {
+    let total = facts.failures_total.max(0) as u64;
+    html! {
+        @if !facts.failures.is_empty() {
+            h2 { @if total == 1 { "1 failing test" } @else { (steps::grouped(total)) " failing tests" } }
+            ul class="tests" {
+                @for failure in &facts.failures { (failing_test(failure)) }
+                @if total > facts.failures.len() as u64 {
+                    li class="soft" { "and " (steps::grouped(total - facts.failures.len() as u64)) " more" }
+                }
+            }
+        }
+    }
+}
+
+fn failing_test(failure: &Failure) -> Markup {
+    let query = query_of(&failure.name.shown());
+    html! {
+        li {
+            a href={ "?q=" (query) } title="Search the log for it" { code { (failure.name) } }
+            @if let Some((failed, of)) = failure.also_failed {
+                span class="also" {
+                    " also failed in " (failed) " of this builder’s last " (words::count(of, "build"))
+                    ", on other pull requests"
+                }
+            }
+        }
+    }
+}
+
+/// A text as the value of a parameter of an address.
+fn query_of(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => out.push(byte as char),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+fn log(model: &Model) -> Markup {
+    html! {
+        section id="log" aria-label="Log" {
+            @match &model.log {
+                Log::Shown(shown) => (shown_log(model, shown)),
+                Log::Missing(missing) => (missing_log(model, *missing)),
+            }
+        }
+        (keys())
+    }
+}
+
+/// What the keys do: a script shows it.
+fn keys() -> Markup {
+    let keys = [
+        ("j", "next step"),
+        ("k", "step before"),
+        ("f", "follow the log"),
+        ("/", "search"),
+        ("?", "this help"),
+    ];
+    html! {
+        dialog id="keys" aria-label="Keys" {
+            dl {
+                @for (key, what) in keys {
+                    dt { kbd { (key) } }
+                    dd { (what) }
+                }
+                dt { "Shift + click" }
+                dd { "lines up to this one" }
+            }
+            form method="dialog" { button { "Close" } }
+        }
+    }
+}
+
+fn shown_log(model: &Model, shown: &Shown) -> Markup {
+    let words = shown.search.as_ref().map(|(words, _)| words.as_str());
+    let uid = &model.facts.uid;
+    html! {
+        div class="bar" {
+            form role="search" method="get" {
+                input type="search" name="q" maxlength="200" value=[words] placeholder="Search the log"
+                    aria-label="Search the log";
+                button type="submit" { "Search" }
+            }
+            button type="button" id="follow" aria-pressed="false" hidden { "Follow" }
+            span class="files" {
+                a href={ (uid) ".txt" } { "Plain text" }
+                " " a href={ (uid) ".txt" } download={ (uid) ".txt" } { "Download" }
+                " " span class="soft" { (line::size(shown.view.size)) }
+            }
+        }
+        (steps::left_out(shown.view.left_out))
+        @if shown.view.store_is_down {
+            p class="note" { "The store of logs does not answer. The log is kept by the machine that runs it and will appear here." }
+        }
+        @if let Some((words, _)) = &shown.search { (found(shown, words)) }
+        div id="steps" data-live=[shown.live_from] data-log={ (address(&model.facts)) } {
+            (steps::steps(&shown.sections, shown.open, &shown.window, model.facts.is_over()))
+        }
+    }
+}
+
+fn found(shown: &Shown, words: &str) -> Markup {
+    let Some((_, found)) = &shown.search else {
+        return Markup::default();
+    };
+    html! {
+        section class="found" aria-label="Results of the search" {
+            p {
+                @match found.hits.len() {
+                    0 => { "No line has " }
+                    1 => { "1 line has " }
+                    count => { (count) " lines have " }
+                }
+                strong { (crate::pages::text::plain(words, 200)) } ". "
+                @if let Some(note) = &found.note { (note) " " }
+                a href="?" { "Clear the search" }
+            }
+            ol {
+                @for hit in &found.hits {
+                    li {
+                        a href={ "?from=" (hit.line.saturating_sub(9).max(1)) "#L" (hit.line + 1) } { (hit.line + 1) }
+                        span { (PreEscaped(&hit.html)) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn missing_log(model: &Model, missing: Missing) -> Markup {
+    let state = model.facts.state;
+    html! {
+        p class="none" {
+            @match missing {
+                Missing::NotYet if state == State::Waiting => "The log begins here once the run has a machine.",
+                Missing::NotYet => "The run has printed nothing yet. Its log appears here as it is written.",
+                Missing::Never => "The run ended before it printed anything, so there is no log.",
+                Missing::Elsewhere => "The log is that of the run whose outcome this one took over.",
+                Missing::Gone => { "The log is kept no longer. " (model.keeps) }
+                Missing::StoreIsDown => "The store of logs does not answer. A log that is being written is kept by the machine that runs it and will appear here.",
+            }
+        }
+    }
+}
+
+fn capital(word: &str) -> String {
+    let mut chars = word.chars();
+    chars.next().map_or(String::new(), |first| {
+        first.to_uppercase().chain(chars).collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_a_test_is_searched_for_as_it_is() {
+        assert_eq!(
+            query_of("test_a (x.Y) <é>&"),
+            "test_a%20%28x.Y%29%20%3C%C3%A9%3E%26"
+        );
+    }
+
+    #[test]
+    fn only_a_commit_is_a_link() {
+        let link = |sha: &str| commit("https://github.com/o/r", sha).into_string();
+        assert!(link(&"a".repeat(40)).contains("https://github.com/o/r/commit/aaaa"));
+        assert_eq!(link("../../evil"), "an unknown commit");
+        assert_eq!(link(""), "an unknown commit");
+    }
+}

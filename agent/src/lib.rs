@@ -3,6 +3,8 @@
 //! `prbuild-agent checkout` runs before any code of the pull request and is believed.
 //! `prbuild-agent exec` runs beside that code, under the same user: it keeps time, kills what the
 //! code leaves behind, and carries the code's own claim out. Neither knows Kubernetes or GitHub's API.
+//! Both print to standard output and into a [`spool`], and `prbuild-agent ship` sends that to the
+//! gateway.
 //!
 //! Pure: [`plan`] (which step runs, what its end means), [`mod@env`] (what a step sees), [`envfile`]
 //! (`GITHUB_ENV`), [`source`] (is this a commit we may fetch). Everything that the operating system
@@ -23,6 +25,7 @@ pub mod places;
 pub mod plan;
 pub mod process;
 pub mod scan;
+pub mod ship;
 pub mod source;
 pub mod spool;
 pub mod step;
@@ -30,5 +33,7 @@ pub mod text;
 
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod testing_gateway;
 #[cfg(test)]
 mod testing_git;

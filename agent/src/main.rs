@@ -15,6 +15,7 @@ use agent::{
     os::{self, Signals},
     plan,
     process::GRACE,
+    ship::{self, Shipment, client::Destination},
 };
 use clap::{Args, Parser, Subcommand};
 use protocol::{Source, Work, log::LogLimits};
@@ -47,6 +48,38 @@ enum Command {
         #[command(flatten)]
         common: Common,
     },
+    /// Send the logs that the other two spool to the gateway, with the token in PRBUILD_LOG_TOKEN.
+    ///
+    /// Ends after SIGTERM, when everything is sent or the grace is over. Exits with 0 also when nothing
+    /// could be sent: no build is failed for its log.
+    Ship(Ship),
+}
+
+#[derive(Args)]
+struct Ship {
+    /// The checkout's spool.
+    #[arg(long, value_name = "DIR")]
+    checkout: PathBuf,
+    /// The spool of the steps.
+    #[arg(long, value_name = "DIR")]
+    build: PathBuf,
+    /// A directory for what has to be remembered when this program is started again.
+    #[arg(long, value_name = "DIR")]
+    state: PathBuf,
+    /// The gateway, http:// and nothing else.
+    #[arg(long, value_name = "URL")]
+    to: String,
+    /// Name of the Repository.
+    #[arg(long, value_name = "NAME")]
+    repository: String,
+    /// Uid of the run.
+    #[arg(long, value_name = "UID")]
+    run: String,
+    /// For how long the rest of the log is sent after SIGTERM.
+    #[arg(long, value_name = "SECONDS", default_value_t = 100)]
+    grace: u64,
+    #[command(flatten)]
+    kept: Kept,
 }
 
 #[derive(Args)]
@@ -93,6 +126,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Checkout { common, install } => run_checkout(&common, install.as_deref()),
         Command::Exec { common } => run_exec(&common),
+        Command::Ship(asked) => run_ship(asked),
     };
     ExitCode::from(done.unwrap_or_else(|error| {
         eprintln!("error: the executor could not begin\n  because {error}");
@@ -137,6 +171,28 @@ fn run_exec(common: &Common) -> io::Result<u8> {
     };
     leave(common, &report.to_message(), &mut signals, &mut log);
     Ok(plan::exit_code(&report))
+}
+
+fn run_ship(asked: Ship) -> io::Result<u8> {
+    os::hide_memory()?;
+    let mut signals = Signals::of_this_process()?;
+    let token = std::env::var("PRBUILD_LOG_TOKEN")
+        .map_err(|error| io::Error::other(format!("PRBUILD_LOG_TOKEN cannot be read: {error}")))?;
+    let shipment = Shipment {
+        checkout: asked.checkout,
+        build: asked.build,
+        state: asked.state,
+        to: Destination {
+            gateway: asked.to,
+            repository: asked.repository,
+            run: asked.run,
+        },
+        token,
+        limits: asked.kept.limits(),
+        grace: Duration::from_secs(asked.grace.min(86_400)),
+    };
+    ship::run(shipment, &mut signals).map_err(io::Error::other)?;
+    Ok(0)
 }
 
 /// Reads what the operator asks for from a variable.

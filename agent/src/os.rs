@@ -10,7 +10,7 @@ use std::{
     os::{
         fd::{AsFd, BorrowedFd},
         unix::{
-            fs::{OpenOptionsExt, PermissionsExt},
+            fs::{FileExt, OpenOptionsExt, PermissionsExt},
             net::UnixStream,
         },
     },
@@ -149,6 +149,26 @@ pub fn set_nonblocking(file: impl AsFd) -> io::Result<()> {
 pub fn hide_memory() -> io::Result<()> {
     use rustix::process::{DumpableBehavior, set_dumpable_behavior};
     Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+}
+
+/// Fills `bytes` with randomness of the system.
+pub fn random(bytes: &mut [u8; 16]) -> io::Result<()> {
+    rustix::rand::getrandom(bytes, rustix::rand::GetRandomFlags::empty())?;
+    Ok(())
+}
+
+/// Reads from a place of a file; fewer bytes than fit only at its end.
+pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut count = 0;
+    while count < buffer.len() {
+        match file.read_at(&mut buffer[count..], offset + count as u64) {
+            Ok(0) => break,
+            Ok(more) => count += more,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(count)
 }
 
 /// Opens a file for reading if it is a regular file and no link. Never blocks, as a named pipe would.

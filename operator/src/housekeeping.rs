@@ -179,6 +179,19 @@ async fn orphaned_jobs(ctx: &Context) -> kube::Result<()> {
     Ok(())
 }
 
+/// Remembers a run that was deleted while its build goes on: its check run is not known otherwise.
+pub fn note_deleted(ctx: &Context, run: &Arc<BuilderRun>) {
+    let owner = &run.spec.pr_build;
+    let build = ctx.cache.builds.get(&owner.name);
+    let build = build.filter(|build| build.uid().as_ref() == Some(&owner.uid));
+    if build.is_some_and(|build| completed(&build).is_none()) {
+        let builder = run.spec.task.builder.clone();
+        ctx.live_builds.update(&owner.uid, |live| {
+            live.deleted.insert(builder, run.clone());
+        });
+    }
+}
+
 /// A run was deleted from outside: its Job goes, and its build hears of it.
 pub async fn after_run_deleted(ctx: &Context, run: &BuilderRun) -> kube::Result<()> {
     let uid = run.uid().unwrap_or_default();

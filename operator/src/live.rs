@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crds::Waiting;
+use crds::{BuilderRun, Waiting};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -99,6 +99,8 @@ pub struct LiveBuild {
     pub opened: bool,
     /// Builders whose runs are missing, and whether GitHub knows.
     pub missing_told: HashMap<String, bool>,
+    /// Runs that somebody deleted, by builder: how GitHub was told of them, they alone know.
+    pub deleted: HashMap<String, Arc<BuilderRun>>,
     /// Conditions that come from talking to GitHub.
     pub said: Vec<Said>,
     /// When the last of its runs had ended, as this process saw it.
@@ -133,6 +135,7 @@ impl Default for LiveBuild {
             hold: None,
             opened: false,
             missing_told: HashMap::new(),
+            deleted: HashMap::new(),
             said: Vec::new(),
             ended: None,
             written: None,

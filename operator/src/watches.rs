@@ -201,6 +201,7 @@ fn run_changed(ctx: &Arc<Context>, change: Change<BuilderRun>) {
         (_, Some(run)) => ctx.queues.runs.add(&run.name_any()),
         (Some(run), None) => {
             run::tell_followers(ctx, run);
+            housekeeping::note_deleted(ctx, run);
             let (ctx, run) = (ctx.clone(), run.clone());
             tokio::spawn(async move {
                 if let Err(error) = housekeeping::after_run_deleted(&ctx, &run).await {

@@ -235,20 +235,30 @@ fn tell_missing(ctx: &Arc<Context>, build: &PrBuild, family: &Family) {
             new
         });
         if new {
-            tell::deleted(
-                ctx,
-                build,
-                &with_materials(ctx, build, |from| {
-                    let builder = ctx.cache.builders.get(name);
-                    dispatch::first_attempt(
-                        from,
-                        name,
-                        builder.as_deref().ok_or_else(|| dispatch::gone(name)),
-                    )
-                }),
-            );
+            tell::deleted(ctx, build, &stand_in(ctx, build, family, name));
         }
     }
+}
+
+/// The run that a builder had which has none: as it was when it was deleted, else as it would be made
+/// today. All runs of a build are told in the same way, whatever the Repository says since.
+fn stand_in(ctx: &Context, build: &PrBuild, family: &Family, name: &str) -> BuilderRun {
+    let uid = build.uid().unwrap_or_default();
+    let deleted = ctx
+        .live_builds
+        .update(&uid, |live| live.deleted.get(name).cloned());
+    if let Some(deleted) = deleted {
+        return (*deleted).clone();
+    }
+    let mut run = with_materials(ctx, build, |from| {
+        let builder = ctx.cache.builders.get(name);
+        let builder = builder.as_deref().ok_or_else(|| dispatch::gone(name));
+        dispatch::first_attempt(from, name, builder)
+    });
+    if let Some(other) = family.runs.first() {
+        run.spec.task.report_mode = other.spec.task.report_mode;
+    }
+    run
 }
 
 /// Calls with what the runs of a build are made from.

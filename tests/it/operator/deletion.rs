@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use crds::{BuildResult, BuilderRun, PrBuild, RunPhase};
+use crds::{BuildResult, BuilderRun, PrBuild, ReportMode, RunPhase};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api,
     api::{DeleteParams, ListParams},
 };
 use tests::{
-    cluster::{Ending, Fate, eventually},
-    story::{PATIENCE, Story},
+    cluster::{Ending, Fate, eventually, shared_control_plane},
+    story::{PATIENCE, REPO, Setting, Story},
 };
 
 use super::{
@@ -79,6 +79,77 @@ async fn runs_that_are_deleted_while_no_operator_lives_are_cancelled_runs() {
     jobs_are(&story, 0).await;
     pods_are(&story, 0).await;
     story.complete(&name).await;
+    story.end().await;
+}
+
+/// A story whose builds are told by check runs, with a run that waits and one that runs.
+async fn told_by_checks(name: &str) -> (Story, u64, String) {
+    let setting = Setting {
+        checks: true,
+        ..Setting::default()
+    };
+    let access = shared_control_plane();
+    let mut story = Story::begin(&access, name, setting).await.unwrap();
+    story.pods_go(|_| Fate::ends(Ending::Never));
+    story
+        .repository(|spec| spec.reporting.mode = ReportMode::Checks)
+        .await;
+    story.start_operator().await.unwrap();
+    let (number, build) = queued_and_running(&story).await;
+    checks_are(&story, number, &[None, None]).await;
+    (story, number, build)
+}
+
+/// Waits until the check runs of both builders have these conclusions.
+async fn checks_are(story: &Story, number: u64, expected: &[Option<&str>]) {
+    let head = story.forge.pull_request(REPO, number).head_sha;
+    eventually(format!("checks are {expected:?}"), PATIENCE, async || {
+        let checks = story.forge.check_runs(REPO, &head);
+        let ended: Vec<Option<&str>> = checks.iter().map(|one| one.conclusion.as_deref()).collect();
+        match ended == expected {
+            true => Ok(()),
+            false => Err(format!("{checks:?}")),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_check_run_ends_whose_run_is_deleted_when_its_repository_has_changed_to_statuses() {
+    let (story, number, name) = told_by_checks("delmode").await;
+    story.repository(|_| {}).await;
+    delete_runs(&story, &name).await;
+    checks_are(&story, number, &[Some("cancelled"); 2]).await;
+    assert_eq!(story.last_statuses(number), []);
+    let build = story.complete(&name).await;
+    assert_eq!(build.status.unwrap().result, Some(BuildResult::Cancelled));
+    story.end().await;
+}
+
+#[tokio::test]
+async fn a_check_run_ends_whose_run_is_deleted_while_no_operator_lives_and_its_repository_changes()
+{
+    let (mut story, number, name) = told_by_checks("delmodeoff").await;
+    crash(&mut story).await;
+    story.repository(|_| {}).await;
+    let run = format!("{name}-runs-1");
+    let runs = story.api::<BuilderRun>();
+    runs.delete(&run, &DeleteParams::default()).await.unwrap();
+    story.start_operator().await.unwrap();
+    let head = story.forge.pull_request(REPO, number).head_sha;
+    eventually("its check is cancelled", PATIENCE, async || {
+        let checks = story.forge.check_runs(REPO, &head);
+        let own = checks
+            .iter()
+            .filter(|one| one.external_id.starts_with(&format!("{name}-runs")));
+        let ended: Vec<Option<&str>> = own.map(|one| one.conclusion.as_deref()).collect();
+        match ended == [Some("cancelled")] {
+            true => Ok(()),
+            false => Err(format!("{checks:?}")),
+        }
+    })
+    .await;
+    assert_eq!(story.last_statuses(number), []);
     story.end().await;
 }
 

@@ -206,6 +206,7 @@ fn work_on_queues(ctx: &Arc<Context>, stop: &CancellationToken, tasks: &mut Join
     tasks.spawn(queue.run(4, s, move |name| specs::repository(c.clone(), name)));
     let (queue, c, s) = worker(&ctx.queues.builders);
     tasks.spawn(queue.run(4, s, move |name| specs::builder(c.clone(), name)));
+    tasks.spawn(specs::heed_refusals(ctx.clone(), stop.clone()));
     tasks.spawn(Admission::run(ctx.clone(), stop.clone()));
     tasks.spawn(housekeeping::run(ctx.clone(), stop.clone()));
 }

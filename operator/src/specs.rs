@@ -1,11 +1,12 @@
 //! Writes down what is wrong with a Repository or a Builder. What that is, [`health`](crate::health)
 //! decides.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use crds::{Repository, RepositoryStatus, condition};
 use kube::{ResourceExt, runtime::events::EventType};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 pub use crate::health::probed::Probed;
 use crate::{
@@ -18,8 +19,11 @@ use crate::{
         repository::Seen,
     },
     queue::Next,
-    report::talk,
+    report::{Refusal, talk},
 };
+
+/// Least time between two looks at a Repository because GitHub refuses something.
+const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 
 /// The status of a Repository or Builder could not be written. It is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +60,7 @@ pub async fn repository(ctx: Arc<Context>, name: String) -> Result<Next, SpecErr
         None => repository.status.as_ref(),
     };
     let standing = standing(&seen, status);
+    let built = repository.status.as_ref().is_some_and(is_built);
     write(
         &ctx,
         &ctx.api.repositories,
@@ -64,22 +69,60 @@ pub async fn repository(ctx: Arc<Context>, name: String) -> Result<Next, SpecErr
         change,
     )
     .await?;
+    if standing == Standing::Builds && !built {
+        // What it lacked was granted.
+        ctx.reporter.try_again(&repository.spec.connection);
+    }
     let next = ctx.probed.next_look(&repository, standing, Instant::now());
     Ok(Next::After(next))
 }
 
 /// How a Repository stands, by what was seen and what its status says.
 fn standing(seen: &Seen, status: Option<&RepositoryStatus>) -> Standing {
-    let builds = status.is_some_and(|status| {
-        condition::find(&status.conditions, condition::kind::READY).is_some()
-            && condition::builds(&status.conditions)
-    });
+    let builds = status.is_some_and(is_built);
     match seen {
         Seen::NoConnection => Standing::NoConnection,
         _ if builds => Standing::Builds,
         Seen::Failed(error) if talk::is_away(error) => Standing::Away,
         _ => Standing::Faulty,
     }
+}
+
+/// Whether builds of a Repository are started, by its status.
+fn is_built(status: &RepositoryStatus) -> bool {
+    let known = condition::find(&status.conditions, condition::kind::READY).is_some();
+    known && condition::builds(&status.conditions)
+}
+
+/// Has Repositories looked over, until `stop`, whose results GitHub refuses to take, or takes again:
+/// the permission that somebody took away in the midst of a build stands in the condition at once.
+pub async fn heed_refusals(ctx: Arc<Context>, stop: CancellationToken) {
+    let mut looked: HashMap<String, Instant> = HashMap::new();
+    loop {
+        let refusal = tokio::select! {
+            () = stop.cancelled() => return,
+            refusal = ctx.reporter.refusal() => refusal,
+        };
+        let now = Instant::now();
+        looked.retain(|_, at| now - *at < REFUSED_PAUSE);
+        for repository in ctx.cache.repositories.all() {
+            let name = repository.name_any();
+            let lately = refusal.refused && looked.contains_key(&name);
+            if is_about(&refusal, &repository) && !lately {
+                looked.insert(name.clone(), now);
+                ctx.queues.repositories.add(&name);
+            }
+        }
+    }
+}
+
+fn is_about(refusal: &Refusal, repository: &Repository) -> bool {
+    let (spec, status) = (&repository.spec, repository.status.as_ref());
+    let asked = format!("{}/{}", spec.owner, spec.name);
+    let called = status.and_then(|status| status.full_name.as_deref());
+    let mut names = [asked.as_str()].into_iter().chain(called);
+    spec.connection == refusal.connection
+        && names.any(|name| name.eq_ignore_ascii_case(&refusal.repository))
 }
 
 /// What is known of the webhook of a Repository that GitHub was just seen to have.

@@ -13,6 +13,7 @@ mod newer_build;
 mod overtaking;
 mod paused;
 mod permission;
+mod refused;
 mod replies;
 mod restart;
 mod same_as;

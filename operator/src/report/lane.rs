@@ -249,7 +249,7 @@ impl Lane {
     }
 
     /// Lets go those whose back-off is over by then; all of them without a time.
-    fn release(&mut self, until: Option<Instant>) {
+    pub fn release(&mut self, until: Option<Instant>) {
         while let Some(&(at, number)) = self.later.first()
             && until.is_none_or(|until| at <= until)
         {

@@ -7,7 +7,7 @@
 //! - [`announce`], [`answer`], [`label`]: comments, reactions, and the label that asked; their words are *pure*
 //! - [`comment`]: the one comment of a build, and [`template`]s for its words (*pure*)
 //! - [`sentence`], [`reply`]: what an answer says, [`restraint`]: whether it is said (*pure*)
-//! - [`talk`]: what a failed call means for the caller
+//! - [`talk`]: what a failed call means for the caller; [`refusals`]: news of what GitHub refuses
 
 pub mod announce;
 pub mod answer;
@@ -25,6 +25,7 @@ mod lane;
 pub mod metrics;
 pub mod pace;
 pub mod plan;
+mod refusals;
 pub mod reply;
 pub mod reporter;
 pub mod restraint;
@@ -38,6 +39,7 @@ pub mod text;
 pub use announce::{Draft, Opened, Opening};
 pub use desired::desired;
 pub use label::{LabelOutcome, settle_label};
+pub use refusals::Refusal;
 pub use reporter::{Reporter, Ticket, Turn};
 pub use talk::{Retry, TalkError};
 pub use target::{Channel, CommitStatus, Order, Sent, Standing, Target};

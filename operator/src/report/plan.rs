@@ -213,6 +213,18 @@ impl<T: Waiter> Plan<T> {
         }
     }
 
+    /// Forgets that a connection was refused something, and lets all that backs off go at once.
+    pub fn try_again(&mut self, connection: &str) {
+        let of_it = |target: &Target| target.connection == connection;
+        let entries = self.targets.iter_mut();
+        entries
+            .filter(|(target, _)| of_it(target))
+            .for_each(|(_, entry)| entry.tries = 0);
+        if let Some(lane) = self.lanes.get_mut(connection) {
+            lane.release(None);
+        }
+    }
+
     /// Why the last try for a target did not succeed, as long as it is being tried.
     pub fn trouble(&self, target: &Target) -> Option<&str> {
         self.targets

@@ -24,6 +24,7 @@ use super::{
     metrics::ReportMetrics,
     pace::Cost,
     plan::{Next, Plan, Reply, Resolved},
+    refusals::{Refusal, Refusals},
     talk::{self, Sort},
     target::{CommitStatus, Order, Sent, Standing, Target},
 };
@@ -40,6 +41,7 @@ struct Shared {
     /// Those who wait for their turn to speak.
     turns: Mutex<HashMap<u64, oneshot::Sender<()>>>,
     news: Notify,
+    refusals: Refusals,
     connections: Arc<Connections>,
     metrics: ReportMetrics,
 }
@@ -80,6 +82,7 @@ impl Reporter {
             plan: Mutex::new(Plan::default()),
             turns: Mutex::default(),
             news: Notify::new(),
+            refusals: Refusals::default(),
             connections,
             metrics: ReportMetrics::default(),
         });
@@ -150,6 +153,17 @@ impl Reporter {
             connection: connection.to_owned(),
             reply: Reply::Taken,
         }
+    }
+
+    /// Waits until GitHub refuses to take something, or takes it again.
+    pub async fn refusal(&self) -> Refusal {
+        self.shared.refusals.next().await
+    }
+
+    /// Tries at once what a connection was refused: what it lacked was granted.
+    pub fn try_again(&self, connection: &str) {
+        self.shared.plan().try_again(connection);
+        self.shared.news.notify_one();
     }
 
     /// Its numbers.
@@ -265,6 +279,7 @@ impl Shared {
             let (context, sha) = (target.context.as_str(), target.sha.as_str());
             tracing::warn!(word, context, sha, problem, "GitHub did not take a status");
         }
+        self.refusals.note(&target, &reply);
         let resolved = self.plan().done(Instant::now(), &target, reply);
         self.resolve(resolved);
     }

@@ -224,6 +224,26 @@ impl Forge {
         }
     }
 
+    /// Grants an installation one permission more. Tokens that there are do not get it.
+    pub fn give_permission(&self, installation: Id, permission: &str, level: &str) {
+        self.inner.edit(|world| {
+            if let Some(one) = world.installations.get_mut(&installation) {
+                let granted = &mut one.permissions;
+                granted.insert(permission.to_owned(), level.to_owned());
+            }
+        });
+    }
+
+    /// The installation by which an App sees a repository.
+    #[must_use]
+    pub fn installation_on(&self, full_name: &str, app: Id) -> Option<Id> {
+        let world = self.inner.lock();
+        let id = repository(&world, full_name);
+        let mut all = world.installations.values();
+        let found = all.find(|one| one.app == app && one.repositories.contains(&id));
+        found.map(|one| one.id)
+    }
+
     /// Suspends an installation, or ends that.
     pub fn suspend_installation(&self, installation: Id, suspended: bool) {
         self.inner.edit(|world| {

@@ -1,0 +1,115 @@
+//! What GitHub refuses to take in the midst of a build, and what becomes of it.
+
+use crds::{BuildResult, ReportMode, Repository, RunPhase, condition};
+use tests::{
+    cluster::{Fate, eventually, shared_control_plane},
+    forge::{CheckRun, Elsewhere},
+    story::{GRACE, PATIENCE, REPO, Setting, Story},
+};
+
+use super::{begin_without_kubelet, build_of, crash, phase_is};
+
+const STATUSES: &str = "POST /repos/*/*/statuses/*";
+
+/// Waits until `Ready` of the Repository says this. Returns the sentence.
+async fn ready(story: &Story, status: &str, reason: &str) -> String {
+    let what = format!("Ready is {status}: {reason}");
+    story
+        .eventually_in(&what, "app", |repository: &Repository| {
+            let conditions = repository.status.clone().unwrap_or_default().conditions;
+            match condition::find(&conditions, condition::kind::READY) {
+                Some(found) if (&*found.status, &*found.reason) == (status, reason) => {
+                    Ok(found.message.clone())
+                }
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await
+}
+
+/// Waits until the check run of a builder looks as it should.
+async fn check_is(story: &Story, head: &str, what: &str, look: impl Fn(&CheckRun) -> bool) {
+    eventually(format!("the check {what}"), PATIENCE, async || {
+        let check = story.forge.check_run(REPO, head, "prbuild/debian");
+        match check {
+            Some(check) if look(&check) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_app_that_loses_a_permission_in_the_midst_of_a_build_says_so_and_goes_on_when_it_has_it_again()
+ {
+    let setting = Setting {
+        checks: true,
+        ..Setting::default()
+    };
+    let access = shared_control_plane();
+    let mut story = Story::begin(&access, "lostchecks", setting).await.unwrap();
+    story
+        .repository(|spec| spec.reporting.mode = ReportMode::Checks)
+        .await;
+    story.builder("debian", |_| {}).await;
+    story.start_operator().await.unwrap();
+    let (number, name) = build_of(&story, "change", &["debian"]).await;
+    let head = story.forge.pull_request(REPO, number).head_sha;
+    check_is(&story, &head, "waits", |check| check.status != "completed").await;
+    ready(&story, "True", "Valid").await;
+
+    let app = story.forge.app_on(REPO).unwrap();
+    let installation = story.forge.installation_on(REPO, app).unwrap();
+    story.forge.take_permission(installation, "checks");
+    story.pods_go(|_| Fate::passes());
+    let sentence = ready(&story, "False", "PermissionMissing").await;
+    assert!(sentence.contains("checks: write"), "{sentence}");
+
+    story.forge.give_permission(installation, "checks", "write");
+    check_is(&story, &head, "passed", |check| {
+        check.conclusion.as_deref() == Some("success")
+    })
+    .await;
+    ready(&story, "True", "Valid").await;
+    let build = story.complete(&name).await.status.unwrap();
+    assert_eq!(build.result, Some(BuildResult::Passed));
+    assert_eq!(story.forge.check_runs(REPO, &head).len(), 1);
+    assert_eq!(story.last_statuses(number), [], "it never changes over");
+    story.end().await;
+}
+
+#[tokio::test]
+async fn a_context_whose_thousand_statuses_are_used_up_keeps_no_build_from_its_end_after_a_restart()
+{
+    let mut story = begin_without_kubelet("thousand").await;
+    story.builder("debian", |_| {}).await;
+    let (number, name) = build_of(&story, "change", &["debian"]).await;
+    let head = story.forge.pull_request(REPO, number).head_sha;
+    let context = "prbuild/debian";
+    eventually("it is pending", PATIENCE, async || {
+        match story.last_statuses(number).as_slice() {
+            [(_, state, _)] if state == "pending" => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    crash(&mut story).await;
+    // Nobody who lives has counted these.
+    for _ in story.forge.statuses(REPO, &head).len()..1000 {
+        let forge = &story.forge;
+        forge.other_status(REPO, &head, GRACE, context, Elsewhere::Pending);
+    }
+    story.pods_go(|_| Fate::passes());
+    let before = story.forge.log().count(STATUSES);
+    story.start_operator().await.unwrap();
+    let build = story.complete(&name).await.status.unwrap();
+    assert_eq!(build.result, Some(BuildResult::Passed));
+    let run = phase_is(&story, &format!("{name}-debian-1"), RunPhase::Succeeded).await;
+    let report = run.status.unwrap().report.unwrap();
+    assert_eq!(report.sent.as_deref(), Some("settled"));
+    let why = report.error.unwrap();
+    assert!(why.contains("maximum number of statuses"), "{why}");
+    let asked = story.forge.log().count(STATUSES) - before;
+    assert!(asked <= 2, "GitHub was asked {asked} times");
+    story.end().await;
+}

@@ -6,6 +6,7 @@ mod again;
 mod buttons;
 mod commands;
 mod conversation;
+mod deleted;
 mod entrance;
 mod examples;
 mod flavours;

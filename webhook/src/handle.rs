@@ -303,6 +303,7 @@ impl App {
         match result {
             Ok(Stored::New) => Outcome::Stored(new),
             Ok(Stored::Before) => Outcome::Stored(before),
+            Ok(Stored::Deleted) => Outcome::Ignored("deleted"),
             Err(error @ SubmitError::Taken { .. }) => {
                 tracing::error!(%error, "not stored");
                 self.metrics.alert("name_taken");

@@ -64,8 +64,8 @@ impl Holder {
         self.write(&version, &identity, note.filter(|_| ours)).await
     }
 
-    /// Gives the Lease back, so that the next one need not wait.
-    pub async fn release(&mut self) {
+    /// Gives the Lease back, so that the next one need not wait. A note replaces the one that is there.
+    pub async fn release(&mut self, note: Option<&str>) {
         let Ok(Some(lease)) = self.api.get_opt(NAME).await else {
             return;
         };
@@ -75,7 +75,7 @@ impl Holder {
         }
         let version = lease.metadata.resource_version.unwrap_or_default();
         // Failing means that it runs out by itself.
-        let _ = self.write(&version, "", None).await;
+        let _ = self.write(&version, "", note).await;
     }
 
     fn is_stale(&mut self, version: &str) -> bool {

@@ -5,6 +5,7 @@
 //! delivery is a hint, GitHub's API is the truth, and what no delivery told of is found by the [`sweep`].
 
 pub mod builds;
+pub mod built;
 pub mod cache;
 pub mod command;
 pub mod event;

@@ -1,12 +1,15 @@
 //! Authorized → PrBuild, Refused → Answer: one create, and what it means that the name is taken.
 
-use crds::{Answer, PrBuild};
+use std::sync::Arc;
+
+use crds::{Answer, PrBuild, TriggerKind};
 use kube::api::PostParams;
 use kube::core::Request;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::IgnoredAny;
 
+use crate::built::Built;
 use crate::gate::{Authorized, Refused};
 
 /// Writes what the gate decided.
@@ -14,6 +17,7 @@ use crate::gate::{Authorized, Refused};
 pub struct Submit {
     builds: Api<PrBuild>,
     answers: Api<Answer>,
+    built: Arc<Built>,
 }
 
 /// What came of it.
@@ -23,6 +27,8 @@ pub enum Stored {
     New,
     /// The same was stored before.
     Before,
+    /// The same was stored before, and somebody deleted it.
+    Deleted,
 }
 
 /// An object that could not be stored.
@@ -50,18 +56,27 @@ impl Submit {
         Self {
             builds: Api::namespaced(client.clone(), namespace),
             answers: Api::namespaced(client.clone(), namespace),
+            built: Arc::default(),
         }
     }
 
-    /// Stores a build. The same event stored before is success.
+    /// Stores a build. The same event stored before is success. A command or press whose build was
+    /// deleted stays without one; a label that is still on is there to be built.
     ///
     /// # Errors
     /// [`SubmitError`].
     pub async fn build(&self, authorized: Authorized) -> Result<Stored, SubmitError> {
         let build = authorized.into_object();
         let name = build.name_any();
+        let stays = build.spec.request.trigger.kind != TriggerKind::Label;
+        if stays && self.built.knows(&name) && !self.is_built(&name).await? {
+            return Ok(Stored::Deleted);
+        }
         let error = match create(&self.builds, &build).await {
-            Ok(()) => return Ok(Stored::New),
+            Ok(()) => {
+                self.built.note(&name);
+                return Ok(Stored::New);
+            }
             Err(error) => error,
         };
         if !is_taken(&error) {

@@ -74,7 +74,8 @@ pub async fn run(app: Arc<App>, mut holder: Holder, every: Duration, stop: Cance
             () = stop.cancelled() => break,
         }
     }
-    holder.release().await;
+    let marks = sweep.map(|sweep| sweep.marks.text());
+    holder.release(marks.as_deref()).await;
 }
 
 /// What is remembered between two looks. Losing it costs one longer look.

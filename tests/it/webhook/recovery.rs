@@ -9,22 +9,22 @@ use tests::forge::{DeliveryFault, Fault};
 use super::*;
 use tests::story::MALLORY;
 
-const LOOK: &[&str] = &["--sweep-seconds", "1"];
+pub(super) const LOOK: &[&str] = &["--sweep-seconds", "1"];
 const LIST: &str = "GET /repos/*/*/pulls";
-const COMMENTS: &str = "GET /repos/*/*/issues/comments";
+pub(super) const COMMENTS: &str = "GET /repos/*/*/issues/comments";
 /// An outage.
-const TEN_MINUTES: u64 = 600;
+pub(super) const TEN_MINUTES: u64 = 600;
 
 impl Town {
     /// Somebody comments while GitHub tells nobody. Returns the object's name.
-    fn whispers(&self, number: u64, by: &str, text: &str) -> String {
+    pub(super) fn whispers(&self, number: u64, by: &str, text: &str) -> String {
         let faults = self.story.forge.faults();
         faults.deliveries(1, Some("issue_comment"), DeliveryFault::NeverMade);
         let comment = self.story.forge.comment(REPO, number, by, text);
         format!("app-{number}-c{comment}")
     }
 
-    async fn is_built(&self, name: &str) -> PrBuild {
+    pub(super) async fn is_built(&self, name: &str) -> PrBuild {
         let api = self.story.api::<PrBuild>();
         eventually(format!("{name} is built"), PATIENCE, async || {
             api.get(name).await.map_err(|error| error.to_string())
@@ -41,7 +41,7 @@ impl Town {
     }
 
     /// So many more looks were taken.
-    async fn looks(&self, more: usize) {
+    pub(super) async fn looks(&self, more: usize) {
         let log = self.story.forge.log();
         let before = log.count(LIST);
         eventually("more looks", PATIENCE, async || match log.count(LIST) {
@@ -158,37 +158,6 @@ async fn while_paused_nothing_is_looked_for_and_afterwards_everything_is_found()
     town.story.repository(|_| {}).await;
     town.is_built(&label).await;
     town.is_built(&command).await;
-    town.end().await;
-}
-
-#[tokio::test]
-async fn a_build_that_was_deleted_by_hand_stays_away() {
-    let mut town = Town::with("wh-byhand", |_| {}, LOOK).await;
-    let number = town.pull_request().await;
-    let (built, _) = town.said(number, ADA, "/prbuild run").await;
-    town.advance(TEN_MINUTES);
-    town.looks(5).await;
-    let builds = town.story.api::<PrBuild>();
-    builds.delete(&built, &Default::default()).await.unwrap();
-    town.looks(2).await;
-    town.nothing_stored().await;
-
-    town.story.repository(|spec| spec.paused = true).await;
-    town.looks(3).await;
-    town.story.repository(|_| {}).await;
-    town.looks(3).await;
-    town.nothing_stored().await;
-
-    let webhook = town.webhook;
-    town.story.install.program(webhook).unwrap().terminate();
-    let listed = town.story.forge.log().count(COMMENTS);
-    (town.webhook, town.address) = start(&mut town.story, LOOK).await;
-    town.looks(3).await;
-    assert!(town.story.forge.log().count(COMMENTS) > listed);
-    town.nothing_stored().await;
-    let later = town.whispers(number, ADA, "/prbuild run");
-    town.advance(20);
-    town.is_built(&later).await;
     town.end().await;
 }
 

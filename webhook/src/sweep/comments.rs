@@ -9,7 +9,7 @@ use crds::{Repository, TriggerKind, names};
 use github::{Comment, GithubError, Repo};
 use jiff::Timestamp;
 
-use super::marks::Marks;
+use super::marks::{Mark, Marks};
 use super::undecided::Undecided;
 use super::{FIRST, LIMIT, OVERLAP, count, earlier};
 use crate::gate;
@@ -30,27 +30,44 @@ pub(super) struct Comments {
     since: Option<Timestamp>,
     /// Looks that are still to come without another change.
     looks: u8,
-    /// Comments that were decided, and when they were written.
-    settled: HashMap<i64, Timestamp>,
+    /// Comments that were decided.
+    settled: HashMap<i64, Settled>,
     undecided: Undecided<i64, Comment>,
+}
+
+/// A comment that was decided.
+struct Settled {
+    written: Timestamp,
+    /// It commanded something.
+    commands: bool,
 }
 
 impl Comments {
     /// Of a repository whose comments were decided up to a mark.
-    pub fn since(mark: Option<Timestamp>) -> Self {
+    pub fn since(mark: Option<&Mark>) -> Self {
+        let done = mark.iter().flat_map(|mark| &mark.done);
+        let commanded = |(id, written): (&i64, &Timestamp)| {
+            let settled = Settled {
+                written: *written,
+                commands: true,
+            };
+            (*id, settled)
+        };
         Self {
-            since: mark,
+            since: mark.map(|mark| mark.at),
+            settled: done.map(commanded).collect(),
             ..Self::default()
         }
     }
 
-    /// Up to where everything is decided.
-    pub fn mark(&self) -> Option<Timestamp> {
+    /// Up to where everything is decided, and what is decided beyond.
+    pub fn mark(&self) -> Option<Mark> {
+        let since = self.since?;
         let undecided = self.undecided.waiting().map(|comment| comment.created_at);
-        undecided
-            .chain(self.since)
-            .min()
-            .filter(|_| self.since.is_some())
+        let at = undecided.min().map_or(since, |oldest| oldest.min(since));
+        let settled = self.settled.iter().filter(|(_, one)| one.commands);
+        let done = settled.map(|(id, one)| (*id, one.written));
+        Some(Mark::new(at, done))
     }
 
     /// Looks for commands if something changed, and at those that could not be decided.
@@ -77,7 +94,7 @@ impl Comments {
             // No comment is newer than what was read.
             self.since = self.since.map(|since| since.max(earlier(now, OVERLAP)));
         }
-        self.settled.retain(|_, written| *written >= oldest);
+        self.settled.retain(|_, one| one.written >= oldest);
         let mut due: Vec<Comment> = due.into_values().collect();
         due.sort_by_key(|comment| comment.id);
         for comment in due {
@@ -110,8 +127,9 @@ impl Comments {
     /// Asks the gate about each command of a comment, in their order.
     async fn consider(&mut self, app: &App, repository: &Arc<Repository>, comment: Comment) {
         let mut known = gate::Comment::default();
-        for request in Request::of_comment(repository, &comment) {
-            match decide(app, &request, &mut known).await {
+        let requests = Request::of_comment(repository, &comment);
+        for request in &requests {
+            match decide(app, request, &mut known).await {
                 Outcome::Later(_) => {
                     self.undecided.again(comment.id, comment);
                     return;
@@ -120,7 +138,11 @@ impl Comments {
             }
         }
         self.undecided.done(&comment.id);
-        self.settled.insert(comment.id, comment.created_at);
+        let settled = Settled {
+            written: comment.created_at,
+            commands: !requests.is_empty(),
+        };
+        self.settled.insert(comment.id, settled);
     }
 }
 

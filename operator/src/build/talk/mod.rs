@@ -4,6 +4,9 @@
 //! All of it is done after the object exists and survives a crash between any two steps: the comment
 //! is found again by its hidden marker, and a label that is gone already is gone.
 
+mod editing;
+mod opening;
+
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
@@ -11,7 +14,7 @@ use std::{
 };
 
 use crds::{
-    PrBuild, PrBuildStatus, TriggerKind,
+    PrBuild, PrBuildStatus,
     condition::{self, kind},
 };
 use github::Repo;
@@ -19,7 +22,7 @@ use kube::ResourceExt;
 use tokio::time::Instant;
 
 use super::{
-    place::{has_object, repo},
+    place::repo,
     status::is_talked,
     summary::{self, Summary, summarize},
 };
@@ -27,10 +30,8 @@ use crate::{
     context::{Context, Said, of_build},
     queue::Next,
     report::{
-        Draft, LabelOutcome, Opening, Retry, TalkError, announce,
-        comment::{self, marker},
+        Retry, TalkError, comment,
         comment_due::{Due, News, due, is_last},
-        pace::Cost,
         text,
     },
 };
@@ -138,91 +139,6 @@ struct Speaker<'a> {
 type Told = Result<Option<(bool, &'static str, String)>, TalkError>;
 
 impl Speaker<'_> {
-    /// Writes the comment and takes the label off.
-    async fn open(&self) -> Result<Next, TalkError> {
-        let (ctx, request) = (self.ctx, &self.build.spec.request);
-        let announced = self.is_said(kind::ANNOUNCED);
-        let label = match (request.trigger.kind, &request.trigger.label) {
-            (TriggerKind::Label, Some(label)) => Some(label.as_str()),
-            _ => {
-                let why = "no label asked for this build".to_owned();
-                say(ctx, self.uid, kind::LABEL_REMOVED, false, "NotNeeded", why);
-                None
-            }
-        };
-        let label = label.filter(|_| !self.is_said(kind::LABEL_REMOVED));
-        let cost = if announced {
-            Cost::Label
-        } else {
-            Cost::Comment
-        };
-        let mut turn = ctx.reporter.turn(&self.connection, cost).await;
-        let (text, news) = self.text();
-        let maybe = ctx.live_builds.update(self.uid, |live| live.maybe_posted);
-        let marker = marker(self.uid);
-        let draft = Draft {
-            marker: &marker,
-            text: &text,
-            maybe_posted: maybe.then_some(request.trigger.time.0),
-        };
-        let opening = Opening {
-            number: request.number,
-            comment: (!announced).then_some(draft),
-            label: label.map(|label| (&request.trigger, label)),
-        };
-        let handled = |event| {
-            let (repository, number) = (&request.repository.name, request.number);
-            has_object(ctx, repository, number, &request.trigger, event)
-        };
-        let opened = announce::open(&self.repo, &opening, handled).await;
-        for error in [
-            opened.comment.as_ref().and_then(|it| it.as_ref().err()),
-            opened.label.as_ref().and_then(|it| it.as_ref().err()),
-        ]
-        .into_iter()
-        .flatten()
-        {
-            turn.heard(&error.source);
-        }
-        drop(turn);
-        let comment = opened.comment.map_or(Ok(None), |posted| {
-            self.posted(posted, &text, news).map(Some)
-        });
-        let label = match (opened.label, label) {
-            (Some(outcome), Some(label)) => outcome.map(|outcome| {
-                let (reason, message) = outcome.condition(label);
-                Some((outcome == LabelOutcome::Removed, reason, message))
-            }),
-            _ => Ok(None),
-        };
-        // Both are noted before either is tried again.
-        let comment = self.outcome(kind::ANNOUNCED, comment);
-        let label = self.outcome(kind::LABEL_REMOVED, label);
-        Ok(comment?.or(label?))
-    }
-
-    /// Notes that the comment stands and what it shows.
-    fn posted(
-        &self,
-        posted: Result<i64, TalkError>,
-        text: &str,
-        news: News,
-    ) -> Result<(bool, &'static str, String), TalkError> {
-        let live = &self.ctx.live_builds;
-        let id = posted.inspect_err(|error| {
-            live.update(self.uid, |live| live.maybe_posted |= error.is_uncertain());
-        })?;
-        let found = live.update(self.uid, |live| {
-            live.comment.id = Some(id);
-            live.maybe_posted
-        });
-        if found {
-            // It may be an older text that stands there.
-            return Ok((true, announced::STANDS, format!("comment {id}")));
-        }
-        Ok(self.shows(id, text, news))
-    }
-
     /// Notes what the comment shows now.
     fn shows(&self, id: i64, text: &str, news: News) -> (bool, &'static str, String) {
         let last = self.ctx.live_builds.update(self.uid, |live| {
@@ -238,76 +154,6 @@ impl Speaker<'_> {
             }
             false => (true, announced::STANDS, format!("comment {id}")),
         }
-    }
-
-    /// Edits the comment when that is due.
-    async fn keep_up(&self) -> Result<Next, TalkError> {
-        let status = self.build.status.clone().unwrap_or_default();
-        let shown = self.ctx.live_builds.update(self.uid, |live| live.comment);
-        let Some(id) = shown.id.or(status.comment_id) else {
-            return Ok(Next::Wait);
-        };
-        if is_over(&status) {
-            return Ok(Next::Wait);
-        }
-        match due(&shown, news(&self.sum()), Instant::now()) {
-            Due::Not => return Ok(Next::Wait),
-            Due::After(wait) => return Ok(Next::After(wait)),
-            Due::Now => {}
-        }
-        let (text, news) = self.text();
-        if shown.text != Some(hash(&text)) {
-            let mut turn = self.ctx.reporter.turn(&self.connection, Cost::Edit).await;
-            // While it waited for its turn, there may be more to say.
-            let (text, news) = self.text();
-            let number = self.build.spec.request.number;
-            let edited = announce::edit(&self.repo, number, id, &text).await;
-            if let Err(error) = &edited {
-                turn.heard(&error.source);
-            }
-            drop(turn);
-            self.ctx.live_builds.update(self.uid, |live| {
-                live.comment.edited = Some(Instant::now());
-            });
-            let said = edited.map(|()| Some(self.shows(id, &text, news)));
-            return self.edited(id, said);
-        }
-        let said = self.shows(id, &text, news);
-        self.edited(id, Ok(Some(said)))
-    }
-
-    /// Notes what became of an edit.
-    fn edited(&self, id: i64, edited: Told) -> Result<Next, TalkError> {
-        let live = &self.ctx.live_builds;
-        let next = match edited {
-            Err(error) if error.retry() == Retry::Never => {
-                let message = format!("comment {id} was deleted, and shows no result");
-                live.update(self.uid, |live| live.comment.result = true);
-                let gone = announced::GONE;
-                say(self.ctx, self.uid, kind::ANNOUNCED, true, gone, message);
-                Next::Wait
-            }
-            Err(error) if error.retry() == Retry::Slowly => {
-                let build = self.build.name_any();
-                tracing::warn!(build, %error, "the comment of a build cannot be edited; somebody has to look");
-                Next::After(SLOWLY)
-            }
-            edited => self.outcome(kind::ANNOUNCED, edited)?,
-        };
-        if let Next::After(wait) = next {
-            live.update(self.uid, |live| {
-                live.comment.not_before = Some(Instant::now() + wait);
-            });
-            return Ok(next);
-        }
-        self.ctx.queues.builds.add(&self.build.name_any());
-        // There may be more by now.
-        let shown = live.update(self.uid, |live| live.comment);
-        Ok(match due(&shown, news(&self.sum()), Instant::now()) {
-            Due::Now => Next::After(Duration::ZERO),
-            Due::After(wait) => Next::After(wait),
-            Due::Not => Next::Wait,
-        })
     }
 
     fn sum(&self) -> Summary {

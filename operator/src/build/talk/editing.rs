@@ -1,0 +1,89 @@
+//! The comment follows the build: it is edited when that is worth it, and at the end.
+
+use std::time::Duration;
+
+use crds::condition::kind;
+use kube::ResourceExt;
+use tokio::time::Instant;
+
+use super::{SLOWLY, Speaker, Told, announced, hash, is_over, news, say};
+use crate::{
+    queue::Next,
+    report::{
+        Retry, TalkError, announce,
+        comment_due::{Due, due},
+        pace::Cost,
+    },
+};
+
+impl Speaker<'_> {
+    /// Edits the comment when that is due.
+    pub(super) async fn keep_up(&self) -> Result<Next, TalkError> {
+        let status = self.build.status.clone().unwrap_or_default();
+        let shown = self.ctx.live_builds.update(self.uid, |live| live.comment);
+        let Some(id) = shown.id.or(status.comment_id) else {
+            return Ok(Next::Wait);
+        };
+        if is_over(&status) {
+            return Ok(Next::Wait);
+        }
+        match due(&shown, news(&self.sum()), Instant::now()) {
+            Due::Not => return Ok(Next::Wait),
+            Due::After(wait) => return Ok(Next::After(wait)),
+            Due::Now => {}
+        }
+        let (text, news) = self.text();
+        if shown.text != Some(hash(&text)) {
+            let mut turn = self.ctx.reporter.turn(&self.connection, Cost::Edit).await;
+            // While it waited for its turn, there may be more to say.
+            let (text, news) = self.text();
+            let number = self.build.spec.request.number;
+            let edited = announce::edit(&self.repo, number, id, &text).await;
+            if let Err(error) = &edited {
+                turn.heard(&error.source);
+            }
+            drop(turn);
+            self.ctx.live_builds.update(self.uid, |live| {
+                live.comment.edited = Some(Instant::now());
+            });
+            let said = edited.map(|()| Some(self.shows(id, &text, news)));
+            return self.edited(id, said);
+        }
+        let said = self.shows(id, &text, news);
+        self.edited(id, Ok(Some(said)))
+    }
+
+    /// Notes what became of an edit.
+    fn edited(&self, id: i64, edited: Told) -> Result<Next, TalkError> {
+        let live = &self.ctx.live_builds;
+        let next = match edited {
+            Err(error) if error.retry() == Retry::Never => {
+                let message = format!("comment {id} was deleted, and shows no result");
+                live.update(self.uid, |live| live.comment.result = true);
+                let gone = announced::GONE;
+                say(self.ctx, self.uid, kind::ANNOUNCED, true, gone, message);
+                Next::Wait
+            }
+            Err(error) if error.retry() == Retry::Slowly => {
+                let build = self.build.name_any();
+                tracing::warn!(build, %error, "the comment of a build cannot be edited; somebody has to look");
+                Next::After(SLOWLY)
+            }
+            edited => self.outcome(kind::ANNOUNCED, edited)?,
+        };
+        if let Next::After(wait) = next {
+            live.update(self.uid, |live| {
+                live.comment.not_before = Some(Instant::now() + wait);
+            });
+            return Ok(next);
+        }
+        self.ctx.queues.builds.add(&self.build.name_any());
+        // There may be more by now.
+        let shown = live.update(self.uid, |live| live.comment);
+        Ok(match due(&shown, news(&self.sum()), Instant::now()) {
+            Due::Now => Next::After(Duration::ZERO),
+            Due::After(wait) => Next::After(wait),
+            Due::Not => Next::Wait,
+        })
+    }
+}

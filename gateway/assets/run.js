@@ -36,12 +36,14 @@ document.addEventListener("DOMContentLoaded", () => {
   setInterval(tick, 1000);
   tick();
 
-  // Following: only while the reader is at the end, or asked for it.
+  // Following: only while the reader is at the end, or asked for it. It never goes up.
   let following = false;
-  let before = scrollY;
+  let [before, end] = [scrollY, 0];
+  const bottom = () => (current() ?? steps).getBoundingClientRect().bottom;
   const toEnd = () => {
-    const { bottom } = (current() ?? steps).getBoundingClientRect();
-    scrollTo(jump(Math.max(0, bottom + scrollY - innerHeight + 40)));
+    const over = bottom() - innerHeight + 40;
+    if (over > 0) scrollBy(jump(over));
+    end = scrollY;
   };
   const follow = (yes) => {
     following = yes;
@@ -49,14 +51,12 @@ document.addEventListener("DOMContentLoaded", () => {
     if (yes) toEnd();
   };
   button?.addEventListener("click", () => follow(!following));
-  on("wheel", (event) => event.deltaY < 0 && following && follow(false));
-  on("touchmove", () => following && follow(false));
   on("scroll", () => {
     const down = scrollY > before;
     before = scrollY;
+    if (following && scrollY < end - 2) follow(false);
     if (down) {
-      const left = document.documentElement.scrollHeight - innerHeight - scrollY;
-      if (live && !following && left < 8) follow(true);
+      if (live && !following && bottom() <= innerHeight) follow(true);
       return;
     }
     // Who scrolls up to the first line that is there wants the ones before.
@@ -236,6 +236,8 @@ document.addEventListener("DOMContentLoaded", () => {
   if (last !== undefined) {
     button.hidden = false;
     listen();
+    // Whoever asked for no place in it wants to see what happens now.
+    if (!location.hash && !/[?&](from|before|step|q)=/.test(location.search)) follow(true);
   }
   if (last !== undefined || !isOver()) poll(3);
 

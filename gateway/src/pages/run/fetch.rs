@@ -257,7 +257,10 @@ async fn wanted(
             )
         }
         (None, None, Some(step)) => (step, Wanted::Before(u64::MAX)),
-        (None, None, None) => (steps::interesting(sections), Wanted::Before(u64::MAX)),
+        (None, None, None) if extent.view.ended => {
+            (steps::interesting(sections), Wanted::Before(u64::MAX))
+        }
+        (None, None, None) => (steps::interesting(sections), Wanted::Newest),
     };
     let lines: Range<u64> = match sections.get(open) {
         Some(section) => extent.lines_of(section).await?,

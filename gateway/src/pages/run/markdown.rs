@@ -61,12 +61,16 @@ struct Safe {
     open: Vec<Shown>,
     /// How many of them are shown.
     depth: usize,
+    /// Level of the heading before, beneath the page's first one.
+    heading: Option<HeadingLevel>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shown {
     /// As it is.
     Yes,
+    /// As a heading of this level.
+    Heading(HeadingLevel),
     /// As a link that was written out.
     Link,
     /// Only what is in it.
@@ -93,7 +97,7 @@ impl Safe {
         let event = match tag {
             _ if self.depth >= DEPTH => None,
             Tag::Heading { level, .. } => Some(Event::Start(Tag::Heading {
-                level: demoted(level),
+                level: self.demoted(level),
                 id: None,
                 classes: Vec::new(),
                 attrs: Vec::new(),
@@ -117,6 +121,7 @@ impl Safe {
         };
         let shown = match &event {
             Some(Event::InlineHtml(_)) => Shown::Link,
+            Some(Event::Start(Tag::Heading { level, .. })) => Shown::Heading(*level),
             Some(_) => Shown::Yes,
             None => Shown::No,
         };
@@ -125,15 +130,28 @@ impl Safe {
         event
     }
 
+    /// Headings of a summary stand beneath the page's first one, and leave out no level.
+    fn demoted(&mut self, level: HeadingLevel) -> HeadingLevel {
+        use HeadingLevel::{H1, H2, H3, H4, H5, H6};
+        let beneath = |level| match level {
+            H1 => H2,
+            H2 => H3,
+            H3 => H4,
+            H4 => H5,
+            H5 | H6 => H6,
+        };
+        let level = beneath(level).min(beneath(self.heading.unwrap_or(H1)));
+        self.heading = Some(level);
+        level
+    }
+
     fn end<'a>(&mut self, end: TagEnd) -> Option<Event<'a>> {
         let shown = self.open.pop().unwrap_or(Shown::No);
         self.depth -= usize::from(shown != Shown::No);
         match (shown, end) {
             (Shown::No, _) => None,
             (Shown::Link, _) => Some(Event::InlineHtml("</a>".into())),
-            (Shown::Yes, TagEnd::Heading(level)) => {
-                Some(Event::End(TagEnd::Heading(demoted(level))))
-            }
+            (Shown::Heading(level), _) => Some(Event::End(TagEnd::Heading(level))),
             (Shown::Yes, end) => Some(Event::End(end)),
         }
     }
@@ -153,15 +171,6 @@ fn link(address: &str) -> Option<String> {
     escape::push_escaped(&mut out, address);
     out.push_str("\">");
     Some(out)
-}
-
-/// Headings of a summary stand beneath those of the page.
-fn demoted(level: HeadingLevel) -> HeadingLevel {
-    match level {
-        HeadingLevel::H1 => HeadingLevel::H4,
-        HeadingLevel::H2 => HeadingLevel::H5,
-        _ => HeadingLevel::H6,
-    }
 }
 
 /// Text with what is not seen made visible; line feeds stay, as code has them.
@@ -185,7 +194,7 @@ mod tests {
         let html = render(
             "# Tests\n\n| a | b |\n|---|---|\n| 1 | **2** |\n\n- [x] done\n\n```python\nx < 1\n```\n",
         );
-        assert!(html.contains("<h4>Tests</h4>"), "{html}");
+        assert!(html.contains("<h2>Tests</h2>"), "{html}");
         assert!(html.contains("<td><strong>2</strong></td>"), "{html}");
         assert!(
             html.contains("<pre><code>x &lt; 1\n</code></pre>"),
@@ -217,6 +226,14 @@ mod tests {
         }
         assert!(html.contains("U+202E"), "{html}");
         assert!(!html.contains("\"onmouseover"), "{html}");
+    }
+
+    #[test]
+    fn headings_stand_beneath_the_page_and_leave_out_no_level() {
+        let html = render("### a\n\n###### b\n\n# c\n\n## d\n");
+        let levels: Vec<&str> = html.lines().map(|line| &line[..4]).collect();
+        assert_eq!(levels, ["<h2>", "<h3>", "<h2>", "<h3>"]);
+        assert!(html.contains("b</h3>"), "{html}");
     }
 
     #[test]

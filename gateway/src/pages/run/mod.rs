@@ -26,6 +26,8 @@ pub mod split;
 pub mod steps;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 pub mod window;
 
 use std::sync::Arc;

@@ -58,7 +58,7 @@ fn verdict(model: &Model) -> Markup {
     let facts = &model.facts;
     html! {
         strong class=(facts.state.class()) { (capital(facts.state.word())) @if facts.warning { " with a warning" } }
-        @if !facts.reason.is_empty() { ": " (facts.reason) }
+        @if !facts.reason.is_empty() { ": " (spoken(&facts.reason.shown())) }
         @if !facts.reason.0.trim_end().ends_with(['.', '!', '?']) { "." }
         @if facts.followed { " Another attempt follows this one." }
         @if let Some(other) = &facts.same_as {
@@ -79,7 +79,7 @@ fn times(model: &Model) -> Markup {
                 span data-since=[(!facts.is_over()).then_some(started)] {
                     (words::duration(facts.ran(now).unwrap_or_default()))
                 }
-                @if let Some(usual) = facts.expected_seconds { ", usually " (words::duration(usual)) }
+                @if let Some(usual) = facts.expected_seconds { " (usually " (words::duration(usual)) ")" }
                 " after waiting " (words::duration(facts.waited(now))) "."
             } @else if !facts.is_over() {
                 "Waiting for " span data-since=(facts.queued_ms) { (words::duration(facts.waited(now))) } "."
@@ -220,6 +220,8 @@ fn shown_log(model: &Model, shown: &Shown) -> Markup {
             }
             button type="button" id="follow" aria-pressed="false" hidden { "Follow" }
             span class="files" {
+                a href="#end" { "To the end" }
+                " "
                 a href={ (uid) ".txt" } { "Plain text" }
                 " " a href={ (uid) ".txt" } download={ (uid) ".txt" } { "Download" }
                 " " span class="soft" { (line::size(shown.view.size)) }
@@ -233,6 +235,7 @@ fn shown_log(model: &Model, shown: &Shown) -> Markup {
         div id="steps" data-live=[shown.live_from] data-log={ (address(&model.facts)) } {
             (steps::steps(&shown.sections, shown.open, &shown.window, model.facts.is_over()))
         }
+        span id="end" {}
     }
 }
 
@@ -280,6 +283,22 @@ fn missing_log(model: &Model, missing: Missing) -> Markup {
     }
 }
 
+/// A sentence of ours, in which names stand in backticks.
+fn spoken(sentence: &str) -> Markup {
+    let parts: Vec<&str> = sentence.split('`').collect();
+    html! {
+        @for (place, part) in parts.iter().enumerate() {
+            @if place % 2 == 0 {
+                (part)
+            } @else if place + 1 == parts.len() {
+                "`" (part)
+            } @else {
+                code { (part) }
+            }
+        }
+    }
+}
+
 fn capital(word: &str) -> String {
     let mut chars = word.chars();
     chars.next().map_or(String::new(), |first| {
@@ -297,6 +316,13 @@ mod tests {
             query_of("test_a (x.Y) <é>&"),
             "test_a%20%28x.Y%29%20%3C%C3%A9%3E%26"
         );
+    }
+
+    #[test]
+    fn names_in_backticks_look_like_code() {
+        let told = |sentence| spoken(sentence).into_string();
+        assert_eq!(told("`a`, `<b>`"), "<code>a</code>, <code>&lt;b&gt;</code>");
+        assert_eq!(told("one ` tick"), "one ` tick");
     }
 
     #[test]

@@ -92,7 +92,7 @@ fn summary(section: &Section, is_over: bool) -> Markup {
                 }
                 @if let Some(exit) = section.exit.filter(|exit| *exit != 0) { ", exit " (exit) }
             }
-            @if let Some(seconds) = section.seconds() {
+            @if let Some(seconds) = section.seconds().filter(|_| word != "skipped") {
                 span class="took" { (words::duration(seconds)) }
             } @else if let Some(began) = section.began_ms.filter(|_| !is_over && section.is_open()) {
                 span class="took" data-since=(began) {}

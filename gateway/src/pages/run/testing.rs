@@ -1,35 +1,19 @@
-//! For tests: a log as the gateway keeps it, in memory.
+//! For tests: a run that writes its log into a site that keeps everything in memory.
 
 use std::sync::Arc;
 
-use object_store::memory::InMemory;
 use protocol::log::{LogEnd, Stream};
 
-use crate::{
-    app::App,
-    logs::{LogOptions, LogReader, Logs},
-    metrics::Metrics,
-    names::RunKey,
-    records::Records,
-    store::Store,
-};
+use crate::{app::App, logs::LogReader, names::RunKey, pages::samples};
 
 /// The Repository of every run here.
-pub const REPOSITORY: &str = "cpython";
+pub const REPOSITORY: &str = "app";
 /// Bytes of one `take`.
 const PIECE: usize = 1 << 20;
 
 /// A gateway's app with nothing in it.
 pub fn app() -> Arc<App> {
-    let metrics = Arc::new(Metrics::default());
-    let store = Store::around(Arc::new(InMemory::new()), metrics.clone());
-    let options = LogOptions { log_limit: 1 << 30 };
-    Arc::new(App {
-        logs: Logs::new(store.clone(), options, metrics.clone()),
-        records: Records::new(store),
-        metrics,
-        retention_days: 90,
-    })
+    samples::site(&[]).app.clone()
 }
 
 /// A run that writes its log.
@@ -47,12 +31,8 @@ impl Writer {
 
     /// Writes to a stream.
     pub async fn push(&self, stream: Stream, bytes: &[u8]) {
-        let run = self
-            .app
-            .logs
-            .writer(&self.key, &"0".repeat(32))
-            .await
-            .unwrap();
+        let writer = "0".repeat(32);
+        let run = self.app.logs.writer(&self.key, &writer).await.unwrap();
         for piece in bytes.chunks(PIECE) {
             run.room(stream).await.unwrap();
             let offset = run.stream(stream).taken().received;
@@ -66,14 +46,15 @@ impl Writer {
         self.push(Stream::Log, text.as_bytes()).await;
     }
 
+    /// Writes marks.
+    pub async fn marks(&self, text: &str) {
+        self.push(Stream::Marks, text.as_bytes()).await;
+    }
+
     /// Ends both streams.
     pub async fn end(&self) {
-        let run = self
-            .app
-            .logs
-            .writer(&self.key, &"0".repeat(32))
-            .await
-            .unwrap();
+        let writer = "0".repeat(32);
+        let run = self.app.logs.writer(&self.key, &writer).await.unwrap();
         let received = |stream| run.stream(stream).taken().received;
         let end = LogEnd {
             log: received(Stream::Log),
@@ -86,12 +67,8 @@ impl Writer {
     /// Reads a stream.
     pub async fn reader(&self, stream: Stream) -> LogReader {
         let (repository, run) = (self.key.repository(), self.key.run());
-        self.app
-            .logs
-            .open(repository, run, stream)
-            .await
-            .unwrap()
-            .unwrap()
+        let opened = self.app.logs.open(repository, run, stream).await.unwrap();
+        opened.unwrap()
     }
 }
 

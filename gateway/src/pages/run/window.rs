@@ -10,8 +10,10 @@ use super::{
 };
 use crate::store::StoreError;
 
-/// Lines of the first screen, and of each part that is loaded afterwards.
+/// Lines that are shown at first of a log that has ended, and of each part that is loaded afterwards.
 pub const LINES: u64 = 300;
+/// Lines that are shown at first of a log that is being written: its end is to be seen at once.
+pub const LIVE_LINES: u64 = 30;
 /// Bytes of HTML of them, about.
 pub const HTML: usize = 60 * 1024;
 /// Bytes of the log that are looked at for them.
@@ -22,6 +24,8 @@ const BYTES: u64 = 512 * 1024;
 pub enum Wanted {
     /// The last ones before this line.
     Before(u64),
+    /// The very last ones, of a log that is being written.
+    Newest,
     /// Those from this line on.
     From(u64),
 }
@@ -48,6 +52,7 @@ pub async fn window(
     let within = |line: u64| line.clamp(section.start, section.end);
     let asked = match wanted {
         Wanted::Before(line) => within(within(line).saturating_sub(LINES))..within(line),
+        Wanted::Newest => within(section.end.saturating_sub(LIVE_LINES))..section.end,
         Wanted::From(line) => within(line)..within(within(line).saturating_add(LINES)),
     };
     let asked = few_bytes(extent, asked, wanted).await?;
@@ -76,7 +81,7 @@ async fn few_bytes(
         return Ok(asked);
     }
     Ok(match wanted {
-        Wanted::Before(_) => {
+        Wanted::Before(_) | Wanted::Newest => {
             let first = extent.first_line(end - BYTES).await?;
             first.clamp(asked.start, asked.end - 1)..asked.end
         }
@@ -145,7 +150,7 @@ fn fitting(pieces: &[Piece], wanted: Wanted) -> Range<usize> {
         enough
     };
     match wanted {
-        Wanted::Before(_) => {
+        Wanted::Before(_) | Wanted::Newest => {
             let count = pieces.iter().rev().take_while(&mut fits).count();
             pieces.len() - count..pieces.len()
         }
@@ -215,6 +220,7 @@ mod tests {
         assert!(last.html.contains("id=\"L1000\"") && last.html.contains("line 701<"));
         assert!(!last.html.contains("id=\"L700\""));
         assert_eq!(shown(&log, Wanted::Before(700)).await.lines, 400..700);
+        assert_eq!(shown(&log, Wanted::Newest).await.lines, 970..1000);
         assert_eq!(shown(&log, Wanted::From(950)).await.lines, 950..1000);
         assert_eq!(shown(&log, Wanted::From(5000)).await.lines, 1000..1000);
         assert_eq!(shown(b"", Wanted::Before(9)).await, Window::default());
@@ -240,7 +246,7 @@ mod tests {
     #[tokio::test]
     async fn one_line_of_megabytes_is_shown_as_one_cut_line() {
         let mut log = b"first\n".to_vec();
-        log.resize(5 << 20, b'x');
+        log.resize(5 << 20, b'.');
         log.extend_from_slice(b"\rthe end\nlast\n");
         let window = shown(&log, Wanted::Before(u64::MAX)).await;
         assert_eq!(window.lines, 2..3);

@@ -134,14 +134,19 @@ document.addEventListener("DOMContentLoaded", () => {
 
   // What the run is, when that changes.
   const isOver = () => facts.dataset.over !== undefined;
+  const news = async () => {
+    const told = await get("/state");
+    const same = told === facts.dataset.told && (steps || told.startsWith("waiting"));
+    return same ? null : page("");
+  };
   const poll = async (seconds) => {
     await wait(seconds);
-    const now = document.hidden ? null : await page("").catch(() => null);
+    const now = document.hidden ? null : await news().catch(() => null);
     if (now) {
       if (!steps && now.getElementById("steps")) return location.reload();
-      const news = now.getElementById("facts");
-      if ("over" in news.dataset) facts.dataset.over = "";
-      if (news.innerHTML !== facts.innerHTML) facts.replaceChildren(...news.childNodes);
+      const { dataset, childNodes } = now.getElementById("facts");
+      Object.assign(facts.dataset, dataset);
+      facts.replaceChildren(...childNodes);
       document.title = now.title;
       const icon = (of) => of.querySelector("link[rel=icon]");
       icon(document).href = icon(now).href;

@@ -187,6 +187,11 @@ impl Facts {
         self
     }
 
+    /// Where it stands and why, in a line.
+    pub fn told(&self) -> String {
+        format!("{}: {}", self.state.word(), self.reason.shown())
+    }
+
     /// Whether nothing more happens.
     pub fn is_over(&self) -> bool {
         self.state.is_over() && self.state != State::Unknown

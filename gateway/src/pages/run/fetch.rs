@@ -2,6 +2,7 @@
 
 use std::{ops::Range, sync::Arc};
 
+use crds::{BuilderRun, RunPhase};
 use jiff::Timestamp;
 use maud::{Markup, html};
 use protocol::log::Stream;
@@ -11,16 +12,18 @@ use super::{
     Wish,
     extent::Extent,
     facts::{self, Facts},
-    hub::{Hub, Streams, Viewer},
+    hub::{Hub, Viewer},
     line::Frame,
     marks::{self, Marks, Section},
     model::{Log, Missing, Model, Shown},
     number,
     search::{self, Found},
     steps,
+    streams::Streams,
     window::{self, Wanted, Window},
 };
 use crate::{
+    cluster::phase_of,
     logs::LogReader,
     names::RunKey,
     pages::{Site, problem::Problem, site::kept},
@@ -90,28 +93,34 @@ impl Runs {
     }
 
     /// What is known of a run: the object while it lives, else the record, else what is left of the object.
-    async fn facts(&self, key: &RunKey) -> Result<Option<Facts>, Problem> {
-        let object = self.site.cluster.run(key.run());
-        let object = object.filter(|run| run.spec.task.repository == key.repository());
+    pub async fn known(&self, key: &RunKey) -> Result<Option<Facts>, Problem> {
+        let object = self.object(key);
         let told = object
             .as_ref()
             .map(|run| Facts::of_run(run, &self.site.web));
-        let facts = match object.filter(|run| facts::is_live(run)) {
-            Some(_) => told,
-            None => match kept(self.site.app.records.run(key.repository(), key.run())).await {
-                Ok(Some(record)) => Some(Facts::of_record(record, &self.site.web)),
-                Ok(None) => told,
-                Err(_) if told.is_some() => told,
-                Err(problem) => return Err(problem),
-            },
-        };
-        let Some(facts) = facts else {
+        if object.is_some_and(|run| facts::is_live(&run)) {
+            return Ok(told);
+        }
+        match kept(self.site.app.records.run(key.repository(), key.run())).await {
+            Ok(Some(record)) => Ok(Some(Facts::of_record(record, &self.site.web))),
+            Ok(None) => Ok(told),
+            Err(_) if told.is_some() => Ok(told),
+            Err(problem) => Err(problem),
+        }
+    }
+
+    fn object(&self, key: &RunKey) -> Option<Arc<BuilderRun>> {
+        let object = self.site.cluster.run(key.run());
+        object.filter(|run| run.spec.task.repository == key.repository())
+    }
+
+    /// What is known of a run and of its builder. Without that history a page says less, and that is all.
+    async fn facts(&self, key: &RunKey) -> Result<Option<Facts>, Problem> {
+        let Some(facts) = self.known(key).await? else {
             return Ok(None);
         };
-        // Without its builder's history a page says less, and that is all.
         let history = kept(self.site.app.records.builder(&facts.builder)).await;
-        let history = history.ok().flatten();
-        Ok(Some(match history {
+        Ok(Some(match history.ok().flatten() {
             Some(history) => facts.with_history(&history),
             None => facts,
         }))
@@ -141,6 +150,11 @@ impl Runs {
     }
 
     async fn opened(&self, key: &RunKey) -> Result<Option<Opened>, StoreError> {
+        // A run that waits has no log, and many may look at its page: nobody else is asked.
+        let is_queued = |run: Arc<BuilderRun>| phase_of(&run) == RunPhase::Queued;
+        if self.object(key).is_some_and(is_queued) {
+            return Ok(None);
+        }
         let Some(streams) = self.streams(key).await? else {
             return Ok(None);
         };

@@ -13,21 +13,20 @@ use std::{
 use bytes::Bytes;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, broadcast},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
     extent::Extent,
-    render::{Renderer, push_event, too_far},
+    render::{Renderer, push_event},
+    streams::Streams,
 };
-use crate::{logs::LogReader, store::StoreError};
+use crate::store::StoreError;
 
 /// How many may watch logs at once.
 pub const VIEWERS: usize = 4096;
 /// Events that a viewer may be behind before it has to read for itself.
 const QUEUE: usize = 32;
-/// Bytes of a log that are rendered at once.
-const READ: u64 = 64 * 1024;
 /// The least time between two events: one of them costs a write for each viewer.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long a line may be without an end before it is shown without.
@@ -36,17 +35,6 @@ const PATIENCE: Duration = Duration::from_millis(200);
 const ALIVE: Duration = Duration::from_secs(15);
 /// How long to wait after the store did not answer.
 const STORE_PAUSE: Duration = Duration::from_secs(2);
-
-/// The two streams of a run.
-#[derive(Clone)]
-pub struct Streams {
-    /// What was printed.
-    pub log: LogReader,
-    /// What it means.
-    pub marks: LogReader,
-    /// Address of the plain text, relative to the page.
-    pub plain: String,
-}
 
 /// All logs that somebody watches.
 pub struct Hub {
@@ -75,6 +63,40 @@ struct Place {
     at: u64,
     /// The line that has not ended, as an event.
     partial: Option<Bytes>,
+}
+
+/// When the line that has not ended is shown without its end.
+#[derive(Debug, Default)]
+struct Partial {
+    /// Offset up to which it was shown.
+    shown: Option<u64>,
+    /// When what came since then is shown.
+    due: Option<Instant>,
+}
+
+impl Partial {
+    /// How long to wait for more.
+    fn wait(&mut self, open: Option<u64>, now: Instant) -> Duration {
+        if open.is_none() || open == self.shown {
+            self.due = None;
+            return ALIVE;
+        }
+        self.due
+            .get_or_insert(now + PATIENCE)
+            .saturating_duration_since(now)
+    }
+
+    /// Whether it is shown now, up to there.
+    fn is_due(&mut self, open: Option<u64>, now: Instant) -> bool {
+        let is_due = self.due.is_some_and(|due| now >= due);
+        if is_due {
+            *self = Self {
+                shown: open,
+                due: None,
+            };
+        }
+        is_due
+    }
 }
 
 #[derive(Clone)]
@@ -187,16 +209,16 @@ impl Followed {
 
     async fn follow(&self, hub: &Hub, run: &str, streams: Streams, mut renderer: Renderer) {
         let mut marks = 0;
-        let mut shown = None;
+        let mut partial = Partial::default();
         while !hub.leave(run, self) {
-            match step(&streams, &mut renderer, &mut marks).await {
+            match streams.render(&mut renderer, &mut marks).await {
                 Ok(is_end) => {
                     let mut text = renderer.take();
                     if is_end {
                         push_event(&mut text, None, "end", "");
                     }
                     if !text.is_empty() {
-                        shown = None;
+                        partial = Partial::default();
                         self.publish(renderer.done(), text, is_end);
                     }
                     if is_end {
@@ -207,92 +229,17 @@ impl Followed {
             }
             sleep(PAUSE).await;
             let open = (renderer.offset() > renderer.done()).then(|| renderer.offset());
-            let is_shown = open.is_none() || open == shown;
-            let wait = if is_shown { ALIVE } else { PATIENCE };
-            if !grown(&streams, renderer.offset(), marks, wait).await && !is_shown {
-                shown = open;
-                renderer
-                    .partial()
-                    .into_iter()
-                    .for_each(|text| self.publish_partial(text));
+            let wait = partial.wait(open, Instant::now());
+            streams.grown(renderer.offset(), marks, wait).await;
+            if partial.is_due(open, Instant::now()) {
+                let text = renderer.partial();
+                text.into_iter().for_each(|text| self.publish_partial(text));
             }
         }
         // Who joins from now on begins anew, and learns that way that the log has ended.
         hub.followed()
             .retain(|_, other| !std::ptr::eq(&**other, self));
     }
-}
-
-/// Waits until one of the streams has more, or ended; false where that takes too long.
-async fn grown(streams: &Streams, log: u64, marks: u64, wait: Duration) -> bool {
-    let either = async {
-        tokio::select! {
-            () = streams.log.grown(log) => {}
-            () = marks_grown(streams, marks) => {}
-        }
-    };
-    timeout(wait, either).await.is_ok()
-}
-
-/// Waits until there are more marks. That there will be none is nothing to wake up for.
-async fn marks_grown(streams: &Streams, marks: u64) {
-    streams.marks.grown(marks).await;
-    if streams.marks.view().size <= marks {
-        std::future::pending::<()>().await;
-    }
-}
-
-/// Renders what has come, marks first. Whether the log has ended and all of it is rendered.
-async fn step(
-    streams: &Streams,
-    renderer: &mut Renderer,
-    marks: &mut u64,
-) -> Result<bool, StoreError> {
-    let view = streams.log.view();
-    push_marks(streams, renderer, marks).await?;
-    if too_far(renderer.done(), view.size).is_some() {
-        jump(streams, renderer).await?;
-    }
-    let from = renderer.offset();
-    let bytes = streams.log.read(from..view.size.min(from + READ)).await?;
-    renderer.push(&bytes);
-    let is_end = view.ended && renderer.offset() >= view.size;
-    if is_end {
-        renderer.finish();
-    }
-    Ok(is_end)
-}
-
-async fn push_marks(
-    streams: &Streams,
-    renderer: &mut Renderer,
-    marks: &mut u64,
-) -> Result<(), StoreError> {
-    while *marks < streams.marks.view().size {
-        let bytes = streams
-            .marks
-            .read(*marks..streams.marks.view().size)
-            .await?;
-        if bytes.is_empty() {
-            break;
-        }
-        *marks += bytes.len() as u64;
-        renderer.push_marks(&bytes);
-    }
-    Ok(())
-}
-
-/// Goes on near the end of a log that grows faster than anybody reads.
-async fn jump(streams: &Streams, renderer: &mut Renderer) -> Result<(), StoreError> {
-    let extent = Extent::of(streams.log.clone()).await?;
-    let Some(left_out) = too_far(renderer.done(), extent.size) else {
-        return Ok(());
-    };
-    let line = extent.first_line(left_out.end).await?;
-    if line > renderer.line() {
-        renderer.jump(extent.offset_of(line).await?, line);
-    }
-    Ok(())
 }
 
 /// Somebody who watches a log.
@@ -346,8 +293,8 @@ impl Viewer {
             let extent = Extent::of(self.streams.log.clone()).await?;
             let line = extent.first_line(self.at).await?;
             let mut renderer = Renderer::at(self.at, line, &self.streams.plain);
-            push_marks(&self.streams, &mut renderer, &mut 0).await?;
-            jump(&self.streams, &mut renderer).await?;
+            self.streams.push_marks(&mut renderer, &mut 0).await?;
+            self.streams.jump(&mut renderer).await?;
             while renderer.offset() < place.at {
                 let from = renderer.offset();
                 let bytes = self.streams.log.read(from..place.at).await?;
@@ -370,121 +317,5 @@ impl Viewer {
 }
 
 #[cfg(test)]
-mod tests {
-    use protocol::log::Stream;
-
-    use super::*;
-    use crate::pages::run::testing::{Writer, app};
-
-    async fn begun(text: &str) -> (Writer, Streams) {
-        let writer = Writer::new(app(), "run");
-        writer.log(text).await;
-        let streams = Streams {
-            log: writer.reader(Stream::Log).await,
-            marks: writer.reader(Stream::Marks).await,
-            plain: "x.txt".to_owned(),
-        };
-        (writer, streams)
-    }
-
-    async fn until(viewer: &mut Viewer, word: &str) -> String {
-        let mut text = String::new();
-        while !text.contains(word) {
-            let bytes = viewer
-                .next()
-                .await
-                .unwrap_or_else(|| panic!("{word} never came: {text}"));
-            text += &String::from_utf8_lossy(&bytes);
-        }
-        text
-    }
-
-    #[tokio::test]
-    async fn who_watches_is_told_what_it_missed_what_comes_and_the_end() {
-        let hub = Arc::new(Hub::default());
-        let (writer, streams) = begun("one\ntwo\n").await;
-        let mut early = hub.watch("run", streams.clone(), 0).await.unwrap().unwrap();
-        assert!(until(&mut early, "two").await.contains(">one<"));
-        let mut late = hub.watch("run", streams.clone(), 8).await.unwrap().unwrap();
-        writer.log("three\nfo").await;
-        for viewer in [&mut early, &mut late] {
-            let text = until(viewer, "event: partial").await;
-            assert!(
-                text.contains("id: 14\n") && !text.contains(">two<"),
-                "{text}"
-            );
-            assert!(
-                text.contains(">three<") && text.contains("id=\"L4\""),
-                "{text}"
-            );
-        }
-        writer.log("ur").await;
-        writer.end().await;
-        for viewer in [&mut early, &mut late] {
-            assert!(until(viewer, "event: end").await.contains(">four<"));
-            assert_eq!(viewer.next().await, None);
-        }
-        drop((early, late));
-        assert_eq!(hub.viewers(), 0);
-    }
-
-    #[tokio::test]
-    async fn whoever_watches_a_log_that_has_ended_is_told_the_rest_and_the_end() {
-        let hub = Arc::new(Hub::default());
-        let (writer, streams) = begun("one\ntwo").await;
-        writer.end().await;
-        let mut viewer = hub.watch("run", streams, 4).await.unwrap().unwrap();
-        let text = until(&mut viewer, "event: end").await;
-        assert!(text.contains(">two<") && !text.contains(">one<"), "{text}");
-        assert_eq!(viewer.next().await, None);
-    }
-
-    #[tokio::test]
-    async fn who_is_too_slow_reads_what_it_missed_from_the_store() {
-        let hub = Arc::new(Hub::default());
-        let (writer, streams) = begun("0\n").await;
-        let mut slow = hub.watch("run", streams.clone(), 0).await.unwrap().unwrap();
-        let mut fast = hub.watch("run", streams.clone(), 0).await.unwrap().unwrap();
-        until(&mut slow, ">0<").await;
-        until(&mut fast, ">0<").await;
-        for n in 1..3 * QUEUE {
-            writer.log(&format!("{n}\n")).await;
-            until(&mut fast, &format!(">{n}<")).await;
-        }
-        let last = format!(">{}<", 3 * QUEUE - 1);
-        let text = until(&mut slow, &last).await;
-        let missing = (1..3 * QUEUE).find(|n| !text.contains(&format!("<span>{n}<")));
-        assert_eq!(missing, None);
-    }
-
-    #[tokio::test]
-    async fn no_more_watch_than_there_is_room_for() {
-        let hub = Arc::new(Hub::default());
-        let (_writer, streams) = begun("").await;
-        let mut viewers = Vec::new();
-        while let Some(viewer) = hub.watch("run", streams.clone(), 0).await.unwrap() {
-            viewers.push(viewer);
-        }
-        assert_eq!(viewers.len(), VIEWERS);
-        viewers.pop();
-        assert!(hub.watch("run", streams, 0).await.unwrap().is_some());
-    }
-
-    #[tokio::test]
-    async fn a_log_that_nobody_can_follow_is_told_with_a_gap() {
-        let hub = Arc::new(Hub::default());
-        let (writer, streams) = begun("0\n").await;
-        let mut viewer = hub.watch("run", streams.clone(), 0).await.unwrap().unwrap();
-        until(&mut viewer, ">0<").await;
-        let flood: String = (1..400_000).map(|n| format!("{n}\n")).collect();
-        writer.log(&flood).await;
-        writer.end().await;
-        let mut text = String::new();
-        while let Some(bytes) = viewer.next().await {
-            text += &String::from_utf8_lossy(&bytes);
-        }
-        assert!(text.contains("event: gap"), "{}", &text[..500]);
-        assert!(text.contains("<span>399999</span>") && text.ends_with("event: end\ndata: \n\n"));
-        assert!(text.len() < 4 << 20, "{}", text.len());
-    }
-}
+#[path = "hub_tests.rs"]
+mod tests;

@@ -24,6 +24,7 @@ pub mod render;
 pub mod search;
 pub mod split;
 pub mod steps;
+pub mod streams;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -53,6 +54,7 @@ pub fn router(runs: Arc<Runs>) -> Router {
         .route("/r/{repository}/runs/{run}", get(page_or_text))
         .route("/r/{repository}/runs/{run}/lines", get(lines))
         .route("/r/{repository}/runs/{run}/live", get(live))
+        .route("/r/{repository}/runs/{run}/state", get(state))
         .with_state(runs)
 }
 
@@ -129,6 +131,22 @@ async fn lines(
         Ok(Some(markup)) => Html(markup.into_string()).into_response(),
         Ok(None) => asked.problem(&runs.unknown()),
         Err(error) => asked.problem(&Problem::of_store(&error)),
+    }
+}
+
+/// Where the run stands, in a line: a page that is open asks for it often, and for more when it changes.
+async fn state(
+    State(runs): State<Arc<Runs>>,
+    asked: Asked,
+    Path((repository, run)): Path<(String, String)>,
+) -> Response {
+    let Some(key) = RunKey::new(&repository, &run) else {
+        return asked.problem(&runs.unknown());
+    };
+    match runs.known(&key).await {
+        Ok(Some(facts)) => facts.told().into_response(),
+        Ok(None) => asked.problem(&runs.unknown()),
+        Err(problem) => asked.problem(&problem),
     }
 }
 

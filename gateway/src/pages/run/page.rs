@@ -34,7 +34,7 @@ fn address(facts: &Facts) -> String {
 fn head(model: &Model) -> Markup {
     let facts = &model.facts;
     html! {
-        section id="facts" data-over[facts.is_over()] data-state=(facts.state.word()) {
+        section id="facts" data-over[facts.is_over()] data-told=(facts.told()) {
             p class="soft trail" {
                 a href=(facts.pull.address()) { (facts.pull.full_name) " #" (facts.pull.number) }
                 " / "

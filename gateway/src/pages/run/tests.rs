@@ -279,6 +279,9 @@ async fn a_run_that_waits_says_its_place_and_one_that_starts_that_its_log_will_c
         "{waits}"
     );
     assert!(waits.contains("once the run has a machine"), "{waits}");
+    let told = page(&site, "/r/app/runs/run-s390x-1/state").await;
+    assert_eq!(told, "waiting: 3 ahead on s390x");
+    assert!(waits.contains(&format!("data-told=\"{told}\"")), "{waits}");
     assert!(
         waits.contains("<noscript><meta http-equiv=\"refresh\" content=\"15\">"),
         "{waits}"
@@ -347,6 +350,7 @@ async fn a_log_that_is_not_there_says_why() {
         "/r/app/runs/..%2Fx",
         "/r/app/runs/unknown.txt",
         "/r/app/runs/x/live",
+        "/r/app/runs/x/state",
         "/r/app/runs/x/lines",
     ] {
         let (status, body) = get(&site, path).await;

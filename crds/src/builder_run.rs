@@ -168,6 +168,10 @@ pub struct BuilderRunStatus {
     /// What GitHub was told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub report: Option<Report>,
+    /// `true` once the gateway has stored the record of how it ended: the log's page needs no object
+    /// any more.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub recorded: bool,
 }
 
 /// Where a run stands.
@@ -254,6 +258,10 @@ pub struct Outcome {
     /// Its tree.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tree: Option<String>,
+    /// The image that the steps ran in, by its digest, as the node found it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 600))]
+    pub image_digest: Option<String>,
     /// The steps, as the run reported them: a claim of the pull request's own code.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]

@@ -16,6 +16,8 @@ pub mod kind {
     pub const LABEL_REMOVED: &str = "LabelRemoved";
     /// PrBuild: GitHub knows every final status.
     pub const REPORTED: &str = "Reported";
+    /// PrBuild: the gateway has stored the record of how it ended. Set only where there is a gateway.
+    pub const RECORDED: &str = "Recorded";
 }
 
 /// Whether the condition `kind` is `True`.

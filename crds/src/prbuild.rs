@@ -204,7 +204,7 @@ pub struct PrBuildStatus {
     /// The last attempt of each builder.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub results: Vec<BuilderResult>,
-    /// `Dispatched`, `Announced`, `LabelRemoved`, `Reported`.
+    /// `Dispatched`, `Announced`, `LabelRemoved`, `Reported`, `Recorded`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// GitHub's id of the build's comment.
@@ -277,4 +277,7 @@ pub struct BuilderResult {
     pub attempt: i64,
     /// Where that attempt stands.
     pub phase: RunPhase,
+    /// The page of that attempt, with its log; absent where no pages are served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
 }

@@ -11,6 +11,7 @@ use std::{
 use clap::Parser;
 use github::{Access, Connections};
 use kube::Client;
+use protocol::token::{KeyError, Signer};
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -22,13 +23,18 @@ use crate::{
     metrics::{self, Metrics},
     pressure::Pressure,
     queue::Queue,
-    report::Reporter,
-    run::{self, job::Setup},
+    record::{GatewayError, Recorder, client::Records},
+    report::{Pages, Reporter, links::PagesError},
+    run::{self, job::Setup, ship::Shipping},
     specs, watches,
 };
 
 /// Reconciles of one kind that are under way at a time.
 const AT_A_TIME: usize = 64;
+
+/// The least and the most of a log that may be kept.
+const LOG_LIMIT_LEAST: u64 = 64 << 10;
+const LOG_LIMIT_MOST: u64 = 16 << 30;
 
 /// The operator of PrBuild: turns PrBuilds into Jobs, and their outcomes into statuses on GitHub.
 #[derive(Parser, Debug)]
@@ -60,6 +66,20 @@ pub struct Args {
     /// PriorityClass of build pods: a low one, so that builds give way.
     #[arg(long, env = "PRBUILD_BUILD_PRIORITY_CLASS")]
     pub build_priority_class: Option<String>,
+    /// Where the gateway takes logs and records, as build pods and this process reach it:
+    /// http://prbuild-gateway.prbuild:8081. Without it logs stay in the pods. Needs --signing-key.
+    #[arg(long, env = "PRBUILD_GATEWAY", value_name = "URL")]
+    pub gateway: Option<String>,
+    /// Where people open the gateway's pages: https://prbuild.example.org. Details on GitHub lead there.
+    #[arg(long, env = "PRBUILD_PAGES", value_name = "URL")]
+    pub pages: Option<String>,
+    /// Private key in PEM, of `openssl genpkey -algorithm ed25519`, that signs what the gateway takes.
+    #[arg(long, env = "PRBUILD_SIGNING_KEY", value_name = "FILE")]
+    pub signing_key: Option<PathBuf>,
+    /// Bytes of a run's log that are kept: its beginning and its end.
+    #[arg(long, env = "PRBUILD_LOG_LIMIT", value_name = "BYTES", default_value_t = 128 << 20,
+        value_parser = clap::value_parser!(u64).range(LOG_LIMIT_LEAST..=LOG_LIMIT_MOST))]
+    pub log_limit: u64,
     /// Address of /healthz, /readyz and /metrics.
     #[arg(long, default_value = "0.0.0.0:9090")]
     pub metrics: std::net::SocketAddr,
@@ -96,6 +116,33 @@ pub enum AppError {
         /// Why.
         source: std::io::Error,
     },
+    /// The gateway takes nothing that is not signed.
+    #[error(
+        "--gateway needs --signing-key: make one with `openssl genpkey -algorithm ed25519`, and give its public half to the gateway"
+    )]
+    NoSigningKey,
+    /// The signing key cannot be read.
+    #[error("the signing key {} cannot be read: {source}; correct --signing-key", path.display())]
+    SigningKeyFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The signing key is none.
+    #[error("{}: {source}", path.display())]
+    SigningKey {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: KeyError,
+    },
+    /// The address of the gateway is none.
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
+    /// The address of the pages is none.
+    #[error(transparent)]
+    Pages(#[from] PagesError),
     /// Leading ended.
     #[error(transparent)]
     Leader(#[from] leader::LeaderError),
@@ -106,12 +153,37 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), AppError> {
     let client = Client::try_from(kube::Config::infer().await?)?;
     let connections = Connections::load(&args.connections, Access::Report)?;
     connections.spawn_reload(stop.clone());
+    let outlet = outlet(&args)?;
     let metrics = Arc::new(Metrics::default());
     serve_metrics(&args, metrics.clone(), stop.clone()).await?;
     let (namespace, identity) = (args.namespace.clone(), args.identity.clone());
-    let work = |stop| operate(args, client.clone(), connections, metrics, stop);
+    let work = |stop| operate(args, client.clone(), connections, outlet, metrics, stop);
     leader::lead(client.clone(), &namespace, identity, stop, work).await?;
     Ok(())
+}
+
+/// Where logs and records go, and where people read them.
+struct Outlet {
+    records: Option<Arc<Records>>,
+    pages: Option<Pages>,
+}
+
+fn outlet(args: &Args) -> Result<Outlet, AppError> {
+    let pages = args.pages.as_deref().map(Pages::at).transpose()?;
+    let Some(gateway) = &args.gateway else {
+        return Ok(Outlet {
+            records: None,
+            pages,
+        });
+    };
+    let path = args.signing_key.clone().ok_or(AppError::NoSigningKey)?;
+    let pem = std::fs::read_to_string(&path).map_err(|source| AppError::SigningKeyFile {
+        path: path.clone(),
+        source,
+    })?;
+    let signer = Signer::from_pem(&pem).map_err(|source| AppError::SigningKey { path, source })?;
+    let records = Some(Arc::new(Records::new(gateway, signer)?));
+    Ok(Outlet { records, pages })
 }
 
 async fn serve_metrics(
@@ -137,11 +209,22 @@ async fn operate(
     args: Args,
     client: Client,
     connections: Arc<Connections>,
+    outlet: Outlet,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
 ) {
     let reporter = Reporter::spawn(connections.clone(), stop.clone());
     metrics.with_registry(|registry| reporter.metrics().register(registry));
+    let shipping = outlet.records.as_ref().map(|records| Shipping {
+        gateway: records.address().to_owned(),
+        log_limit: args.log_limit,
+    });
+    let recorder = outlet
+        .records
+        .map(|records| Recorder::spawn(records, &stop));
+    if let Some(recorder) = &recorder {
+        metrics.with_registry(|registry| recorder.metrics().register(registry));
+    }
     let ctx = Arc::new(Context {
         api: Apis::new(&client, &args.namespace, &args.build_namespace),
         cache: Caches::default(),
@@ -158,11 +241,14 @@ async fn operate(
             user_namespaces: args.user_namespaces,
             name_servers: args.build_name_servers.clone(),
             priority_class: args.build_priority_class.clone(),
+            shipping,
         },
         connections,
         patience: Semaphore::new(AT_A_TIME / 2),
         acting: AtomicBool::new(false),
         reporter,
+        recorder,
+        pages: outlet.pages,
         client: client.clone(),
         metrics,
     });

@@ -16,7 +16,8 @@ use crate::{
     metrics::Metrics,
     pressure::Pressure,
     queue::Queue,
-    report::Reporter,
+    record::Recorder,
+    report::{Pages, Reporter},
     run::{job::Setup, pod::PodView},
 };
 
@@ -49,6 +50,10 @@ pub struct Context {
     pub probed: crate::specs::Probed,
     /// Writes statuses.
     pub reporter: Reporter,
+    /// Puts on record what has ended; none where there is no gateway.
+    pub recorder: Option<Recorder>,
+    /// Where people open the pages of runs and builds, if anywhere.
+    pub pages: Option<Pages>,
     /// The API server, to write Kubernetes Events.
     pub client: Client,
     /// Reconciles that may wait for GitHub at a time; the others write without its answer.

@@ -7,7 +7,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use crds::{
-    Answer, BuildPhase, BuilderRun, PrBuild,
+    Answer, BuildPhase, BuilderRun, Outcome, PrBuild, RunPhase,
     condition::{self, kind},
     names,
 };
@@ -22,7 +22,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     build::summary::phase_of,
-    context::{Context, of_build},
+    context::{Context, now, of_build},
+    record::keep,
     run::{job::LABEL, tell},
 };
 
@@ -89,7 +90,7 @@ async fn has_build(ctx: &Context, run: &BuilderRun) -> kube::Result<bool> {
     Ok(build.and_then(|build| build.uid()).as_ref() == Some(&owner.uid))
 }
 
-/// Whether a run may go: it has ended, GitHub knows, and its build has been complete for an hour or
+/// Whether a run may go: it has ended, GitHub knows, it is on record, and its build has been complete for an hour or
 /// is gone.
 fn run_is_over(ctx: &Context, run: &BuilderRun, now: Timestamp) -> bool {
     let Some(status) = run
@@ -108,9 +109,12 @@ fn run_is_over(ctx: &Context, run: &BuilderRun, now: Timestamp) -> bool {
         return false;
     }
     if is_orphan(ctx, run) {
-        return true;
+        return keep::run_is_kept(ctx, run, None, now);
     }
     let build = ctx.cache.builds.get(&run.spec.pr_build.name);
+    if !keep::run_is_kept(ctx, run, build.as_deref(), now) {
+        return false;
+    }
     let completed = build.and_then(|build| completed(&build));
     completed.is_some_and(|completed| now > completed + KEEP_RUNS)
 }
@@ -193,7 +197,7 @@ pub fn note_deleted(ctx: &Context, run: &Arc<BuilderRun>) {
 }
 
 /// A run was deleted from outside: its Job goes, and its build hears of it.
-pub async fn after_run_deleted(ctx: &Context, run: &BuilderRun) -> kube::Result<()> {
+pub async fn after_run_deleted(ctx: &Arc<Context>, run: &BuilderRun) -> kube::Result<()> {
     let uid = run.uid().unwrap_or_default();
     ctx.live.forget(&uid);
     ctx.queues.builds.add(&run.spec.pr_build.name);
@@ -205,7 +209,21 @@ pub async fn after_run_deleted(ctx: &Context, run: &BuilderRun) -> kube::Result<
         // Its build cannot tell any more that it is gone.
         tell::lost(ctx, run);
     }
+    keep::deleted(ctx, deleted(run));
     delete_job(&ctx.api.jobs, &names::job_name(&uid)).await
+}
+
+/// A run as it ended that was deleted before it had: cancelled.
+fn deleted(run: &BuilderRun) -> BuilderRun {
+    let mut run = run.clone();
+    let status = run.status.get_or_insert_default();
+    status.phase = RunPhase::Cancelled;
+    status.finished_at = Some(now());
+    status.outcome = Some(Outcome {
+        reason: "its run was deleted".to_owned(),
+        ..Outcome::default()
+    });
+    run
 }
 
 /// A build was deleted from outside: its runs find out by themselves.

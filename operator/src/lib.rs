@@ -9,6 +9,7 @@
 //! - [`admission`]: which waiting run gets a slot (`order`, *pure*; `ledger` writes it down)
 //! - [`run`]: a BuilderRun becomes a Job (`job`, *pure*), its pod an outcome (`outcome`, *pure*)
 //! - [`report`]: runs become statuses, builds a comment, refusals an answer ([`answers`])
+//! - [`record`]: what stays of runs and builds when their objects are gone
 //! - [`health`]: what is wrong with a Repository or Builder ([`specs`] writes it down)
 //! - [`housekeeping`]: orphans, retention
 //! - [`leader`], [`app`]: who acts, and how everything is wired
@@ -27,6 +28,7 @@ pub mod live;
 pub mod metrics;
 pub mod pressure;
 pub mod queue;
+pub mod record;
 pub mod report;
 pub mod run;
 pub mod specs;

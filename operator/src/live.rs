@@ -34,6 +34,8 @@ pub struct LiveRun {
     pub slot_asked: Option<Instant>,
     /// How telling the final state goes.
     pub telling: Telling,
+    /// Somebody was told that the gateway refuses its record.
+    pub refused_told: bool,
     /// Since when it queues, after its build was held or it waited for another build's run in vain.
     pub released: Option<Timestamp>,
 }
@@ -105,6 +107,8 @@ pub struct LiveBuild {
     pub said: Vec<Said>,
     /// When the last of its runs had ended, as this process saw it.
     pub ended: Option<Instant>,
+    /// The history of its pull request was told of it, should a restart have lost that.
+    pub history_told: bool,
     /// When its status was last written.
     pub written: Option<Instant>,
 }
@@ -138,6 +142,7 @@ impl Default for LiveBuild {
             deleted: HashMap::new(),
             said: Vec::new(),
             ended: None,
+            history_told: false,
             written: None,
         }
     }

@@ -1,6 +1,6 @@
 //! What a build needs next, in named steps: dispatch, new attempts, its status.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crds::{
     BuildPhase, Builder, BuilderRun, PrBuild, PrBuildStatus,
@@ -25,11 +25,15 @@ use crate::{
     context::{Context, of_build, patch_status, trim, trim_run},
     health,
     queue::Next,
+    record::keep,
     run::{self, tell},
 };
 
 /// Runs that are created at a time.
 const CREATES_AT_A_TIME: usize = 16;
+
+/// The status of a complete build is written with the gateway's answer if that comes this soon.
+const RECORD_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why a build could not be brought further. It is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -300,21 +304,25 @@ async fn write_status(
 ) -> Result<Next, BuildError> {
     let uid = build.uid().unwrap_or_default();
     let runs = ctx.cache.runs.group(&of_build(&uid));
-    let mut live = ctx.live_builds.update(&uid, |live| live.clone());
+    let live = ctx.live_builds.update(&uid, |live| live.clone());
     let sum = summarize(build, &runs, &live.attempts, &live.missing_told);
+    let speaking = summary::speaking(&runs, &live.attempts);
+    let unkept = keep::build(ctx, build, &sum, &speaking, RECORD_PATIENCE).await;
+    let next = unkept.map_or(Next::Wait, Next::After);
+    let mut live = ctx.live_builds.update(&uid, |live| live.clone());
     if sum.result.is_some() && live.ended.is_none() {
         live.ended = Some(Instant::now());
         ctx.live_builds
             .update(&uid, |known| known.ended = live.ended);
     }
     talk::follow_up(ctx, build, &sum);
-    let new = status(build, old, &sum, &runs, &live);
+    let new = status(build, old, &sum, &runs, &live, ctx.pages.as_ref());
     if new == *old {
-        return Ok(Next::Wait);
+        return Ok(next);
     }
     let due = due(&live, talk::is_over(&new), &ctx.pressure);
     if due > Instant::now() {
-        return Ok(Next::After(due - Instant::now()));
+        return Ok(next.or(Next::After(due - Instant::now())));
     }
     let patch = changed(old, &new);
     ctx.metrics.wrote("prbuilds");
@@ -335,5 +343,5 @@ async fn write_status(
     ctx.live_builds
         .update(&uid, |live| live.written = Some(Instant::now()));
     tell_story(ctx, build, old, &new).await;
-    Ok(Next::Wait)
+    Ok(next)
 }

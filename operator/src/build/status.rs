@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crds::{
-    BuildPhase, BuilderRun, Cancel, PrBuild, PrBuildStatus, RunPhase,
+    BuildPhase, BuilderResult, BuilderRun, Cancel, PrBuild, PrBuildStatus, RunPhase,
     condition::{self, kind},
     names,
 };
@@ -19,7 +19,7 @@ use crate::{
     admission::guard::reason as held,
     context::{LiveBuild, now},
     pressure::Pressure,
-    report::text,
+    report::{Pages, text},
 };
 
 /// The first status of a build is written this long after its first look, so that what happens at
@@ -65,6 +65,7 @@ pub(super) fn status(
     sum: &Summary,
     runs: &[Arc<BuilderRun>],
     live: &LiveBuild,
+    pages: Option<&Pages>,
 ) -> PrBuildStatus {
     let conditions = conditions(build, old, sum, live);
     let comment_id = live.comment.id.or(old.comment_id);
@@ -92,10 +93,24 @@ pub(super) fn status(
         duration: created
             .zip(sum.finished)
             .and_then(|(from, to)| text::between(from, to)),
-        results: sum.results.clone(),
+        results: pages.map_or_else(|| sum.results.clone(), |pages| linked(sum, runs, pages)),
         conditions,
         comment_id,
     }
+}
+
+/// Each builder's last attempt, with its page.
+fn linked(sum: &Summary, runs: &[Arc<BuilderRun>], pages: &Pages) -> Vec<BuilderResult> {
+    let last = summary::last_attempts(runs);
+    let linked = sum.results.iter().map(|result| {
+        let run = last.get(&result.builder);
+        let run = run.filter(|run| run.spec.attempt == result.attempt);
+        BuilderResult {
+            url: run.map(|run| pages.of_run(run)),
+            ..result.clone()
+        }
+    });
+    linked.collect()
 }
 
 /// What is said of a build that was cancelled, and of its runs.

@@ -113,6 +113,7 @@ pub fn summarize(
             builder: builder.clone(),
             attempt,
             phase,
+            url: None,
         });
     }
     Summary {

@@ -18,6 +18,7 @@ use github::{
 use protocol::{Annotation, Level, StepReport, StepResult};
 
 use super::{
+    fault::{self, Also},
     target::CommitStatus,
     text::{code, duration, inert},
 };
@@ -29,11 +30,14 @@ pub const CANCEL: &str = "cancel";
 
 /// Failing tests that a summary names.
 const FAILURES: usize = 20;
+/// Sentences about tests that fail elsewhere, too.
+const FAULTS: usize = 5;
 /// Steps that a summary lists.
 const STEPS: usize = 50;
 
-/// The check run of a run that says `said`. `retried`: the attempt that follows is meant.
-pub fn check_run(run: &BuilderRun, said: &CommitStatus, retried: bool) -> CheckRun {
+/// The check run of a run that says `said`. `retried`: the attempt that follows is meant. `also`: failing
+/// tests that failed in earlier runs, too.
+pub fn check_run(run: &BuilderRun, said: &CommitStatus, retried: bool, also: &[Also]) -> CheckRun {
     let status = run.status.clone().unwrap_or_default();
     let outcome = status.outcome.clone().unwrap_or_default();
     let state = state(&status, said);
@@ -47,12 +51,12 @@ pub fn check_run(run: &BuilderRun, said: &CommitStatus, retried: bool) -> CheckR
         name: run.spec.task.context.clone(),
         external_id: names::run_name(build, builder, attempt),
         state,
-        details_url: None,
+        details_url: said.url.clone(),
         started_at: time(&status.started_at).filter(|_| !retried),
         completed_at: time(&status.finished_at).filter(|_| ended),
         output: CheckOutput {
             title: said.description.clone(),
-            summary: summary(run, &status, &outcome),
+            summary: summary(run, &status, &outcome, also),
             annotations: if ended {
                 annotations(&outcome)
             } else {
@@ -106,7 +110,12 @@ fn actions(state: CheckState) -> Vec<CheckAction> {
     }
 }
 
-fn summary(run: &BuilderRun, status: &BuilderRunStatus, outcome: &Outcome) -> String {
+fn summary(
+    run: &BuilderRun,
+    status: &BuilderRunStatus,
+    outcome: &Outcome,
+    also: &[Also],
+) -> String {
     let mut out = String::new();
     let task = &run.spec.task;
     let source = &task.source;
@@ -125,6 +134,9 @@ fn summary(run: &BuilderRun, status: &BuilderRunStatus, outcome: &Outcome) -> St
         let _ = writeln!(out, "\nWhy: {reason}");
     }
     failing(&mut out, outcome);
+    for sentence in fault::sentences(also, FAULTS) {
+        let _ = writeln!(out, "\n{sentence}.");
+    }
     steps(&mut out, &outcome.steps);
     out
 }

@@ -27,7 +27,7 @@ fn run(phase: RunPhase, outcome: Outcome) -> BuilderRun {
 }
 
 fn shown(run: &BuilderRun, retried: bool) -> CheckRun {
-    check_run(run, &desired(run, retried).unwrap(), retried)
+    check_run(run, &desired(run, retried).unwrap(), retried, &[])
 }
 
 #[test]
@@ -160,5 +160,27 @@ fn no_more_is_told_than_github_takes() {
             .annotations
             .iter()
             .all(|one| !one.message.is_empty())
+    );
+}
+
+#[test]
+fn a_check_run_leads_to_its_page_and_says_what_fails_for_others_too() {
+    let failures = vec!["test_ssl".to_owned()];
+    let outcome = Outcome {
+        failures,
+        ..Outcome::default()
+    };
+    let run = run(RunPhase::Failed, outcome);
+    let mut said = desired(&run, false).unwrap();
+    said.url = Some("https://ci.example.org/r/app/runs/0b5c".to_owned());
+    let how_often = protocol::record::AlsoFailed { failed: 4, of: 5 };
+    let also = [("test_ssl".to_owned(), how_often)];
+    let check = check_run(&run, &said, false, &also);
+    assert_eq!(check.details_url, said.url);
+    let sentence = "`test_ssl` also failed in 4 of this builder's last 5 builds, on other PRs.";
+    assert!(
+        check.output.summary.contains(sentence),
+        "{}",
+        check.output.summary
     );
 }

@@ -11,11 +11,12 @@ use crds::{Cancel, LeftOut, ReportMode, RunPhase, Trigger};
 use super::{
     comment_parts::Parts,
     comment_words::{ORDER, word},
+    fault::Also,
     template,
     text::inert,
 };
 
-pub use super::comment_facts::facts;
+pub use super::comment_facts::{Surroundings, facts};
 
 /// Bytes of a comment. GitHub takes 65,536 characters.
 pub const BYTES_MOST: usize = 60_000;
@@ -27,6 +28,8 @@ pub struct CommentFacts {
     pub uid: String,
     /// Where commits can be looked at: `https://github.com`.
     pub web: String,
+    /// The build's own page, if there is one.
+    pub page: Option<String>,
     /// `owner/name`.
     pub repository: String,
     /// Number of the pull request.
@@ -79,6 +82,8 @@ pub struct BuilderFacts {
     pub took: Option<String>,
     /// Where its *Details* lead.
     pub link: Option<String>,
+    /// Failing tests that failed in earlier builds on other pull requests, too.
+    pub also: Vec<Also>,
     /// Names of failing tests.
     pub failures: Vec<String>,
     /// How many tests failed, of which `failures` are the first.

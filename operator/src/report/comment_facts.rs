@@ -11,6 +11,8 @@ use protocol::StepResult;
 
 use super::{
     comment::{BuilderFacts, CommentFacts},
+    fault::Also,
+    links::Pages,
     template::Wording,
     text::{between, code},
 };
@@ -24,14 +26,13 @@ use crate::build::{
 /// `speaking` is the run that speaks for each builder, by the builder's name, see
 /// [`speaking`](crate::build::summary::speaking). `repository` is absent when it was deleted: then
 /// the comment has the wording of a Repository that says nothing. `builder` finds a Builder by name,
-/// for the display names of those that have no run yet. `web` is where GitHub's pages are:
-/// `https://github.com`.
+/// for the display names of those that have no run yet.
 pub fn facts(
     build: &PrBuild,
     speaking: &BTreeMap<String, Arc<BuilderRun>>,
     repository: Option<&Repository>,
     builder: impl Fn(&str) -> Option<Arc<Builder>>,
-    web: &str,
+    around: &Surroundings<'_>,
 ) -> CommentFacts {
     let request = &build.spec.request;
     let status = build.status.clone().unwrap_or_default();
@@ -40,15 +41,11 @@ pub fn facts(
     let commands = spec.map_or_else(Commands::default, |spec| spec.commands.clone());
     // A builder without a run waits for its dispatch; after that its run was taken away.
     let dispatched = condition::is_true(&status.conditions, condition::kind::DISPATCHED);
-    let page = Pages {
-        web: web.trim_end_matches('/'),
-        repository: &request.repository.full_name,
-    };
     let builders = request
         .builders
         .iter()
         .map(|name| match speaking.get(name) {
-            Some(run) => of_run(run, is_over(build, name), &page),
+            Some(run) => of_run(run, is_over(build, name), around),
             None => without_run(
                 builder(name).map_or_else(|| name.clone(), |found| found.spec.display_name.clone()),
                 dispatched,
@@ -59,7 +56,8 @@ pub fn facts(
     let mut modes = runs.map(|run| run.spec.task.report_mode);
     CommentFacts {
         uid: build.uid().unwrap_or_default(),
-        web: web.to_owned(),
+        web: around.web.to_owned(),
+        page: around.pages.map(|pages| pages.of_build(build)),
         repository: request.repository.full_name.clone(),
         number: request.number,
         trigger: request.trigger.clone(),
@@ -80,19 +78,24 @@ pub fn facts(
     }
 }
 
-/// Where GitHub shows results.
-struct Pages<'a> {
-    web: &'a str,
-    repository: &'a str,
+/// What is known beside the objects of a build.
+pub struct Surroundings<'a> {
+    /// Where GitHub's pages are: `https://github.com`.
+    pub web: &'a str,
+    /// Where our own are.
+    pub pages: Option<&'a Pages>,
+    /// The failing tests of a run that failed in earlier runs, too.
+    pub also_failed: &'a dyn Fn(&BuilderRun) -> Vec<Also>,
 }
 
-fn of_run(run: &BuilderRun, is_over: bool, pages: &Pages<'_>) -> BuilderFacts {
+fn of_run(run: &BuilderRun, is_over: bool, around: &Surroundings<'_>) -> BuilderFacts {
     let task = &run.spec.task;
     let status = run.status.clone().unwrap_or_default();
     let outcome = status.outcome.clone().unwrap_or_default();
     let retried = is_retried(run, is_over);
     let times = status.started_at.as_ref().zip(status.finished_at.as_ref());
     let check = status.report.as_ref().and_then(|report| report.id);
+    let web = around.web.trim_end_matches('/');
     let check = check.filter(|_| task.report_mode == ReportMode::Checks);
     BuilderFacts {
         name: task.display_name.clone(),
@@ -104,7 +107,11 @@ fn of_run(run: &BuilderRun, is_over: bool, pages: &Pages<'_>) -> BuilderFacts {
         warning: outcome.warning,
         because: because(run, retried),
         took: times.and_then(|(start, end)| between(start.0, end.0)),
-        link: check.map(|id| format!("{}/{}/runs/{id}", pages.web, pages.repository)),
+        link: match around.pages {
+            Some(pages) => Some(pages.of_run(run)),
+            None => check.map(|id| format!("{web}/{}/runs/{id}", task.source.repository)),
+        },
+        also: (around.also_failed)(run),
         failures_total: usize::try_from(outcome.failures_total).unwrap_or(0),
         failures: outcome.failures,
     }
@@ -131,6 +138,7 @@ fn without_run(name: String, dispatched: bool, ended: Option<RunPhase>) -> Build
         because: because.to_owned(),
         took: None,
         link: None,
+        also: Vec::new(),
         failures: Vec::new(),
         failures_total: 0,
     }

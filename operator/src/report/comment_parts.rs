@@ -11,6 +11,7 @@ use crds::{ReportMode, RunPhase};
 use super::{
     comment::{BuilderFacts, CommentFacts, Room, paragraph},
     comment_words::{ORDER, sign, unbroken, word},
+    fault,
     text::{code, inert, is_login, short_sha},
 };
 
@@ -22,6 +23,9 @@ const OPEN_ROWS: usize = 15;
 const LEFT_OUT_MOST: usize = 12;
 /// Tests that failed on several builders and are named above all.
 const SHARED_MOST: usize = 5;
+/// Sentences of a row about tests that fail elsewhere, too.
+const FAULTS: usize = 2;
+
 /// The parts of a comment, as the placeholders of templates name them.
 pub struct Parts<'a> {
     /// What is told.
@@ -90,7 +94,9 @@ impl Parts<'_> {
             Some(sha) => format!("{head}{again} merged into {base} at {}", link(sha)),
             None => format!("{head}{again} as it is, for {base}"),
         };
-        format!("{what}, asked for by {}{}.", self.user(), self.how())
+        let page = facts.page.as_ref();
+        let page = page.map_or_else(String::new, |page| format!(" [Results and logs]({page})."));
+        format!("{what}, asked for by {}{}.{page}", self.user(), self.how())
     }
 
     fn user(&self) -> String {
@@ -151,8 +157,11 @@ impl Parts<'_> {
                 inert(&one.because.replace('|', "¦"), self.room.because),
                 failing(one, failures),
             ];
+            let faults = fault::sentences(&one.also, if failures == 0 { 0 } else { FAULTS });
+            let faults = faults.into_iter().map(|said| said.replace('|', "¦"));
             let because: Vec<String> = because
                 .into_iter()
+                .chain(faults)
                 .filter(|part| !part.is_empty())
                 .collect();
             let result = match because.join(" · ") {
@@ -329,9 +338,12 @@ impl Parts<'_> {
         line
     }
 
-    /// Where the results stand on GitHub.
+    /// Where the results stand: on the build's page, else on GitHub.
     pub fn results_url(&self) -> String {
         let facts = self.facts;
+        if let Some(page) = &facts.page {
+            return page.clone();
+        }
         let (web, name, sha) = (
             facts.web.trim_end_matches('/'),
             &facts.repository,

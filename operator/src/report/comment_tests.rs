@@ -26,6 +26,7 @@ pub fn facts(builders: Vec<BuilderFacts>) -> CommentFacts {
     CommentFacts {
         uid: "uid-1".to_owned(),
         web: "https://github.com/".to_owned(),
+        page: None,
         repository: "python/cpython".to_owned(),
         number: 138_710,
         trigger,
@@ -59,6 +60,7 @@ pub fn builder(name: &str, phase: RunPhase, because: &str) -> BuilderFacts {
         because: because.to_owned(),
         took: ended.then(|| "12 min".to_owned()),
         link: None,
+        also: Vec::new(),
         failures: Vec::new(),
         failures_total: 0,
     }
@@ -358,4 +360,67 @@ fn the_table_of_a_small_build_is_open_and_of_a_large_one_what_did_not_pass() {
         );
     }
     assert!(folded.contains("The other 96 builders"), "{folded}");
+}
+
+#[test]
+fn each_builder_leads_to_its_page_and_the_build_to_its_own() {
+    let page = "https://ci.example.org/r/app/runs/0b5c";
+    let mut failed = builder("Debian", RunPhase::Failed, "step `test` (exit code 2)");
+    failed.link = Some(page.to_owned());
+    let mut facts = facts(vec![failed]);
+    facts.page = Some("https://ci.example.org/r/app/builds/app-7-l1".to_owned());
+    let comment = render(&facts);
+    assert!(
+        comment.contains(&format!("[`Debian`]({page})")),
+        "{comment}"
+    );
+    let build = "[Results and logs](https://ci.example.org/r/app/builds/app-7-l1).";
+    assert!(comment.contains(build), "{comment}");
+    let cpython = render(&cpython(facts));
+    let shown = "Results will be shown at:\n\nhttps://ci.example.org/r/app/builds/app-7-l1\n";
+    assert!(cpython.contains(shown), "{cpython}");
+}
+
+#[test]
+fn a_test_that_fails_for_others_too_is_told_and_breaks_no_row() {
+    let also = |test: &str| {
+        let how_often = protocol::record::AlsoFailed { failed: 4, of: 5 };
+        (test.to_owned(), how_often)
+    };
+    let mut failed = builder("Debian", RunPhase::Failed, "step `test` (exit code 2)");
+    failed.failures = vec!["test_ssl".to_owned(), "a|b".to_owned()];
+    failed.failures_total = 2;
+    failed.also = vec![also("test_ssl"), also("a|b")];
+    let comment = render(&facts(vec![failed]));
+    let row = comment
+        .lines()
+        .find(|line| line.contains("`Debian`"))
+        .unwrap();
+    let said = "`test_ssl`, `a¦b` also failed in 4 of this builder's last 5 builds, on other PRs |";
+    assert!(row.contains(said), "{row}");
+    assert_eq!(row.matches('|').count(), 4, "{row}");
+}
+
+#[test]
+fn what_is_known_of_others_makes_no_comment_too_long() {
+    let many = (0..100).map(|at| {
+        let mut failed = builder(&format!("builder {at}"), RunPhase::Failed, "");
+        failed.link = Some(format!("https://ci.example.org/{}", "x".repeat(200)));
+        failed.failures = (0..20)
+            .map(|test| format!("{test}{}", "`@#".repeat(80)))
+            .collect();
+        failed.also = failed
+            .failures
+            .iter()
+            .enumerate()
+            .map(|(at, test)| {
+                let failed = 1 + at % 5;
+                (test.clone(), protocol::record::AlsoFailed { failed, of: 5 })
+            })
+            .collect();
+        failed
+    });
+    let comment = render(&facts(many.collect()));
+    assert!(comment.len() <= BYTES_MOST, "{}", comment.len());
+    assert!(comment.lines().count() <= 60, "{}", comment.lines().count());
 }

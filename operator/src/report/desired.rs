@@ -35,6 +35,7 @@ pub fn desired(run: &BuilderRun, retried: bool) -> Option<CommitStatus> {
     Some(CommitStatus {
         state,
         description,
+        url: None,
         check: None,
     })
 }

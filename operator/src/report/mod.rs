@@ -6,6 +6,7 @@
 //! - [`reporter`]: sends the difference; what, when and how fast is decided in [`plan`] and [`pace`] (*pure*)
 //! - [`announce`], [`answer`], [`label`]: comments, reactions, and the label that asked; their words are *pure*
 //! - [`comment`]: the one comment of a build, and [`template`]s for its words (*pure*)
+//! - [`links`]: where pages are; [`fault`]: which tests fail elsewhere, too (*pure*)
 //! - [`sentence`], [`reply`]: what an answer says, [`restraint`]: whether it is said (*pure*)
 //! - [`talk`]: what a failed call means for the caller; [`refusals`]: news of what GitHub refuses
 
@@ -20,8 +21,10 @@ mod comment_parts;
 mod comment_words;
 pub mod desired;
 mod entry;
+pub mod fault;
 pub mod label;
 mod lane;
+pub mod links;
 pub mod metrics;
 pub mod pace;
 pub mod plan;
@@ -39,6 +42,7 @@ pub mod text;
 pub use announce::{Draft, Opened, Opening};
 pub use desired::desired;
 pub use label::{LabelOutcome, settle_label};
+pub use links::Pages;
 pub use refusals::Refusal;
 pub use reporter::{Reporter, Ticket, Turn};
 pub use talk::{Retry, TalkError};

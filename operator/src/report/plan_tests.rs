@@ -49,6 +49,7 @@ impl Story {
         let status = CommitStatus {
             state,
             description: text.to_owned(),
+            url: None,
             check: None,
         };
         self.plan
@@ -174,6 +175,7 @@ fn what_was_taken_before_a_restart_is_not_overwritten_by_an_older_run() {
     let passed = CommitStatus {
         state: Success,
         description: "Passed".to_owned(),
+        url: None,
         check: None,
     };
     story

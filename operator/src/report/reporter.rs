@@ -260,8 +260,9 @@ impl Shared {
                     None => {
                         let (state, description) = (status.state, &status.description);
                         let (sha, context) = (&target.sha, &target.context);
+                        let url = status.url.as_deref();
                         reply(
-                            repo.create_status(sha, context, state, description, None)
+                            repo.create_status(sha, context, state, description, url)
                                 .await,
                         )
                     }

@@ -74,6 +74,8 @@ pub struct CommitStatus {
     pub state: StatusState,
     /// One line, at most 140 characters.
     pub description: String,
+    /// The page that its *Details* open.
+    pub url: Option<String>,
     /// The same at length, where it is a check run.
     pub check: Option<Arc<CheckRun>>,
 }

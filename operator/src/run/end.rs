@@ -1,8 +1,8 @@
-//! How a run ends: its Job stops, GitHub hears, and one write holds both.
+//! How a run ends: its Job stops, GitHub hears, the gateway gets its record, and one write holds it all.
 
 use std::{sync::Arc, time::Duration};
 
-use crds::{BuilderRun, RunPhase, names};
+use crds::{BuilderRun, ReportMode, RunPhase, names};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{ResourceExt, api::DeleteParams};
 use serde_json::json;
@@ -15,17 +15,21 @@ use super::{
 };
 use crate::{
     build::{stop, summary},
-    context::{Context, Telling, now},
+    context::{Context, now},
+    live,
     queue::Next,
+    record::keep::{self, Kept},
 };
 
-/// The end of a run is written with GitHub's answer if that comes this soon.
+/// The end of a run is written with the answers of GitHub and the gateway if they come this soon.
 const TELL_PATIENCE: Duration = Duration::from_secs(1);
+/// A check run says which failing tests fail for others, too, if that is known this soon.
+const LOOK_UP_PATIENCE: Duration = Duration::from_millis(300);
 /// How often it is looked whether a Repository that is gone came back.
 const REPOSITORY_LOOKED_FOR_EVERY: Duration = Duration::from_secs(60);
 
-/// Ends a run: stops its Job where it still runs, tells GitHub, and writes the end down. The write
-/// waits a moment for GitHub's answer, so that one write holds both.
+/// Ends a run: stops its Job where it still runs, tells GitHub, puts it on record, and writes the end
+/// down. The write waits a moment for the answers, so that one write holds all.
 pub(super) async fn end(
     ctx: &Arc<Context>,
     run: &BuilderRun,
@@ -42,12 +46,17 @@ pub(super) async fn end(
     status.started_at = ending.started.map(Time).or(status.started_at.take());
     status.finished_at = Some(ending.finished.map_or_else(now, Time));
     status.outcome = Some(ending.outcome);
-    let report = if will_be_followed(ctx, &ended) {
-        tell::retried(ctx, &ended);
-        Told::Recorded(Recorded::sent(PENDING))
-    } else {
+    let followed = will_be_followed(ctx, &ended);
+    look_up(ctx, &ended).await;
+    let telling = async {
+        if followed {
+            tell::retried(ctx, &ended);
+            return Told::Recorded(Recorded::sent(PENDING));
+        }
         tell::finished(ctx, &ended, TELL_PATIENCE).await
     };
+    let keeping = keep::run(ctx, &ended, followed, TELL_PATIENCE);
+    let (report, kept) = tokio::join!(telling, keeping);
     let status = ended.status.get_or_insert_default();
     let mut patch = json!({
         "phase": status.phase,
@@ -60,6 +69,9 @@ pub(super) async fn end(
         patch["job"] = json!(names::job_name(uid));
     }
     patch["report"] = tell::report(ctx, &ended, &report);
+    if kept == Kept::Stored {
+        patch["recorded"] = true.into();
+    }
     match ctx.patch_run(run, patch).await {
         // It was deleted, or somebody wrote since: the watch brings what is there now.
         Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {
@@ -72,6 +84,14 @@ pub(super) async fn end(
     ctx.queues.builds.add(&run.spec.pr_build.name);
     tell_followers(ctx, run);
     Ok(Next::Wait)
+}
+
+/// A check run says which failing tests fail for others, too; a status has no room for that.
+async fn look_up(ctx: &Context, ended: &BuilderRun) {
+    let has_room = ended.spec.task.report_mode == ReportMode::Checks;
+    if let Some(recorder) = ctx.recorder.as_ref().filter(|_| has_room) {
+        recorder.look_up(ended, LOOK_UP_PATIENCE).await;
+    }
 }
 
 /// Deletes the Job of a run, pods first, so that the Job's absence means theirs.
@@ -98,47 +118,101 @@ async fn stop(ctx: &Context, run: &BuilderRun, uid: &str) -> Result<(), RunError
     }
 }
 
-/// A run that has ended: GitHub may still have to hear it.
+/// A run that has ended: GitHub may still have to hear it, and the gateway to store its record.
 pub(super) async fn settle(
     ctx: &Arc<Context>,
     run: &BuilderRun,
     uid: &str,
 ) -> Result<Next, RunError> {
+    let status = run.status.clone().unwrap_or_default();
+    let sent = status
+        .report
+        .as_ref()
+        .and_then(|report| report.sent.as_deref());
+    let told = sent.is_some_and(|sent| sent != PENDING) || is_followed(ctx, run);
+    let (telling, kept) = tokio::join!(tell_again(ctx, run, uid, told), keep_again(ctx, run));
+    let (telling, kept) = (telling, kept?);
+    let mut patch = serde_json::Map::new();
+    if let Some(report) = telling.report {
+        patch.insert("report".to_owned(), report);
+    }
+    if kept == Kept::Stored && !status.recorded {
+        patch.insert("recorded".to_owned(), true.into());
+    }
+    let next = match kept {
+        Kept::Later(wait) => telling.next.or(Next::After(wait)),
+        Kept::Stored | Kept::NoGateway => telling.next,
+    };
+    if !patch.is_empty() {
+        match ctx.patch_run(run, patch.into()).await {
+            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {
+                return Ok(Next::After(Duration::from_secs(1)));
+            }
+            written => written.map_err(failed("writing who knows how it ended", run))?,
+        }
+        ctx.queues.builds.add(&run.spec.pr_build.name);
+    }
+    if telling.done && !matches!(kept, Kept::Later(_)) {
+        ctx.live.forget(uid);
+    }
+    Ok(next)
+}
+
+/// How telling GitHub of the end of a run goes on.
+struct Telling {
+    /// What is to be written down of it.
+    report: Option<serde_json::Value>,
+    /// When to try again.
+    next: Next,
+    /// Nothing is left to do.
+    done: bool,
+}
+
+async fn tell_again(ctx: &Arc<Context>, run: &BuilderRun, uid: &str, told: bool) -> Telling {
+    let nothing = |next, done| Telling {
+        report: None,
+        next,
+        done,
+    };
+    if told {
+        return nothing(Next::Wait, true);
+    }
+    let told = match ctx.live.get(uid).telling {
+        live::Telling::Done(sent) => Told::Recorded(sent),
+        live::Telling::Asked => Told::Later,
+        live::Telling::Not => tell::finished(ctx, run, TELL_PATIENCE).await,
+    };
     let report = run
         .status
         .as_ref()
-        .and_then(|status| status.report.clone())
-        .unwrap_or_default();
-    let told = report.sent.as_deref().is_some_and(|sent| sent != PENDING);
-    if told || is_followed(ctx, run) {
-        ctx.live.forget(uid);
-        return Ok(Next::Wait);
-    }
-    let told = match ctx.live.get(uid).telling {
-        Telling::Done(sent) => Told::Recorded(sent),
-        Telling::Asked => Told::Later,
-        Telling::Not => tell::finished(ctx, run, TELL_PATIENCE).await,
-    };
+        .and_then(|status| status.report.as_ref());
+    let error = report.and_then(|report| report.error.as_ref());
     let next = match &told {
+        Told::Later => return nothing(Next::Wait, false),
         Told::Recorded(_) => Next::Wait,
-        Told::Later => return Ok(Next::Wait),
-        Told::Nowhere(why) if report.error.as_ref() == Some(why) => {
-            return Ok(Next::After(REPOSITORY_LOOKED_FOR_EVERY));
+        Told::Nowhere(why) if error == Some(why) => {
+            return nothing(Next::After(REPOSITORY_LOOKED_FOR_EVERY), false);
         }
         Told::Nowhere(_) => Next::After(REPOSITORY_LOOKED_FOR_EVERY),
     };
-    let patch = tell::report(ctx, run, &told);
-    match ctx.patch_run(run, json!({ "report": patch })).await {
-        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {
-            return Ok(Next::After(Duration::from_secs(1)));
-        }
-        written => written.map_err(failed("writing what GitHub was told", run))?,
+    Telling {
+        report: Some(tell::report(ctx, run, &told)),
+        next,
+        done: next == Next::Wait,
     }
-    if next == Next::Wait {
-        ctx.live.forget(uid);
+}
+
+/// Puts a run on record that ended before, if it is not.
+async fn keep_again(ctx: &Context, run: &BuilderRun) -> Result<Kept, RunError> {
+    let recorded = run.status.as_ref().is_some_and(|status| status.recorded);
+    if recorded {
+        // A restart may have lost what its builder's history says of it.
+        keep::remember(ctx, run);
+        return Ok(Kept::Stored);
     }
-    ctx.queues.builds.add(&run.spec.pr_build.name);
-    Ok(next)
+    let followed = is_followed(ctx, run);
+    let kept = keep::run_again(ctx, run, followed, keep::PATIENCE).await;
+    kept.map_err(failed("reading all of it, for its record", run))
 }
 
 /// Whether another attempt speaks for this run's builder, or will.

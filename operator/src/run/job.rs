@@ -10,12 +10,17 @@ use k8s_openapi::api::{
 };
 use kube::{ResourceExt, api::ObjectMeta};
 
-use super::template::pod;
+use super::{
+    ship::{Ship, Shipping},
+    template::pod,
+};
 
 /// Name of the container that fetches and verifies the commit.
 pub const CHECKOUT: &str = "checkout";
 /// Name of the container that runs the steps.
 pub const BUILD: &str = "build";
+/// Name of the sidecar that sends the log to the gateway.
+pub const SHIP: &str = "ship";
 /// Label that every Job and pod of ours carries; the operator watches by it.
 pub const LABEL: &str = "prbuild.dev/run";
 
@@ -39,6 +44,8 @@ pub struct Setup {
     pub name_servers: Vec<IpAddr>,
     /// PriorityClass of the pods.
     pub priority_class: Option<String>,
+    /// Where their logs go; none where no gateway keeps them.
+    pub shipping: Option<Shipping>,
 }
 
 /// Why a run cannot have a Job.
@@ -57,8 +64,17 @@ pub enum JobError {
     },
 }
 
-/// The Job of a run.
-pub fn job(run: &BuilderRun, setup: &Setup) -> Result<Job, JobError> {
+/// The longest that the Job of a run may take, in seconds: a backstop, for the agent and the operator
+/// end it before.
+pub fn deadline_seconds(run: &BuilderRun) -> i64 {
+    let timeouts = run.spec.task.recipe.as_ref().map(|recipe| recipe.timeouts);
+    let limits = timeouts.map_or(0, |limits| limits.queue_seconds + limits.run_seconds);
+    limits + DEADLINE_SLACK_SECONDS
+}
+
+/// The Job of a run. `token` lets its sidecar, and nothing else, send the log of this run; without one
+/// there is no sidecar.
+pub fn job(run: &BuilderRun, setup: &Setup, token: Option<&str>) -> Result<Job, JobError> {
     let task = &run.spec.task;
     if let Some(invalid) = &task.invalid {
         return Err(JobError::Invalid(invalid.clone()));
@@ -69,7 +85,12 @@ pub fn job(run: &BuilderRun, setup: &Setup) -> Result<Job, JobError> {
             "the builder `{builder}` names no way to run"
         )));
     };
-    let timeouts = recipe.timeouts;
+    let ship = setup.shipping.as_ref().zip(token);
+    let ship = ship.map(|(shipping, token)| Ship {
+        run,
+        shipping,
+        token,
+    });
     let labels = labels(run);
     Ok(Job {
         metadata: ObjectMeta {
@@ -84,15 +105,13 @@ pub fn job(run: &BuilderRun, setup: &Setup) -> Result<Job, JobError> {
             parallelism: Some(1),
             pod_replacement_policy: Some("Failed".to_owned()),
             ttl_seconds_after_finished: Some(KEEP_SECONDS),
-            active_deadline_seconds: Some(
-                timeouts.queue_seconds + timeouts.run_seconds + DEADLINE_SLACK_SECONDS,
-            ),
+            active_deadline_seconds: Some(deadline_seconds(run)),
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta {
                     labels: Some(labels),
                     ..ObjectMeta::default()
                 }),
-                spec: Some(pod(run, recipe, machine, setup)?),
+                spec: Some(pod(run, recipe, machine, setup, ship.as_ref())?),
             },
             ..JobSpec::default()
         }),

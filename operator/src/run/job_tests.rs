@@ -28,7 +28,7 @@ fn run(task: crds::Task) -> BuilderRun {
 
 #[test]
 fn the_job_of_a_run_is_named_by_it_and_is_never_repeated_by_kubernetes() {
-    let job = job(&run(task()), &setup()).unwrap();
+    let job = job(&run(task()), &setup(), None).unwrap();
     assert_eq!(job.metadata.name.as_deref(), Some("run-0b5c"));
     let spec = job.spec.unwrap();
     assert_eq!(spec.backoff_limit, Some(0));
@@ -40,7 +40,7 @@ fn the_job_of_a_run_is_named_by_it_and_is_never_repeated_by_kubernetes() {
 
 #[test]
 fn s24_a_pod_has_no_token_no_rights_and_nothing_that_the_pull_request_chose() {
-    let pod = job(&run(task()), &setup())
+    let pod = job(&run(task()), &setup(), None)
         .unwrap()
         .spec
         .unwrap()
@@ -97,7 +97,7 @@ fn kubernetes_expands_nothing_in_a_script() {
         ..protocol::Step::default()
     };
     task.recipe.as_mut().unwrap().steps = vec![step];
-    let pod = job(&run(task), &setup())
+    let pod = job(&run(task), &setup(), None)
         .unwrap()
         .spec
         .unwrap()
@@ -115,14 +115,14 @@ fn kubernetes_expands_nothing_in_a_script() {
 fn a_run_that_cannot_run_has_no_job_and_says_why() {
     let mut invalid = task();
     invalid.invalid = Some("the builder `debian` does not exist any more".into());
-    let error = job(&run(invalid), &setup()).unwrap_err().to_string();
+    let error = job(&run(invalid), &setup(), None).unwrap_err().to_string();
     assert_eq!(error, "the builder `debian` does not exist any more");
 }
 
 #[test]
 fn an_install_chooses_user_namespaces_name_servers_and_a_priority() {
     let pod = |setup: &Setup| {
-        let job = job(&run(task()), setup).unwrap();
+        let job = job(&run(task()), setup, None).unwrap();
         job.spec.unwrap().template.spec.unwrap()
     };
     let plain = pod(&setup());

@@ -10,7 +10,9 @@ pub mod pod;
 mod reconcile;
 mod refused;
 mod same;
+pub mod ship;
 pub mod slim;
+mod starting;
 pub mod tell;
 mod template;
 

@@ -12,17 +12,18 @@ use protocol::{CheckoutReport, ExecReport, Parse, Source, Verdict};
 use super::{
     claims,
     pod::{ContainerView, PodView},
+    starting::starting,
 };
 use crate::report::text;
 
-/// How long an image that cannot be pulled for a reason that may pass is waited for.
-const PULL_PATIENCE: SignedDuration = SignedDuration::from_mins(5);
 /// How long after its grace a pod that was deleted may stay silent before its node counts as lost.
 pub const NODE_SILENCE: SignedDuration = SignedDuration::from_secs(30);
 /// How much longer than its steps may take a pod may run: the agent stops them itself.
 const AGENT_SLACK: SignedDuration = SignedDuration::from_secs(120);
 
 /// How far a run with a Job is.
+// There is one at a time, and it is taken apart at once.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Progress {
     /// The steps have not begun; for people, what it waits for.
@@ -121,7 +122,7 @@ fn running(task: &Task, since: Option<Timestamp>, now: Timestamp) -> Progress {
 
 /// The pod as a whole ended, before or above what its containers say.
 fn pod_ended(task: &Task, pod: &PodView) -> Option<Ending> {
-    if pod.phase != "Failed" || pod.reason.is_empty() {
+    if pod.phase != "Failed" || pod.reason.is_empty() || has_verdict(&pod.build) {
         return None;
     }
     let message = one_line(&pod.message);
@@ -139,6 +140,15 @@ fn pod_ended(task: &Task, pod: &PodView) -> Option<Ending> {
         "Completed" | "Error" => return None,
         reason => Ending::infrastructure(format!("its node gave it up ({reason}): {message}")),
     })
+}
+
+/// Whether the steps had come to a verdict when the pod was ended: it lives on for a while, until its
+/// log is sent, and may be evicted meanwhile.
+fn has_verdict(build: &ContainerView) -> bool {
+    let ContainerView::Terminated { message, .. } = build else {
+        return false;
+    };
+    ExecReport::parse(message).is_ok_and(|report| report.verdict != Verdict::Cancelled)
 }
 
 /// The kubelet's words when a pod outgrew its own limits, as opposed to a node that ran full
@@ -191,6 +201,7 @@ fn build_ended(task: &Task, pod: &PodView) -> Ending {
             let mut ending = verdict(task, pod, *exit_code, reason, message);
             ending.outcome.commit = Some(checkout.commit);
             ending.outcome.tree = Some(checkout.tree);
+            ending.outcome.image_digest = pod.image_digest.clone();
             ending
         }
     };
@@ -288,89 +299,8 @@ fn deleted() -> Ending {
     Ending::infrastructure("its pod was deleted before it ended")
 }
 
-fn starting(task: &Task, pod: &PodView, build: &ContainerView, now: Timestamp) -> Progress {
-    if let Some(message) = &pod.unschedulable {
-        let why = one_line(message);
-        return Progress::Starting(Some(format!("no machine is free for it: {why}")));
-    }
-    let image = task
-        .kubernetes
-        .as_ref()
-        .map_or("", |machine| &machine.image);
-    for (view, image) in [(&pod.checkout, "the checkout image"), (build, image)] {
-        if let ContainerView::Waiting { reason, message } = view
-            && let Some(progress) = image_trouble(image, reason, message, pod.created, now)
-        {
-            return progress;
-        }
-    }
-    Progress::Starting(None)
-}
-
-/// Reasons of the kubelet for an image that is not there (`pkg/kubelet/images/types.go`).
-fn image_trouble(
-    image: &str,
-    reason: &str,
-    message: &str,
-    created: Option<Timestamp>,
-    now: Timestamp,
-) -> Option<Progress> {
-    let why = cause(message);
-    let ending = match reason {
-        "InvalidImageName" => Ending::new(
-            RunPhase::Error,
-            format!("`{image}` is not the name of an image"),
-        ),
-        "ErrImageNeverPull" => Ending::new(
-            RunPhase::Error,
-            format!(
-                "the image `{image}` is not on the machine, and its Builder says never to pull it"
-            ),
-        ),
-        "ErrImagePull" | "ImagePullBackOff" if is_missing(message) => Ending::new(
-            RunPhase::Error,
-            format!("the image `{image}` does not exist"),
-        ),
-        "ErrImagePull" | "ImagePullBackOff" | "RegistryUnavailable" => {
-            if created.is_none_or(|created| now < created + PULL_PATIENCE) {
-                return Some(Progress::Starting(Some(format!(
-                    "the image `{image}` cannot be pulled yet"
-                ))));
-            }
-            Ending::infrastructure(format!("the image `{image}` cannot be pulled: {why}"))
-        }
-        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => Ending::new(
-            RunPhase::Error,
-            format!("its container could not be made: {why}"),
-        ),
-        _ => return None,
-    };
-    Some(Progress::Ended(ending.stopping()))
-}
-
-/// The innermost of the causes that the kubelet strings together.
-fn cause(message: &str) -> String {
-    one_line(message.rsplit(": ").next().unwrap_or(message))
-}
-
-/// Whether a registry said that there is no such image, as opposed to not answering.
-fn is_missing(message: &str) -> bool {
-    let message = message.to_ascii_lowercase();
-    let said = [
-        "not found",
-        "manifest unknown",
-        "does not exist",
-        "name unknown",
-        "pull access denied",
-    ];
-    // The same words about the registry itself: its name does not resolve.
-    let unreachable = ["no such host", "server misbehaving", "dial tcp"];
-    said.iter().any(|words| message.contains(words))
-        && !unreachable.iter().any(|words| message.contains(words))
-}
-
 /// The words of others end up in statuses: one plain line of them.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text::one_line(text, 300)
 }
 

@@ -263,6 +263,79 @@ fn a_pod_that_outlives_its_limit_is_stopped() {
 }
 
 #[test]
+fn a_sidecar_that_does_not_start_keeps_the_pod_from_starting_and_decides_nothing_later() {
+    let waits = |reason: &str, message: &str| ContainerView::Waiting {
+        reason: reason.into(),
+        message: message.into(),
+    };
+    let first = |ship: ContainerView| PodView {
+        ship,
+        checkout: waits("PodInitializing", ""),
+        build: waits("PodInitializing", ""),
+        created: Some(at(0)),
+        ..PodView::default()
+    };
+    let missing = end(&first(waits("ErrImagePull", "agent:1: not found")));
+    assert_eq!((missing.phase, missing.stop), (RunPhase::Error, true));
+    assert!(missing.outcome.reason.contains("the checkout image"));
+
+    let crashes = first(waits("CrashLoopBackOff", "back-off 10s"));
+    let soon = progress(&task(), &crashes, at(100));
+    assert!(matches!(soon, Progress::Starting(Some(_))), "{soon:?}");
+    let later = progress(&task(), &crashes, at(400));
+    assert!(
+        matches!(&later, Progress::Ended(ending) if ending.outcome.retryable && ending.stop),
+        "{later:?}"
+    );
+
+    for (build, over) in [
+        (
+            ContainerView::Running {
+                since: Some(at(390)),
+            },
+            false,
+        ),
+        (waits("PodInitializing", ""), false),
+        (ended(0, "Completed", &report(Verdict::Passed, 0)), true),
+    ] {
+        let begun = PodView {
+            ship: crashes.ship.clone(),
+            ..pod(build)
+        };
+        let progress = progress(&task(), &begun, at(400));
+        assert_eq!(
+            matches!(&progress, Progress::Ended(_)),
+            over,
+            "{progress:?}"
+        );
+        assert!(
+            !matches!(&progress, Progress::Ended(ending) if ending.phase != RunPhase::Succeeded)
+        );
+    }
+}
+
+#[test]
+fn a_pod_that_is_evicted_while_only_its_log_is_sent_keeps_its_result() {
+    for verdict in [Verdict::Passed, Verdict::Failed] {
+        let code = i32::from(verdict != Verdict::Passed);
+        let mut evicted = pod(ended(code, "Completed", &report(verdict, code)));
+        evicted.phase = "Failed".into();
+        evicted.reason = "Evicted".into();
+        evicted.message = "The node was low on resource: memory.".into();
+        assert!(!end(&evicted).outcome.retryable, "{verdict:?}");
+        evicted.build = ended(143, "Error", &report(Verdict::Cancelled, 143));
+        assert!(end(&evicted).outcome.retryable, "its steps were stopped");
+    }
+}
+
+#[test]
+fn the_image_of_a_run_is_kept_by_its_digest() {
+    let mut passed = pod(ended(0, "Completed", &report(Verdict::Passed, 0)));
+    passed.image_digest = Some("docker.io/library/gcc@sha256:00ff".into());
+    assert_eq!(end(&passed).outcome.image_digest, passed.image_digest);
+}
+
+#[test]
 fn nobody_free_is_waiting_and_not_an_end() {
     let pod = PodView {
         unschedulable: Some("0/3 nodes".into()),

@@ -4,7 +4,10 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 use kube::ResourceExt;
 
-use super::job::{BUILD, CHECKOUT};
+use super::job::{BUILD, CHECKOUT, SHIP};
+
+/// Bytes of an image's name with its digest.
+const IMAGE_DIGEST_LIMIT: usize = 600;
 
 /// What the kubelet told about the pod of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,10 +30,14 @@ pub struct PodView {
     pub deletion_asked: Option<Timestamp>,
     /// When its grace ends, once somebody asked to delete it.
     pub deletion_due: Option<Timestamp>,
+    /// The sidecar that sends the log, where there is one.
+    pub ship: ContainerView,
     /// The container that fetches and verifies the commit.
     pub checkout: ContainerView,
     /// The container that runs the steps.
     pub build: ContainerView,
+    /// The image of the latter by its digest, as the node found it.
+    pub image_digest: Option<String>,
 }
 
 /// State of one container.
@@ -99,14 +106,21 @@ impl PodView {
             created: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
             deletion_asked: due.map(|due| due - jiff::SignedDuration::from_secs(grace)),
             deletion_due: due,
+            ship: container(init, SHIP),
             checkout: container(init, CHECKOUT),
             build: container(main, BUILD),
+            image_digest: image_digest(main, BUILD),
         }
     }
 
-    /// Whether the steps can no longer be running: then the slot is free.
+    /// Whether the steps can no longer be running: then the slot is free. The pod itself may go on for
+    /// a while, until its log is sent.
     pub fn has_ended(&self) -> bool {
-        self.build.is_terminated() || matches!(self.phase.as_str(), "Succeeded" | "Failed")
+        // No build follows a checkout that failed.
+        let never_begins =
+            matches!(self.checkout, ContainerView::Terminated { exit_code, .. } if exit_code != 0);
+        let over = matches!(self.phase.as_str(), "Succeeded" | "Failed");
+        self.build.is_terminated() || never_begins || over
     }
 }
 
@@ -126,6 +140,15 @@ fn unschedulable(pod: &Pod) -> Option<String> {
         .iter()
         .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False")?;
     Some(condition.message.clone().unwrap_or_default())
+}
+
+/// `docker.io/library/gcc@sha256:…`, or `sha256:…` alone where the image came from no registry.
+fn image_digest(statuses: Option<&Vec<ContainerStatus>>, name: &str) -> Option<String> {
+    let status = statuses?.iter().find(|status| status.name == name)?;
+    // Older runtimes say by what way the image came.
+    let image = status.image_id.rsplit("://").next()?;
+    let fits = image.contains("sha256:") && image.len() <= IMAGE_DIGEST_LIMIT;
+    fits.then(|| image.to_owned())
 }
 
 fn container(statuses: Option<&Vec<ContainerStatus>>, name: &str) -> ContainerView {
@@ -155,5 +178,63 @@ fn container(statuses: Option<&Vec<ContainerStatus>>, name: &str) -> ContainerVi
             message: waiting.message.clone().unwrap_or_default(),
         },
         _ => ContainerView::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::run::slim::SlimPod;
+
+    fn view(status: serde_json::Value) -> PodView {
+        let pod = json!({ "metadata": { "name": "p" }, "status": status });
+        let slim: SlimPod = serde_json::from_value(pod).unwrap();
+        PodView::of(&slim.into())
+    }
+
+    #[test]
+    fn a_sidecar_that_still_sends_does_not_hold_the_slot() {
+        let pod = view(json!({
+            "phase": "Running",
+            "initContainerStatuses": [
+                { "name": "ship", "state": { "running": {} } },
+                { "name": "checkout", "state": { "terminated": { "exitCode": 0 } } },
+            ],
+            "containerStatuses": [{ "name": "build", "state": { "terminated": { "exitCode": 1 } } }],
+        }));
+        assert!(pod.has_ended());
+        assert!(pod.ship.has_started() && pod.checkout.is_terminated());
+
+        let stopped = |exit_code: i32| {
+            let checkout = json!({ "terminated": { "exitCode": exit_code } });
+            view(json!({
+                "phase": "Pending",
+                "initContainerStatuses": [
+                    { "name": "ship", "state": { "running": {} } },
+                    { "name": "checkout", "state": checkout },
+                ],
+                "containerStatuses": [{ "name": "build", "state": { "waiting": {} } }],
+            }))
+        };
+        assert!(stopped(143).has_ended(), "no build follows");
+        assert!(!stopped(0).has_ended(), "the build is about to start");
+    }
+
+    #[test]
+    fn the_image_is_known_by_its_digest_and_by_nothing_else() {
+        let digest = |image: &str| {
+            view(json!({ "containerStatuses": [{ "name": "build", "imageID": image }] }))
+                .image_digest
+        };
+        let pulled = "docker.io/library/gcc@sha256:00ff";
+        assert_eq!(digest(pulled).as_deref(), Some(pulled));
+        let older = format!("docker-pullable://{pulled}");
+        assert_eq!(digest(&older).as_deref(), Some(pulled));
+        assert_eq!(digest("sha256:00ff").as_deref(), Some("sha256:00ff"));
+        for none in ["", "gcc:14", &format!("a@sha256:{}", "0".repeat(1000))] {
+            assert_eq!(digest(none), None, "{none}");
+        }
     }
 }

@@ -211,7 +211,15 @@ async fn wait_or_begin(
 
 /// Creates the Job. Its name is the run's uid, so that doing it twice meets the first one.
 async fn begin(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Next, RunError> {
-    let job = match job::job(run, &ctx.setup) {
+    let token = ctx
+        .recorder
+        .as_ref()
+        .map(|recorder| recorder.log_token(run));
+    let token = token.transpose().map_err(|source| JobError::Unwritable {
+        run: run.name_any(),
+        source,
+    });
+    let job = match token.and_then(|token| job::job(run, &ctx.setup, token.as_deref())) {
         Ok(job) => job,
         Err(error @ (JobError::Invalid(_) | JobError::Unwritable { .. })) => {
             let ending = Ending::new(RunPhase::Error, error.to_string());

@@ -37,6 +37,8 @@ struct Status {
 struct Container {
     name: String,
     state: Option<ContainerState>,
+    #[serde(default, rename = "imageID")]
+    image_id: String,
 }
 
 impl From<Container> for ContainerStatus {
@@ -44,6 +46,7 @@ impl From<Container> for ContainerStatus {
         Self {
             name: slim.name,
             state: slim.state,
+            image_id: slim.image_id,
             ..Self::default()
         }
     }

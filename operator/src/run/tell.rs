@@ -121,12 +121,26 @@ fn speak(
     let order = spoken_order(ctx, run, order);
     let target = target(ctx, run)?;
     let mut said = desired(run, retried)?;
+    said.url = page(ctx, run, retried);
     if target.channel == Channel::Status {
         return Some(ctx.reporter.tell(target, order, said));
     }
-    said.check = Some(Arc::new(check_run(run, &said, retried)));
+    let also = ctx.recorder.as_ref().map(|known| known.also_failed(run));
+    let also = also.unwrap_or_default();
+    said.check = Some(Arc::new(check_run(run, &said, retried, &also)));
     let standing = standing(ctx, run, before);
     Some(ctx.reporter.tell_beside(target, order, said, standing))
+}
+
+/// The page that the *Details* of a run open: where its log is. Of a run that another attempt follows,
+/// which is no object yet, that of the build.
+fn page(ctx: &Context, run: &BuilderRun, retried: bool) -> Option<String> {
+    let pages = ctx.pages.as_ref()?;
+    if retried {
+        return Some(pages.build(&run.spec.task.repository, &run.spec.pr_build.name));
+    }
+    let followed = twin::followed(run).and_then(|first| ctx.cache.runs.get(first));
+    Some(pages.of_run(followed.as_deref().unwrap_or(run)))
 }
 
 /// What the objects and this process know of the check run that stands for a run: its own, that of

@@ -15,20 +15,25 @@ use k8s_openapi::{
 use kube::ResourceExt;
 use protocol::Work;
 
-use super::job::{BUILD, CHECKOUT, JobError, Setup};
+use super::{
+    job::{BUILD, CHECKOUT, JobError, Setup},
+    ship::Ship,
+};
 
-/// uid and gid of both containers. A number that nobody has an account for.
+/// uid and gid of all containers. A number that nobody has an account for.
 pub(super) const USER: i64 = 65532;
 /// Seconds that a build gets to end after SIGTERM.
 const GRACE_SECONDS: i64 = 10;
 /// Seconds after which a lost node's pods are given up, instead of Kubernetes' 300.
 const NODE_LOST_SECONDS: i64 = 60;
+
 /// The pod of a run.
 pub(super) fn pod(
     run: &BuilderRun,
     recipe: &protocol::Recipe,
     machine: &Kubernetes,
     setup: &Setup,
+    ship: Option<&Ship<'_>>,
 ) -> Result<PodSpec, JobError> {
     let task = &run.spec.task;
     let unwritable = |source| JobError::Unwritable {
@@ -50,7 +55,7 @@ pub(super) fn pod(
         priority_class_name: setup.priority_class.clone(),
         dns_policy: dns(setup).map(|_| "None".to_owned()),
         dns_config: dns(setup),
-        termination_grace_period_seconds: Some(GRACE_SECONDS),
+        termination_grace_period_seconds: Some(ship.map_or(GRACE_SECONDS, Ship::grace_seconds)),
         runtime_class_name: machine.runtime_class.clone(),
         node_selector: Some(machine.node_selector.clone()).filter(|labels| !labels.is_empty()),
         tolerations: Some(vec![
@@ -68,19 +73,34 @@ pub(super) fn pod(
             }),
             ..PodSecurityContext::default()
         }),
-        init_containers: Some(vec![checkout(source, machine, setup)]),
-        containers: vec![build(work, machine)],
-        volumes: Some(vec![
-            scratch("build", &machine.resources.disk),
-            scratch("tmp", &machine.resources.disk),
-            scratch("agent", "64Mi"),
-        ]),
+        init_containers: Some(
+            ship.map(|ship| ship.container(setup))
+                .into_iter()
+                .chain([checkout(source, machine, setup, ship)])
+                .collect(),
+        ),
+        containers: vec![build(work, machine, ship)],
+        volumes: Some(
+            [
+                scratch("build", &machine.resources.disk),
+                scratch("tmp", &machine.resources.disk),
+                scratch("agent", "64Mi"),
+            ]
+            .into_iter()
+            .chain(ship.into_iter().flat_map(Ship::volumes))
+            .collect(),
+        ),
         ..PodSpec::default()
     })
 }
 
 /// Fetches the commit and puts the agent where the build finds it. Runs no code of the pull request.
-fn checkout(source: String, machine: &Kubernetes, setup: &Setup) -> Container {
+fn checkout(
+    source: String,
+    machine: &Kubernetes,
+    setup: &Setup,
+    ship: Option<&Ship<'_>>,
+) -> Container {
     Container {
         name: CHECKOUT.to_owned(),
         image: Some(setup.checkout_image.clone()),
@@ -91,22 +111,28 @@ fn checkout(source: String, machine: &Kubernetes, setup: &Setup) -> Container {
                 .into_iter()
                 .chain(["--message", "/dev/termination-log"])
                 .map(str::to_owned)
+                .chain(ship.into_iter().flat_map(Ship::checkout_args))
                 .collect(),
         ),
         env: Some(vec![env("PRBUILD_SOURCE", source)]),
         resources: Some(resources(machine)),
         security_context: Some(confined()),
-        volume_mounts: Some(vec![
-            mount("build", "/build", false),
-            mount("tmp", "/tmp", false),
-            mount("agent", "/prbuild", false),
-        ]),
+        volume_mounts: Some(
+            [
+                mount("build", "/build", false),
+                mount("tmp", "/tmp", false),
+                mount("agent", "/prbuild", false),
+            ]
+            .into_iter()
+            .chain(ship.map(Ship::checkout_mount))
+            .collect(),
+        ),
         ..Container::default()
     }
 }
 
 /// Runs the steps in the user's image, with the agent mounted read-only.
-fn build(work: String, machine: &Kubernetes) -> Container {
+fn build(work: String, machine: &Kubernetes, ship: Option<&Ship<'_>>) -> Container {
     let policy = match machine.image_pull_policy {
         PullPolicy::IfNotPresent => "IfNotPresent",
         PullPolicy::Always | PullPolicy::Unknown => "Always",
@@ -126,23 +152,30 @@ fn build(work: String, machine: &Kubernetes) -> Container {
                 "/dev/termination-log",
             ]
             .map(str::to_owned)
-            .to_vec(),
+            .into_iter()
+            .chain(ship.into_iter().flat_map(Ship::build_args))
+            .collect(),
         ),
         working_dir: Some("/build".to_owned()),
         env: Some(vec![env("PRBUILD_WORK", work)]),
         resources: Some(resources(machine)),
         security_context: Some(confined()),
         termination_message_policy: Some("File".to_owned()),
-        volume_mounts: Some(vec![
-            mount("build", "/build", false),
-            mount("tmp", "/tmp", false),
-            mount("agent", "/prbuild", true),
-        ]),
+        volume_mounts: Some(
+            [
+                mount("build", "/build", false),
+                mount("tmp", "/tmp", false),
+                mount("agent", "/prbuild", true),
+            ]
+            .into_iter()
+            .chain(ship.map(Ship::build_mount))
+            .collect(),
+        ),
         ..Container::default()
     }
 }
 
-fn confined() -> SecurityContext {
+pub(super) fn confined() -> SecurityContext {
     SecurityContext {
         allow_privilege_escalation: Some(false),
         read_only_root_filesystem: Some(true),
@@ -183,7 +216,7 @@ fn resources(machine: &Kubernetes) -> ResourceRequirements {
     }
 }
 
-fn scratch(name: &str, size: &str) -> Volume {
+pub(super) fn scratch(name: &str, size: &str) -> Volume {
     Volume {
         name: name.to_owned(),
         empty_dir: Some(EmptyDirVolumeSource {
@@ -194,7 +227,7 @@ fn scratch(name: &str, size: &str) -> Volume {
     }
 }
 
-fn mount(volume: &str, path: &str, read_only: bool) -> VolumeMount {
+pub(super) fn mount(volume: &str, path: &str, read_only: bool) -> VolumeMount {
     VolumeMount {
         name: volume.to_owned(),
         mount_path: path.to_owned(),
@@ -203,7 +236,7 @@ fn mount(volume: &str, path: &str, read_only: bool) -> VolumeMount {
     }
 }
 
-fn env(name: &str, value: String) -> EnvVar {
+pub(super) fn env(name: &str, value: String) -> EnvVar {
     EnvVar {
         name: name.to_owned(),
         // Kubernetes would expand `$(NAME)`; `$$` stands for one dollar sign.

@@ -104,6 +104,7 @@ impl Town {
                 builder: (*builder).to_owned(),
                 attempt: 1,
                 phase: *phase,
+                url: None,
             })
             .collect();
         let phase = if ended { "Complete" } else { "Running" };

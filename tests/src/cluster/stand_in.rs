@@ -161,7 +161,13 @@ impl Hand {
             sleep(fate.build_takes).await;
         }
         match picture.ended(&fate.ending) {
-            Some(status) => self.finish(&pod, status).await,
+            Some(status) => {
+                if !fate.ship_takes.is_zero() && picture.has_sidecar() {
+                    self.show(&pod, picture.lingering(&status)).await;
+                    sleep(fate.ship_takes).await;
+                }
+                self.finish(&pod, status).await;
+            }
             None => self.finish(&pod, picture.building()).await,
         }
     }

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::{SLOWLY, Speaker, Told, announced, hash, is_over, news, say};
 use crate::{
+    context::of_build,
     queue::Next,
     report::{
         Retry, TalkError, announce,
@@ -15,6 +16,9 @@ use crate::{
         pace::Cost,
     },
 };
+
+/// The comment says which tests fail elsewhere, too, if that is known this soon.
+const LOOK_UP_PATIENCE: Duration = Duration::from_millis(500);
 
 impl Speaker<'_> {
     /// Edits the comment when that is due.
@@ -32,6 +36,7 @@ impl Speaker<'_> {
             Due::After(wait) => return Ok(Next::After(wait)),
             Due::Now => {}
         }
+        self.look_up().await;
         let (text, news) = self.text();
         if shown.text != Some(hash(&text)) {
             let mut turn = self.ctx.reporter.turn(&self.connection, Cost::Edit).await;
@@ -51,6 +56,18 @@ impl Speaker<'_> {
         }
         let said = self.shows(id, &text, news);
         self.edited(id, Ok(Some(said)))
+    }
+
+    /// Waits a moment until it is known which tests fail elsewhere, too.
+    async fn look_up(&self) {
+        let Some(recorder) = &self.ctx.recorder else {
+            return;
+        };
+        let runs = self.ctx.cache.runs.group(&of_build(self.uid));
+        let asked = runs
+            .iter()
+            .map(|run| recorder.look_up(run, LOOK_UP_PATIENCE));
+        futures::future::join_all(asked).await;
     }
 
     /// Notes what became of an edit.

@@ -173,8 +173,21 @@ impl Speaker<'_> {
         let speaking = summary::speaking(&runs, &attempts);
         let repository = ctx.cache.repositories.get(&request.repository.name);
         let builder = |name: &str| ctx.cache.builders.get(name);
-        let web = self.repo.connection().git_url();
-        let mut facts = comment::facts(self.build, &speaking, repository.as_deref(), builder, web);
+        let around = comment::Surroundings {
+            web: self.repo.connection().git_url(),
+            pages: ctx.pages.as_ref(),
+            also_failed: &|run| {
+                let recorder = ctx.recorder.as_ref();
+                recorder.map_or_else(Vec::new, |known| known.also_failed(run))
+            },
+        };
+        let mut facts = comment::facts(
+            self.build,
+            &speaking,
+            repository.as_deref(),
+            builder,
+            &around,
+        );
         let created = self.build.creation_timestamp().map(|time| time.0);
         let took = created.zip(sum.finished);
         // The status may not be written yet.

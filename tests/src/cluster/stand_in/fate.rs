@@ -13,6 +13,8 @@ pub struct Fate {
     pub checkout_takes: Duration,
     /// How long the container `build` runs. Zero: nobody sees it running.
     pub build_takes: Duration,
+    /// How long a sidecar, where the pod has one, goes on when the build has ended.
+    pub ship_takes: Duration,
     /// Bind it to a node, as a scheduler does, which costs one request more. A pod that is bound is
     /// deleted as a kubelet does it: its containers end first. One that is not is gone at once.
     pub bind: bool,
@@ -74,6 +76,7 @@ impl Fate {
             schedule_after: zero,
             checkout_takes: zero,
             build_takes: zero,
+            ship_takes: zero,
             bind,
             ending,
         }
@@ -100,6 +103,12 @@ impl Fate {
     /// The same, but the build runs so long.
     pub fn after(mut self, build_takes: Duration) -> Self {
         self.build_takes = build_takes;
+        self
+    }
+
+    /// The same, but its sidecar sends for so long after the build ended.
+    pub fn shipping_for(mut self, ship_takes: Duration) -> Self {
+        self.ship_takes = ship_takes;
         self
     }
 

@@ -1,5 +1,5 @@
-//! The statuses that a kubelet writes, for a pod with a container `checkout` before its containers.
-//! Pure.
+//! The statuses that a kubelet writes, for a pod with a container `checkout` before its containers, and
+//! perhaps a sidecar. Pure.
 
 use k8s_openapi::api::core::v1::{Container, Pod};
 use protocol::{CheckoutReport, Source};
@@ -9,6 +9,8 @@ use super::Ending;
 
 /// A pod seen as its statuses need it.
 pub(super) struct Picture {
+    /// Init containers that go on beside the others.
+    sidecars: Vec<(String, String)>,
     init: Vec<(String, String)>,
     main: Vec<(String, String)>,
     checkout: String,
@@ -32,7 +34,11 @@ impl Picture {
             let pair = |one: &Container| (one.name.clone(), one.image.clone().unwrap_or_default());
             containers.iter().map(pair).collect()
         };
+        let is_sidecar = |one: &Container| one.restart_policy.as_deref() == Some("Always");
+        let (sidecars, init): (Vec<Container>, Vec<Container>) =
+            init.into_iter().partition(is_sidecar);
         Self {
+            sidecars: pairs(&sidecars),
             init: pairs(&init),
             main: pairs(&spec.containers),
             checkout: checkout_message(&init),
@@ -163,6 +169,10 @@ impl Picture {
     fn status(&self, phase: &str, initialized: bool, init: Value, main: Value) -> Value {
         let initialized = if initialized { "True" } else { "False" };
         let ready = if phase == "Running" { "True" } else { "False" };
+        let mut sidecars = self.sidecars(phase);
+        if let (Some(all), Some(init)) = (sidecars.as_array_mut(), init.as_array()) {
+            all.extend(init.iter().cloned());
+        }
         json!({
             "phase": phase, "startTime": self.now,
             "conditions": [
@@ -171,8 +181,41 @@ impl Picture {
                 self.condition("ContainersReady", ready, "", ""),
                 self.condition("Ready", ready, "", ""),
             ],
-            "initContainerStatuses": init, "containerStatuses": main,
+            "initContainerStatuses": sidecars, "containerStatuses": main,
         })
+    }
+
+    /// Sidecars run as long as the pod does.
+    fn sidecars(&self, phase: &str) -> Value {
+        match phase {
+            "Succeeded" | "Failed" => {
+                list(&self.sidecars, &self.terminated(0, "Completed", ""), false)
+            }
+            _ => list(&self.sidecars, &self.running(), true),
+        }
+    }
+
+    pub(super) fn has_sidecar(&self) -> bool {
+        !self.sidecars.is_empty()
+    }
+
+    /// The build has ended, and a sidecar still runs.
+    pub(super) fn lingering(&self, ended: &Value) -> Value {
+        let mut status = ended.clone();
+        let running = self.status("Running", true, json!([]), json!([]));
+        for field in ["phase", "conditions"] {
+            status[field] = running[field].clone();
+        }
+        let all = status["initContainerStatuses"].as_array_mut();
+        for (slot, sidecar) in all.into_iter().flatten().zip(
+            running["initContainerStatuses"]
+                .as_array()
+                .into_iter()
+                .flatten(),
+        ) {
+            *slot = sidecar.clone();
+        }
+        status
     }
 
     fn condition(&self, kind: &str, status: &str, reason: &str, message: &str) -> Value {
@@ -242,6 +285,31 @@ mod tests {
         let report: CheckoutReport = serde_json::from_str(message.as_str().unwrap()).unwrap();
         assert_eq!(report.commit, "a".repeat(40));
         assert_eq!(report.parents.len(), 2);
+    }
+
+    #[test]
+    fn a_sidecar_runs_until_the_pod_is_over_and_decides_nothing() {
+        let mut pod = pod();
+        let init = pod.spec.as_mut().unwrap().init_containers.as_mut().unwrap();
+        let ship = json!({ "name": "ship", "image": "i", "restartPolicy": "Always" });
+        init.insert(0, serde_json::from_value(ship).unwrap());
+        let picture = Picture::of(&pod);
+        let ended = picture.ended(&Ending::OutOfMemory).unwrap();
+        let state = |status: &Value, at: usize, state: &str| {
+            let all = &status["initContainerStatuses"];
+            assert_eq!(all.as_array().unwrap().len(), 2);
+            !all[at]["state"][state].is_null()
+        };
+        assert!(state(&ended, 0, "terminated") && state(&ended, 1, "terminated"));
+        for status in [picture.building(), picture.lingering(&ended)] {
+            assert!(state(&status, 0, "running") && state(&status, 1, "terminated"));
+            assert_eq!(status["phase"], "Running");
+        }
+        let lingering = picture.lingering(&ended);
+        assert_eq!(
+            lingering["containerStatuses"][0]["state"]["terminated"]["reason"],
+            "OOMKilled"
+        );
     }
 
     #[test]

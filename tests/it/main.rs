@@ -15,3 +15,17 @@ mod node;
 mod operator;
 mod report;
 mod webhook;
+
+/// Asks for a page: its status, and what it says.
+async fn http_get(url: &str) -> Result<(u16, String), String> {
+    use http_body_util::{BodyExt, Empty};
+    use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+
+    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<bytes::Bytes>>();
+    let answer = client.get(url.parse().unwrap()).await;
+    let answer = answer.map_err(|error| format!("{url}: {error:?}"))?;
+    let status = answer.status().as_u16();
+    let body = answer.into_body().collect().await;
+    let body = body.map_err(|error| format!("{url}: {error}"))?.to_bytes();
+    Ok((status, String::from_utf8_lossy(&body).into_owned()))
+}

@@ -2,6 +2,8 @@
 
 mod hardening;
 mod label_to_status;
+mod logs;
+mod pages;
 
 use crds::BuilderSpec;
 use tests::{
@@ -12,6 +14,15 @@ use tests::{
 
 /// A story on the shared node, with webhook and operator.
 async fn begin(name: &str) -> Story {
+    with(name, false).await
+}
+
+/// A story on the shared node, with webhook, operator and gateway.
+async fn with_pages(name: &str) -> Story {
+    with(name, true).await
+}
+
+async fn with(name: &str, gateway: bool) -> Story {
     let (access, facts) = shared_node();
     let setting = Setting {
         host: facts.host_address.into(),
@@ -19,6 +30,9 @@ async fn begin(name: &str) -> Story {
         ..Setting::default()
     };
     let mut story = Story::begin(&access, name, setting).await.unwrap();
+    if gateway {
+        story.start_gateway().await.unwrap();
+    }
     story.start_operator().await.unwrap();
     story.start_webhook_with(&["--no-sweep"]).await.unwrap();
     story

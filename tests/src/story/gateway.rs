@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use protocol::token::Signer;
+use hyper_util::rt::TokioExecutor;
+use protocol::record::BuilderHistory;
+use protocol::token::{Claims, LogScope, Scope, Signer};
 
 use super::*;
 use crate::cluster::signing_key;
@@ -35,6 +37,50 @@ impl Gateway {
             .iter()
             .map(ToString::to_string)
             .collect()
+    }
+
+    /// A token for the log of one run, as the operator gives it to the run's pod.
+    pub fn log_token(&self, run: &str) -> String {
+        let scope = LogScope {
+            repository: "app".to_owned(),
+            run: run.to_owned(),
+            attempt: 1,
+        };
+        self.token(Scope::Log(scope))
+    }
+
+    /// Stores the history of a builder, as the operator does.
+    pub async fn put_history(&self, history: &BuilderHistory) -> Result<(), ClusterError> {
+        let path = format!("/v1/builders/{}/history", history.builder);
+        let failed = |because: String| ClusterError::Command {
+            what: format!("PUT {path}"),
+            because,
+        };
+        let body = serde_json::to_vec(history).map_err(|error| failed(error.to_string()))?;
+        let request = http::Request::put(format!("{}{path}", self.ingest_url()))
+            .header(
+                "authorization",
+                format!("Bearer {}", self.token(Scope::Records)),
+            )
+            .header("content-type", "application/json")
+            .body(http_body_util::Full::new(bytes::Bytes::from(body)))
+            .map_err(|error| failed(error.to_string()))?;
+        let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build_http();
+        let answer = client.request(request).await;
+        let status = answer.map_err(|error| failed(error.to_string()))?.status();
+        match status.is_success() {
+            true => Ok(()),
+            false => Err(failed(status.to_string())),
+        }
+    }
+
+    fn token(&self, scope: Scope) -> String {
+        let signer = std::fs::read_to_string(&self.key)
+            .ok()
+            .and_then(|pem| Signer::from_pem(&pem).ok());
+        let expires = jiff::Timestamp::now().as_second() + 3600;
+        let token = signer.and_then(|signer| signer.token(&Claims { scope, expires }).ok());
+        token.unwrap_or_else(|| panic!("{} is no key", self.key.display()))
     }
 
     /// Address of the pages.
@@ -115,6 +161,12 @@ impl Story {
     pub async fn restart_gateway(&mut self) -> Result<(), ClusterError> {
         let gateway = self.gateway().clone();
         self.run_gateway(gateway, &[]).await
+    }
+
+    /// Process id of the gateway.
+    pub fn gateway_pid(&mut self) -> Option<u32> {
+        let index = self.gateway().index;
+        self.install.program(index).map(|program| program.pid())
     }
 
     /// What the gateway printed.

@@ -7,6 +7,7 @@
 mod floor;
 mod github;
 mod load;
+mod logs;
 mod missing;
 mod procfs;
 mod scenarios;
@@ -46,6 +47,8 @@ pub struct Args {
 enum What {
     /// Calls to GitHub, points and connections a build, for 1, 10 and 100 builders, beside Prow's
     Github,
+    /// How fast logs are taken in, shown and followed
+    Logs,
 }
 
 /// Measures.
@@ -68,6 +71,11 @@ pub fn run(args: Args) -> Result {
         if counts {
             return calls(plane, &args).await;
         }
+        if args.what == Some(What::Logs) {
+            let table = self::logs::Logs::measure(&plane, args.quick).await?;
+            plane.stop().await?;
+            return told(&table, &args);
+        }
         let mut bench = Bench::begin(plane, args.quick).await?;
         for scenario in Scenario::value_variants() {
             if args.only.is_empty() || args.only.contains(scenario) {
@@ -75,15 +83,20 @@ pub fn run(args: Args) -> Result {
             }
         }
         let table = bench.end().await?;
-        println!("\n{table}");
-        if let Some(path) = &args.json {
-            std::fs::write(path, table.json())?;
-        }
-        Ok(if table.all_reached() {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        })
+        told(&table, &args)
+    })
+}
+
+/// Prints the numbers, and writes them where that was asked for.
+fn told(table: &table::Table, args: &Args) -> Result {
+    println!("\n{table}");
+    if let Some(path) = &args.json {
+        std::fs::write(path, table.json())?;
+    }
+    Ok(if table.all_reached() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     })
 }
 
@@ -106,6 +119,8 @@ async fn again_in_release(args: &Args) -> Result {
     Cargo::run(&["build", "--release", "--workspace", "--bins"]).await?;
     let mut command = tokio::process::Command::new(workspace().join("target/release/xtask"));
     command.arg("bench");
+    let what = args.what.and_then(|what| what.to_possible_value());
+    command.args(what.iter().map(clap::builder::PossibleValue::get_name));
     if args.quick {
         command.arg("--quick");
     }

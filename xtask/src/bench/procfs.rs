@@ -77,7 +77,7 @@ impl Usage {
 }
 
 /// Processor seconds of a process, with those of its threads.
-fn cpu(pid: u32) -> Result<f64> {
+pub fn cpu(pid: u32) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // Fields are counted behind the name, which is in parentheses and may hold spaces: `utime` and
     // `stime` are the 12th and 13th, `cutime` and `cstime` of ended children (git) follow.
@@ -90,7 +90,7 @@ fn cpu(pid: u32) -> Result<f64> {
 }
 
 /// Resident bytes of a process.
-fn resident(pid: u32) -> Result<f64> {
+pub fn resident(pid: u32) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find(|line| line.starts_with("VmRSS:"));
     let kilobytes = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok());

@@ -18,7 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// A builder of one step, a label, and the run when it has a pod.
 async fn labelled(story: &Story, script: &str) -> (String, BuilderRun) {
     story.builder("printer", runs(script)).await;
-    let number = story.open_pull_request("change", &[("README", "x\n")]).await;
+    let number = story
+        .open_pull_request("change", &[("README", "x\n")])
+        .await;
     let name = story.name_of(number, story.label(number));
     let run = eventually("the build has its run", PATIENCE, async || {
         story.runs(&name).await.pop().ok_or("none yet".to_owned())
@@ -39,7 +41,14 @@ async fn eventually_reads(url: &str, what: &str, reads: impl Fn(&str) -> bool) -
         match status == 200 && reads(&text) {
             true => Ok(text),
             false => {
-                let tail: String = text.chars().rev().take(400).collect::<Vec<_>>().into_iter().rev().collect();
+                let tail: String = text
+                    .chars()
+                    .rev()
+                    .take(400)
+                    .collect::<Vec<_>>()
+                    .into_iter()
+                    .rev()
+                    .collect();
                 Err(format!("{status} {} bytes, … {tail}", text.len()))
             }
         }
@@ -52,10 +61,17 @@ async fn as_kubernetes_knows_it(story: &Story, run: &BuilderRun) -> String {
     let pods = story.pods();
     let all = pods.list(&ListParams::default()).await.unwrap();
     let job = crds::names::job_name(&run.uid().unwrap());
-    let pod = all.items.iter().find(|pod| pod.name_any().starts_with(&job)).unwrap();
+    let pod = all
+        .items
+        .iter()
+        .find(|pod| pod.name_any().starts_with(&job))
+        .unwrap();
     let mut text = String::new();
     for container in ["checkout", "build"] {
-        let which = LogParams { container: Some(container.to_owned()), ..LogParams::default() };
+        let which = LogParams {
+            container: Some(container.to_owned()),
+            ..LogParams::default()
+        };
         text += &pods.logs(&pod.name_any(), &which).await.unwrap();
     }
     text
@@ -71,27 +87,61 @@ async fn a_log_outlives_job_pod_run_and_build_and_a_restart_of_the_gateway() {
     let text = eventually_reads(&url, "the whole log", |text| text.contains("✕ Failed")).await;
     assert!(text.contains("hello from the build\n"), "{text}");
     let number = build.spec.request.number.unsigned_abs();
-    let head = story.forge.pull_request(tests::story::REPO, number).head_sha;
-    let details = story.forge.statuses(tests::story::REPO, &head).pop().unwrap().target_url;
+    let head = story
+        .forge
+        .pull_request(tests::story::REPO, number)
+        .head_sha;
+    let details = story
+        .forge
+        .statuses(tests::story::REPO, &head)
+        .pop()
+        .unwrap()
+        .target_url;
     let page = url.strip_suffix(".txt").unwrap().to_owned();
-    assert_eq!(details, Some(page.clone()), "Details opens the page of the run");
+    assert_eq!(
+        details,
+        Some(page.clone()),
+        "Details opens the page of the run"
+    );
     eventually("the record is there", PATIENCE, async || {
         let found = story.api::<BuilderRun>().get(&run.name_any()).await;
-        let status = found.map_err(|error| error.to_string())?.status.unwrap_or_default();
-        status.recorded.then_some(()).ok_or_else(|| format!("{status:?}"))
+        let status = found
+            .map_err(|error| error.to_string())?
+            .status
+            .unwrap_or_default();
+        status
+            .recorded
+            .then_some(())
+            .ok_or_else(|| format!("{status:?}"))
     })
     .await;
 
     let now = DeleteParams::background();
-    story.in_builds::<Job>().delete_collection(&now, &ListParams::default()).await.unwrap();
-    story.in_builds::<Pod>().delete_collection(&now, &ListParams::default()).await.unwrap();
+    story
+        .in_builds::<Job>()
+        .delete_collection(&now, &ListParams::default())
+        .await
+        .unwrap();
+    story
+        .in_builds::<Pod>()
+        .delete_collection(&now, &ListParams::default())
+        .await
+        .unwrap();
     story.api::<PrBuild>().delete(&name, &now).await.unwrap();
     eventually("nothing is left of it", PATIENCE, async || {
         // The run may be gone by itself: it is an orphan now.
-        let _ = story.api::<BuilderRun>().delete(&run.name_any(), &now).await;
+        let _ = story
+            .api::<BuilderRun>()
+            .delete(&run.name_any(), &now)
+            .await;
         let pods = story.pods().list(&ListParams::default()).await;
-        let (runs, pods) = (story.runs(&name).await.len(), pods.map_or(1, |all| all.items.len()));
-        (runs + pods == 0).then_some(()).ok_or(format!("{runs} runs, {pods} pods"))
+        let (runs, pods) = (
+            story.runs(&name).await.len(),
+            pods.map_or(1, |all| all.items.len()),
+        );
+        (runs + pods == 0)
+            .then_some(())
+            .ok_or(format!("{runs} runs, {pods} pods"))
     })
     .await;
     story.kill_gateway();
@@ -121,7 +171,12 @@ async fn kill_9_of_gateway_and_sidecar_in_a_loop_costs_no_byte() {
     let (name, run) = labelled(&story, COUNTING).await;
     let uid = run.uid().unwrap();
     for round in 0.. {
-        let status = story.api::<BuilderRun>().get(&run.name_any()).await.unwrap().status;
+        let status = story
+            .api::<BuilderRun>()
+            .get(&run.name_any())
+            .await
+            .unwrap()
+            .status;
         if status.unwrap_or_default().phase.is_terminal() {
             assert!(round > 2, "it was killed {round} times");
             break;
@@ -137,15 +192,26 @@ async fn kill_9_of_gateway_and_sidecar_in_a_loop_costs_no_byte() {
     let whole = |text: &str| text.len() >= expected.len();
     let text = eventually_reads(&log_of(&story, &run), "the whole log", whole).await;
     assert!(text.contains("\n29999\n"));
-    assert!(text == expected, "the logs differ: {} and {} bytes", text.len(), expected.len());
+    assert!(
+        text == expected,
+        "the logs differ: {} and {} bytes",
+        text.len(),
+        expected.len()
+    );
     story.end().await;
 }
 
 /// Kills the sidecar of a run, as a crash would: how many processes that were.
 fn kill_ship(run: &str) -> Result<usize, String> {
     let mut killed = 0;
-    for entry in std::fs::read_dir("/proc").map_err(|error| error.to_string())?.flatten() {
-        let pid: Option<i32> = entry.file_name().to_str().and_then(|name| name.parse().ok());
+    for entry in std::fs::read_dir("/proc")
+        .map_err(|error| error.to_string())?
+        .flatten()
+    {
+        let pid: Option<i32> = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok());
         let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) else {
             continue;
         };
@@ -172,7 +238,9 @@ async fn a_build_goes_on_and_is_told_while_no_log_can_be_stored() {
     story
         .eventually_in("it passed", &run, |run: &BuilderRun| {
             let status = run.status.clone().unwrap_or_default();
-            (status.phase == RunPhase::Succeeded).then_some(()).ok_or(format!("{status:?}"))
+            (status.phase == RunPhase::Succeeded)
+                .then_some(())
+                .ok_or(format!("{status:?}"))
         })
         .await;
     let build = story.complete_within(&name, PATIENCE).await;

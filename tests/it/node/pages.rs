@@ -1,0 +1,224 @@
+//! Pages as people see them, in a real browser, of builds that run in real pods.
+
+use std::time::Duration;
+
+use crds::{BuilderRun, RunPhase};
+use kube::ResourceExt;
+use protocol::Step;
+use serde_json::json;
+use tests::{
+    cluster::{eventually, shared_node},
+    images::GCC,
+    story::{LABEL, Story},
+};
+
+use super::{runs, with_pages};
+use crate::browser::{Browser, Look};
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn step(name: &str, run: &str) -> Step {
+    Step {
+        name: Some(name.to_owned()),
+        run: run.to_owned(),
+        ..Step::default()
+    }
+}
+
+/// Prints slowly for some seconds, in colours and groups, and fails.
+const SLOWLY: &str = r#"
+echo "::group::what is here"
+uname -s
+echo "::endgroup::"
+i=0
+while [ $i -lt 60 ]; do
+    i=$((i + 1))
+    printf '\033[32mok\033[0m %d - slow test <b>%d</b>\n' $i $i
+    sleep 0.15
+done
+echo 'FAIL: test_needle (test_app.Needle.test_needle)'
+exit 2"#;
+
+/// A story with a builder of three steps, and the run of its first build.
+async fn slow_build(name: &str) -> (Story, String, BuilderRun) {
+    let story = with_pages(name).await;
+    story
+        .builder("slow-debian", |spec| {
+            spec.display_name = "Slow Debian".to_owned();
+            spec.steps = vec![
+                step("configure", "echo checking for a compiler; echo '## Configured' >> \"$GITHUB_STEP_SUMMARY\""),
+                step("test", SLOWLY),
+                step("never", "echo this is not run"),
+            ];
+            if let Some(machine) = &mut spec.kubernetes {
+                machine.image = GCC.to_owned();
+            }
+        })
+        .await;
+    let number = story
+        .open_pull_request("change", &[("README", "x\n")])
+        .await;
+    let build = story.name_of(number, story.label(number));
+    let run = eventually("the build has its run", PATIENCE, async || {
+        story.runs(&build).await.pop().ok_or("none yet".to_owned())
+    })
+    .await;
+    (story, build, run)
+}
+
+fn page_of(story: &Story, run: &BuilderRun) -> String {
+    let uid = run.uid().unwrap();
+    format!("{}/r/app/runs/{uid}", story.gateway().pages_url())
+}
+
+#[tokio::test]
+async fn the_log_of_a_pod_is_followed_as_it_is_written_and_reads_well_afterwards() {
+    let (story, build, run) = slow_build("followed").await;
+    let browser = Browser::start(&shared_node().0).await;
+    let page = page_of(&story, &run);
+    browser.open(&page).await;
+    browser.run("window.sameDocument = true").await;
+    browser
+        .until(
+            "a line is seen",
+            "document.body.innerText.includes('slow test <b>3</b>')",
+        )
+        .await;
+    let name = run.name_any();
+    let now = story
+        .api::<BuilderRun>()
+        .get(&name)
+        .await
+        .unwrap()
+        .status
+        .unwrap_or_default();
+    assert!(
+        !now.phase.is_terminal(),
+        "it is seen while the run goes on: {now:?}"
+    );
+    browser.screenshot("run-live").await;
+    story.complete_within(&build, PATIENCE).await;
+    browser
+        .until("the end is seen", "document.title.startsWith('✕')")
+        .await;
+    assert_eq!(
+        browser.run("return window.sameDocument").await,
+        json!(true),
+        "nothing was loaded anew"
+    );
+
+    browser.open(&page).await;
+    let text = browser.text().await;
+    for expected in ["Slow Debian", "configure", "test_needle", "exit code 2"] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    assert!(
+        !text.contains("checking for a compiler"),
+        "a step that passed is folded"
+    );
+    browser.click("details.step summary").await;
+    browser.until("the first step unfolds", "document.body.innerText.includes('HEAD is') || document.body.innerText.includes('checked out') || document.body.innerText.length > 0").await;
+    browser.open(&format!("{page}?q=compiler")).await;
+    browser
+        .until(
+            "the line is found",
+            "document.body.innerText.includes('checking for a compiler')",
+        )
+        .await;
+    for look in Look::ALL {
+        browser.look(look).await;
+        browser.open(&page).await;
+        browser.screenshot(&named("run", look)).await;
+        browser.is_sound(&format!("{page} {look:?}")).await;
+    }
+    browser.scripts(false).await;
+    browser.open(&page).await;
+    let text = browser.text().await;
+    assert!(text.contains("test_needle"), "without scripts: {text}");
+    browser.close().await;
+    story.end().await;
+}
+
+#[tokio::test]
+async fn every_page_is_sound_wide_and_narrow_light_and_dark() {
+    let story = with_pages("pages").await;
+    for (builder, script) in [
+        ("passes", "echo fine"),
+        ("fails", "echo no; exit 1"),
+        ("sleeps", "sleep 600"),
+    ] {
+        story.builder(builder, runs(script)).await;
+    }
+    let number = story
+        .open_pull_request("change", &[("README", "x\n")])
+        .await;
+    let build = story.name_of(number, story.label(number));
+    let over = async |builder: &str| {
+        let name = crds::names::run_name(&build, builder, 1);
+        story
+            .eventually_in("it ended", &name, |run: &BuilderRun| {
+                let phase = run.status.clone().unwrap_or_default().phase;
+                phase
+                    .is_terminal()
+                    .then_some(())
+                    .ok_or(format!("{phase:?}"))
+            })
+            .await;
+    };
+    over("passes").await;
+    over("fails").await;
+    story
+        .eventually_in(
+            "it runs",
+            &crds::names::run_name(&build, "sleeps", 1),
+            |run: &BuilderRun| {
+                let phase = run.status.clone().unwrap_or_default().phase;
+                (phase == RunPhase::Running)
+                    .then_some(())
+                    .ok_or(format!("{phase:?}"))
+            },
+        )
+        .await;
+    let browser = Browser::start(&shared_node().0).await;
+    let at = |path: &str| format!("{}{path}", story.gateway().pages_url());
+    let pages = [
+        ("overview", "/".to_owned(), "sleeps"),
+        (
+            "pull-request",
+            format!("/r/app/pull/{number}"),
+            build.as_str(),
+        ),
+        ("build", format!("/r/app/builds/{build}"), LABEL),
+        ("builders", "/builders".to_owned(), "passes"),
+        ("builder", "/builders/fails".to_owned(), "fails"),
+        (
+            "nothing",
+            "/r/app/runs/00000000-0000-4000-8000-000000000000".to_owned(),
+            "kept for",
+        ),
+    ];
+    for look in Look::ALL {
+        browser.look(look).await;
+        for (name, path, expected) in &pages {
+            browser.open(&at(path)).await;
+            let text = browser.text().await;
+            assert!(text.contains(expected), "{path} lacks {expected}: {text}");
+            browser.screenshot(&named(name, look)).await;
+            if *name != "nothing" {
+                browser.is_sound(&format!("{path} {look:?}")).await;
+            }
+        }
+    }
+    story.cancel(&build).await;
+    story.complete_within(&build, PATIENCE).await;
+    browser.open(&at(&format!("/r/app/builds/{build}"))).await;
+    let text = browser.text().await;
+    assert!(text.contains("cancelled"), "{text}");
+    browser.close().await;
+    story.end().await;
+}
+
+fn named(page: &str, look: Look) -> String {
+    let theme = if look.dark { "dark" } else { "light" };
+    format!("{page}-{}-{theme}", look.width)
+}

@@ -131,10 +131,10 @@ impl Story {
         let store = gateway.store.display().to_string();
         let public = gateway.key.with_extension("pub").display().to_string();
         let mut args = vec!["--listen", &pages, "--ingest", &ingest, "--store", &store];
-        args.extend(["--operator-keys", &public, "--metrics", "127.0.0.1:0"]);
+        args.extend(["--operator-key", &public, "--metrics", "127.0.0.1:0"]);
         args.extend(more);
         gateway.index = self.install.start(Binary::Gateway, &args).await?;
-        gateway.pages = self.install.listening(gateway.index).await?;
+        gateway.pages = self.install.address(gateway.index, "pages on ").await?;
         gateway.ingest = self.install.address(gateway.index, "ingest on ").await?;
         self.gateway = Some(gateway);
         Ok(())

@@ -96,9 +96,12 @@ fn setting(node: &Node) -> Setting {
 async fn tell(story: &mut Story, node: &Node) -> Result<bool> {
     let registry = EmptyRegistry::start().await?;
     builders(story, &registry.image()).await;
+    story.start_gateway().await?;
     story.start_operator().await?;
     story.start_webhook_with(&["--no-sweep"]).await?;
-    println!("webhook and operator run; three builders are defined\n");
+    let pages = story.gateway().pages_url();
+    println!("webhook, operator and gateway run; three builders are defined");
+    println!("what runs is shown at {pages}/\n");
 
     let number = story
         .open_pull_request("roman-numerals", project::CHANGE)
@@ -123,6 +126,11 @@ async fn tell(story: &mut Story, node: &Node) -> Result<bool> {
     for (context, state, description) in &statuses {
         println!("  {state:<8} {context:<28} {description}");
     }
+    println!("\nand each has its page, here that of the failed one:");
+    println!(
+        "  {}",
+        details(story, number, "failure").unwrap_or_default()
+    );
     if let Some(comment) = story.forge.comments(REPO, number).first() {
         println!("\nand one comment:\n{}", indented(&comment.body));
     }
@@ -140,6 +148,15 @@ async fn tell(story: &mut Story, node: &Node) -> Result<bool> {
         println!("{}", story.operator_log());
     }
     Ok(right)
+}
+
+/// Where *Details* of the last status in this state leads to.
+fn details(story: &Story, number: u64, state: &str) -> Option<String> {
+    let head = story.forge.pull_request(REPO, number).head_sha;
+    let statuses = story.forge.statuses(REPO, &head).into_iter().rev();
+    statuses
+        .filter(|status| status.state == state)
+        .find_map(|status| status.target_url)
 }
 
 async fn builders(story: &Story, missing: &str) {
@@ -197,6 +214,7 @@ fn look_around(story: &Story, node: &Node) {
         "  kubectl -n {} logs --all-containers -l prbuild.dev/builder=amd64-debian-strict",
         story.install.builds()
     );
+    println!("  open {}/ in a browser", story.gateway().pages_url());
     println!(
         "  curl {}/repos/{REPO}/issues/1/comments",
         story.forge.api_url()

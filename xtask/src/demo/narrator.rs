@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crds::{BuilderRun, PrBuild};
+use crds::{BuilderRun, PrBuild, RunPhase};
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::{WatchStreamExt, watcher};
@@ -27,6 +27,7 @@ impl Narrator {
             tokio::spawn(print(printed)),
             tokio::spawn(watch(story.api(), lines.clone(), build)),
             tokio::spawn(watch(story.api(), lines.clone(), run)),
+            tokio::spawn(watch(story.api(), lines.clone(), live_page(story))),
             tokio::spawn(watch(story.pods(), lines.clone(), pod)),
             tokio::spawn(github(story.forge.clone(), number, lines.clone())),
         ];
@@ -59,8 +60,11 @@ async fn print(mut lines: mpsc::UnboundedReceiver<String>) {
 }
 
 /// Prints the line of every object whenever it reads differently.
-async fn watch<K>(api: Api<K>, lines: mpsc::UnboundedSender<String>, line: fn(&K) -> Option<String>)
-where
+async fn watch<K>(
+    api: Api<K>,
+    lines: mpsc::UnboundedSender<String>,
+    line: impl Fn(&K) -> Option<String>,
+) where
     K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
 {
     let mut last = std::collections::HashMap::new();
@@ -108,6 +112,16 @@ fn run(run: &BuilderRun) -> Option<String> {
         "run        {name}: {}{colon}{why}",
         status.phase.word()
     ))
+}
+
+/// Tells where a log can be read as soon as it is written.
+fn live_page(story: &Story) -> impl Fn(&BuilderRun) -> Option<String> + use<> {
+    let pages = story.gateway().pages_url();
+    move |run| {
+        let begun = run.status.as_ref()?.phase == RunPhase::Running;
+        let (name, uid) = (&run.spec.task.display_name, run.uid()?);
+        begun.then(|| format!("log        {name}, live: {pages}/r/app/runs/{uid}"))
+    }
 }
 
 fn pod(pod: &Pod) -> Option<String> {

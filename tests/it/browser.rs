@@ -147,6 +147,15 @@ impl Browser {
         }
     }
 
+    /// Types into a field.
+    pub async fn type_in(&self, selector: &str, text: &str) {
+        let found = self.client.find(fantoccini::Locator::Css(selector)).await;
+        match found {
+            Ok(field) => field.send_keys(text).await.unwrap(),
+            Err(error) => panic!("{selector}: {error}"),
+        }
+    }
+
     /// Presses keys, as if typed into the page.
     pub async fn press(&self, keys: &str) {
         let body = self

@@ -116,15 +116,49 @@ async fn the_log_of_a_pod_is_followed_as_it_is_written_and_reads_well_afterwards
         !text.contains("checking for a compiler"),
         "a step that passed is folded"
     );
-    browser.click("details.step summary").await;
-    browser.until("the first step unfolds", "document.body.innerText.includes('HEAD is') || document.body.innerText.includes('checked out') || document.body.innerText.length > 0").await;
-    browser.open(&format!("{page}?q=compiler")).await;
+    browser.click("#step-1 summary").await;
     browser
         .until(
-            "the line is found",
+            "it unfolds",
             "document.body.innerText.includes('checking for a compiler')",
         )
         .await;
+    assert!(
+        browser.text().await.contains("Configured"),
+        "its summary is shown"
+    );
+    browser.press("k").await;
+    browser.click("input[name=q]").await;
+    browser.type_in("input[name=q]", "compiler").await;
+    browser.click("form[role=search] button").await;
+    browser
+        .until(
+            "the line is found",
+            "document.querySelector('.found')?.innerText.includes('checking for a compiler')",
+        )
+        .await;
+    browser.click(".found ol a").await;
+    browser
+        .until(
+            "the page is at the line",
+            "document.querySelector(location.hash)?.getBoundingClientRect().top < innerHeight",
+        )
+        .await;
+    browser.click("[data-choose=dark]").await;
+    browser
+        .until(
+            "it is dark",
+            "document.documentElement.dataset.theme === 'dark'",
+        )
+        .await;
+    browser.open(&page).await;
+    browser
+        .until(
+            "it stays dark",
+            "document.documentElement.dataset.theme === 'dark'",
+        )
+        .await;
+    browser.click("[data-choose=system]").await;
     for look in Look::ALL {
         browser.look(look).await;
         browser.open(&page).await;

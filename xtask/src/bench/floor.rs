@@ -187,7 +187,7 @@ impl Hand {
             .await?;
         let job = self
             .jobs
-            .create(&PostParams::default(), &job::job(&run, &self.setup)?)
+            .create(&PostParams::default(), &job::job(&run, &self.setup, None)?)
             .await?;
         patch(&self.builds, &build, json!({ "phase": "Running" })).await?;
         let prefix = format!("{}-", job.name_any());

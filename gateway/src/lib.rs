@@ -16,3 +16,5 @@ pub mod redact;
 pub mod retention;
 pub mod server;
 pub mod store;
+#[cfg(test)]
+mod testing;

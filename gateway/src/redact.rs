@@ -1,8 +1,8 @@
 //! Makes tokens of known shapes illegible, each byte by a `*`, so that offsets stay. Pure.
 //!
 //! What a byte becomes depends on the text alone and never on how the text was cut: where a token may be
-//! under way is held back until that is settled, and `*` counts as a character of a token, so looking at
-//! a text again changes nothing. What a token begins with stays, and says what was there.
+//! under way is held back until that is settled, and `*` counts as a character of a token, so that one
+//! that goes on is found again where it began. What a token begins with stays, and says what was there.
 
 use std::sync::LazyLock;
 

@@ -481,6 +481,12 @@ impl OpenRun {
         !self.compacting.swap(true, Ordering::AcqRel)
     }
 
+    /// Whether somebody has it.
+    #[cfg(test)]
+    pub(crate) fn is_compacting(&self) -> bool {
+        self.compacting.load(Ordering::Acquire)
+    }
+
     /// Gives it back.
     pub fn end_compacting(&self) {
         self.compacting.store(false, Ordering::Release);
@@ -573,8 +579,12 @@ impl OpenRun {
             log.catch_up().await?;
         }
         if let Some(end) = stored_end(&self.shared.store, &self.key).await? {
-            for log in &self.streams {
+            for (log, size) in self.streams.iter().zip([end.log, end.marks]) {
                 log.catch_up().await?;
+                // Its segments may be gone already.
+                if log.taken().durable < size {
+                    log.gone().await?;
+                }
             }
             self.set_end(end);
         }

@@ -16,3 +16,6 @@ pub mod tail;
 
 pub use open::{LogOptions, Logs};
 pub use reader::{LogReader, READ_LIMIT, View};
+
+#[cfg(test)]
+mod tests;

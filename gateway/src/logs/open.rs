@@ -128,7 +128,7 @@ impl Logs {
         self.in_memory(key).is_some_and(|run| run.end().is_none())
     }
 
-    fn in_memory(&self, key: &RunKey) -> Option<Arc<OpenRun>> {
+    pub(crate) fn in_memory(&self, key: &RunKey) -> Option<Arc<OpenRun>> {
         let open = self.lock();
         open.get(key).and_then(|slot| slot.get().cloned())
     }
@@ -258,6 +258,12 @@ impl Logs {
         compact::remove_segments(&shared.store, &run.key, stream).await?;
         shared.metrics.archived("done");
         Ok(())
+    }
+
+    /// Whether streams of a run are being made one file, or wait for it.
+    #[cfg(test)]
+    pub(crate) fn is_compacting(&self, run: &OpenRun) -> bool {
+        run.is_compacting()
     }
 
     /// Ends a log of which nothing came for so long that nothing will.

@@ -16,9 +16,9 @@ use memchr::memchr_iter;
 use crate::redact::redact;
 
 /// Bytes of one allocation.
-const PIECE: usize = 32 << 10;
+const PIECE: usize = 16 << 10;
 /// Bytes before `durable` that stay in memory.
-const KEPT: u64 = 64 << 10;
+const KEPT: u64 = 32 << 10;
 /// Bytes of text that make a segment due.
 pub const SEGMENT: u64 = 256 << 10;
 /// Bytes of text of a segment: more than [`SEGMENT`] where text came faster than it was stored.

@@ -1,0 +1,180 @@
+//! Objects in memory that go wrong.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt as _, TryStreamExt as _};
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+
+/// Objects in memory, and what goes wrong. A clone is the same.
+#[derive(Debug, Clone, Default)]
+pub struct Faulty {
+    objects: Arc<InMemory>,
+    state: Arc<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Operations that still work; below 0: all do.
+    left: AtomicI64,
+    /// The operation that is the last is done, and its answer is lost.
+    done: AtomicI64,
+    operations: AtomicU64,
+    lists: AtomicU64,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            left: AtomicI64::new(-1),
+            done: AtomicI64::new(0),
+            operations: AtomicU64::new(0),
+            lists: AtomicU64::new(0),
+        }
+    }
+}
+
+/// What happens to an operation.
+#[derive(PartialEq)]
+enum Fate {
+    Works,
+    AnswerIsLost,
+    Fails,
+}
+
+fn lost() -> Error {
+    Error::Generic {
+        store: "Faulty",
+        source: "the test says so".into(),
+    }
+}
+
+impl Faulty {
+    /// After so many operations everything fails. The first that does may have been done all the same.
+    pub fn fail_after(&self, operations: u64, done: bool) {
+        self.state.done.store(i64::from(done), Ordering::SeqCst);
+        self.state.left.store(operations as i64, Ordering::SeqCst);
+    }
+
+    /// Everything works again.
+    pub fn heal(&self) {
+        self.state.left.store(-1, Ordering::SeqCst);
+    }
+
+    /// Operations so far.
+    pub fn operations(&self) -> u64 {
+        self.state.operations.load(Ordering::SeqCst)
+    }
+
+    /// Listings so far.
+    pub fn lists(&self) -> u64 {
+        self.state.lists.load(Ordering::SeqCst)
+    }
+
+    /// All keys.
+    pub async fn keys(&self) -> Vec<String> {
+        let list = self
+            .objects
+            .list(None)
+            .map_ok(|meta| meta.location.to_string());
+        let mut keys: Vec<String> = list.try_collect().await.unwrap();
+        keys.sort();
+        keys
+    }
+
+    fn fate(&self) -> Fate {
+        self.state.operations.fetch_add(1, Ordering::SeqCst);
+        let left = self.state.left.load(Ordering::SeqCst);
+        match left {
+            ..0 => Fate::Works,
+            0 if self.state.done.swap(0, Ordering::SeqCst) == 1 => Fate::AnswerIsLost,
+            0 => Fate::Fails,
+            _ => {
+                self.state.left.store(left - 1, Ordering::SeqCst);
+                Fate::Works
+            }
+        }
+    }
+
+    async fn through<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        match self.fate() {
+            Fate::Works => work.await,
+            Fate::AnswerIsLost => {
+                let _ = work.await;
+                Err(lost())
+            }
+            Fate::Fails => Err(lost()),
+        }
+    }
+}
+
+impl std::fmt::Display for Faulty {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Faulty")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Faulty {
+    async fn put_opts(
+        &self,
+        at: &Path,
+        bytes: PutPayload,
+        options: PutOptions,
+    ) -> Result<PutResult> {
+        self.through(self.objects.put_opts(at, bytes, options))
+            .await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        at: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.through(self.objects.put_multipart_opts(at, options))
+            .await
+    }
+
+    async fn get_opts(&self, at: &Path, options: GetOptions) -> Result<GetResult> {
+        self.through(self.objects.get_opts(at, options)).await
+    }
+
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        match self.fate() {
+            Fate::Works => self.objects.delete_stream(locations),
+            Fate::AnswerIsLost => {
+                let done = self.objects.delete_stream(locations);
+                done.map(|_| Err(lost())).boxed()
+            }
+            Fate::Fails => stream::once(async { Err(lost()) }).boxed(),
+        }
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.state.lists.fetch_add(1, Ordering::SeqCst);
+        match self.fate() {
+            Fate::Works => self.objects.list(prefix),
+            _ => stream::once(async { Err(lost()) }).boxed(),
+        }
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.state.lists.fetch_add(1, Ordering::SeqCst);
+        self.through(self.objects.list_with_delimiter(prefix)).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.through(self.objects.copy_opts(from, to, options))
+            .await
+    }
+}

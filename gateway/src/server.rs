@@ -84,3 +84,48 @@ pub async fn serve<F, Fut, B>(
     drop(listener);
     let _ = tokio::time::timeout(places.grace, graceful.shutdown()).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Full;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    const PLACES: Places = Places {
+        connections: 1,
+        grace: Duration::from_secs(5),
+    };
+
+    async fn ask(stream: &mut TcpStream) -> String {
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+            .await
+            .unwrap();
+        let mut answer = vec![0; 4096];
+        let length = stream.read(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer[..length]).into_owned()
+    }
+
+    #[tokio::test]
+    async fn one_more_than_there_are_places_for_waits_and_a_stop_lets_everybody_out() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let respond = |_| async { Response::new(Full::from("hello")) };
+        let server = tokio::spawn(serve(listener, PLACES, respond, stop.clone()));
+        let mut first = TcpStream::connect(address).await.unwrap();
+        assert!(ask(&mut first).await.ends_with("hello"));
+        let mut second = TcpStream::connect(address).await.unwrap();
+        let (answer, ()) = tokio::join!(ask(&mut second), async {
+            // It is answered only when the first has gone.
+            drop(first);
+        });
+        assert!(answer.ends_with("hello"));
+        stop.cancel();
+        server.await.unwrap();
+        assert_eq!(second.read(&mut [0; 1]).await.unwrap(), 0);
+        assert!(TcpStream::connect(address).await.is_err());
+    }
+}

@@ -344,3 +344,6 @@ fn bucket(scheme: &str, url: &str) -> object_store::Result<Option<Arc<dyn Object
         _ => None,
     })
 }
+
+#[cfg(test)]
+mod tests;

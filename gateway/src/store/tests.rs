@@ -1,0 +1,110 @@
+use std::path::PathBuf;
+
+use super::*;
+use crate::testing::Gateway;
+use protocol::log::{LogEnd, Stream};
+
+/// A directory that is removed with this.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Self {
+        let name = format!("prbuild-gateway-{}-{name}", std::process::id());
+        Self(std::env::temp_dir().join(name))
+    }
+
+    fn store(&self) -> (Store, Arc<Metrics>) {
+        let metrics = Arc::new(Metrics::default());
+        (
+            Store::open(self.0.to_str().unwrap(), metrics.clone()).unwrap(),
+            metrics,
+        )
+    }
+
+    fn files(&self) -> usize {
+        let mut found = 0;
+        let mut open = vec![self.0.clone()];
+        while let Some(directory) = open.pop() {
+            for entry in std::fs::read_dir(directory).unwrap() {
+                let entry = entry.unwrap();
+                match entry.file_type().unwrap().is_dir() {
+                    true => open.push(entry.path()),
+                    false => found += 1,
+                }
+            }
+        }
+        found
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[tokio::test]
+async fn a_directory_keeps_what_a_gateway_stored_for_the_next_one() {
+    let directory = Directory::new("keeps");
+    for (offset, text) in [(0, "one\n"), (4, "two\n")] {
+        let (store, metrics) = directory.store();
+        let gateway = Gateway::with(store, metrics);
+        gateway.put(Stream::Log, offset, text.as_bytes()).await;
+        gateway.app.logs.stop().await;
+    }
+    let (store, metrics) = directory.store();
+    let gateway = Gateway::with(store, metrics);
+    assert_eq!(gateway.text(Stream::Log).await, b"one\ntwo\n");
+    gateway
+        .end(LogEnd {
+            log: 8,
+            marks: 0,
+            left_out: 0,
+        })
+        .await;
+    gateway.archived().await;
+    gateway
+        .app
+        .logs
+        .repair(&crate::testing::key())
+        .await
+        .unwrap();
+    assert_eq!(gateway.text(Stream::Log).await, b"one\ntwo\n");
+    assert_eq!(directory.files(), 6, "segments are gone");
+}
+
+#[tokio::test]
+async fn an_object_is_created_once_replaced_as_often_as_one_likes_and_read_in_parts() {
+    let directory = Directory::new("objects");
+    let (store, _) = directory.store();
+    assert_eq!(store.get("a/b").await.unwrap(), None);
+    assert!(store.create("a/b", "one".into()).await.unwrap());
+    assert!(!store.create("a/b", "two".into()).await.unwrap());
+    assert_eq!(store.get("a/b").await.unwrap().unwrap(), "one");
+    store.put("a/b", "three".into()).await.unwrap();
+    assert_eq!(store.range("a/b", 1..3).await.unwrap().unwrap(), "hr");
+    let mut upload = store.upload("a/c").await.unwrap();
+    upload.part("four".into()).await.unwrap();
+    upload.part("five".into()).await.unwrap();
+    assert!(!store.has("a/c").await.unwrap(), "the half is not there");
+    upload.complete().await.unwrap();
+    assert_eq!(store.get("a/c").await.unwrap().unwrap(), "fourfive");
+    assert_eq!(store.below("").await.unwrap(), ["a"]);
+    store.delete("a/b").await.unwrap();
+    store.delete("a/b").await.unwrap();
+    let found: Vec<Found> = store.list("a").try_collect().await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert!(!store.is_down());
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_says_what_it_should_be() {
+    let metrics = Arc::new(Metrics::default());
+    for place in ["ftp://host/x", "/dev/null/x"] {
+        let error = Store::open(place, metrics.clone())
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(error.contains(place) && error.contains("s3://"), "{error}");
+    }
+}

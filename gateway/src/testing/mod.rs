@@ -2,7 +2,7 @@
 
 pub mod faulty;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -117,6 +117,9 @@ pub fn token_of(signer: &Signer, scope: Scope, expires: i64) -> String {
     signer.token(&Claims { scope, expires }).unwrap()
 }
 
+/// The token of the run's sender. Signing takes most of the time of a small test.
+static LOG_TOKEN: LazyLock<String> = LazyLock::new(|| token(log_scope()));
+
 pub fn token(scope: Scope) -> String {
     token_of(&operator(), scope, now() + 3600)
 }
@@ -136,7 +139,7 @@ pub fn put(stream: Stream, offset: u64, text: &[u8]) -> http::request::Builder {
         stream.name()
     );
     Request::put(path)
-        .header("authorization", format!("Bearer {}", token(log_scope())))
+        .header("authorization", format!("Bearer {}", *LOG_TOKEN))
         .header(WRITER_HEADER, WRITER)
         .header("content-digest", digest_header(text))
 }
@@ -149,7 +152,7 @@ pub fn zstd_put(stream: Stream, offset: u64, text: &[u8]) -> Request<Full<Bytes>
 
 pub fn end_post(end: &LogEnd) -> Request<Full<Bytes>> {
     Request::post(format!("/v1/repositories/{REPOSITORY}/runs/{RUN}/logs/end"))
-        .header("authorization", format!("Bearer {}", token(log_scope())))
+        .header("authorization", format!("Bearer {}", *LOG_TOKEN))
         .header(WRITER_HEADER, WRITER)
         .body(Full::from(serde_json::to_vec(end).unwrap()))
         .unwrap()

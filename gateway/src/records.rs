@@ -84,13 +84,14 @@ impl RecordKey {
             false => Err(RecordError::Other(found)),
         };
         match &self.kind {
-            RecordKind::Run(uid) => same(uid, serde_json::from_slice::<RunRecord>(body)?.uid),
+            RecordKind::Run(uid) => same(uid, serde_json::from_slice::<RunRecord>(body)?.uid)?,
             RecordKind::Build(name) => {
-                same(name, serde_json::from_slice::<BuildRecord>(body)?.name)
+                same(name, serde_json::from_slice::<BuildRecord>(body)?.name)?;
             }
-            RecordKind::Pull => Ok(drop(serde_json::from_slice::<PullHistory>(body)?)),
-            RecordKind::Builder => Ok(drop(serde_json::from_slice::<BuilderHistory>(body)?)),
+            RecordKind::Pull => drop(serde_json::from_slice::<PullHistory>(body)?),
+            RecordKind::Builder => drop(serde_json::from_slice::<BuilderHistory>(body)?),
         }
+        Ok(())
     }
 }
 

@@ -129,7 +129,7 @@ fn main() -> ExitCode {
         Command::Ship(asked) => run_ship(asked),
     };
     ExitCode::from(done.unwrap_or_else(|error| {
-        eprintln!("error: the executor could not begin\n  because {error}");
+        eprintln!("error: prbuild-agent could not begin\n  because {error}");
         125
     }))
 }

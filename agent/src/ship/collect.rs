@@ -28,8 +28,9 @@ pub struct Collector {
     checkout_marks: Lines,
     build_marks: Lines,
     stage: Stage,
-    /// When the log was last longer than before.
-    grown: Instant,
+    /// When the log was last longer than before, or the wish to stop was heard.
+    heard: Instant,
+    stopping: bool,
     left_out: u64,
 }
 
@@ -65,7 +66,8 @@ impl Collector {
             checkout_marks: Lines::default(),
             build_marks: Lines::default(),
             stage: Stage::Checkout { is_open: false },
-            grown: Instant::now(),
+            heard: Instant::now(),
+            stopping: false,
             left_out: 0,
         }
     }
@@ -80,10 +82,11 @@ impl Collector {
         if let Stage::Build { base, is_open } = self.stage {
             self.look_at_build(base, is_open, received, stopping);
         }
-        if self.log.len() > before {
-            self.grown = Instant::now();
+        if self.log.len() > before || stopping != self.stopping {
+            self.heard = Instant::now();
+            self.stopping = stopping;
         }
-        if stopping && self.stage != Stage::Over && self.grown.elapsed() >= QUIET {
+        if stopping && self.stage != Stage::Over && self.heard.elapsed() >= QUIET {
             self.finish(None);
         }
         if received > self.log.len() {

@@ -117,6 +117,23 @@ async fn no_more_watch_than_there_is_room_for() {
 }
 
 #[tokio::test]
+async fn a_hundred_thousand_empty_lines_are_no_flood_for_who_watches() {
+    let hub = Arc::new(Hub::default());
+    let (writer, streams) = begun("0\n").await;
+    let mut early = hub.watch("run", streams.clone(), 0).await.unwrap();
+    let early = early.as_mut().unwrap();
+    until(early, ">0<").await;
+    writer.log(&"\n".repeat(100_000)).await;
+    writer.end().await;
+    let mut late = hub.watch("run", streams, 0).await.unwrap();
+    for viewer in [early, late.as_mut().unwrap()] {
+        let text = until(viewer, "event: end").await;
+        assert!(text.contains("event: gap") && text.contains("id=\"L100001\""));
+        assert!(text.len() < 500_000, "{}", text.len());
+    }
+}
+
+#[tokio::test]
 async fn a_log_that_nobody_can_follow_is_told_with_a_gap() {
     let hub = Arc::new(Hub::default());
     let (writer, streams) = begun("0\n").await;

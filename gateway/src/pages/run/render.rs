@@ -210,7 +210,7 @@ pub fn push_event(out: &mut String, id: Option<u64>, name: &str, data: &str) {
 /// the end of it.
 pub fn too_far(done: u64, size: u64) -> Option<Range<u64>> {
     /// Bytes that a reader may be behind.
-    const BEHIND: u64 = 1 << 20;
+    const BEHIND: u64 = 256 << 10;
     /// Bytes before the end at which it goes on.
     const AGAIN: u64 = 64 << 10;
     (size.saturating_sub(done) > BEHIND).then(|| done..size - AGAIN)
@@ -311,7 +311,7 @@ mod tests {
 
     #[test]
     fn who_is_far_behind_goes_on_near_the_end() {
-        assert_eq!(too_far(0, 1 << 20), None);
+        assert_eq!(too_far(0, 256 << 10), None);
         assert_eq!(too_far(5, 100 << 20), Some(5..(100 << 20) - (64 << 10)));
         let mut renderer = Renderer::at(0, 0, "x.txt");
         renderer.push(b"one\n");

@@ -12,6 +12,12 @@ use crate::{logs::LogReader, store::StoreError};
 
 /// Bytes of a log that are rendered at once.
 const READ: u64 = 64 * 1024;
+/// Lines that are rendered at once.
+const LINES: usize = 1000;
+/// Lines that a reader may be behind.
+const LINES_BEHIND: u64 = 5000;
+/// Lines before the end at which it goes on.
+const LINES_AGAIN: u64 = 500;
 
 /// The two streams of a run.
 #[derive(Clone)]
@@ -54,12 +60,13 @@ impl Streams {
     ) -> Result<bool, StoreError> {
         let view = self.log.view();
         self.push_marks(renderer, marks).await?;
-        if too_far(renderer.done(), view.size).is_some() {
+        let lines_behind = view.lines.saturating_sub(renderer.line());
+        if lines_behind > LINES_BEHIND || too_far(renderer.done(), view.size).is_some() {
             self.jump(renderer).await?;
         }
         let from = renderer.offset();
         let bytes = self.log.read(from..view.size.min(from + READ)).await?;
-        renderer.push(&bytes);
+        renderer.push(few_lines(&bytes));
         let is_end = view.ended && renderer.offset() >= view.size;
         if is_end {
             renderer.finish();
@@ -85,16 +92,29 @@ impl Streams {
         Ok(())
     }
 
-    /// Goes on near the end of a log that grows faster than anybody reads.
+    /// Goes on near the end of a log where so much was missed that nobody would read it.
     pub async fn jump(&self, renderer: &mut Renderer) -> Result<(), StoreError> {
         let extent = Extent::of(self.log.clone()).await?;
-        let Some(left_out) = too_far(renderer.done(), extent.size) else {
-            return Ok(());
+        let left_out = too_far(renderer.done(), extent.size);
+        let mut line = match &left_out {
+            Some(left_out) => extent.first_line(left_out.end).await?,
+            None => renderer.line(),
         };
-        let line = extent.first_line(left_out.end).await?;
+        if extent.lines.saturating_sub(line) > LINES_BEHIND {
+            line = extent.lines - LINES_AGAIN;
+        }
         if line > renderer.line() {
             renderer.jump(extent.offset_of(line).await?, line);
         }
         Ok(())
+    }
+}
+
+/// As much of some bytes as has no more than [`LINES`] lines: empty ones make a hundred times their size.
+fn few_lines(bytes: &[u8]) -> &[u8] {
+    let mut ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+    match ends.nth(LINES - 1) {
+        Some((last, _)) => &bytes[..=last],
+        None => bytes,
     }
 }

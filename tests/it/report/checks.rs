@@ -64,6 +64,7 @@ fn says(build: i64, attempt: i64, state: StatusState) -> CommitStatus {
     CommitStatus {
         state,
         description: format!("{state:?}"),
+        url: None,
         check: Some(Arc::new(run)),
     }
 }

@@ -53,6 +53,7 @@ fn status(state: github::StatusState, text: &str) -> CommitStatus {
     CommitStatus {
         state,
         description: text.to_owned(),
+        url: None,
         check: None,
     }
 }

@@ -183,7 +183,7 @@ fn one(line: &Line, naming: Naming, now: jiff::Timestamp) -> Markup {
         .finished
         .map(|finished| words::seconds_between(line.created.0, finished.0));
     html! {
-        div class="line" {
+        div class="entry" {
             (line.state.told())
             h3 {
                 @if naming == Naming::WithPull {
@@ -199,8 +199,8 @@ fn one(line: &Line, naming: Naming, now: jiff::Timestamp) -> Markup {
             "asked for by " (line.requester) " on "
             (words::sha(&line.head_sha))
             @if let Some(seconds) = took { ", took " (words::duration(seconds)) }
-            @if !line.reason.is_empty() { ". " (line.reason) }
         }
+        @if !line.reason.is_empty() { p class="soft reason" { (line.reason.sentence()) } }
         (matrix::html(&line.pull.repository, &line.matrix))
     }
 }

@@ -9,6 +9,8 @@ use serde::Serialize;
 
 use super::{address, state::State, text::Foreign};
 
+/// Cells below which there are no groups: they are seen at once.
+const FEW: usize = 12;
 /// Groups beyond which there are none: a heading for every cell helps nobody.
 const MOST_GROUPS: usize = 8;
 /// What builders of no group are called where others have one.
@@ -65,6 +67,9 @@ impl Shelves {
 
     /// Puts cells into groups, by tier where one of them has a tier, else by tag.
     pub fn group(&self, cells: Vec<Cell>) -> Vec<Group> {
+        if cells.len() < FEW {
+            return one_group(cells);
+        }
         let by_tier = self.sorted(&cells, &self.tiers);
         let groups = match by_tier.len() {
             0 | 1 => self.sorted(&cells, &self.tags),
@@ -158,6 +163,11 @@ mod tests {
         Builder::new(name, serde_json::from_value(spec).unwrap())
     }
 
+    /// Cells of builders that nobody knows, so that there are enough to be grouped.
+    fn unknown() -> impl Iterator<Item = Cell> {
+        (0..FEW).map(|n| cell(&format!("gone-{n:02}"), State::Passed))
+    }
+
     fn cell(name: &str, state: State) -> Cell {
         let run = Some(format!("run-of-{name}"));
         Cell {
@@ -181,29 +191,17 @@ mod tests {
             builder("c", Some("tier-2"), &[]),
         ];
         let shelves = Shelves::of(&builders);
-        let cells = vec![
+        let mut cells = vec![
             cell("a", State::Passed),
-            cell("gone", State::Passed),
             cell("b", State::Failed),
             cell("c", State::Running),
         ];
-        let group = |name: &str, cells: &[&str]| {
-            (
-                Some(name.to_owned()),
-                cells
-                    .iter()
-                    .map(|name| (*name).to_owned())
-                    .collect::<Vec<_>>(),
-            )
-        };
-        assert_eq!(
-            told(&shelves.group(cells)),
-            [
-                group("tier-1", &["b", "a"]),
-                group("tier-2", &["c"]),
-                group("others", &["gone"])
-            ]
-        );
+        cells.extend(unknown());
+        let told = told(&shelves.group(cells));
+        let names: Vec<Option<&str>> = told.iter().map(|(name, _)| name.as_deref()).collect();
+        assert_eq!(names, [Some("tier-1"), Some("tier-2"), Some("others")]);
+        assert_eq!(told[0].1, ["b", "a"]);
+        assert_eq!(told[2].1.len(), FEW);
     }
 
     #[test]
@@ -212,8 +210,14 @@ mod tests {
             builder("a", None, &["linux"]),
             builder("b", None, &["macos"]),
         ];
-        let cells = || vec![cell("a", State::Passed), cell("b", State::Passed)];
-        assert_eq!(Shelves::of(&tagged).group(cells()).len(), 2);
+        let known = || vec![cell("a", State::Passed), cell("b", State::Passed)];
+        let cells = || known().into_iter().chain(unknown()).collect::<Vec<_>>();
+        assert_eq!(Shelves::of(&tagged).group(cells()).len(), 3);
+        assert_eq!(
+            Shelves::of(&tagged).group(known()).len(),
+            1,
+            "few are seen at once"
+        );
         assert_eq!(told(&Shelves::default().group(cells()))[0].0, None);
         let names: Vec<String> = (0..20).map(|n| format!("b{n:02}")).collect();
         let many: Vec<Builder> = names

@@ -160,6 +160,7 @@ fn body(overview: &Overview, now: Timestamp) -> Markup {
         @if overview.builds.is_empty() && overview.note.is_none() {
             p class="soft" { "A build begins when somebody who may adds a label to a pull request." }
         }
+        @if !overview.builds.is_empty() { h2 class="unseen" { "Under way" } }
         (line::html(&overview.builds, Naming::WithPull, now))
         (more(overview.more_builds))
         @if !overview.waiting.is_empty() {
@@ -195,7 +196,7 @@ fn waiting(entries: &[Waits], now: Timestamp) -> Markup {
                                 (words::count(entry.builders, "builder"))
                             }
                         }
-                        td { (entry.reason) }
+                        td class="wide reason" { (entry.reason.sentence()) }
                         td {
                             a href=(address::build(&entry.repository, &entry.build)) { "#" (entry.number) }
                         }

@@ -226,7 +226,7 @@ async fn builders_say_their_load_and_their_last_results() {
     );
     assert_eq!(row("quiet")["last"].as_array().unwrap().len(), 40);
     let (_, page) = get(&site, "/builders").await;
-    assert!(page.contains("0 of 2 running, 1 waiting"), "{page}");
+    assert!(page.contains("0 of 2 running</span>, 1 waiting"), "{page}");
     assert!(
         page.contains("The last 40 runs: 26 passed, 14 failed"),
         "{page}"

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use maud::{Escaper, Render};
+use maud::{Escaper, Markup, Render, html};
 use serde::{Deserialize, Serialize};
 
 /// Characters of a foreign text that a page shows.
@@ -19,6 +19,16 @@ impl Foreign {
     /// As a page shows it, not yet escaped.
     pub fn shown(&self) -> String {
         plain(&self.0, SHOWN)
+    }
+
+    /// A sentence, in which what stands in backticks is a name.
+    pub fn sentence(&self) -> Markup {
+        let shown = self.shown();
+        html! {
+            @for (place, part) in shown.split('`').enumerate() {
+                @if place % 2 == 1 { code { (part) } } @else { (part) }
+            }
+        }
     }
 
     /// Whether there is nothing to show.
@@ -81,8 +91,6 @@ pub fn is_unseen(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use maud::html;
-
     use super::*;
 
     #[test]
@@ -91,6 +99,13 @@ mod tests {
         let page = html! { p title=(hostile) { (hostile) } }.into_string();
         let text = "a‹U+202E›b‹U+0000› &lt;img src=x onerror=&quot;alert(1)&quot;&gt; c&amp;'";
         assert_eq!(page, format!("<p title=\"{text}\">{text}</p>"));
+    }
+
+    #[test]
+    fn names_in_backticks_are_set_as_names() {
+        let sentence = Foreign::from("step `<Test>` failed `");
+        let html = sentence.sentence().into_string();
+        assert_eq!(html, "step <code>&lt;Test&gt;</code> failed <code></code>");
     }
 
     #[test]

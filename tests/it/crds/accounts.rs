@@ -17,6 +17,7 @@ use super::{Desk, create, objects};
 
 const WEBHOOK: &str = "prbuild-webhook";
 const OPERATOR: &str = "prbuild-operator";
+const GATEWAY: &str = "prbuild-gateway";
 const POLICY: &str = "Only the webhook creates builds and answers: they record what the gate decided. Add the label on GitHub instead, or ask your administrator for the verb \"authorize\" on prbuilds.";
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -174,6 +175,46 @@ async fn the_operator_runs_what_was_authorized_and_authorizes_nothing() {
         ],
     )
     .await;
+    desk.close().await;
+}
+
+#[tokio::test]
+async fn the_gateway_reads_what_pages_show_and_writes_nothing() {
+    let desk = Desk::open("rights-gateway").await;
+    let client = desk.client_of(GATEWAY).await;
+    let may_do = [
+        "list prbuild.dev/repositories",
+        "watch prbuild.dev/builders",
+        "watch prbuild.dev/prbuilds",
+        "watch prbuild.dev/builderruns",
+    ];
+    let may_not = [
+        "get prbuild.dev/answers",
+        "list prbuild.dev/answers",
+        "watch prbuild.dev/answers",
+        "create prbuild.dev/prbuilds",
+        "authorize prbuild.dev/prbuilds",
+        "patch prbuild.dev/prbuilds",
+        "update prbuild.dev/prbuilds",
+        "delete prbuild.dev/prbuilds",
+        "patch prbuild.dev/prbuilds/status",
+        "create prbuild.dev/builderruns",
+        "patch prbuild.dev/builderruns",
+        "delete prbuild.dev/builderruns",
+        "patch prbuild.dev/builderruns/status",
+        "patch prbuild.dev/builders/status",
+        "patch prbuild.dev/repositories/status",
+        "create batch/jobs",
+        "get batch/jobs",
+        "get /pods",
+        "create events.k8s.io/events",
+        "create coordination.k8s.io/leases",
+        "get coordination.k8s.io/leases",
+    ];
+    holds(&client, desk.install.namespace(), &may_do, &may_not).await;
+    let nothing = ["get /pods", "get batch/jobs", "create batch/jobs"];
+    holds(&client, desk.install.builds(), &[], &nothing).await;
+    holds(&client, "default", &[], &may_do).await;
     desk.close().await;
 }
 

@@ -36,7 +36,7 @@ fn head(build: &Build, now: Timestamp) -> Markup {
             (line.state.told())
             @if !line.summary.is_empty() { " · " (line.summary) }
         }
-        @if !line.reason.is_empty() { p { (line.reason) } }
+        @if !line.reason.is_empty() { p class="reason" { (line.reason.sentence()) } }
         p {
             (line.requester) " asked for it with " (build.trigger) " "
             (words::moment(line.created.0, now))
@@ -70,7 +70,7 @@ fn table(build: &Build, now: Timestamp) -> Markup {
     let rest = build.builders.len().saturating_sub(MOST_ROWS);
     html! {
         h2 { "Builders " small { (build.builders.len()) } }
-        table class="rows" {
+        table class="rows named" {
             thead {
                 tr {
                     th scope="col" { "Builder" }
@@ -94,7 +94,7 @@ fn row(repository: &str, part: &Part, now: Timestamp) -> Markup {
     let so_far = running.map(|started| words::seconds_between(started.0, now));
     html! {
         tr {
-            td {
+            td class="wide" {
                 @match &part.run {
                     Some(run) => a href=(address::run(repository, run)) { (part.name) },
                     None => (part.name),
@@ -108,8 +108,8 @@ fn row(repository: &str, part: &Part, now: Timestamp) -> Markup {
             td class="number" {
                 @if let Some(seconds) = part.seconds.or(so_far) { (words::duration(seconds)) }
             }
-            td {
-                @if !part.reason.is_empty() { p { (part.reason) } }
+            td class="wide" {
+                @if !part.reason.is_empty() { p class="reason" { (part.reason.sentence()) } }
                 (failures(part))
             }
         }
@@ -152,7 +152,7 @@ fn left_out(left_out: &[LeftOut]) -> Markup {
             dl class="facts" {
                 @for left in left_out.iter().take(MOST_ROWS) {
                     dt { (left.builder) }
-                    dd { (left.reason) }
+                    dd { (left.reason.sentence()) }
                 }
             }
         }

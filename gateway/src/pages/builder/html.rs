@@ -84,6 +84,7 @@ fn table(runs: &[Run], now: Timestamp) -> Markup {
                 tr {
                     th scope="col" { "Result" }
                     th scope="col" { "Pull request" }
+                    th scope="col" { "Commit" }
                     th scope="col" class="number" { "Time" }
                     th scope="col" { "Failing tests" }
                     th scope="col" { "Ended" }
@@ -102,10 +103,10 @@ fn row(run: &Run, now: Timestamp) -> Markup {
             td { a href=(address::run(&past.repository, &past.run)) { (past.state.told()) } }
             td {
                 a href=(address::pull(&past.repository, past.number)) { (Foreign::from(past.repository.as_str())) "#" (past.number) }
-                span class="soft" { " " (words::sha(&run.head_sha)) " → " (run.base_ref) }
             }
+            td class="soft" { (words::sha(&run.head_sha)) " → " (run.base_ref) }
             td class="number" { @if let Some(seconds) = past.seconds { (words::duration(seconds)) } }
-            td {
+            td class="wide" {
                 @if !run.failures.is_empty() {
                     ul class="fails" {
                         @for test in run.failures.iter().take(MOST_FAILURES) { li { (test) } }

@@ -38,12 +38,12 @@ pub(super) fn html(page: &Builders) -> Markup {
 fn one(row: &Row) -> Markup {
     html! {
         tr {
-            td {
+            td class="wide" {
                 a href=(address::builder(&row.name)) { (row.display_name) }
                 p class="soft" { (traits(row)) }
             }
             td { (now(row)) }
-            td { (strip::svg(&row.last, strip::SMALL)) }
+            td class="wide" { (strip::svg(&row.last, strip::SMALL)) }
         }
     }
 }
@@ -78,14 +78,15 @@ pub(in crate::pages) fn now(row: &Row) -> Markup {
         limit,
         queued,
     } = row.load;
+    let is_idle = running == 0 && queued == 0;
     html! {
         @match limit {
-            Some(limit) => { (running) " of " (limit) " running" },
-            None if running == 0 && queued == 0 => span class="soft" { "idle" },
+            Some(limit) => span class=[is_idle.then_some("soft")] { (running) " of " (limit) " running" },
+            None if is_idle => span class="soft" { "idle" },
             None => { (running) " running" },
         }
         @if queued > 0 { ", " (queued) " waiting" }
         @if row.paused { p { "Paused: new runs wait" } }
-        @if let Some(broken) = &row.broken { p class="error" { "▲ " (broken) } }
+        @if let Some(broken) = &row.broken { p class="error" { "▲ " (broken.sentence()) } }
     }
 }

@@ -23,3 +23,4 @@ pub mod stop;
 mod stopping;
 pub mod submit;
 pub mod sweep;
+pub mod turns;

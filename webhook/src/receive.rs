@@ -12,11 +12,12 @@ use http::header::{
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::handle::{App, LIMIT, Outcome, milliseconds};
 use crate::signature::{self, Delivery};
+use crate::turns::{self, Turns};
 
 /// Bytes of a body. GitHub's `labeled` has 30 kB; it caps its own at 25 MB.
 pub const MOST_BYTES: usize = 2 << 20;
@@ -24,16 +25,12 @@ pub const MOST_BYTES: usize = 2 << 20;
 const MOST_BYTES_TOGETHER: usize = 32 << 20;
 /// Time for a body.
 const BODY_TIME: Duration = Duration::from_secs(10);
-/// Deliveries that are decided at a time.
-const MOST_DECISIONS: usize = 100;
-/// The longest that one more waits for its turn. What is left of [`LIMIT`] is for its decision.
-const TURN_PATIENCE: Duration = Duration::from_secs(4);
 
 /// What all requests share.
 pub struct Entrance {
     app: Arc<App>,
     bytes: Arc<Semaphore>,
-    decisions: Arc<Semaphore>,
+    turns: Turns,
 }
 
 /// Why a request is no delivery.
@@ -83,7 +80,7 @@ impl Entrance {
         Self {
             app,
             bytes: Arc::new(Semaphore::new(MOST_BYTES_TOGETHER)),
-            decisions: Arc::new(Semaphore::new(MOST_DECISIONS)),
+            turns: Turns::default(),
         }
     }
 
@@ -172,7 +169,7 @@ impl Entrance {
         let deadline = std::time::Instant::now() + LIMIT;
         let outcome = match self.app.read(&verified) {
             Ok(event) => {
-                let Some(_turn) = turn(&self.decisions, TURN_PATIENCE).await else {
+                let Some(_turn) = self.turns.of(&event, turns::PATIENCE).await else {
                     tracing::warn!(delivery = verified.id(), "too many at a time");
                     return (refused(Refusal::Busy), Refusal::Busy.word());
                 };
@@ -189,12 +186,6 @@ impl Entrance {
         );
         (answered(outcome), outcome.word())
     }
-}
-
-/// The right to decide one more delivery; none when none is free for so long.
-async fn turn(decisions: &Semaphore, patience: Duration) -> Option<SemaphorePermit<'_>> {
-    let turn = tokio::time::timeout(patience, decisions.acquire()).await;
-    turn.ok()?.ok()
 }
 
 fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
@@ -317,18 +308,6 @@ mod tests {
         assert_eq!(content_length(&at), Ok(Some(MOST_BYTES)));
         let odd = headers(&[("content-length", "-1")]);
         assert_eq!(content_length(&odd), Err(Refusal::Malformed));
-    }
-
-    #[tokio::test]
-    async fn one_more_than_are_decided_at_a_time_waits_for_its_turn_and_not_for_ever() {
-        let decisions = Semaphore::new(1);
-        let first = turn(&decisions, Duration::ZERO).await;
-        assert!(first.is_some());
-        let late = turn(&decisions, Duration::from_millis(10)).await;
-        assert!(late.is_none());
-        let done = async { drop(first) };
-        let (next, ()) = tokio::join!(turn(&decisions, TURN_PATIENCE), done);
-        assert!(next.is_some());
     }
 
     #[test]

@@ -215,6 +215,12 @@ fn failed(repository: &Repository, name: &str, error: &GithubError) -> Option<Fi
                 code(message, 200)
             )
         }
+        // Of the credential: an App is no longer installed where its Secret says, as after a transfer.
+        GithubError::Unprocessable { message, .. } => format!(
+            "the App of the connection `{connection}` gets no token for {name}: {}; \
+             check that it is installed there, and that `installation-id` of the connection is that installation",
+            code(message, 200)
+        ),
         _ => {
             let status = repository.status.as_ref();
             let known = status.is_some_and(|status| {

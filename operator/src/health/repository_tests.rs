@@ -97,6 +97,14 @@ fn what_keeps_a_repository_from_being_built_is_named() {
             "Resource not accessible",
         ),
         (
+            Seen::Failed(GithubError::Unprocessable {
+                call: "POST /app/installations/1/access_tokens".into(),
+                message: "There is at least one repository that is not accessible".to_owned(),
+            }),
+            "PermissionMissing",
+            "`installation-id`",
+        ),
+        (
             Seen::Failed(GithubError::Unavailable {
                 call: call(),
                 reason: "502".into(),

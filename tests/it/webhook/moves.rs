@@ -2,13 +2,16 @@
 
 use crds::BuildPhase;
 use tests::cluster::Fate;
-use tests::forge::{ConnectionKind, DeliveryFault, PullRequest, Push, Role, TokenOptions};
+use tests::forge::{
+    ConnectionKind, DeliveryFault, PullRequest, Push, Role, TokenOptions, UserType,
+};
 
 use super::*;
 use tests::story::{MALLORY, apply};
 
 const LOOK: &[&str] = &["--sweep-seconds", "1"];
 const RENAMED: &str = "octo/engine";
+const MOVED: &str = "foundation/app";
 /// Longer than an installation token lives.
 const TWO_HOURS: Duration = Duration::from_secs(7200);
 
@@ -50,6 +53,36 @@ async fn a_renamed_repository_builds_on_whatever_its_spec_calls_it() {
     let event = forge.add_label(RENAMED, lost, LABEL, ADA);
     forge.clock().advance(Duration::from_secs(60));
     passes(&story, &story.name_of(lost, event)).await;
+    story.end().await;
+}
+
+#[tokio::test]
+async fn a_repository_that_goes_to_another_owner_builds_on_when_the_app_is_installed_there() {
+    let story = running("wh-transfer", Setting::default()).await;
+    let forge = &story.forge;
+    let app = forge.app_on(REPO).unwrap();
+    let here = story.open_pull_request("here", &[("a.txt", "a\n")]).await;
+    let there = story.open_pull_request("there", &[("b.txt", "b\n")]).await;
+    let event = story.label(here);
+    passes(&story, &story.name_of(here, event)).await;
+    forge.add_user("foundation", UserType::Organization);
+    forge.transfer_repository(REPO, "foundation", ADA);
+    forge.clock().advance(TWO_HOURS);
+    // Until the new owner has installed the App, GitHub tells it nothing and shows it nothing.
+    let told = forge.deliveries().len();
+    let event = forge.add_label(MOVED, there, LABEL, ADA);
+    forge.deliveries_settled().await;
+    assert_eq!(forge.deliveries().len(), told);
+    let installation = forge.install(app, &[MOVED]);
+    let named = story.connections().unwrap().join("github/installation-id");
+    std::fs::write(named, installation.to_string()).unwrap();
+    forge.clock().advance(Duration::from_secs(60));
+    passes(&story, &story.name_of(there, event)).await;
+    let comment = forge.comment(MOVED, here, ADA, "/prbuild run");
+    passes(&story, &format!("app-{here}-c{comment}")).await;
+    let repository: Repository = story.api().get("app").await.unwrap();
+    let id = repository.status.unwrap().id.unwrap();
+    assert_eq!(id, number_of(forge.repository_id(MOVED)));
     story.end().await;
 }
 
@@ -101,7 +134,7 @@ async fn repositories_of_two_connections_build_side_by_side() {
     let here = setting.host;
     let story = Story::begin(&access, "wh-two", setting).await.unwrap();
     let forge = story.forge.clone();
-    forge.add_user("bot", tests::forge::UserType::User);
+    forge.add_user("bot", UserType::User);
     forge
         .add_repository("other/lib", &[("README", "A lib.\n")])
         .await;

@@ -12,12 +12,12 @@ use protocol::{
 };
 
 /// A directory of a run, gone after the test.
-struct Run {
-    root: PathBuf,
+pub(super) struct Run {
+    pub root: PathBuf,
 }
 
 impl Run {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let root =
             std::env::temp_dir().join(format!("prbuild-it-agent-{}-{name}", std::process::id()));
         for directory in ["src", "tmp", "home"] {
@@ -30,8 +30,8 @@ impl Run {
         self.root.join("message")
     }
 
-    fn command(&self, name: &str) -> Command {
-        let mut command = Command::new(agent());
+    pub fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(program("prbuild-agent"));
         command
             .arg(name)
             .arg("--dir")
@@ -79,7 +79,7 @@ impl Drop for Run {
     }
 }
 
-fn source() -> Source {
+pub(super) fn source() -> Source {
     Source {
         repository_id: 1,
         repository: "octo/demo".into(),
@@ -93,17 +93,14 @@ fn source() -> Source {
     }
 }
 
-/// The program, in `PRBUILD_BIN_DIR` or beside the tests.
-fn agent() -> PathBuf {
+/// A program of ours, in `PRBUILD_BIN_DIR` or beside the tests.
+pub(super) fn program(name: &str) -> PathBuf {
     let beside = || {
         let exe = std::env::current_exe().ok()?;
         Some(exe.parent()?.parent()?.to_owned())
     };
     let given = std::env::var_os("PRBUILD_BIN_DIR").map(PathBuf::from);
-    let path = given
-        .or_else(beside)
-        .unwrap_or_default()
-        .join("prbuild-agent");
+    let path = given.or_else(beside).unwrap_or_default().join(name);
     assert!(
         path.is_file(),
         "there is no {}: run `cargo xtask test`",

@@ -14,6 +14,7 @@ mod forge;
 mod node;
 mod operator;
 mod report;
+mod shipping;
 mod webhook;
 
 /// Asks for a page: its status, and what it says.

@@ -109,6 +109,7 @@ async fn the_log_of_a_pod_is_followed_as_it_is_written_and_reads_well_afterwards
 
     browser.open(&page).await;
     let text = browser.text().await;
+    assert!(browser.title().await.contains("Slow Debian – PrBuild"));
     for expected in ["Slow Debian", "configure", "test_needle", "exit code 2"] {
         assert!(text.contains(expected), "{expected}: {text}");
     }

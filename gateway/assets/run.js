@@ -110,7 +110,7 @@ document.addEventListener("DOMContentLoaded", () => {
     const [from, to] = [Math.min(first, n), Math.max(first, n)];
     // The address works where there is no script, too: the server shows lines from there on.
     const range = from === to ? "" : `-L${to}`;
-    history.replaceState(null, "", `?from=${Math.max(1, from - 20)}#L${from}${range}`);
+    history.replaceState(null, "", `?line=${from}#L${from}${range}`);
     mark(from, to);
   };
   const show = async () => {
@@ -118,7 +118,7 @@ document.addEventListener("DOMContentLoaded", () => {
     if (!from || !steps) return;
     first = Number(from);
     if (!id("L" + from)) {
-      const now = (await page(`?from=${Math.max(1, first - 20)}`)).querySelector(".step[open]");
+      const now = (await page(`?line=${first}`)).querySelector(".step[open]");
       const old = now && id(now.id);
       if (!old) return;
       delete old.dataset.lazy;
@@ -242,7 +242,7 @@ document.addEventListener("DOMContentLoaded", () => {
     button.hidden = false;
     listen();
     // Whoever asked for no place in it wants to see what happens now.
-    if (!location.hash && !/[?&](from|before|step|q)=/.test(location.search)) follow(true);
+    if (!location.hash && !/[?&](from|line|before|step|q)=/.test(location.search)) follow(true);
   }
   if (last !== undefined || !isOver()) poll(3);
 

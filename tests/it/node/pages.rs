@@ -217,7 +217,7 @@ async fn every_page_is_sound_wide_and_narrow_light_and_dark() {
     let browser = Browser::start(&shared_node().0).await;
     let at = |path: &str| format!("{}{path}", story.gateway().pages_url());
     let pages = [
-        ("overview", "/".to_owned(), "sleeps"),
+        ("overview", "/".to_owned(), "octo/app"),
         (
             "pull-request",
             format!("/r/app/pull/{number}"),

@@ -33,6 +33,9 @@ use crate::{
 /// Searches at the same time: each is a processor's work.
 const SEARCHES: usize = 2;
 
+/// Lines that are shown before one that is pointed at, of the same step.
+const LINES_BEFORE: u64 = 20;
+
 /// What pages of runs are made from.
 pub struct Runs {
     site: Arc<Site>,
@@ -258,23 +261,29 @@ async fn wanted(
             .position(|section| steps::key(section) == *key)
     };
     let (from, before) = (number(wish.from.as_ref()), number(wish.before.as_ref()));
-    let (open, wanted) = match (from, before, wish.step.as_ref().and_then(named)) {
-        (Some(from), _, _) => {
+    let line = number(wish.line.as_ref()).map(|line| line.saturating_sub(1));
+    let step = wish.step.as_ref().and_then(named);
+    let (open, wanted) = match (line, from, before, step) {
+        (Some(line), ..) => (
+            extent.section_of(sections, line).await?,
+            Wanted::From(line.saturating_sub(LINES_BEFORE)),
+        ),
+        (None, Some(from), ..) => {
             let line = from.saturating_sub(1);
             (extent.section_of(sections, line).await?, Wanted::From(line))
         }
-        (None, Some(before), _) => {
+        (None, None, Some(before), _) => {
             let last = before.saturating_sub(2);
             (
                 extent.section_of(sections, last).await?,
                 Wanted::Before(last + 1),
             )
         }
-        (None, None, Some(step)) => (step, Wanted::Before(u64::MAX)),
-        (None, None, None) if extent.view.ended => {
+        (None, None, None, Some(step)) => (step, Wanted::Before(u64::MAX)),
+        (None, None, None, None) if extent.view.ended => {
             (steps::interesting(sections), Wanted::Before(u64::MAX))
         }
-        (None, None, None) => (steps::interesting(sections), Wanted::Newest),
+        (None, None, None, None) => (steps::interesting(sections), Wanted::Newest),
     };
     let lines: Range<u64> = match sections.get(open) {
         Some(section) => extent.lines_of(section).await?,

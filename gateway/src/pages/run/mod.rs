@@ -66,6 +66,8 @@ pub struct Wish {
     step: Option<String>,
     /// Lines from this one on. For events: the offset in the log.
     from: Option<String>,
+    /// The step that this line is in, from a few lines before it on.
+    line: Option<String>,
     /// Lines before this one, the last ones.
     before: Option<String>,
     /// Lines with these words.

@@ -258,7 +258,7 @@ fn found(shown: &Shown, words: &str) -> Markup {
             ol {
                 @for hit in &found.hits {
                     li {
-                        a href={ "?from=" (hit.line.saturating_sub(9).max(1)) "#L" (hit.line + 1) } { (hit.line + 1) }
+                        a href={ "?line=" (hit.line + 1) "#L" (hit.line + 1) } { (hit.line + 1) }
                         span { (PreEscaped(&hit.html)) }
                     }
                 }

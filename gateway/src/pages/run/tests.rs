@@ -172,6 +172,11 @@ async fn the_first_screen_of_a_long_log_is_small_and_the_rest_is_one_link_away()
     );
     let from = page(&site, "/r/app/runs/r1?from=2").await;
     assert!(from.contains("line 00001") && from.contains("59,700 later lines"));
+    let line = page(&site, "/r/app/runs/r1?line=3").await;
+    assert!(
+        line.contains("id=\"L3\"") && !line.contains("id=\"L1\""),
+        "its step is open"
+    );
     let step = page(&site, "/r/app/runs/r1/lines?step=0").await;
     assert!(
         step.starts_with("<div class=\"line\" id=\"L1\">")
@@ -234,7 +239,7 @@ async fn a_search_works_without_a_script_and_leads_to_the_line() {
     writer.log("one\ntwo <needle>\nthree\n").await;
     writer.end().await;
     let found = page(&site, "/r/app/runs/r1?q=%3CNEEDLE%3E").await;
-    let hit = "<a href=\"?from=1#L2\">2</a><span>two <mark>&lt;needle&gt;</mark></span>";
+    let hit = "<a href=\"?line=2#L2\">2</a><span>two <mark>&lt;needle&gt;</mark></span>";
     assert!(found.contains(hit), "{found}");
     assert!(found.contains("value=\"&lt;NEEDLE&gt;\""), "{found}");
     let none = page(&site, "/r/app/runs/r1?q=nowhere").await;

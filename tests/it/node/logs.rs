@@ -288,8 +288,9 @@ async fn a_build_that_attacks_its_spool_gains_nothing_and_breaks_only_its_own_lo
     let (name, run) = labelled(&story, HOSTILE).await;
     let build = story.complete_within(&name, PATIENCE).await;
     assert_eq!(build.status.unwrap().result, Some(BuildResult::Passed));
-    let attacked = |text: &str| text.contains("before the attack\n");
-    let text = eventually_reads(&log_of(&story, &run), "what was sent stays", attacked).await;
+    let attacked = |text: &str| text.contains("\n▲ The log ends here");
+    let text = eventually_reads(&log_of(&story, &run), "it says what happened", attacked).await;
+    assert!(text.contains("checked out "), "what was sent stays: {text}");
     assert!(!text.contains("PRBUILD_LOG_TOKEN"), "{text}");
     let other = story.open_pull_request("other", &[("README", "y\n")]).await;
     story.builder("printer", runs("echo as ever")).await;

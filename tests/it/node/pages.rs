@@ -9,7 +9,7 @@ use serde_json::json;
 use tests::{
     cluster::{eventually, shared_node},
     images::GCC,
-    story::{LABEL, Story},
+    story::Story,
 };
 
 use super::{runs, with_pages};
@@ -221,9 +221,9 @@ async fn every_page_is_sound_wide_and_narrow_light_and_dark() {
         (
             "pull-request",
             format!("/r/app/pull/{number}"),
-            build.as_str(),
+            "octo/app#1",
         ),
-        ("build", format!("/r/app/builds/{build}"), LABEL),
+        ("build", format!("/r/app/builds/{build}"), "fails"),
         ("builders", "/builders".to_owned(), "passes"),
         ("builder", "/builders/fails".to_owned(), "fails"),
         (

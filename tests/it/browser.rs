@@ -219,8 +219,8 @@ impl Browser {
         assert!(errors.is_empty(), "{page}: {errors:?}");
     }
 
-    /// What the browser complained of.
-    async fn errors(&self) -> Vec<String> {
+    /// What the browser complained of since it was asked last.
+    pub async fn errors(&self) -> Vec<String> {
         let said = self.command("se/log", json!({ "type": "browser" })).await;
         let entries = said.as_array().cloned().unwrap_or_default();
         let severe = entries.iter().filter(|entry| entry["level"] == "SEVERE");

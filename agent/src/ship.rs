@@ -21,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use protocol::log::{CHUNK_LIMIT, LogEnd, LogLimits, LogTaken, Stream};
+use protocol::log::{CHUNK_LIMIT, LogEnd, LogLimits, LogTaken, RefusalCode, Stream};
 
 use crate::os::{self, Signals};
 use backoff::BackOff;
@@ -82,6 +82,7 @@ pub fn run(shipment: Shipment, signals: &mut Signals) -> Result<(), ShipError> {
         asked: Instant::now(),
         left: Duration::MAX,
         back_off: BackOff::default(),
+        is_full: false,
     };
     shipper.send_all(shipment.grace, signals)?;
     while !signals.stopping() {
@@ -106,6 +107,8 @@ struct Shipper {
     /// Time that is left for everything.
     left: Duration,
     back_off: BackOff,
+    /// The gateway takes no more of this log: it keeps less of one than was planned.
+    is_full: bool,
 }
 
 /// What the gateway has of both streams.
@@ -142,6 +145,14 @@ impl Shipper {
             let pause = match self.turn(stopping) {
                 Ok(Turn::Done) => return Ok(()),
                 Ok(turn) => self.went_well(&turn),
+                Err(SendError::Refused {
+                    code: RefusalCode::Limit,
+                    message,
+                }) if !self.is_full => {
+                    say(&format!("the rest of the log is not sent: {message}"));
+                    (self.is_full, self.taken) = (true, None);
+                    Duration::ZERO
+                }
                 Err(SendError::Refused { code, message }) if !code.may_heal() => {
                     say(&format!("the gateway refuses this log for good: {message}"));
                     return Ok(());
@@ -182,23 +193,20 @@ impl Shipper {
             None => self.ask()?,
         };
         self.collector.look(taken.log.received, stopping);
-        // Marks first: who shows bytes of the log knows what they are.
-        while let Some(answer) = self.send_marks(taken.marks.received)? {
-            taken.marks = answer;
-            self.taken = Some(taken);
+        if !self.is_full && self.send_both(&mut taken)? {
+            return Ok(Turn::More);
         }
-        if let Some(answer) = self.send_log(taken.log.received)? {
-            taken.log = answer;
-            self.taken = Some(taken);
-            if answer.received < self.collector.log().len() {
-                return Ok(Turn::More);
-            }
-        }
-        if let Some(left_out) = self.collector.ended() {
+        if let Some(ended) = self.collector.ended() {
+            let unsent = self
+                .collector
+                .log()
+                .len()
+                .saturating_sub(taken.log.received);
             let end = LogEnd {
                 log: taken.log.received,
                 marks: taken.marks.received,
-                left_out,
+                left_out: ended.left_out + unsent,
+                unfinished: ended.unfinished,
             };
             return self.client.end(end, self.left).map(|_| Turn::Done);
         }
@@ -209,6 +217,21 @@ impl Shipper {
             self.ask()?;
         }
         Ok(Turn::Idle)
+    }
+
+    /// Sends what there is of both streams, or a part of it; answers whether there is more.
+    fn send_both(&mut self, taken: &mut Taken) -> Result<bool, SendError> {
+        // Marks first: who shows bytes of the log knows what they are.
+        while let Some(answer) = self.send_marks(taken.marks.received)? {
+            taken.marks = answer;
+            self.taken = Some(*taken);
+        }
+        if let Some(answer) = self.send_log(taken.log.received)? {
+            taken.log = answer;
+            self.taken = Some(*taken);
+            return Ok(answer.received < self.collector.log().len());
+        }
+        Ok(false)
     }
 
     /// Asks what the gateway has.

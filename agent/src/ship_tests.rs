@@ -147,6 +147,7 @@ fn checkout_and_build_are_one_log_that_arrives_while_it_is_printed() {
         log,
         marks,
         left_out,
+        unfinished: false,
     };
     assert_eq!(has.end, Some(end));
     assert_eq!((has.connections, has.twice), (1, 0));
@@ -243,7 +244,8 @@ fn the_log_of_an_executor_that_was_killed_is_sent_and_ended() {
     drop(build);
     running.stop();
     assert_eq!(bench.log(), format!("{base}half a li"));
-    assert!(bench.gateway.has().end.is_some());
+    // Nobody can tell whether that was all.
+    assert!(bench.gateway.has().end.unwrap().unfinished);
 }
 
 #[test]
@@ -257,7 +259,7 @@ fn the_log_of_a_checkout_that_failed_or_was_killed_is_sent_and_ended() {
         }
         bench.ship().stop();
         assert_eq!(bench.log(), "no checkout\n");
-        assert!(bench.gateway.has().end.is_some());
+        assert_eq!(bench.gateway.has().end.unwrap().unfinished, !ended);
     }
 }
 
@@ -384,12 +386,7 @@ fn a_gateway_that_forgot_what_it_took_gets_it_again_while_nobody_prints() {
 
 #[test]
 fn what_asking_again_cannot_heal_is_given_up_and_fails_nobody() {
-    for code in [
-        RefusalCode::Token,
-        RefusalCode::Writer,
-        RefusalCode::Limit,
-        RefusalCode::Ended,
-    ] {
+    for code in [RefusalCode::Token, RefusalCode::Writer, RefusalCode::Ended] {
         let bench = Bench::new();
         bench.checkout();
         let fault = Some(Fault::Refuse(code));
@@ -403,6 +400,23 @@ fn what_asking_again_cannot_heal_is_given_up_and_fails_nobody() {
         let has = bench.gateway.has();
         assert_eq!((has.requests, has.end), (3, None), "{code:?}");
     }
+}
+
+#[test]
+fn a_log_of_which_the_gateway_takes_no_more_is_ended_and_says_what_is_left_out() {
+    let bench = Bench::new();
+    let base = bench.checkout();
+    let limit = Some(Fault::Refuse(RefusalCode::Limit));
+    bench.gateway.has().faults.extend([None, None, limit]);
+    let running = bench.ship();
+    bench.gateway.wait("refusal", |has| has.faults.is_empty());
+    let mut build = bench.spool("build");
+    build.write(b"more\n").unwrap();
+    build.end().unwrap();
+    running.stop();
+    let end = bench.gateway.has().end.unwrap();
+    assert_eq!(end.log + end.left_out, base.len() as u64 + 5);
+    assert!(!end.unfinished);
 }
 
 #[test]

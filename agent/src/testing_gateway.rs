@@ -154,7 +154,7 @@ impl Has {
     fn take_bytes(&mut self, stream: Stream, offset: usize, request: &Request) -> (u16, String) {
         let bytes = zstd::stream::decode_all(&request.body[..]).unwrap();
         assert!(bytes.len() <= CHUNK_LIMIT);
-        let digest = BASE64_STANDARD.encode(Sha256::digest(&bytes));
+        let digest = BASE64_STANDARD.encode(Sha256::digest(&request.body));
         assert_eq!(request.digest, format!("sha-256=:{digest}:"));
         let (held, stored) = match stream {
             Stream::Log => (&mut self.log, self.stored.map(|stored| stored[0])),

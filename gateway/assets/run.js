@@ -156,7 +156,8 @@ document.addEventListener("DOMContentLoaded", () => {
       }
       tick();
     }
-    if (!isOver() || live) poll(Math.min(seconds * 1.5, 15));
+    // A log that begins shall be here soon.
+    if (!isOver() || live) poll(Math.min(seconds * 1.5, steps ? 15 : 3));
   };
 
   // The log as it is written.

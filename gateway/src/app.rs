@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::logs::Logs;
 use crate::metrics::Metrics;
 use crate::records::Records;
+use crate::retention::Keep;
 
 /// What pages and ingest have in common.
 pub struct App {
@@ -14,6 +15,6 @@ pub struct App {
     pub records: Records,
     /// Metrics.
     pub metrics: Arc<Metrics>,
-    /// Days that a log is kept after its end; what the page of a run that is gone says.
-    pub retention_days: u32,
+    /// What is kept, and for how long; what the page of a run that is gone says.
+    pub keep: Keep,
 }

@@ -17,7 +17,7 @@ use gateway::metrics::Metrics;
 use gateway::pages::{self, Site};
 use gateway::records::Records;
 use gateway::retention::{self, Keep};
-use gateway::server::{Places, serve};
+use gateway::server::{HEADER_TIME, Places, WRITE_TIME, serve};
 use gateway::store::Store;
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
@@ -71,15 +71,21 @@ struct Args {
 /// Connections at a time, and time for requests under way at the end.
 const PAGES: Places = Places {
     connections: 4096,
+    header_time: HEADER_TIME,
+    write_time: WRITE_TIME,
     // Who follows a log comes back.
     grace: Duration::from_secs(2),
 };
 const INGEST: Places = Places {
     connections: 2048,
+    header_time: HEADER_TIME,
+    write_time: WRITE_TIME,
     grace: Duration::from_secs(9),
 };
 const INNER: Places = Places {
     connections: 64,
+    header_time: HEADER_TIME,
+    write_time: WRITE_TIME,
     grace: Duration::from_secs(1),
 };
 
@@ -113,20 +119,20 @@ async fn run(args: Args) -> Result<(), String> {
     let options = LogOptions {
         log_limit: args.log_limit,
     };
-    let app = Arc::new(App {
-        logs: Logs::new(store.clone(), options, metrics.clone()),
-        records: Records::new(store.clone()),
-        metrics: metrics.clone(),
-        retention_days: args.retention_days,
-    });
-    let cluster = Arc::new(Cluster::default());
-    follow(args.namespace.as_deref(), &cluster).await?;
     let keep = Keep {
         days: args.retention_days,
         repository: args.repository_limit,
         store: args.store_limit,
     };
-    tokio::spawn(retention::run(app.clone(), store, keep, stop.clone()));
+    let app = Arc::new(App {
+        logs: Logs::new(store.clone(), options, metrics.clone()),
+        records: Records::new(store.clone()),
+        metrics: metrics.clone(),
+        keep,
+    });
+    let cluster = Arc::new(Cluster::default());
+    follow(args.namespace.as_deref(), &cluster).await?;
+    tokio::spawn(retention::run(app.clone(), store, stop.clone()));
     tokio::spawn(app.logs.clone().forget_idle(stop.clone()));
 
     let health = Arc::new(Health {

@@ -94,6 +94,11 @@ impl RunKey {
         format!("{}/{offset:016x}.{line:x}.zst", self.segments(stream))
     }
 
+    /// Key of the places at which the first segments of a stream begin.
+    pub fn places(&self, stream: Stream) -> String {
+        format!("{}/places.json", self.segments(stream))
+    }
+
     /// Key of a whole stream.
     pub fn archive(&self, stream: Stream) -> String {
         format!("{}.zst", self.segments(stream))

@@ -7,7 +7,8 @@
 use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, Input, MatchKind};
-use memchr::memmem;
+use memchr::{memchr, memmem};
+use protocol::log::MARK_LINE_LIMIT;
 
 /// How far one may go in a text that continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,6 +169,25 @@ pub fn redact(text: &mut [u8], ended: bool) -> Reach {
     }
 }
 
+/// Makes tokens illegible in text whose lines are JSON, each for itself: no token reaches into the next
+/// line, and a line that has not arrived whole is held back. What is longer than a line may be is looked
+/// at in parts of that length.
+pub fn redact_lines(text: &mut [u8], ended: bool) -> Reach {
+    let mut at = 0;
+    while at < text.len() {
+        let rest = &mut text[at..];
+        let most = rest.len().min(MARK_LINE_LIMIT);
+        let length = match memchr(b'\n', &rest[..most]) {
+            Some(end) => end + 1,
+            None if ended || most == MARK_LINE_LIMIT => most,
+            None => break,
+        };
+        redact(&mut rest[..length], true);
+        at += length;
+    }
+    whole(&text[..at])
+}
+
 fn whole(text: &[u8]) -> Reach {
     Reach {
         shown: text.len(),
@@ -223,7 +243,12 @@ fn run(text: &[u8], body: usize, class: u8, least: usize, most: usize) -> Found 
 
 fn aws_secret(text: &[u8], body: usize) -> Found {
     let between = text[body..].iter().take(BETWEEN_LIMIT);
-    let is_between = |byte: &&u8| matches!(byte, b' ' | b'\t' | b':' | b'=' | b'"' | b'\'' | b'>');
+    let is_between = |byte: &&u8| {
+        matches!(
+            byte,
+            b' ' | b'\t' | b':' | b'=' | b'"' | b'\'' | b'>' | b'\\'
+        )
+    };
     let secret = body + between.take_while(is_between).count();
     if secret == text.len() && secret - body < BETWEEN_LIMIT {
         return Found::Open;
@@ -311,7 +336,7 @@ fn held(text: &[u8], body: usize, shape: Shape, ended: bool) -> usize {
     lengths.into_iter().find(ends).unwrap_or(0)
 }
 
-/// Makes a token's secret part illegible.
+/// Makes a token's secret part illegible. Escapes stay: a key in JSON has its line ends as `\n`.
 fn mask(text: &mut [u8], body: usize, end: usize, shape: Shape) {
     let (from, class) = match shape {
         Shape::Run(class, ..) => (body, class),
@@ -322,9 +347,14 @@ fn mask(text: &mut [u8], body: usize, end: usize, shape: Shape) {
             (title.map_or(end, |title| body + title + 5), BASE64)
         }
     };
+    let mut escaped = 0;
     for byte in &mut text[from..end.max(from)] {
-        if CLASSES[usize::from(*byte)] & class != 0 {
-            *byte = b'*';
+        match *byte {
+            b'u' if escaped == 1 => escaped = 4,
+            _ if escaped > 0 => escaped -= 1,
+            b'\\' => escaped = 1,
+            other if CLASSES[usize::from(other)] & class != 0 => *byte = b'*',
+            _ => {}
         }
     }
 }

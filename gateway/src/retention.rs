@@ -15,6 +15,10 @@ use crate::store::{Found, Store, StoreError};
 
 /// How often the store is gone through.
 const EVERY: Duration = Duration::from_secs(3600);
+/// How often where a limit is near, or not everything could be done.
+const OFTEN: Duration = Duration::from_secs(300);
+/// How long after a pass the next one begins at the earliest.
+const SOON: Duration = Duration::from_secs(60);
 /// How long after the start for the first time: what is under way comes first.
 const FIRST: Duration = Duration::from_secs(60);
 /// Seconds after which a log that nobody ended is at its end. No run waits as long for its next line.
@@ -124,60 +128,123 @@ pub fn to_remove(
     removed
 }
 
-/// Goes through the store again and again, until the token is cancelled.
-pub async fn run(app: Arc<App>, store: Store, keep: Keep, stop: CancellationToken) {
+/// Goes through the store again and again, until the token is cancelled: once an hour, more often where a
+/// limit is near, and soon where the store took nothing, because it may be full.
+pub async fn run(app: Arc<App>, store: Store, stop: CancellationToken) {
     let mut pause = FIRST;
     loop {
+        let refused = async {
+            tokio::time::sleep(SOON.min(pause)).await;
+            store.refused().await;
+        };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
+            () = refused => {}
             () = stop.cancelled() => return,
         }
-        pause = EVERY;
-        if let Err(error) = pass(&app, &store, keep, now()).await {
-            tracing::warn!(%error, "retention goes on in an hour");
+        pause = match pass(&app, &store, app.keep, now()).await {
+            Ok(Fill::Low) => EVERY,
+            Ok(Fill::High) => OFTEN,
+            Err(error) => {
+                tracing::warn!(%error, "retention did not do everything; it goes on in some minutes");
+                OFTEN
+            }
+        };
+    }
+}
+
+/// How much of what may be kept there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// Much less.
+    Low,
+    /// So much that the next build may bring too much.
+    High,
+}
+
+impl Fill {
+    fn of(bytes: u64, limit: u64) -> Self {
+        match bytes > limit / 5 * 4 {
+            true => Self::High,
+            false => Self::Low,
+        }
+    }
+
+    fn or(self, other: Self) -> Self {
+        match self {
+            Self::High => self,
+            Self::Low => other,
         }
     }
 }
 
-/// Goes through the store once.
-pub async fn pass(app: &App, store: &Store, keep: Keep, now: i64) -> Result<(), StoreError> {
+/// What is kept of a Repository, or of all.
+struct Kept {
+    runs: Vec<RunUse>,
+    /// Bytes of records besides.
+    records: u64,
+}
+
+impl Kept {
+    fn bytes(&self) -> u64 {
+        self.records + self.runs.iter().map(|one| one.bytes).sum::<u64>()
+    }
+}
+
+/// Goes through the store once. What fails in one Repository keeps no other from being cleaned; the last
+/// such failure is the answer.
+pub async fn pass(app: &App, store: &Store, keep: Keep, now: i64) -> Result<Fill, StoreError> {
     let before = now - i64::from(keep.days) * DAY;
-    let mut rest = Vec::new();
-    let mut records = 0;
+    let (mut fill, mut failure) = (Fill::Low, None);
+    let mut all = Kept {
+        runs: Vec::new(),
+        records: old_records(app, store, "builders", before).await?,
+    };
     for repository in store.below("repositories").await? {
-        let mut uses = runs(store, &repository).await?;
-        for one in &mut uses {
-            repair(app, one, now).await;
+        match pass_of_repository(app, store, keep, &repository, now).await {
+            Ok(mut kept) => {
+                fill = fill.or(Fill::of(kept.bytes(), keep.repository));
+                all.records += kept.records;
+                all.runs.append(&mut kept.runs);
+            }
+            Err(error) => {
+                tracing::warn!(%error, repository, "cannot remove what is too old or too much");
+                failure = Some(error);
+            }
         }
-        let kept = old_records(
-            app,
-            store,
-            &format!("repositories/{repository}/builds"),
-            before,
-        )
-        .await?
-            + old_records(
-                app,
-                store,
-                &format!("repositories/{repository}/pulls"),
-                before,
-            )
-            .await?;
-        let over = to_remove(&uses, keep.repository, kept, before, Reason::Repository);
-        let removed = remove_all(app, store, &over).await?;
-        uses.retain(|one| !removed.contains(&one.key));
-        records += kept;
-        rest.append(&mut uses);
     }
-    records += old_records(app, store, "builders", before).await?;
     if let Some(limit) = keep.store {
-        let over = to_remove(&rest, limit, records, before, Reason::Store);
+        let over = to_remove(&all.runs, limit, all.records, before, Reason::Store);
         let removed = remove_all(app, store, &over).await?;
-        rest.retain(|one| !removed.contains(&one.key));
+        all.runs.retain(|one| !removed.contains(&one.key));
+        fill = fill.or(Fill::of(all.bytes(), limit));
     }
-    app.metrics
-        .swept(records + rest.iter().map(|one| one.bytes).sum::<u64>());
-    Ok(())
+    store.remove_staged(now - DAY).await;
+    app.metrics.swept(all.bytes());
+    failure.map_or(Ok(fill), Err)
+}
+
+async fn pass_of_repository(
+    app: &App,
+    store: &Store,
+    keep: Keep,
+    repository: &str,
+    now: i64,
+) -> Result<Kept, StoreError> {
+    let before = now - i64::from(keep.days) * DAY;
+    let mut runs = runs(store, repository).await?;
+    for one in &mut runs {
+        repair(app, one, now).await;
+    }
+    let mut records = 0;
+    for kind in ["builds", "pulls"] {
+        let prefix = format!("repositories/{repository}/{kind}");
+        records += old_records(app, store, &prefix, before).await?;
+    }
+    let over = to_remove(&runs, keep.repository, records, before, Reason::Repository);
+    let removed = remove_all(app, store, &over).await?;
+    runs.retain(|one| !removed.contains(&one.key));
+    Ok(Kept { runs, records })
 }
 
 /// What the store has of each run of a Repository.

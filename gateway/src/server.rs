@@ -1,4 +1,5 @@
-//! A listener: connections that are bounded in number, and in the time that their headers take.
+//! A listener: connections that are bounded in number, and in the time that their headers and their
+//! reading take.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -14,10 +15,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
-/// Time for the headers of a request, and how long a connection may be idle between two.
-const HEADER_TIME: Duration = Duration::from_secs(20);
+/// Time for the headers of a request from anywhere, and for a connection between two of them.
+pub const HEADER_TIME: Duration = Duration::from_secs(20);
+/// Time in which anybody takes some of what is written.
+pub const WRITE_TIME: Duration = Duration::from_secs(30);
 /// Bytes of a request's headers, and of what is read or written at once.
 const HEADER_BYTES: usize = 64 << 10;
 
@@ -26,6 +30,10 @@ const HEADER_BYTES: usize = 64 << 10;
 pub struct Places {
     /// Connections at a time; the next ones wait in the kernel's queue.
     pub connections: usize,
+    /// Time for the headers of a request, and how long a connection may be idle between two.
+    pub header_time: Duration,
+    /// Time in which the other side takes some of what is written.
+    pub write_time: Duration,
     /// Time for requests under way when the program stops.
     pub grace: Duration,
 }
@@ -44,7 +52,7 @@ pub async fn serve<F, Fut, B>(
 {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME)
+        .header_read_timeout(places.header_time)
         .max_buf_size(HEADER_BYTES)
         .keep_alive(true);
     let free = Arc::new(Semaphore::new(places.connections));
@@ -69,12 +77,15 @@ pub async fn serve<F, Fut, B>(
         };
         // Answers are small, or text that somebody waits for: filling a packet only delays them.
         let _ = stream.set_nodelay(true);
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(places.write_time));
+        let io = TokioIo::new(Box::pin(stream));
         let respond = respond.clone();
         let service = service_fn(move |request| {
             let answer = respond(request);
             async move { Ok::<_, Infallible>(answer.await) }
         });
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        let connection = graceful.watch(http.serve_connection(io, service));
         tokio::spawn(async move {
             // An error is the other side's doing: it went away, was slow, or spoke no HTTP.
             let _ = connection.await;
@@ -95,6 +106,8 @@ mod tests {
 
     const PLACES: Places = Places {
         connections: 1,
+        header_time: HEADER_TIME,
+        write_time: WRITE_TIME,
         grace: Duration::from_secs(5),
     };
 
@@ -127,5 +140,48 @@ mod tests {
         server.await.unwrap();
         assert_eq!(second.read(&mut [0; 1]).await.unwrap(), 0);
         assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn who_does_not_finish_its_headers_loses_its_place() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let respond = |_| async { Response::new(Full::from("hello")) };
+        let places = Places {
+            header_time: Duration::from_millis(20),
+            ..PLACES
+        };
+        tokio::spawn(serve(listener, places, respond, CancellationToken::new()));
+        let mut slow = TcpStream::connect(address).await.unwrap();
+        slow.write_all(b"GET / HTTP/1.1\r\nhost:").await.unwrap();
+        assert_eq!(slow.read(&mut [0; 1]).await.unwrap(), 0);
+        let mut next = TcpStream::connect(address).await.unwrap();
+        assert!(ask(&mut next).await.ends_with("hello"));
+    }
+
+    #[tokio::test]
+    async fn who_reads_nothing_of_a_long_answer_loses_its_place() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let long = Bytes::from(vec![b'x'; 64 << 20]);
+        let respond = move |request: Request<Incoming>| {
+            let body = match request.uri().path() {
+                "/long" => long.clone(),
+                _ => Bytes::from_static(b"hello"),
+            };
+            async { Response::new(Full::from(body)) }
+        };
+        let places = Places {
+            write_time: Duration::from_millis(20),
+            ..PLACES
+        };
+        tokio::spawn(serve(listener, places, respond, CancellationToken::new()));
+        let mut deaf = TcpStream::connect(address).await.unwrap();
+        deaf.write_all(b"GET /long HTTP/1.1\r\nhost: a\r\n\r\n")
+            .await
+            .unwrap();
+        let mut next = TcpStream::connect(address).await.unwrap();
+        assert!(ask(&mut next).await.ends_with("hello"));
+        drop(deaf);
     }
 }

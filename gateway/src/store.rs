@@ -1,6 +1,9 @@
 //! Where bytes stay: a directory, or a bucket of S3, GCS or Azure. The only user of `object_store`.
 
+mod staged;
+
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,6 +20,7 @@ use object_store::{
     Error, GetOptions, MultipartUpload, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions,
     PutPayload, RetryConfig,
 };
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::metrics::Metrics;
@@ -59,6 +63,12 @@ pub enum StoreError {
         /// What is wrong.
         cause: String,
     },
+    /// Somebody else writes an object just now.
+    #[error("{key} is being written by another gateway; ask again in a moment")]
+    Busy {
+        /// Which object.
+        key: String,
+    },
 }
 
 /// An object that a listing found.
@@ -77,6 +87,8 @@ pub struct Found {
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
     down: Arc<AtomicBool>,
+    refused: Arc<Notify>,
+    directory: Option<PathBuf>,
     metrics: Arc<Metrics>,
 }
 
@@ -88,7 +100,10 @@ impl Store {
             place: place.to_owned(),
             cause,
         })?;
-        Ok(Self::around(objects, metrics))
+        Ok(Self {
+            directory: (!place.contains("://")).then(|| place.into()),
+            ..Self::around(objects, metrics)
+        })
     }
 
     /// A store of these objects.
@@ -96,6 +111,8 @@ impl Store {
         Self {
             objects,
             down: Arc::default(),
+            refused: Arc::default(),
+            directory: None,
             metrics,
         }
     }
@@ -103,6 +120,20 @@ impl Store {
     /// Whether its last operation failed.
     pub fn is_down(&self) -> bool {
         self.down.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the store has not taken something since this was asked last.
+    pub async fn refused(&self) {
+        self.refused.notified().await;
+    }
+
+    /// Removes what writes that were cut short left in a directory. Buckets have a rule of their own for
+    /// unfinished uploads. What cannot be removed now is removed later.
+    pub async fn remove_staged(&self, before: i64) {
+        if let Some(directory) = self.directory.clone() {
+            let remove = move || staged::remove(&directory, before);
+            let _ = tokio::task::spawn_blocking(remove).await;
+        }
     }
 
     /// A whole object; none where there is none.
@@ -249,6 +280,9 @@ impl Store {
             key: key.to_owned(),
             cause: cause.to_string(),
         };
+        if matches!(operation, "create" | "write") {
+            self.refused.notify_one();
+        }
         if !self.down.swap(true, Ordering::Relaxed) {
             tracing::warn!(%error, "the store is down");
         }

@@ -2,8 +2,9 @@
 //!
 //! A run has two streams: [`Stream::Log`] is what people read, byte for byte; [`Stream::Marks`] says
 //! which byte belongs to which step and when it was printed. Both only grow. They are sent with
-//! `PUT <base>/v1/repositories/<repository>/runs/<uid>/logs/<stream>?offset=<offset>`, and
-//! ended with a [`LogEnd`] to `POST <base>/v1/repositories/<repository>/runs/<uid>/logs/end`.
+//! `PUT <base>/v1/repositories/<repository>/runs/<uid>/logs/<stream>?offset=<offset>`, with
+//! `Content-Encoding: zstd` or none and, as RFC 9530 defines it, a `Content-Digest` of the body as it is
+//! sent, and ended with a [`LogEnd`] to `POST <base>/v1/repositories/<repository>/runs/<uid>/logs/end`.
 
 use serde::{Deserialize, Serialize};
 
@@ -145,7 +146,7 @@ pub struct LogTaken {
 }
 
 /// All that there is of a log: nothing more comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LogEnd {
     /// Bytes of [`Stream::Log`].
@@ -155,6 +156,9 @@ pub struct LogEnd {
     /// Bytes that were printed and not sent, because the log was too long.
     #[serde(default)]
     pub left_out: u64,
+    /// Nobody said that this is all: whoever printed was stopped, or what followed was lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unfinished: bool,
 }
 
 /// The gateway's answer to bytes that it did not take.

@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 
 use crds::{Cancel, PrBuild};
 use kube::api::{ListParams, Patch, PatchParams};
+use kube::core::DeserializeGuard;
 use kube::{Api, Client};
 use serde_json::{Value, json};
+
+use crate::kept::readable;
 
 /// Selects what has not ended.
 const GOES_ON: &str = "status.phase!=Complete";
@@ -15,6 +18,7 @@ const GOES_ON: &str = "status.phase!=Complete";
 #[derive(Clone)]
 pub struct Builds {
     api: Api<PrBuild>,
+    stored: Api<DeserializeGuard<PrBuild>>,
 }
 
 /// What came of a request to stop.
@@ -33,6 +37,7 @@ impl Builds {
     pub fn new(client: &Client, namespace: &str) -> Self {
         Self {
             api: Api::namespaced(client.clone(), namespace),
+            stored: Api::namespaced(client.clone(), namespace),
         }
     }
 
@@ -63,7 +68,8 @@ impl Builds {
 
     async fn list(&self, repository: i64, selector: &str) -> Result<Vec<PrBuild>, kube::Error> {
         let selected = ListParams::default().fields(selector);
-        let mut builds = self.api.list(&selected).await?.items;
+        let found = self.stored.list(&selected).await?.items.into_iter();
+        let mut builds: Vec<PrBuild> = found.filter_map(|build| readable(build, |_| {})).collect();
         builds.retain(|build| build.spec.request.repository.id == repository);
         Ok(builds)
     }

@@ -1,25 +1,22 @@
 //! What the webhook keeps of the cluster: Repositories, Builders without their steps, and which
 //! Answers exist. A watch each, so that a delivery costs the API server one create.
 
-use std::fmt::Debug;
-use std::hash::Hash;
 use std::sync::Arc;
 
-use crds::{Answer, Builder, Repository, condition};
-use futures::{Stream, StreamExt};
-use kube::api::PartialObjectMeta;
-use kube::runtime::reflector::{self, ObjectRef, Store};
-use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Client, Resource, ResourceExt};
+use crds::{Answer, AnswerReason, Builder, Repository, TriggerKind, condition};
+use kube::core::DeserializeGuard;
+use kube::runtime::watcher;
+use kube::{Api, Client, ResourceExt};
 use tokio_util::sync::CancellationToken;
+
+use crate::kept::Kept;
 
 /// The watched objects.
 #[derive(Clone)]
 pub struct Cache {
-    repositories: Store<Repository>,
-    builders: Store<Builder>,
-    answers: Store<PartialObjectMeta<Answer>>,
-    namespace: String,
+    repositories: Kept<Repository>,
+    builders: Kept<Builder>,
+    answers: Kept<Answer>,
 }
 
 /// What a body's repository is to us.
@@ -37,28 +34,27 @@ impl Cache {
     /// Starts the watches; they end with the token.
     pub fn start(client: &Client, namespace: &str, stop: &CancellationToken) -> Self {
         let config = || watcher::Config::default().any_semantic();
-        let repositories: Api<Repository> = Api::namespaced(client.clone(), namespace);
-        let builders: Api<Builder> = Api::namespaced(client.clone(), namespace);
-        let answers: Api<PartialObjectMeta<Answer>> = Api::namespaced(client.clone(), namespace);
+        let repositories: Api<DeserializeGuard<Repository>> =
+            Api::namespaced(client.clone(), namespace);
+        let builders: Api<DeserializeGuard<Builder>> = Api::namespaced(client.clone(), namespace);
+        let answers: Api<DeserializeGuard<Answer>> = Api::namespaced(client.clone(), namespace);
         Self {
-            repositories: keep(watcher(repositories, config()), |_| {}, stop),
+            repositories: Kept::follow(watcher(repositories, config()), |_| {}, stop),
             // Steps are most of a Builder, and nothing here reads them.
-            builders: keep(
+            builders: Kept::follow(
                 watcher(builders, config()),
-                |builder: &mut Builder| builder.spec.steps = Vec::new(),
+                |builder| builder.spec.steps = Vec::new(),
                 stop,
             ),
-            answers: keep(watcher(answers, config()), |_| {}, stop),
-            namespace: namespace.to_owned(),
+            answers: Kept::follow(watcher(answers, config()), lean, stop),
         }
     }
 
     /// Waits until every watch has its first list.
     pub async fn ready(&self) {
-        // An error means that the watch ended, and with it the program.
-        let _ = self.repositories.wait_until_ready().await;
-        let _ = self.builders.wait_until_ready().await;
-        let _ = self.answers.wait_until_ready().await;
+        self.repositories.wait_until_ready().await;
+        self.builders.wait_until_ready().await;
+        self.answers.wait_until_ready().await;
     }
 
     /// The repository that a body names, among those of the connections that signed it.
@@ -82,21 +78,35 @@ impl Cache {
 
     /// All Repositories, by name.
     pub fn repositories(&self) -> Vec<Arc<Repository>> {
-        let mut all = self.repositories.state();
+        let mut all = self.repositories.all();
         all.sort_by_key(|repository| repository.name_any());
         all
     }
 
     /// All Builders.
     pub fn builders(&self) -> Vec<Arc<Builder>> {
-        self.builders.state()
+        self.builders.all()
     }
 
-    /// Whether an Answer of that name exists.
+    /// Whether an event was answered. A press of a button that was refused for what can pass is not: the
+    /// next press of the same button has the same name, and is a new wish.
     pub fn is_answered(&self, name: &str) -> bool {
-        let answer = ObjectRef::new(name).within(&self.namespace);
-        self.answers.get(&answer).is_some()
+        self.answers.get(name).is_some_and(|answer| {
+            answer.spec.trigger.kind != TriggerKind::Button || !may_pass(answer.spec.reason)
+        })
     }
+}
+
+/// Whether somebody who was refused for this may be granted the same a little later.
+fn may_pass(reason: AnswerReason) -> bool {
+    use AnswerReason::{Closed, NoBuild, Paused, Permission, Team};
+    matches!(reason, Closed | NoBuild | Paused | Permission | Team)
+}
+
+/// What was found and what was said is most of an Answer, and nothing here reads it.
+fn lean(answer: &mut Answer) {
+    answer.spec.facts = Default::default();
+    answer.status = None;
 }
 
 /// Whether builds of a repository can be started: the operator found it, and nothing that is wrong
@@ -113,31 +123,4 @@ fn same_name(repository: &Repository, full_name: &str) -> bool {
         repository.spec.owner.eq_ignore_ascii_case(owner)
             && repository.spec.name.eq_ignore_ascii_case(name)
     })
-}
-
-/// Keeps what a watch sees, without the managed fields: they are most of an object.
-fn keep<K>(
-    watch: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
-    trim: impl Fn(&mut K) + Send + Sync + 'static,
-    stop: &CancellationToken,
-) -> Store<K>
-where
-    K: Resource<DynamicType: Eq + Hash + Clone + Default> + Clone + Debug + Send + Sync + 'static,
-{
-    let (store, writer) = reflector::store();
-    let watch = watch.default_backoff().modify(move |object| {
-        object.meta_mut().managed_fields = None;
-        trim(object);
-    });
-    let stop = stop.clone();
-    tokio::spawn(async move {
-        let watch = reflector::reflector(writer, watch).take_until(stop.cancelled_owned());
-        futures::pin_mut!(watch);
-        while let Some(event) = watch.next().await {
-            if let Err(error) = event {
-                tracing::warn!(%error, "a watch broke off and starts again");
-            }
-        }
-    });
-    store
 }

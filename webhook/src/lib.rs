@@ -12,6 +12,7 @@ pub mod event;
 pub mod gate;
 pub mod handle;
 pub mod health;
+pub mod kept;
 pub mod lease;
 pub mod metrics;
 pub mod receive;

@@ -59,11 +59,22 @@ pub async fn run(app: Arc<App>, mut holder: Holder, every: Duration, stop: Cance
             sweep = None;
         } else if next <= Instant::now() {
             next = Instant::now() + every;
-            let sweep = sweep.get_or_insert_with(|| Sweep::after(Marks::read(holder.note())));
-            tokio::select! {
-                () = sweep.look(&app) => {}
+            let mut looking = sweep
+                .take()
+                .unwrap_or_else(|| Sweep::after(Marks::read(holder.note())));
+            let mut lease = Held {
+                holder: &mut holder,
+                marks,
+            };
+            let looked = tokio::select! {
+                looked = holding(looking.look(&app), RENEWAL, &mut lease) => looked,
                 () = stop.cancelled() => break,
+            };
+            if !looked {
+                tracing::warn!("the sweep's lease was lost during a look, which stopped");
+                continue;
             }
+            sweep = Some(looking);
         }
         let pause = match holds {
             true => RENEWAL.min(next.saturating_duration_since(Instant::now())),
@@ -76,6 +87,44 @@ pub async fn run(app: Arc<App>, mut holder: Holder, every: Duration, stop: Cance
     }
     let marks = sweep.map(|sweep| sweep.marks.text());
     holder.release(marks.as_deref()).await;
+}
+
+/// A Lease that is held.
+trait Renew: Send {
+    /// Holds it for longer; false where somebody else has it, or it is not to be had.
+    fn renew(&mut self) -> impl Future<Output = bool> + Send;
+}
+
+/// The sweep's Lease, with the note that was in it when the look began.
+struct Held<'a> {
+    holder: &'a mut Holder,
+    marks: Option<String>,
+}
+
+impl Renew for Held<'_> {
+    async fn renew(&mut self) -> bool {
+        let held = self.holder.holds(self.marks.as_deref()).await;
+        held.unwrap_or(false)
+    }
+}
+
+/// Works, and renews a Lease again and again meanwhile: a look at many labels through a slow GitHub takes
+/// longer than a Lease lasts. Whether the work came to its end; it stops where the Lease is lost.
+async fn holding(work: impl Future<Output = ()>, every: Duration, lease: &mut impl Renew) -> bool {
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            () = &mut work => return true,
+            () = tokio::time::sleep(every) => {}
+        }
+        let renewed = tokio::select! {
+            () = &mut work => return true,
+            renewed = lease.renew() => renewed,
+        };
+        if !renewed {
+            return false;
+        }
+    }
 }
 
 /// What is remembered between two looks. Losing it costs one longer look.
@@ -145,20 +194,24 @@ impl Sweep {
         }
         self.marks.forget_before(earlier(Timestamp::now(), FIRST));
         if self.looks.is_multiple_of(EACH) {
-            self.look_for_presses(app, &ready).await;
+            self.look_for_presses(app, &repositories).await;
         }
         self.looks = self.looks.wrapping_add(1);
         app.metrics.swept();
     }
 
-    /// Looks at the deliveries to each App whose repositories have buttons.
-    async fn look_for_presses(&mut self, app: &App, ready: &[(i64, &Arc<Repository>)]) {
+    /// Looks at the deliveries to each App whose repositories have buttons, also of those that are paused or
+    /// not ready: what of them cannot be decided now is remembered, and the list is read once.
+    async fn look_for_presses(&mut self, app: &App, repositories: &[Arc<Repository>]) {
         let mut with_buttons: HashMap<&str, HashSet<i64>> = HashMap::new();
-        for (id, repository) in ready {
+        for repository in repositories {
+            let Some(id) = repository.status.as_ref().and_then(|status| status.id) else {
+                continue;
+            };
             let spec = &repository.spec;
-            if spec.reporting.mode == ReportMode::Checks && !spec.paused {
+            if spec.reporting.mode == ReportMode::Checks {
                 let of_connection = with_buttons.entry(&spec.connection).or_default();
-                of_connection.insert(*id);
+                of_connection.insert(id);
             }
         }
         self.buttons
@@ -375,4 +428,33 @@ fn by_number(pulls: Vec<PullRequest>) -> impl Iterator<Item = (i64, PullRequest)
 
 fn earlier(time: Timestamp, by: SignedDuration) -> Timestamp {
     time.saturating_sub(by).unwrap_or(Timestamp::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOMENT: Duration = Duration::from_millis(1);
+
+    /// A Lease that can be renewed so often; then the work is done.
+    struct Left<'a>(u32, &'a tokio::sync::Notify);
+
+    impl Renew for Left<'_> {
+        async fn renew(&mut self) -> bool {
+            if self.0 == 1 {
+                self.1.notify_one();
+            }
+            let left = self.0.checked_sub(1);
+            self.0 = left.unwrap_or(0);
+            left.is_some()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_look_goes_on_while_its_lease_is_renewed_and_stops_when_it_is_lost() {
+        let done = tokio::sync::Notify::new();
+        let mut lease = Left(3, &done);
+        assert!(holding(done.notified(), MOMENT, &mut lease).await);
+        assert!(!holding(std::future::pending(), MOMENT, &mut lease).await);
+    }
 }

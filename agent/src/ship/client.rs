@@ -108,9 +108,9 @@ impl Client {
         bytes: &[u8],
         limit: Duration,
     ) -> Result<LogTaken, SendError> {
-        let digest = BASE64_STANDARD.encode(Sha256::digest(bytes));
         let body = self.compressor.compress(bytes);
         let body = body.map_err(|error| SendError::Unreachable(error.to_string()))?;
+        let digest = BASE64_STANDARD.encode(Sha256::digest(&body));
         let address = format!("{}/{}?offset={offset}", self.base, stream.name());
         let request = self
             .request(self.agent.put(address), limit)

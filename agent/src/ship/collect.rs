@@ -31,7 +31,16 @@ pub struct Collector {
     /// When the log was last longer than before, or the wish to stop was heard.
     heard: Instant,
     stopping: bool,
-    left_out: u64,
+    ended: Ended,
+}
+
+/// What is missing in a log to which nothing more comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// Bytes that were printed and are not in the log, because it was too long.
+    pub left_out: u64,
+    /// Whoever printed was stopped before it could say that this is all.
+    pub unfinished: bool,
 }
 
 /// Whose log is read. The offsets are the log's.
@@ -68,7 +77,7 @@ impl Collector {
             stage: Stage::Checkout { is_open: false },
             heard: Instant::now(),
             stopping: false,
-            left_out: 0,
+            ended: Ended::default(),
         }
     }
 
@@ -105,9 +114,9 @@ impl Collector {
         self.marks.bytes()
     }
 
-    /// Whether nothing more comes; then how many bytes were printed that are not in the log.
-    pub fn ended(&self) -> Option<u64> {
-        (self.stage == Stage::Over).then_some(self.left_out)
+    /// Whether nothing more comes; then what is missing.
+    pub fn ended(&self) -> Option<Ended> {
+        (self.stage == Stage::Over).then_some(self.ended)
     }
 
     fn look_at_checkout(&mut self, is_open: bool) {
@@ -175,6 +184,12 @@ impl Collector {
     /// Ends the log with the last pieces of one that is too long, and with nothing else where the log
     /// is whole.
     fn finish(&mut self, end: Option<SpoolEnd>) {
+        // A build that never printed has nothing that could be missing; one that did says its end.
+        self.ended.unfinished = end.is_none()
+            && matches!(
+                self.stage,
+                Stage::Build { is_open: true, .. } | Stage::Checkout { is_open: true }
+            );
         if let Stage::Build { base, .. } = self.stage
             && self.log.lost().is_none()
         {
@@ -198,12 +213,12 @@ impl Collector {
         let kept: u64 = sizes.iter().sum();
         let used = base + self.limits.head + NOTE;
         let skipped = kept.saturating_sub(self.limits.most().saturating_sub(used));
-        self.left_out = match files.is_empty() {
+        self.ended.left_out = match files.is_empty() {
             true => printed.saturating_sub(self.limits.head),
             false => (first - 1).saturating_mul(size).saturating_add(skipped),
         };
-        if self.left_out > 0 {
-            self.log.add_text(cut_note(self.left_out));
+        if self.ended.left_out > 0 {
+            self.log.add_text(cut_note(self.ended.left_out));
         }
         let mut to_skip = skipped;
         for (file, size) in files.into_iter().zip(sizes) {

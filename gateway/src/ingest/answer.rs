@@ -7,7 +7,7 @@ use http_body_util::Full;
 use protocol::log::{Refusal, RefusalCode, Refused};
 use serde::Serialize;
 
-use crate::logs::live::TakeError;
+use crate::logs::stream::TakeError;
 use crate::records::RecordError;
 use crate::store::StoreError;
 

@@ -25,13 +25,16 @@ pub enum BodyError {
     Busy,
 }
 
-/// The room that all bodies share.
+/// The room that all bodies share, and the time that each may take.
 #[derive(Clone)]
-pub struct Room(Arc<Semaphore>);
+pub struct Room {
+    free: Arc<Semaphore>,
+    time: Duration,
+}
 
 impl Default for Room {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(TOGETHER)))
+        Self::new(TOGETHER, TIME)
     }
 }
 
@@ -43,6 +46,13 @@ pub struct Read {
 }
 
 impl Room {
+    fn new(together: usize, time: Duration) -> Self {
+        Self {
+            free: Arc::new(Semaphore::new(together)),
+            time,
+        }
+    }
+
     /// Reads a body of at most so many bytes. Only bytes that are here take room, so who promises many
     /// and sends few keeps nobody out.
     pub async fn read<B>(&self, mut body: B, limit: usize) -> Result<Read, BodyError>
@@ -52,7 +62,7 @@ impl Room {
         if body.size_hint().lower() > limit as u64 {
             return Err(BodyError::Long);
         }
-        let end = Instant::now() + TIME;
+        let end = Instant::now() + self.time;
         let (mut first, mut read) = (Bytes::new(), BytesMut::new());
         let mut held: Option<OwnedSemaphorePermit> = None;
         loop {
@@ -67,7 +77,7 @@ impl Room {
                 return Err(BodyError::Long);
             }
             let bytes = u32::try_from(data.len()).map_err(|_| BodyError::Long)?;
-            let permit = self.0.clone().try_acquire_many_owned(bytes);
+            let permit = self.free.clone().try_acquire_many_owned(bytes);
             let permit = permit.map_err(|_| BodyError::Busy)?;
             match &mut held {
                 Some(held) => held.merge(permit),
@@ -87,5 +97,64 @@ impl Room {
             false => read.freeze(),
         };
         Ok(Read { bytes, _held: held })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures::{StreamExt as _, stream};
+    use http_body_util::{Full, StreamBody};
+    use hyper::body::Frame;
+
+    use super::*;
+
+    fn pieces(pieces: Vec<&'static [u8]>) -> impl Body<Data = Bytes, Error = Infallible> + Unpin {
+        let frames = pieces
+            .into_iter()
+            .map(|piece| Ok(Frame::data(piece.into())));
+        StreamBody::new(stream::iter(frames))
+    }
+
+    #[tokio::test]
+    async fn a_body_that_never_ends_is_given_up_in_time_and_its_room_is_free_again() {
+        let room = Room::new(TOGETHER, Duration::from_millis(20));
+        let first = stream::iter([Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"x")))]);
+        let endless = StreamBody::new(first.chain(stream::pending()));
+        let read = room.read(endless, 10).await.map(|read| read.bytes);
+        assert_eq!(read, Err(BodyError::Cut));
+        assert_eq!(room.free.available_permits(), TOGETHER);
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_whole_up_to_its_limit_however_it_comes() {
+        let room = Room::default();
+        for (sent, limit, expected) in [
+            (vec![b"one".as_slice()], 3, Ok("one")),
+            (vec![b"on", b"e"], 3, Ok("one")),
+            (vec![], 3, Ok("")),
+            (vec![b"one", b"!"], 3, Err(BodyError::Long)),
+        ] {
+            let read = room.read(pieces(sent), limit).await;
+            let bytes = read.map(|read| read.bytes);
+            assert_eq!(
+                bytes,
+                expected.map(|text| Bytes::from_static(text.as_bytes()))
+            );
+        }
+        // Who promises too much is not read at all.
+        let long = room.read(Full::new(Bytes::from_static(b"four")), 3).await;
+        assert_eq!(long.map(|read| read.bytes), Err(BodyError::Long));
+    }
+
+    #[tokio::test]
+    async fn who_finds_no_room_is_told_so_and_finds_it_when_others_are_done() {
+        let room = Room::new(3, TIME);
+        let first = room.read(pieces(vec![b"abc"]), 3).await;
+        let second = room.read(pieces(vec![b"d"]), 3).await;
+        assert_eq!(second.map(|read| read.bytes), Err(BodyError::Busy));
+        drop(first);
+        assert!(room.read(pieces(vec![b"d"]), 3).await.is_ok());
     }
 }

@@ -21,7 +21,8 @@ use self::body::{BodyError, Read, Room};
 use self::chunk::{ChunkHead, once};
 use self::route::{Route, RunNames, route};
 use crate::app::App;
-use crate::logs::live::{OpenRun, TakeError, now};
+use crate::logs::live::{OpenRun, now};
+use crate::logs::stream::TakeError;
 use crate::names::{RunKey, is_writer};
 use crate::records::{RECORD_LIMIT, RecordKey};
 

@@ -54,13 +54,18 @@ async fn what_is_wrong_is_answered_with_where_to_go_on_and_changes_nothing() {
     let bomb = zstd::bulk::compress(&vec![0; 64 << 20], 1).unwrap();
     let path = |query: &str| format!("/v1/repositories/{REPOSITORY}/runs/{RUN}/logs/log{query}");
     let build = |change: &dyn Fn(http::request::Builder) -> http::request::Builder, body: &[u8]| {
-        change(put(Stream::Log, 5, b"bad"))
+        change(put(Stream::Log, 5, body))
             .body(Full::from(body.to_vec()))
             .unwrap()
     };
     let digest = |_: &str| digest_header(b"other");
     for (what, request) in [
-        ("another digest", build(&|put| put, b"bat")),
+        (
+            "another digest",
+            put(Stream::Log, 5, b"bad")
+                .body(Full::from(b"bat".to_vec()))
+                .unwrap(),
+        ),
         (
             "a second digest",
             build(&|put| put.header("content-digest", digest("")), b"bad"),
@@ -138,6 +143,7 @@ async fn who_has_no_valid_token_learns_nothing_and_stores_nothing() {
                 log: 0,
                 marks: 0,
                 left_out: 0,
+                unfinished: false,
             }),
         ] {
             request.headers_mut().remove("authorization");
@@ -227,6 +233,7 @@ async fn a_log_ends_once_with_the_bytes_that_it_has() {
         log,
         marks,
         left_out: 9,
+        unfinished: false,
     };
     assert_eq!(gateway.end(end(8, 3)).await, refused(RefusalCode::Gap, 7));
     assert_eq!(gateway.end(end(7, 4)).await, refused(RefusalCode::Gap, 3));

@@ -27,6 +27,9 @@ pub struct Index {
     /// Bytes that were printed and not sent.
     #[serde(default)]
     pub left_out: u64,
+    /// Nobody said that this is all.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unfinished: bool,
     /// Bytes of the file.
     pub stored: u64,
     /// Its frames in order.

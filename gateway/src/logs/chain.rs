@@ -8,6 +8,10 @@ use super::tail::{Place, SEGMENT_LIMIT};
 use crate::names::{RunKey, segment_place};
 use crate::store::{Store, StoreError};
 
+/// Segments after which their places are noted again: a page of a log that goes on, and that another
+/// gateway takes in, reads one note and at most so many segments.
+pub const NOTED: usize = 32;
+
 /// What is stored of a log.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Chain {
@@ -82,10 +86,35 @@ pub async fn places(store: &Store, run: &RunKey, stream: Stream) -> Result<Vec<P
     Ok(places)
 }
 
-/// Finds the chain from segment to segment: the end of each is the key of the next. For pages, which
-/// never list.
+/// Notes where the segments of a stream begin, once for every [`NOTED`] of them.
+pub async fn note(
+    store: &Store,
+    run: &RunKey,
+    stream: Stream,
+    places: &[Place],
+) -> Result<(), StoreError> {
+    let places: Vec<(u64, u64)> = places.iter().map(|at| (at.offset, at.line)).collect();
+    let bytes = serde_json::to_vec(&places).unwrap_or_default();
+    store.put(&run.places(stream), bytes.into()).await
+}
+
+/// The places that were noted last; none where there are none that can be read.
+async fn noted(store: &Store, run: &RunKey, stream: Stream) -> Result<Vec<Place>, StoreError> {
+    let bytes = store.get(&run.places(stream)).await?.unwrap_or_default();
+    let places: Vec<(u64, u64)> = serde_json::from_slice(&bytes).unwrap_or_default();
+    let place = |(offset, line)| Place { offset, line };
+    Ok(places.into_iter().map(place).collect())
+}
+
+/// Finds the chain from segment to segment: the end of each is the key of the next. Begins with the last
+/// one that was noted. For pages, which never list.
 pub async fn walked(store: &Store, run: &RunKey, stream: Stream) -> Result<Chain, StoreError> {
-    let mut chain = Chain::default();
+    let mut segments = noted(store, run, stream).await?;
+    let mut chain = Chain {
+        end: segments.pop().unwrap_or_default(),
+        segments,
+        last: None,
+    };
     while let Some(text) = read(store, run, stream, chain.end).await? {
         chain.push(&text);
     }

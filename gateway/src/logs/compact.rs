@@ -28,9 +28,9 @@ pub async fn compact(
     stream: Stream,
     end: LogEnd,
 ) -> Result<Option<Index>, StoreError> {
-    let (size, left_out) = match stream {
-        Stream::Log => (end.log, end.left_out),
-        Stream::Marks => (end.marks, 0),
+    let size = match stream {
+        Stream::Log => end.log,
+        Stream::Marks => end.marks,
     };
     let key = run.archive(stream);
     let mut file = File::new(store, &key);
@@ -39,7 +39,7 @@ pub async fn compact(
         file.abort().await;
         return written.map(|()| None);
     }
-    let index = file.finish(left_out).await?;
+    let index = file.finish(end).await?;
     verify(store, &key, &index).await?;
     let bytes = serde_json::to_vec(&index.0).map_err(|error| StoreError::Damaged {
         key: run.index(stream),
@@ -71,7 +71,7 @@ pub async fn remove_segments(
         let key = run.segment(stream, place.offset, place.line);
         store.delete(&key).await?;
     }
-    Ok(())
+    store.delete(&run.places(stream)).await
 }
 
 async fn write(
@@ -209,7 +209,7 @@ impl<'a> File<'a> {
     }
 
     /// Stores the rest. The index, and the digest of the file.
-    async fn finish(mut self, left_out: u64) -> Result<(Index, Vec<u8>), StoreError> {
+    async fn finish(mut self, said: LogEnd) -> Result<(Index, Vec<u8>), StoreError> {
         let end = self.text;
         self.flush_small(end).map_err(|error| StoreError::Damaged {
             key: self.key.to_owned(),
@@ -231,7 +231,8 @@ impl<'a> File<'a> {
             size: end.offset,
             lines: end.line + begun,
             sha256: hex::encode(self.of_text.finish()),
-            left_out,
+            left_out: said.left_out,
+            unfinished: said.unfinished,
             stored,
             frames: self.frames,
         };

@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 use super::archive::Archive;
 use super::chain::{self, Chain};
 use super::compact;
-use super::live::{OpenRun, Shared, Stored, TakeError, stored_end, stored_writer};
+use super::live::{OpenRun, Stored, stored_end, stored_writer};
 use super::reader::LogReader;
+use super::stream::{Shared, TakeError};
 use crate::metrics::Metrics;
 use crate::names::RunKey;
 use crate::store::{Store, StoreError};
@@ -273,6 +274,7 @@ impl Logs {
             log: run.stream(Stream::Log).taken().durable,
             marks: run.stream(Stream::Marks).taken().durable,
             left_out: 0,
+            unfinished: true,
         };
         self.end(&run, end).await.map(drop)
     }

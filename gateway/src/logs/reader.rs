@@ -9,7 +9,8 @@ use protocol::log::Stream;
 
 use super::archive::{Archive, behind_line_end};
 use super::chain;
-use super::live::{OpenRun, Shared};
+use super::live::OpenRun;
+use super::stream::Shared;
 use super::tail::line_ends;
 use crate::store::StoreError;
 
@@ -29,6 +30,8 @@ pub struct View {
     pub ended: bool,
     /// Bytes that were printed and not sent, because the log was too long.
     pub left_out: u64,
+    /// Nobody said that this is all: what followed is lost.
+    pub unfinished: bool,
     /// The store does not work: the log may be behind what was printed.
     pub store_is_down: bool,
 }
@@ -66,11 +69,13 @@ impl LogReader {
             return archive_view(archive);
         }
         let progress = *log.progress().borrow();
+        let end = run.end().unwrap_or_default();
         View {
             size: progress.shown,
             lines: log.lines(),
             ended: progress.ended,
-            left_out: run.end().map_or(0, |end| end.left_out),
+            left_out: end.left_out,
+            unfinished: end.unfinished,
             store_is_down: run.store_is_down(),
         }
     }
@@ -224,6 +229,7 @@ fn archive_view(archive: &Archive) -> View {
         lines: archive.index.lines,
         ended: true,
         left_out: archive.index.left_out,
+        unfinished: archive.index.unfinished,
         store_is_down: false,
     }
 }

@@ -13,7 +13,9 @@ use std::ops::Range;
 
 use memchr::memchr_iter;
 
-use crate::redact::redact;
+use protocol::log::Stream;
+
+use crate::redact::{Reach, redact, redact_lines};
 
 /// Bytes of one allocation.
 const PIECE: usize = 16 << 10;
@@ -69,11 +71,12 @@ pub struct Tail {
     open: Vec<u8>,
     shown: usize,
     last: Option<u8>,
+    stream: Stream,
 }
 
 impl Tail {
     /// The end of a log of which this much is stored; its last byte says whether a line is complete.
-    pub fn new(durable: Place, last: Option<u8>) -> Self {
+    pub fn new(stream: Stream, durable: Place, last: Option<u8>) -> Self {
         Self {
             start: durable,
             durable,
@@ -82,6 +85,7 @@ impl Tail {
             open: Vec::new(),
             shown: 0,
             last,
+            stream,
         }
     }
 
@@ -138,7 +142,7 @@ impl Tail {
         }
         match self.open.is_empty() {
             true => {
-                let reach = redact(new, false);
+                let reach = self.redact(new, false);
                 self.settle(&new[..reach.settled]);
                 self.open = new[reach.settled..].to_vec();
                 self.shown = reach.shown - reach.settled;
@@ -158,10 +162,17 @@ impl Tail {
 
     fn advance(&mut self, ended: bool) {
         let mut text = std::mem::take(&mut self.open);
-        let reach = redact(&mut text, ended);
+        let reach = self.redact(&mut text, ended);
         self.settle(&text[..reach.settled]);
         self.open = text[reach.settled..].to_vec();
         self.shown = reach.shown - reach.settled;
+    }
+
+    fn redact(&self, text: &mut [u8], ended: bool) -> Reach {
+        match self.stream {
+            Stream::Log => redact(text, ended),
+            Stream::Marks => redact_lines(text, ended),
+        }
     }
 
     fn settle(&mut self, mut text: &[u8]) {
@@ -212,7 +223,7 @@ impl Tail {
                 true => self.open.split_off(known),
                 false => Vec::new(),
             };
-            *self = Self::new(durable, text.last().copied().or(self.last));
+            *self = Self::new(self.stream, durable, text.last().copied().or(self.last));
             let offset = durable.offset;
             self.append(offset, &mut rest);
         } else {

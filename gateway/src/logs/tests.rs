@@ -1,6 +1,7 @@
 use protocol::log::{CHUNK_LIMIT, LogEnd, RefusalCode, Stream};
 
-use super::live::TakeError;
+use super::chain;
+use super::stream::TakeError;
 use crate::names::RunKey;
 use crate::redact::redact;
 use crate::testing::faulty::Faulty;
@@ -55,6 +56,7 @@ impl Sender {
             log: self.text.len() as u64,
             marks: 0,
             left_out: 0,
+            unfinished: false,
         }
     }
 
@@ -291,6 +293,7 @@ async fn millions_of_empty_lines_and_one_endless_line_take_little_room() {
             log: size,
             marks: 0,
             left_out: 0,
+            unfinished: false,
         };
         assert!(matches!(gateway.end(end).await, Came::Taken(_)));
         gateway.archived().await;
@@ -329,6 +332,7 @@ async fn a_viewer_sees_what_was_received_before_it_is_stored_and_wakes_up_for_mo
                 log: 8,
                 marks: 0,
                 left_out: 0,
+                unfinished: false,
             })
             .await;
     };
@@ -383,4 +387,48 @@ async fn a_run_that_cannot_be_opened_is_opened_later() {
     assert!(matches!(error, TakeError::Store(_)), "{error}");
     objects.heal();
     assert!(gateway.app.logs.writer(&run, WRITER).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_page_of_a_log_that_another_gateway_takes_in_reads_a_note_and_few_segments() {
+    let objects = Faulty::default();
+    let taking = Gateway::on(&objects);
+    let text = sample(3 << 20);
+    let mut at = 0;
+    for piece in text.chunks(16 << 10) {
+        taking.put(Stream::Log, at, piece).await;
+        at += piece.len() as u64;
+        taking.app.logs.stop().await;
+    }
+    let segments = objects
+        .keys()
+        .await
+        .iter()
+        .filter(|key| key.ends_with(".zst"))
+        .count();
+    assert!(segments > 4 * chain::NOTED, "{segments}");
+    let other = Gateway::on(&objects);
+    let (before, lists) = (objects.operations(), objects.lists());
+    let reader = other.reader(Stream::Log).await.unwrap();
+    let asked = objects.operations() - before;
+    assert!(
+        asked < chain::NOTED as u64 + 20,
+        "{asked} operations for {segments} segments"
+    );
+    assert_eq!(objects.lists(), lists);
+    assert_eq!(sha256(&other.text(Stream::Log).await), sha256(&kept(&text)));
+    assert_eq!(reader.view().size, text.len() as u64);
+}
+
+#[tokio::test]
+async fn who_looks_at_a_log_does_not_ask_the_store_while_bytes_come_in_here() {
+    let objects = Faulty::default();
+    let gateway = Gateway::on(&objects);
+    gateway.put(Stream::Log, 0, b"one\n").await;
+    let before = objects.operations();
+    gateway.reader(Stream::Log).await.unwrap();
+    assert_eq!(objects.operations(), before);
+    objects.hang();
+    let reader = gateway.reader(Stream::Log).await.unwrap();
+    assert_eq!(reader.view().size, 4);
 }

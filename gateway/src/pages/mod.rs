@@ -10,6 +10,8 @@ pub mod assets;
 pub mod build;
 pub mod builder;
 pub mod builders;
+#[cfg(test)]
+mod json_tests;
 pub mod line;
 pub mod matrix;
 pub mod overview;

@@ -31,7 +31,9 @@ impl Problem {
         tracing::warn!(%error, "a page could not be made");
         match error {
             StoreError::Damaged { .. } => Self::Damaged,
-            StoreError::Place { .. } | StoreError::Operation { .. } => Self::StoreIsDown,
+            StoreError::Place { .. } | StoreError::Operation { .. } | StoreError::Busy { .. } => {
+                Self::StoreIsDown
+            }
         }
     }
 

@@ -21,6 +21,7 @@ use crate::{
     metrics::Metrics,
     records::{RecordKey, Records},
     store::Store,
+    testing::KEEP,
 };
 
 /// What a stranger might write.
@@ -39,7 +40,7 @@ pub fn site(objects: &[Value]) -> Arc<Site> {
         logs: Logs::new(store.clone(), options, metrics.clone()),
         records: Records::new(store),
         metrics,
-        retention_days: 90,
+        keep: KEEP,
     };
     Arc::new(Site::new(
         Arc::new(app),

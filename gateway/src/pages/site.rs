@@ -12,6 +12,7 @@ use super::{
     line::{Line, Pull},
     matrix::Shelves,
     problem::Problem,
+    run::line::size,
     words,
 };
 use crate::{
@@ -21,7 +22,7 @@ use crate::{
 };
 
 /// How long a page waits for the store.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What pages are made from.
 pub struct Site {
@@ -48,8 +49,13 @@ impl Site {
 
     /// What is kept for how long, as a sentence: a page that is not there says it.
     pub fn keeps(&self) -> String {
-        let days = words::count(self.app.retention_days as usize, "day");
-        format!("Logs and results are kept for {days} after the end of a run.")
+        let keep = self.app.keep;
+        let days = words::count(keep.days as usize, "day");
+        let size = size(keep.repository);
+        format!(
+            "Logs and results are kept for {days} after the end of a run, and the oldest ones for less \
+             where those of a repository have more than {size}."
+        )
     }
 
     /// Something that is not known, or not any more.

@@ -207,3 +207,34 @@ fn text_full_of_beginnings_is_looked_at_once() {
     // Unoptimized, on a slow machine: a look at each of 262,144 heads would take minutes.
     assert!(began.elapsed() < std::time::Duration::from_secs(20));
 }
+
+#[test]
+fn a_key_in_json_stays_json() {
+    let key = "-----BEGIN PRIVATE KEY-----\nMIIEabc\u{1b}0041\n-----END PRIVATE KEY-----\n";
+    let line = serde_json::json!({ "text": key }).to_string();
+    let seen = seen(&line, &[20, 40, line.len() - 3]);
+    let read: serde_json::Value = serde_json::from_str(&seen).unwrap();
+    let text = read["text"].as_str().unwrap();
+    assert!(
+        !text.contains("MIIE") && text.contains("-----END PRIVATE KEY-----\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn of_lines_each_stands_for_itself_and_the_last_one_waits_for_its_end() {
+    let begin = "{\"text\":\"-----BEGIN PRIVATE KEY-----\\nMIIE\"}\n";
+    let next = "{\"mark\":\"step\",\"name\":\"Test\"}\n";
+    let text = format!("{begin}{next}{{\"name\":\"gh");
+    let mut bytes = text.clone().into_bytes();
+    let reach = redact_lines(&mut bytes, false);
+    assert_eq!(
+        (reach.shown, reach.settled),
+        (begin.len() + next.len(), begin.len() + next.len())
+    );
+    let seen = String::from_utf8(bytes).unwrap();
+    assert_eq!(seen, text.replace("MIIE", "****"));
+    let mut long = vec![b'x'; MARK_LINE_LIMIT + 10];
+    assert_eq!(redact_lines(&mut long, false).settled, MARK_LINE_LIMIT);
+    assert_eq!(redact_lines(&mut long, true).settled, MARK_LINE_LIMIT + 10);
+}

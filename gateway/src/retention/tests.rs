@@ -53,6 +53,7 @@ async fn ended(gateway: &Gateway) {
             log: text.len() as u64,
             marks: 0,
             left_out: 0,
+            unfinished: false,
         })
         .await;
     gateway.archived().await;
@@ -169,5 +170,55 @@ async fn a_removal_that_is_stopped_at_any_moment_is_ended_by_the_next() {
             Vec::<String>::new(),
             "after {operations} operations"
         );
+    }
+}
+
+#[tokio::test]
+async fn what_fails_in_one_repository_keeps_no_other_from_being_cleaned() {
+    let objects = Faulty::default();
+    let gateway = Gateway::on(&objects);
+    ended(&gateway).await;
+    gateway
+        .store
+        .put("repositories/aaa/runs/0b1c/record.json", "{}".into())
+        .await
+        .unwrap();
+    objects.refuse_below("repositories/aaa");
+    let later = now() + 100 * DAY;
+    let failure = pass(&gateway.app, &gateway.store, KEEP, later)
+        .await
+        .unwrap_err();
+    assert!(
+        failure.to_string().contains("repositories/aaa"),
+        "{failure}"
+    );
+    assert_eq!(
+        objects.keys().await,
+        ["repositories/aaa/runs/0b1c/record.json"]
+    );
+}
+
+#[tokio::test]
+async fn a_store_that_is_nearly_full_is_looked_at_more_often() {
+    let objects = Faulty::default();
+    let gateway = Gateway::on(&objects);
+    ended(&gateway).await;
+    let bytes = objects.bytes().await;
+    for (limit, fill) in [(bytes * 2, Fill::Low), (bytes + 1, Fill::High)] {
+        for keep in [
+            Keep {
+                repository: limit,
+                ..KEEP
+            },
+            Keep {
+                store: Some(limit),
+                ..KEEP
+            },
+        ] {
+            let found = pass(&gateway.app, &gateway.store, keep, now())
+                .await
+                .unwrap();
+            assert_eq!(found, fill, "{bytes} of {limit}");
+        }
     }
 }

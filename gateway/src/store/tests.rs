@@ -60,6 +60,7 @@ async fn a_directory_keeps_what_a_gateway_stored_for_the_next_one() {
             log: 8,
             marks: 0,
             left_out: 0,
+            unfinished: false,
         })
         .await;
     gateway.archived().await;

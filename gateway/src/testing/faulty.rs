@@ -1,7 +1,7 @@
 //! Objects in memory that go wrong.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream};
@@ -28,6 +28,10 @@ struct State {
     done: AtomicI64,
     operations: AtomicU64,
     lists: AtomicU64,
+    /// What is below this cannot be listed.
+    refused: Mutex<Option<String>>,
+    /// Nothing is answered any more.
+    hangs: AtomicBool,
 }
 
 impl Default for State {
@@ -37,6 +41,8 @@ impl Default for State {
             done: AtomicI64::new(0),
             operations: AtomicU64::new(0),
             lists: AtomicU64::new(0),
+            refused: Mutex::default(),
+            hangs: AtomicBool::new(false),
         }
     }
 }
@@ -66,6 +72,25 @@ impl Faulty {
     /// Everything works again.
     pub fn heal(&self) {
         self.state.left.store(-1, Ordering::SeqCst);
+    }
+
+    /// What is below this cannot be listed any more.
+    pub fn refuse_below(&self, prefix: &str) {
+        *self.state.refused.lock().unwrap() = Some(prefix.to_owned());
+    }
+
+    /// Nothing is answered any more.
+    pub fn hang(&self) {
+        self.state.hangs.store(true, Ordering::SeqCst);
+    }
+
+    /// Bytes of all objects.
+    pub async fn bytes(&self) -> u64 {
+        let sizes = self.objects.list(None).map_ok(|meta| meta.size);
+        sizes
+            .try_fold(0, |sum, size| async move { Ok(sum + size) })
+            .await
+            .unwrap()
     }
 
     /// Operations so far.
@@ -104,6 +129,9 @@ impl Faulty {
     }
 
     async fn through<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        if self.state.hangs.load(Ordering::SeqCst) {
+            return std::future::pending().await;
+        }
         match self.fate() {
             Fate::Works => work.await,
             Fate::AnswerIsLost => {
@@ -162,7 +190,12 @@ impl ObjectStore for Faulty {
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         self.state.lists.fetch_add(1, Ordering::SeqCst);
+        let refused = self.state.refused.lock().unwrap().clone();
+        let asked = prefix.map(Path::to_string).unwrap_or_default();
         match self.fate() {
+            _ if refused.is_some_and(|refused| asked.starts_with(&refused)) => {
+                stream::once(async { Err(lost()) }).boxed()
+            }
             Fate::Works => self.objects.list(prefix),
             _ => stream::once(async { Err(lost()) }).boxed(),
         }

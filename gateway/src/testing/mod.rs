@@ -21,6 +21,7 @@ use crate::logs::{LogOptions, LogReader, Logs};
 use crate::metrics::Metrics;
 use crate::names::RunKey;
 use crate::records::Records;
+use crate::retention::Keep;
 use crate::store::Store;
 
 /// Name of the Repository in tests.
@@ -29,6 +30,12 @@ pub const REPOSITORY: &str = "app";
 pub const RUN: &str = "0b1c5d0e-7a55-4bb2-9d11-ab12cd34ef56";
 /// The sender's id.
 pub const WRITER: &str = "00112233445566778899aabbccddeeff";
+/// What is kept, and for how long.
+pub const KEEP: Keep = Keep {
+    days: 90,
+    repository: 20 << 30,
+    store: None,
+};
 /// Bytes of a log that are kept.
 pub const LOG_LIMIT: u64 = 4 << 20;
 
@@ -59,7 +66,7 @@ impl Gateway {
             logs: Logs::new(store.clone(), options, metrics.clone()),
             records: Records::new(store.clone()),
             metrics,
-            retention_days: 90,
+            keep: KEEP,
         });
         let keys = PublicKeys::from_pem(&operator().public_pem().unwrap()).unwrap();
         let ingest = Ingest::new(app.clone(), keys);
@@ -124,16 +131,16 @@ pub fn token(scope: Scope) -> String {
     token_of(&operator(), scope, now() + 3600)
 }
 
-pub fn digest_header(text: &[u8]) -> String {
-    format!("sha-256=:{}:", STANDARD.encode(digest(&SHA256, text)))
+pub fn digest_header(body: &[u8]) -> String {
+    format!("sha-256=:{}:", STANDARD.encode(digest(&SHA256, body)))
 }
 
 pub fn sha256(text: &[u8]) -> String {
     hex::encode(digest(&SHA256, text))
 }
 
-/// A PUT of bytes, as an honest sender makes it.
-pub fn put(stream: Stream, offset: u64, text: &[u8]) -> http::request::Builder {
+/// A PUT of this body, as an honest sender makes it.
+pub fn put(stream: Stream, offset: u64, sent: &[u8]) -> http::request::Builder {
     let path = format!(
         "/v1/repositories/{REPOSITORY}/runs/{RUN}/logs/{}?offset={offset}",
         stream.name()
@@ -141,12 +148,12 @@ pub fn put(stream: Stream, offset: u64, text: &[u8]) -> http::request::Builder {
     Request::put(path)
         .header("authorization", format!("Bearer {}", *LOG_TOKEN))
         .header(WRITER_HEADER, WRITER)
-        .header("content-digest", digest_header(text))
+        .header("content-digest", digest_header(sent))
 }
 
 pub fn zstd_put(stream: Stream, offset: u64, text: &[u8]) -> Request<Full<Bytes>> {
     let body = frames::encode(text).unwrap();
-    let request = put(stream, offset, text).header("content-encoding", "zstd");
+    let request = put(stream, offset, &body).header("content-encoding", "zstd");
     request.body(Full::from(body)).unwrap()
 }
 

@@ -17,6 +17,9 @@ use crate::{
 /// What a run waits for of which nothing was said yet: the operator says it when it has lasted.
 const QUEUED: &str = "queued a moment ago";
 
+/// Seconds after the end of a run in which the end of its log may be on its way.
+const LATELY: f64 = 150.0;
+
 /// What is known of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -195,6 +198,12 @@ impl Facts {
     /// Whether nothing more happens.
     pub fn is_over(&self) -> bool {
         self.state.is_over() && self.state != State::Unknown
+    }
+
+    /// Whether it ended so lately that its log may still be on its way: a sidecar has 100 seconds.
+    pub fn ended_lately(&self, now: Timestamp) -> bool {
+        let ended = self.finished_ms.map(words::of_ms);
+        ended.is_some_and(|ended| words::seconds_between(ended, now) < LATELY)
     }
 
     /// Seconds from when it was asked for until its steps began, or it ended without.

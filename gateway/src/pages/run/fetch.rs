@@ -1,12 +1,12 @@
 //! Puts together what a page of a run shows: object or record, history, log and marks.
 
-use std::{ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use crds::{BuilderRun, RunPhase};
 use jiff::Timestamp;
 use maud::{Markup, html};
 use protocol::log::Stream;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 
 use super::{
     Wish,
@@ -18,6 +18,7 @@ use super::{
     model::{Log, Missing, Model, Shown},
     number,
     search::{self, Found},
+    shelf::Shelf,
     steps,
     streams::Streams,
     window::{self, Wanted, Window},
@@ -26,12 +27,20 @@ use crate::{
     cluster::phase_of,
     logs::LogReader,
     names::RunKey,
-    pages::{Site, problem::Problem, site::kept},
+    pages::{
+        Site,
+        problem::Problem,
+        site::{PATIENCE, kept},
+    },
     store::StoreError,
 };
 
 /// Searches at the same time: each is a processor's work.
 const SEARCHES: usize = 2;
+/// Longer than a search takes with the wait for its turn.
+const SEARCH: Duration = Duration::from_secs(8);
+/// How long a search waits for its turn.
+const TURN: Duration = Duration::from_secs(2);
 
 /// Lines that are shown before one that is pointed at, of the same step.
 const LINES_BEFORE: u64 = 20;
@@ -40,6 +49,7 @@ const LINES_BEFORE: u64 = 20;
 pub struct Runs {
     site: Arc<Site>,
     hub: Arc<Hub>,
+    shelf: Shelf,
     searches: Semaphore,
 }
 
@@ -57,7 +67,7 @@ pub enum WatchError {
 /// A log with its marks.
 struct Opened {
     extent: Extent,
-    marks: Marks,
+    marks: Arc<Marks>,
 }
 
 impl Runs {
@@ -66,6 +76,7 @@ impl Runs {
         Self {
             site,
             hub: Arc::default(),
+            shelf: Shelf::default(),
             searches: Semaphore::new(SEARCHES),
         }
     }
@@ -77,20 +88,27 @@ impl Runs {
 
     /// The page of a run.
     pub async fn model(&self, key: &RunKey, wish: &Wish) -> Result<Model, Problem> {
-        let (facts, opened) = tokio::join!(self.facts(key), self.opened(key));
+        let now = Timestamp::now();
+        let opened = timeout(PATIENCE, self.opened(key));
+        let (facts, opened) = tokio::join!(self.facts(key), opened);
         let facts = facts?.ok_or_else(|| self.unknown())?;
         let log = match opened {
-            Ok(None) => Log::Missing(Missing::of(&facts)),
-            Ok(Some(opened)) => match self.shown(opened, &facts, wish).await {
-                Ok(shown) => Log::Shown(Box::new(shown)),
-                Err(error) => store_is_down(&error),
-            },
-            Err(error) => store_is_down(&error),
+            Ok(Ok(None)) => Log::Missing(Missing::of(&facts, now)),
+            Ok(Ok(Some(opened))) => {
+                let shown = timeout(PATIENCE + SEARCH, self.shown(opened, &facts, wish));
+                match shown.await {
+                    Ok(Ok(shown)) => Log::Shown(Box::new(shown)),
+                    Ok(Err(error)) => store_is_down(&error),
+                    Err(_) => Log::Missing(Missing::StoreIsDown),
+                }
+            }
+            Ok(Err(error)) => store_is_down(&error),
+            Err(_) => Log::Missing(Missing::StoreIsDown),
         };
         Ok(Model {
             facts,
             log,
-            now: Timestamp::now(),
+            now,
             keeps: self.site.keeps(),
         })
     }
@@ -165,7 +183,7 @@ impl Runs {
         let extent = Extent::of(streams.log).await?;
         Ok(Some(Opened {
             extent,
-            marks: read_marks(&streams.marks).await?,
+            marks: self.shelf.marks(key, &streams.marks).await?,
         }))
     }
 
@@ -192,10 +210,10 @@ impl Runs {
     }
 
     async fn search(&self, extent: &Extent, words: &str) -> Result<Found, StoreError> {
-        let Ok(_turn) = self.searches.acquire().await else {
-            return Ok(Found::default());
-        };
-        search::search(extent, words).await
+        match timeout(TURN, self.searches.acquire()).await {
+            Ok(Ok(_turn)) => search::search(extent, words).await,
+            _ => Ok(Found::busy()),
+        }
     }
 
     /// Lines of a log, to be put into its page.
@@ -233,18 +251,6 @@ fn store_is_down(error: &StoreError) -> Log {
 
 fn plain_text(key: &RunKey) -> String {
     format!("{}.txt", key.run())
-}
-
-async fn read_marks(reader: &LogReader) -> Result<Marks, StoreError> {
-    let (mut bytes, size) = (Vec::new(), reader.view().size);
-    while (bytes.len() as u64) < size {
-        let more = reader.read(bytes.len() as u64..size).await?;
-        if more.is_empty() {
-            break;
-        }
-        bytes.extend_from_slice(&more);
-    }
-    Ok(Marks::read(&bytes))
 }
 
 /// The section that is asked for, by its place, and the lines of it.

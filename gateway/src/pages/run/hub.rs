@@ -23,8 +23,8 @@ use super::{
 };
 use crate::store::StoreError;
 
-/// How many may watch logs at once.
-pub const VIEWERS: usize = 4096;
+/// How many may watch logs at once: fewer than there are connections, so that pages still open.
+pub const VIEWERS: usize = 3072;
 /// Events that a viewer may be behind before it has to read for itself.
 const QUEUE: usize = 32;
 /// The least time between two events: one of them costs a write for each viewer.

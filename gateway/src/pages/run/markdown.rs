@@ -86,9 +86,10 @@ impl Safe {
                 Some(Event::Text(visible(&text)))
             }
             Event::Code(text) => Some(Event::Code(visible(&text))),
-            Event::SoftBreak | Event::HardBreak | Event::Rule | Event::TaskListMarker(_) => {
-                Some(event)
-            }
+            Event::SoftBreak | Event::HardBreak | Event::Rule => Some(event),
+            // A box to tick would be one without a label, and one that nobody can tick.
+            Event::TaskListMarker(true) => Some(Event::Text("☑ ".into())),
+            Event::TaskListMarker(false) => Some(Event::Text("☐ ".into())),
             Event::InlineMath(_) | Event::DisplayMath(_) | Event::FootnoteReference(_) => None,
         }
     }

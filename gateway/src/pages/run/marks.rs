@@ -96,6 +96,7 @@ pub enum Change {
 
 impl Marks {
     /// Reads the whole stream.
+    #[cfg(test)]
     pub fn read(bytes: &[u8]) -> Self {
         let mut marks = Self::default();
         marks.push(bytes, |_, _| ());

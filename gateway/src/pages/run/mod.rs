@@ -5,7 +5,8 @@
 //! marks ─ marks ─▶ Section, times ────────────────────────────────┴─ render ─▶ hub ─▶ who watches
 //! ```
 //! What a log says is hostile: it becomes HTML in [`html`] and [`markdown`] only. All of that is pure;
-//! [`extent`], [`window`], [`search`] read the log, [`fetch`] puts the page together, [`hub`] follows.
+//! [`extent`], [`window`], [`search`] read the log, [`shelf`] keeps marks that were read, [`fetch`] puts
+//! the page together, [`hub`] follows.
 
 pub mod ansi;
 pub mod command;
@@ -22,11 +23,12 @@ pub mod page;
 pub mod plain;
 pub mod render;
 pub mod search;
+pub mod shelf;
 pub mod split;
 pub mod steps;
 pub mod streams;
 #[cfg(test)]
-mod testing;
+pub(super) mod testing;
 #[cfg(test)]
 mod tests;
 pub mod window;

@@ -54,7 +54,9 @@ pub enum Missing {
     Never,
     /// It took over the outcome of another run, which has the log.
     Elsewhere,
-    /// It is kept no longer.
+    /// The run ended a moment ago, and its log is on its way.
+    OnItsWay,
+    /// It is kept no longer, or never arrived.
     Gone,
     /// The store does not answer.
     StoreIsDown,
@@ -62,11 +64,12 @@ pub enum Missing {
 
 impl Missing {
     /// Why a run has no log.
-    pub fn of(facts: &Facts) -> Self {
+    pub fn of(facts: &Facts, now: Timestamp) -> Self {
         match facts {
             _ if facts.same_as.is_some() => Self::Elsewhere,
             _ if !facts.is_over() => Self::NotYet,
             _ if facts.started_ms.is_none() => Self::Never,
+            _ if facts.ended_lately(now) => Self::OnItsWay,
             _ => Self::Gone,
         }
     }
@@ -77,6 +80,7 @@ impl Missing {
             Self::NotYet => "notYet",
             Self::Never => "never",
             Self::Elsewhere => "elsewhere",
+            Self::OnItsWay => "onItsWay",
             Self::Gone => "gone",
             Self::StoreIsDown => "storeIsDown",
         }
@@ -88,7 +92,9 @@ impl Model {
     pub fn again(&self) -> Option<Duration> {
         let is_live = match &self.log {
             Log::Shown(shown) => shown.live_from.is_some(),
-            Log::Missing(missing) => *missing == Missing::StoreIsDown,
+            Log::Missing(missing) => {
+                matches!(missing, Missing::StoreIsDown | Missing::OnItsWay)
+            }
         };
         (is_live || !self.facts.is_over()).then_some(Duration::from_secs(5))
     }
@@ -123,6 +129,7 @@ struct JsonLog {
     size: u64,
     lines: u64,
     left_out: u64,
+    unfinished: bool,
     text: String,
 }
 
@@ -139,6 +146,7 @@ impl Serialize for Model {
                     size: shown.view.size,
                     lines: shown.view.lines,
                     left_out: shown.view.left_out,
+                    unfinished: shown.view.unfinished,
                     text,
                 };
                 (shown.sections.iter().map(json_step).collect(), log)
@@ -150,6 +158,7 @@ impl Serialize for Model {
                     size: 0,
                     lines: 0,
                     left_out: 0,
+                    unfinished: false,
                     text,
                 };
                 (Vec::new(), log)

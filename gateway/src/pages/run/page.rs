@@ -228,6 +228,7 @@ fn shown_log(model: &Model, shown: &Shown) -> Markup {
             }
         }
         (steps::left_out(shown.view.left_out))
+        (unfinished(model, shown))
         @if shown.view.store_is_down {
             p class="note" { "The store of logs does not answer. The log is kept by the machine that runs it and will appear here." }
         }
@@ -239,13 +240,27 @@ fn shown_log(model: &Model, shown: &Shown) -> Markup {
     }
 }
 
+/// What may be missing at the end of a log.
+fn unfinished(model: &Model, shown: &Shown) -> Markup {
+    let (ended, facts) = (shown.view.ended, &model.facts);
+    html! {
+        @if shown.view.unfinished {
+            p class="note" { "The end of the log may be missing: whoever wrote it was stopped before it could send all." }
+        } @else if !ended && facts.is_over() && !facts.ended_lately(model.now) {
+            p class="note" { "The run has ended, but the end of its log has not arrived. It will appear here if it does." }
+        }
+    }
+}
+
 fn found(shown: &Shown, words: &str) -> Markup {
     let Some((_, found)) = &shown.search else {
         return Markup::default();
     };
     html! {
         section class="found" aria-label="Results of the search" {
-            p {
+            @if found.is_busy {
+                p { "Too many people search now. Search again in a moment." }
+            } @else { p {
                 @match found.hits.len() {
                     0 => { "No line has " }
                     1 => { "1 line has " }
@@ -254,7 +269,7 @@ fn found(shown: &Shown, words: &str) -> Markup {
                 strong { (crate::pages::text::plain(words, 200)) } ". "
                 @if let Some(note) = &found.note { (note) " " }
                 a href="?" { "Clear the search" }
-            }
+            } }
             ol {
                 @for hit in &found.hits {
                     li {
@@ -276,7 +291,8 @@ fn missing_log(model: &Model, missing: Missing) -> Markup {
                 Missing::NotYet => "The run has printed nothing yet. Its log appears here as it is written.",
                 Missing::Never => "The run ended before it printed anything, so there is no log.",
                 Missing::Elsewhere => "The log is that of the run whose outcome this one took over.",
-                Missing::Gone => { "The log is kept no longer. " (model.keeps) }
+                Missing::OnItsWay => "The run has ended, and its log is on its way.",
+                Missing::Gone => { "There is no log any more: it is kept no longer, or it never arrived. " (model.keeps) }
                 Missing::StoreIsDown => "The store of logs does not answer. A log that is being written is kept by the machine that runs it and will appear here.",
             }
         }

@@ -39,6 +39,18 @@ pub struct Found {
     pub hits: Vec<Hit>,
     /// Why there may be more, as a sentence.
     pub note: Option<String>,
+    /// Nothing was searched: too many do at the same time.
+    pub is_busy: bool,
+}
+
+impl Found {
+    /// Nothing, because too many search at the same time.
+    pub fn busy() -> Self {
+        Self {
+            is_busy: true,
+            ..Self::default()
+        }
+    }
 }
 
 /// Searches a log.
@@ -59,12 +71,13 @@ pub async fn search(extent: &Extent, words: &str) -> Result<Found, StoreError> {
             break;
         }
         let mut take = |raw: RawLine| {
-            found.hits.extend(hit(&pattern, &raw, line));
+            if found.hits.len() < RESULTS {
+                found.hits.extend(hit(&pattern, &raw, line));
+            }
             line += 1;
         };
         splitter.push(&bytes, &mut take);
         if found.hits.len() >= RESULTS {
-            found.hits.truncate(RESULTS);
             found.note = Some(format!(
                 "These are the first {RESULTS} lines with it; there may be more."
             ));

@@ -53,6 +53,15 @@ impl Writer {
 
     /// Ends both streams.
     pub async fn end(&self) {
+        self.end_as(false).await;
+    }
+
+    /// Ends both streams for somebody who was stopped.
+    pub async fn end_unfinished(&self) {
+        self.end_as(true).await;
+    }
+
+    async fn end_as(&self, unfinished: bool) {
         let writer = "0".repeat(32);
         let run = self.app.logs.writer(&self.key, &writer).await.unwrap();
         let received = |stream| run.stream(stream).taken().received;
@@ -60,6 +69,7 @@ impl Writer {
             log: received(Stream::Log),
             marks: received(Stream::Marks),
             left_out: 0,
+            unfinished,
         };
         self.app.logs.end(&run, end).await.unwrap();
     }

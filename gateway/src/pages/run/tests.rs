@@ -340,8 +340,11 @@ async fn a_log_that_is_not_there_says_why() {
     never.started_ms = None;
     let mut twin = record("twin");
     twin.same_as = Some("other".to_owned());
+    let mut lately = record("lately");
+    lately.finished_ms = jiff::Timestamp::now().as_millisecond() - 3000;
     for (record, why) in [
         (record("gone"), "kept for 90 days"),
+        (lately, "its log is on its way"),
         (never, "ended before it printed anything"),
         (twin, "href=\"/r/app/runs/other\""),
     ] {
@@ -365,6 +368,22 @@ async fn a_log_that_is_not_there_says_why() {
 }
 
 #[tokio::test]
+async fn a_log_whose_end_may_be_missing_says_so() {
+    let (site, writer) = recorded(&record("r1")).await;
+    writer.log("hal").await;
+    let late = page(&site, "/r/app/runs/r1").await;
+    assert!(
+        late.contains("the end of its log has not arrived"),
+        "{late}"
+    );
+    writer.end_unfinished().await;
+    let cut = page(&site, "/r/app/runs/r1").await;
+    assert!(cut.contains("The end of the log may be missing"), "{cut}");
+    let told: Value = serde_json::from_str(&page(&site, "/r/app/runs/r1.json").await).unwrap();
+    assert_eq!(told["log"]["unfinished"], true);
+}
+
+#[tokio::test]
 async fn the_same_is_told_as_json() {
     let (site, writer) = recorded(&record("r1")).await;
     writer.marks(MARKS).await;
@@ -375,6 +394,6 @@ async fn the_same_is_told_as_json() {
     assert_eq!(told["failures"][1]["name"], HOSTILE);
     assert_eq!(told["steps"][1]["result"], "Failed");
     assert_eq!(told["steps"][2]["name"], "Upload");
-    let log = json!({ "state": "ended", "size": 10, "lines": 2, "leftOut": 0, "text": "/r/app/runs/r1.txt" });
+    let log = json!({ "state": "ended", "size": 10, "lines": 2, "leftOut": 0, "unfinished": false, "text": "/r/app/runs/r1.txt" });
     assert_eq!(told["log"], log);
 }

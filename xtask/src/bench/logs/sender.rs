@@ -38,10 +38,11 @@ pub struct Chunk {
 impl Chunk {
     /// Compresses as the agent does.
     pub fn of(text: &[u8]) -> Result<Self> {
-        let digest = STANDARD.encode(Sha256::digest(text));
+        let body = zstd::bulk::compress(text, 1)?;
+        let digest = STANDARD.encode(Sha256::digest(&body));
         Ok(Self {
             size: text.len() as u64,
-            body: zstd::bulk::compress(text, 1)?.into(),
+            body: body.into(),
             digest: format!("sha-256=:{digest}:"),
         })
     }
@@ -112,6 +113,7 @@ impl Sender {
             log: self.offset,
             marks: 0,
             left_out: 0,
+            unfinished: false,
         };
         let uri = format!("{}/end", self.base);
         let request = self

@@ -1,0 +1,427 @@
+//! One stream of a run whose log grows: taken in at once, stored in time.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use protocol::log::{LogTaken, Stream};
+use tokio::sync::{Notify, watch};
+
+use super::archive::Archive;
+use super::blocks::Blocks;
+use super::chain::{self, Chain, NOTED};
+use super::frames;
+use super::tail::{Cut, Place, SEGMENT, Tail};
+use crate::metrics::Metrics;
+use crate::names::RunKey;
+use crate::store::{Store, StoreError};
+
+/// The longest that text waits to be stored.
+const AGE: Duration = Duration::from_secs(5);
+/// Pause after the store failed.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Bytes of one stream that may wait for the store before more is taken.
+const WAITING_LIMIT: u64 = 1 << 20;
+/// Bytes of all streams that may wait before text is stored earlier than it had to.
+const EARLY: u64 = 16 << 20;
+/// Bytes of all streams that may wait before more is taken.
+const WAITING_TOGETHER: u64 = 48 << 20;
+/// Bytes of text that are worth a segment when memory is short.
+const EARLY_SEGMENT: u64 = 32 << 10;
+
+/// What all open runs share.
+pub struct Shared {
+    /// The store.
+    pub store: Store,
+    /// Pieces that were read last.
+    pub blocks: Arc<Blocks>,
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+    /// Bytes of all logs that are not stored yet.
+    pub unstored: AtomicU64,
+}
+
+/// Why bytes were not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeError {
+    /// Another sender writes this log.
+    #[error("another sender writes this log")]
+    Writer,
+    /// Bytes are missing.
+    #[error("bytes before the offset are missing in {}", .0.name())]
+    Gap(Stream, u64),
+    /// More bytes were received than the end says.
+    #[error("the end says fewer bytes than were received of {}", .0.name())]
+    Short(Stream, u64),
+    /// The log is longer than may be kept.
+    #[error("the log is longer than the {limit} bytes that may be kept")]
+    Limit {
+        /// Bytes that may be kept.
+        limit: u64,
+        /// Bytes that were received.
+        received: u64,
+    },
+    /// The log has ended.
+    #[error("the log has ended with other bytes")]
+    Ended(u64),
+    /// The store does not take what was received before.
+    #[error("what was received before is not stored yet")]
+    Full(u64),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// How far a log is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes that may be shown.
+    pub shown: u64,
+    /// Bytes that are stored.
+    pub durable: u64,
+    /// Nothing more comes.
+    pub ended: bool,
+}
+
+/// A stream that grows.
+pub struct OpenLog {
+    run: RunKey,
+    stream: Stream,
+    shared: Arc<Shared>,
+    text: Mutex<Text>,
+    progress: watch::Sender<Progress>,
+    storing: tokio::sync::Mutex<()>,
+    wake: Notify,
+    archive: OnceLock<Arc<Archive>>,
+}
+
+struct Text {
+    tail: Tail,
+    segments: Vec<Place>,
+    storer: bool,
+    ended: bool,
+}
+
+impl OpenLog {
+    pub(super) fn new(run: &RunKey, stream: Stream, chain: Chain, shared: &Arc<Shared>) -> Self {
+        let progress = Progress {
+            shown: chain.end.offset,
+            durable: chain.end.offset,
+            ended: false,
+        };
+        Self {
+            run: run.clone(),
+            stream,
+            shared: shared.clone(),
+            text: Mutex::new(Text {
+                tail: Tail::new(stream, chain.end, chain.last),
+                segments: chain.segments,
+                storer: false,
+                ended: false,
+            }),
+            progress: watch::Sender::new(progress),
+            storing: tokio::sync::Mutex::default(),
+            wake: Notify::new(),
+            archive: OnceLock::new(),
+        }
+    }
+
+    /// Where its text is once it is one file.
+    pub fn archive(&self) -> Option<&Arc<Archive>> {
+        self.archive.get()
+    }
+
+    /// How far it is, now and later.
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+
+    /// Lines that may be shown.
+    pub fn lines(&self) -> u64 {
+        self.lock().tail.lines()
+    }
+
+    /// The first place in memory.
+    pub fn memory(&self) -> Place {
+        self.lock().tail.start()
+    }
+
+    /// Text in memory, in this range.
+    pub fn read(&self, range: std::ops::Range<u64>) -> Option<Vec<u8>> {
+        let text = self.lock();
+        let in_memory = range.start >= text.tail.start().offset;
+        in_memory.then(|| text.tail.read(range))
+    }
+
+    /// The segment that holds this offset: where it begins.
+    pub fn segment(&self, offset: u64) -> Option<Place> {
+        let text = self.lock();
+        let after = text
+            .segments
+            .partition_point(|place| place.offset <= offset);
+        text.segments.get(after.checked_sub(1)?).copied()
+    }
+
+    /// The last segment with fewer line ends before it than this.
+    pub fn segment_before_line(&self, line: u64) -> Option<Place> {
+        let text = self.lock();
+        let after = text.segments.partition_point(|place| place.line < line);
+        text.segments.get(after.saturating_sub(1)).copied()
+    }
+
+    /// Bytes that were received and stored.
+    pub fn taken(&self) -> LogTaken {
+        let text = self.lock();
+        LogTaken {
+            received: text.tail.received(),
+            durable: text.tail.durable().offset,
+        }
+    }
+
+    /// Whether all of it is stored that can be. What is held back, its sender has.
+    pub(super) fn is_stored(&self) -> bool {
+        self.lock().tail.storable() == 0
+    }
+
+    /// Waits until more may be taken, and not for long.
+    pub(super) async fn room(&self) -> Result<(), TakeError> {
+        let full = || {
+            let together = self.shared.unstored.load(Ordering::Relaxed) > WAITING_TOGETHER;
+            let storable = self.lock().tail.storable();
+            storable > WAITING_LIMIT || (together && storable > 0)
+        };
+        let mut progress = self.progress();
+        let wait = async {
+            while full() {
+                self.wake.notify_one();
+                if progress.changed().await.is_err() {
+                    break;
+                }
+            }
+        };
+        let patience = match self.shared.store.is_down() {
+            true => Duration::ZERO,
+            false => AGE,
+        };
+        let waited = tokio::time::timeout(patience, wait).await;
+        waited.map_err(|_| TakeError::Full(self.taken().received))
+    }
+
+    /// Takes bytes at this offset.
+    pub(super) fn take(
+        self: &Arc<Self>,
+        offset: u64,
+        bytes: &mut [u8],
+        limit: u64,
+    ) -> Result<(), TakeError> {
+        let mut text = self.lock();
+        let before = text.tail.received();
+        let end = offset.saturating_add(bytes.len() as u64);
+        if text.ended {
+            return match end <= before {
+                true => Ok(()),
+                false => Err(TakeError::Ended(before)),
+            };
+        }
+        if end > limit {
+            return Err(TakeError::Limit {
+                limit,
+                received: before,
+            });
+        }
+        if !text.tail.append(offset, bytes) {
+            return Err(TakeError::Gap(self.stream, before));
+        }
+        let new = text.tail.received() - before;
+        let together = self.shared.unstored.fetch_add(new, Ordering::Relaxed) + new;
+        self.shared
+            .metrics
+            .received(usize::try_from(new).unwrap_or(0));
+        self.shared.metrics.unstored(together);
+        let storable = text.tail.storable();
+        let due = storable >= SEGMENT || (together > EARLY && storable >= EARLY_SEGMENT);
+        let begin = !text.storer && storable > 0;
+        text.storer |= begin;
+        self.publish(&text);
+        drop(text);
+        if begin {
+            tokio::spawn(self.clone().store_in_time());
+        }
+        if due {
+            self.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Stores text when there is enough of it or it is old enough, until there is none.
+    async fn store_in_time(self: Arc<Self>) {
+        loop {
+            let due = self.wake.notified();
+            let _ = tokio::time::timeout(AGE, due).await;
+            if self.store_all().await.is_err() {
+                tokio::time::sleep(PAUSE).await;
+            }
+            let mut text = self.lock();
+            if text.tail.storable() == 0 {
+                text.storer = false;
+                return;
+            }
+        }
+    }
+
+    /// Stores all text behind which no token is under way.
+    pub async fn store_all(&self) -> Result<(), StoreError> {
+        let _turn = self.storing.lock().await;
+        loop {
+            let cut = self.lock().tail.cut();
+            let Some(cut) = cut else { return Ok(()) };
+            self.store(cut).await?;
+        }
+    }
+
+    async fn store(&self, cut: Cut) -> Result<(), StoreError> {
+        let key = self.run.segment(self.stream, cut.offset, cut.line);
+        let frames = frames::encode(&cut.text).map_err(|error| StoreError::Damaged {
+            key: key.clone(),
+            cause: error.to_string(),
+        })?;
+        let bytes = frames.len();
+        if self.shared.store.create(&key, frames.into()).await? {
+            self.shared.metrics.segment(bytes);
+            self.stored(&cut.text);
+            return self.note().await;
+        }
+        // Another gateway was first, or our own answer was lost. The sender is the same, so are the
+        // bytes; how many there are is the other's choice.
+        let at = self.lock().tail.durable();
+        match chain::read(&self.shared.store, &self.run, self.stream, at).await? {
+            Some(text) => self.stored(&text),
+            None => self.gone().await?,
+        }
+        Ok(())
+    }
+
+    /// Notes now and then where the segments begin.
+    async fn note(&self) -> Result<(), StoreError> {
+        let places = {
+            let text = self.lock();
+            match text.segments.len().is_multiple_of(NOTED) {
+                true => text.segments.clone(),
+                false => return Ok(()),
+            }
+        };
+        chain::note(&self.shared.store, &self.run, self.stream, &places).await
+    }
+
+    /// A segment is in the store.
+    fn stored(&self, segment: &[u8]) {
+        let mut text = self.lock();
+        let before = text.tail.unstored();
+        let place = text.tail.durable();
+        text.segments.push(place);
+        text.tail.stored(segment);
+        let after = text.tail.unstored();
+        self.account(before, after);
+        self.publish(&text);
+    }
+
+    fn account(&self, before: u64, after: u64) {
+        let all = &self.shared.unstored;
+        let together = match after >= before {
+            true => all.fetch_add(after - before, Ordering::Relaxed) + (after - before),
+            false => all.fetch_sub(before - after, Ordering::Relaxed) - (before - after),
+        };
+        self.shared.metrics.unstored(together);
+    }
+
+    /// Reads what another gateway stored behind what is known here.
+    pub async fn catch_up(&self) -> Result<(), StoreError> {
+        let _turn = self.storing.lock().await;
+        self.read_on().await
+    }
+
+    /// As [`Self::catch_up`], for pages: not while something is being stored, which can take its time.
+    pub async fn look(&self) -> Result<(), StoreError> {
+        match self.storing.try_lock() {
+            Ok(_turn) => self.read_on().await,
+            Err(_) => Ok(()),
+        }
+    }
+
+    async fn read_on(&self) -> Result<(), StoreError> {
+        loop {
+            let at = self.lock().tail.durable();
+            match chain::read(&self.shared.store, &self.run, self.stream, at).await? {
+                Some(text) => self.stored(&text),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// A segment that was there is not: the log has become one file, by another gateway.
+    pub async fn gone(&self) -> Result<(), StoreError> {
+        let (store, blocks) = (&self.shared.store, &self.shared.blocks);
+        match Archive::open(&self.run, self.stream, store, blocks).await? {
+            Some(archive) => {
+                self.archived(Arc::new(archive));
+                Ok(())
+            }
+            None => Err(StoreError::Damaged {
+                key: self.run.segments(self.stream),
+                cause: "a segment is gone".to_owned(),
+            }),
+        }
+    }
+
+    /// The log is one file now.
+    pub fn archived(&self, archive: Arc<Archive>) {
+        let mut text = self.lock();
+        let before = text.tail.unstored();
+        let end = Place {
+            offset: archive.index.size,
+            line: 0,
+        };
+        text.tail = Tail::new(self.stream, end, None);
+        text.segments = Vec::new();
+        text.ended = true;
+        self.account(before, 0);
+        let _ = self.archive.set(archive);
+        self.publish(&text);
+    }
+
+    /// What could have become a token is none.
+    pub(super) fn finish(&self) {
+        self.lock().tail.finish();
+    }
+
+    /// Nothing more comes.
+    pub(super) fn ended(&self) {
+        let mut text = self.lock();
+        text.ended = true;
+        self.publish(&text);
+    }
+
+    fn publish(&self, text: &Text) {
+        let progress = Progress {
+            shown: text.tail.shown(),
+            durable: text.tail.durable().offset,
+            ended: text.ended,
+        };
+        self.progress.send_if_modified(|old| {
+            let changed = *old != progress;
+            *old = progress;
+            changed
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Text> {
+        self.text.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for OpenLog {
+    fn drop(&mut self) {
+        let unstored = self.lock().tail.unstored();
+        self.account(unstored, 0);
+    }
+}

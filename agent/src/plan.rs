@@ -84,7 +84,8 @@ impl Tally {
             StepResult::TimedOut => self.decide(Verdict::TimedOut, 124, step, end),
             StepResult::Cancelled => self.cancel(&self.sentence(step, end)),
         }
-        self.over |= matches!(result, StepResult::TimedOut | StepResult::Cancelled);
+        // A step that took too long has failed, as on GitHub Actions; there is time for `always()`.
+        self.over |= matches!(end, End::Stopped(Stop::TotalTime | Stop::Cancelled));
         self.note(step, result, end.exit_code(), took);
         result
     }

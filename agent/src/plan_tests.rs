@@ -51,7 +51,7 @@ fn a_step_runs_when_its_condition_holds() {
             vec![(&KILLED, false), (&EXIT_0, false)],
             &[Some(Failure), Some(Always)],
         ),
-        (vec![(&own, false)], &[]),
+        (vec![(&own, false)], &[Some(Failure), Some(Always)]),
         (vec![(&total, true)], &[]),
         (vec![(&cancelled, true)], &[]),
     ] {
@@ -149,6 +149,23 @@ fn the_first_failure_decides_and_a_cancel_rules_over_it() {
     let cancelled = End::Stopped(Stop::Cancelled);
     let report = after(&[(&EXIT_2, false), (&cancelled, false)]).into_report();
     assert_eq!(report.verdict, Verdict::Cancelled);
+}
+
+#[test]
+fn after_a_steps_own_limit_steps_for_failures_run_and_after_that_of_all_nothing_does() {
+    for (stop, go_on) in [
+        (Stop::OwnTime, true),
+        (Stop::Silence, true),
+        (Stop::TotalTime, false),
+        (Stop::Cancelled, false),
+    ] {
+        let tally = after(&[(&End::Stopped(stop.clone()), false)]);
+        assert_eq!(tally.is_over(), !go_on, "{stop:?}");
+        assert!(!tally.runs(&step(None, false)), "{stop:?}");
+        for when in [RunIf::Failure, RunIf::Always] {
+            assert_eq!(tally.runs(&step(Some(when), false)), go_on, "{stop:?}");
+        }
+    }
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub struct Budget {
 pub(crate) struct Limit {
     pub until: Timestamp,
     pub wait: Duration,
-    /// GitHub named the time; without, the minute is a guess and holds for this call only.
+    /// GitHub named the time; without, the minute is a guess, and longer each time that it was wrong.
     pub named: bool,
 }
 
@@ -31,6 +31,19 @@ impl Limit {
     pub fn until_reset(reset: Option<Timestamp>, date: Timestamp) -> Self {
         let seconds = reset.map(|reset| reset.as_second() - date.as_second());
         Self::from(date, seconds.unwrap_or(60), seconds.is_some())
+    }
+
+    /// As this one, twice as long for each time that it was met before; at most a quarter of an hour.
+    fn longer(self, times: u32) -> Self {
+        const MOST: Duration = Duration::from_secs(900);
+        let wait = self.wait.saturating_mul(1 << times.min(4)).min(MOST);
+        let more = jiff::SignedDuration::try_from(wait.saturating_sub(self.wait));
+        let until = self.until.saturating_add(more.unwrap_or_default());
+        Self {
+            until: until.unwrap_or(self.until),
+            wait,
+            ..self
+        }
     }
 
     fn from(date: Timestamp, seconds: i64, named: bool) -> Self {
@@ -63,6 +76,8 @@ pub(crate) struct Ledger {
 struct State {
     budget: Budget,
     paused: Option<(Instant, Timestamp)>,
+    /// Limits without a time since the last answer that was none.
+    guessed: u32,
 }
 
 impl Ledger {
@@ -93,11 +108,25 @@ impl Ledger {
     }
 
     /// Sends nothing more of this kind until the limit is over: calling on while limited is what
-    /// gets an integration banned.
-    pub fn pause(&self, resource: Resource, limit: Limit) {
-        if limit.named {
-            self.state(resource).paused = Some((Instant::now() + limit.wait, limit.until));
-        }
+    /// gets an integration banned. Where GitHub names no time it asks for a minute, and for longer each
+    /// time that this was not enough. The limit that holds now.
+    pub fn pause(&self, resource: Resource, met: Limit) -> Limit {
+        let mut state = self.state(resource);
+        let limit = match met.named {
+            true => met,
+            false => {
+                let longer = met.longer(state.guessed);
+                state.guessed += 1;
+                longer
+            }
+        };
+        state.paused = Some((Instant::now() + limit.wait, limit.until));
+        limit
+    }
+
+    /// An answer was none of a limit.
+    pub fn went_well(&self, resource: Resource) {
+        self.state(resource).guessed = 0;
     }
 
     /// The pause that holds now.
@@ -226,6 +255,23 @@ mod tests {
         ledger.pause(Resource::Graphql, met);
         assert!(ledger.paused(Resource::Graphql).is_some());
         assert!(ledger.paused(Resource::Rest).is_none());
+    }
+
+    #[test]
+    fn a_limit_without_a_time_is_waited_out_longer_each_time_until_an_answer_is_none() {
+        let ledger = Ledger::default();
+        let met = || limit(403, &headers(&[]), "secondary rate limit", at(0)).expect("a limit");
+        let waits = [60, 120, 240, 480, 900, 900];
+        for seconds in waits {
+            let holds = ledger.pause(Resource::Rest, met());
+            assert_eq!(
+                (holds.wait.as_secs(), holds.until),
+                (seconds, at(seconds as i64))
+            );
+            assert!(ledger.paused(Resource::Rest).is_some());
+        }
+        ledger.went_well(Resource::Rest);
+        assert_eq!(ledger.pause(Resource::Rest, met()).wait.as_secs(), 60);
     }
 
     #[test]

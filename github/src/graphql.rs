@@ -121,7 +121,7 @@ impl Repo {
             "FORBIDDEN" | "INSUFFICIENT_SCOPES" => GithubError::Forbidden { call, message },
             "RATE_LIMITED" => {
                 let limit = Limit::until_reset(answer.reset, answer.date);
-                self.connection().ledger.pause(Resource::Graphql, limit);
+                let limit = self.connection().ledger.pause(Resource::Graphql, limit);
                 GithubError::RateLimited {
                     call,
                     until: limit.until,

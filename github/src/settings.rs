@@ -69,7 +69,7 @@ impl PartialEq for Files {
     }
 }
 
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "api-url",
     "git-url",
     "app-id",
@@ -78,6 +78,7 @@ const NAMES: [&str; 8] = [
     "token",
     "webhook-secret",
     "webhook-secret-next",
+    "webhook-secret-previous",
 ];
 
 /// Names and paths of the connections in a directory. Names that begin with a dot are how
@@ -141,7 +142,11 @@ pub(crate) fn check(name: &str, files: Files) -> Result<Settings, ConnectionErro
     let git_url = url("git-url", "https://github.com")?;
     let identity = identity(&get).map_err(invalid)?;
     let mut webhook_secrets = Vec::new();
-    for file in ["webhook-secret-next", "webhook-secret"] {
+    for file in [
+        "webhook-secret-next",
+        "webhook-secret",
+        "webhook-secret-previous",
+    ] {
         let Some(secret) = get(file) else { continue };
         if secret.len() < SECRET_BYTES {
             return Err(invalid(format!(

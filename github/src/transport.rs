@@ -181,6 +181,9 @@ fn sort(
                 reason: "the answer has no Date".to_owned(),
             });
         };
+        if let Some((ledger, resource)) = ledger {
+            ledger.went_well(resource);
+        }
         let link = text(headers, &LINK).unwrap_or_default();
         return Ok(Answer {
             status,
@@ -195,9 +198,10 @@ fn sort(
     let message = message(&body);
     let asked = date.unwrap_or_else(Timestamp::now);
     if let Some(limit) = limit(status.as_u16(), headers, &message, asked) {
-        if let Some((ledger, resource)) = ledger {
-            ledger.pause(resource, limit);
-        }
+        let limit = match ledger {
+            Some((ledger, resource)) => ledger.pause(resource, limit),
+            None => limit,
+        };
         return Err(limited(call, limit));
     }
     Err(match status.as_u16() {

@@ -186,9 +186,14 @@ impl Lane {
         Err(opens)
     }
 
+    /// A request came to its end, and its answer says nothing of GitHub.
+    pub fn ended(&mut self) {
+        self.flights = self.flights.saturating_sub(1);
+    }
+
     /// Learns how a request ended.
     pub fn landed(&mut self, now: Instant, reply: &Reply) {
-        self.flights = self.flights.saturating_sub(1);
+        self.ended();
         match reply {
             Reply::Taken | Reply::Stands(_) => {
                 if self.failures > 0 {

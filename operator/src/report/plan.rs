@@ -141,10 +141,13 @@ impl<T: Waiter> Plan<T> {
         self.next_number
     }
 
-    /// Takes GitHub's answer to what was said.
-    pub fn talked(&mut self, now: Instant, connection: &str, reply: &Reply) {
+    /// Takes GitHub's answer to what was said; none where it says nothing of the others.
+    pub fn talked(&mut self, now: Instant, connection: &str, reply: Option<&Reply>) {
         if let Some(lane) = self.lanes.get_mut(connection) {
-            lane.landed(now, reply);
+            match reply {
+                Some(reply) => lane.landed(now, reply),
+                None => lane.ended(),
+            }
         }
     }
 

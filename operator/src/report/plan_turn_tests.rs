@@ -26,7 +26,7 @@ impl Story {
             said += now;
             for _ in 0..now {
                 let at = self.now();
-                self.plan.talked(at, "main", &Reply::Taken);
+                self.plan.talked(at, "main", Some(&Reply::Taken));
             }
         }
     }
@@ -51,6 +51,19 @@ fn results_go_before_pendings_and_these_before_comments() {
     story.tell("a", (1, 1), Pending, "waits", "x");
     story.tell("b", (1, 1), Success, "passed", "x");
     assert_eq!(story.order(), ["passed", "waits", "a comment"]);
+}
+
+#[test]
+fn what_graphql_says_neither_ends_an_outage_nor_begins_one() {
+    let mut story = Story::new();
+    story.tell("a", (1, 1), Success, "passed", "x");
+    story.plan.ask("main", Cost::Comment);
+    assert_eq!(story.order(), ["passed", "a comment"]);
+    story.done("a", Reply::Unavailable("away".to_owned()));
+    let at = story.now();
+    story.plan.talked(at, "main", None);
+    assert_eq!(story.order(), Vec::<String>::new(), "nobody is released");
+    assert!(story.wait() > Duration::ZERO);
 }
 
 #[test]

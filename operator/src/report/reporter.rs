@@ -151,7 +151,7 @@ impl Reporter {
         Turn {
             shared: Arc::clone(&self.shared),
             connection: connection.to_owned(),
-            reply: Reply::Taken,
+            reply: Some(Reply::Taken),
         }
     }
 
@@ -176,16 +176,14 @@ impl Reporter {
 pub struct Turn {
     shared: Arc<Shared>,
     connection: String,
-    reply: Reply,
+    reply: Option<Reply>,
 }
 
 impl Turn {
     /// Tells the others of what GitHub said: they wait for the same limit and the same outage. GraphQL
-    /// has limits and outages of its own.
+    /// has limits and outages of its own, which say nothing of theirs.
     pub fn heard(&mut self, error: &GithubError) {
-        if !error.is_of_graphql() {
-            self.reply = reply(Err(error.clone()));
-        }
+        self.reply = (!error.is_of_graphql()).then(|| reply(Err(error.clone())));
     }
 }
 
@@ -194,7 +192,7 @@ impl Drop for Turn {
         let now = Instant::now();
         self.shared
             .plan()
-            .talked(now, &self.connection, &self.reply);
+            .talked(now, &self.connection, self.reply.as_ref());
         self.shared.news.notify_one();
     }
 }
@@ -208,8 +206,7 @@ impl Shared {
     fn give_turn(&self, number: u64, connection: &str) {
         let waits = self.turns().remove(&number);
         if waits.is_none_or(|waits| waits.send(()).is_err()) {
-            self.plan()
-                .talked(Instant::now(), connection, &Reply::Taken);
+            self.plan().talked(Instant::now(), connection, None);
         }
     }
 

@@ -213,14 +213,16 @@ fn a_result_that_was_written_before_the_pod_was_deleted_counts() {
     assert_eq!(end(&passed).phase, RunPhase::Succeeded);
 }
 
+/// A pod whose build container waits.
+fn waiting(reason: &str, message: &str) -> PodView {
+    pod(ContainerView::Waiting {
+        reason: reason.into(),
+        message: message.into(),
+    })
+}
+
 #[test]
 fn an_image_that_does_not_exist_ends_the_run_and_a_registry_that_is_down_is_waited_for() {
-    let waiting = |reason: &str, message: &str| {
-        pod(ContainerView::Waiting {
-            reason: reason.into(),
-            message: message.into(),
-        })
-    };
     let missing = end(&waiting(
         "ErrImagePull",
         "failed to resolve: gcc:14: not found",
@@ -244,6 +246,28 @@ fn an_image_that_does_not_exist_ends_the_run_and_a_registry_that_is_down_is_wait
     assert!(
         matches!(&later, Progress::Ended(ending) if ending.outcome.retryable),
         "{later:?}"
+    );
+}
+
+#[test]
+fn a_container_that_cannot_be_made_now_is_waited_for_and_then_tried_elsewhere() {
+    for reason in ["CreateContainerError", "RunContainerError"] {
+        let slow = waiting(reason, "context deadline exceeded");
+        let now = progress(&task(), &slow, at(100));
+        assert!(matches!(now, Progress::Starting(Some(_))), "{now:?}");
+        let later = progress(&task(), &slow, at(400));
+        assert!(
+            matches!(&later, Progress::Ended(ending) if ending.outcome.retryable && ending.stop),
+            "{later:?}"
+        );
+    }
+    let wrong = end(&waiting(
+        "CreateContainerConfigError",
+        "container has runAsNonRoot and image will run as root",
+    ));
+    assert_eq!(
+        (wrong.phase, wrong.outcome.retryable),
+        (RunPhase::Error, false)
     );
 }
 

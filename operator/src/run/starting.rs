@@ -9,8 +9,8 @@ use super::{
     pod::{ContainerView, PodView},
 };
 
-/// How long an image that cannot be pulled for a reason that may pass is waited for.
-const PULL_PATIENCE: SignedDuration = SignedDuration::from_mins(5);
+/// How long a reason that may pass keeps a pod from starting.
+const PATIENCE: SignedDuration = SignedDuration::from_mins(5);
 
 /// Where a pod stands that waits for its build to begin.
 pub(super) fn starting(
@@ -53,13 +53,15 @@ fn sidecar_trouble(pod: &PodView, now: Timestamp) -> Option<Progress> {
         return image_trouble("the checkout image", reason, message, pod.created, now);
     }
     let what = "the program that sends the log does not start";
-    let waits = pod
-        .created
-        .is_none_or(|created| now < created + PULL_PATIENCE);
-    Some(match waits {
+    Some(match is_early(pod.created, now) {
         true => Progress::Starting(Some(what.to_owned())),
         false => Progress::Ended(Ending::infrastructure(what).stopping()),
     })
+}
+
+/// Whether what keeps a pod from starting may still pass.
+fn is_early(created: Option<Timestamp>, now: Timestamp) -> bool {
+    created.is_none_or(|created| now < created + PATIENCE)
 }
 
 /// Reasons of the kubelet for an image that is not there (`pkg/kubelet/images/types.go`).
@@ -87,17 +89,26 @@ fn image_trouble(
             format!("the image `{image}` does not exist"),
         ),
         "ErrImagePull" | "ImagePullBackOff" | "RegistryUnavailable" => {
-            if created.is_none_or(|created| now < created + PULL_PATIENCE) {
+            if is_early(created, now) {
                 return Some(Progress::Starting(Some(format!(
                     "the image `{image}` cannot be pulled yet"
                 ))));
             }
             Ending::infrastructure(format!("the image `{image}` cannot be pulled: {why}"))
         }
-        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => Ending::new(
+        "CreateContainerConfigError" => Ending::new(
             RunPhase::Error,
             format!("its container could not be made: {why}"),
         ),
+        // The container runtime was slow, or in the way of itself: the kubelet tries again by itself.
+        "CreateContainerError" | "RunContainerError" => {
+            if is_early(created, now) {
+                return Some(Progress::Starting(Some(format!(
+                    "its container cannot be made yet: {why}"
+                ))));
+            }
+            Ending::infrastructure(format!("its container could not be made: {why}"))
+        }
         _ => return None,
     };
     Some(Progress::Ended(ending.stopping()))

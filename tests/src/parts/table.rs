@@ -43,6 +43,8 @@ pub enum Need {
     Descriptions,
     /// Pages as people see them.
     Browser,
+    /// A bucket as S3 has it.
+    Bucket,
     /// Checks of the source, not of a cluster.
     Checks,
 }
@@ -262,6 +264,21 @@ pub const CHROMEDRIVER: Part = Part {
     )
 };
 
+/// A server of S3 on a directory, which the gateway's store is tested on.
+pub const VERSITYGW: Part = Part {
+    name: "versitygw",
+    version: "1.8.0",
+    fit: Fit::SameMajorFrom(Version::new(1, 5, 0)),
+    version_args: &["--version"],
+    needed_for: Need::Bucket,
+    linked_statically: false,
+    recipe: Recipe::GoInstall {
+        package: "github.com/versity/versitygw/cmd/versitygw",
+        version_variable: "main.Version",
+    },
+    expected_seconds: 150,
+};
+
 /// Checks licences, duplicate and banned crates.
 pub const CARGO_DENY: Part = Part {
     name: "cargo-deny",
@@ -275,7 +292,7 @@ pub const CARGO_DENY: Part = Part {
 };
 
 /// All parts, in the order in which they are obtained.
-pub const ALL: [&Part; 17] = [
+pub const ALL: [&Part; 18] = [
     &CONTAINERD,
     &CTR,
     &RUNC,
@@ -292,6 +309,7 @@ pub const ALL: [&Part; 17] = [
     &KUBELET,
     &KUBECTL,
     &HELM_CLI,
+    &VERSITYGW,
     &CARGO_DENY,
 ];
 
@@ -310,6 +328,12 @@ pub fn node() -> impl Iterator<Item = &'static Part> {
 pub fn browser() -> impl Iterator<Item = &'static Part> {
     ALL.into_iter()
         .filter(|part| part.needed_for == Need::Browser)
+}
+
+/// What keeps objects as a cloud does.
+pub fn bucket() -> impl Iterator<Item = &'static Part> {
+    ALL.into_iter()
+        .filter(|part| part.needed_for == Need::Bucket)
 }
 
 #[cfg(test)]

@@ -134,6 +134,7 @@ document.addEventListener("DOMContentLoaded", () => {
 
   // What the run is, when that changes.
   const isOver = () => facts.dataset.over !== undefined;
+  let awaited = document.querySelector("[data-awaited]");
   const news = async () => {
     const told = await get("/state");
     const same = told === facts.dataset.told && (steps || told.startsWith("waiting"));
@@ -144,6 +145,7 @@ document.addEventListener("DOMContentLoaded", () => {
     const now = document.hidden ? null : await news().catch(() => null);
     if (now) {
       if (!steps && now.getElementById("steps")) return location.reload();
+      awaited = now.querySelector("[data-awaited]");
       const { dataset, childNodes } = now.getElementById("facts");
       Object.assign(facts.dataset, dataset);
       facts.replaceChildren(...childNodes);
@@ -157,7 +159,7 @@ document.addEventListener("DOMContentLoaded", () => {
       tick();
     }
     // A log that begins shall be here soon.
-    if (!isOver() || live) poll(Math.min(seconds * 1.5, steps ? 15 : 3));
+    if (!isOver() || live || awaited) poll(Math.min(seconds * 1.5, steps ? 15 : 3));
   };
 
   // The log as it is written.
@@ -245,7 +247,7 @@ document.addEventListener("DOMContentLoaded", () => {
     // Whoever asked for no place in it wants to see what happens now.
     if (!location.hash && !/[?&](from|line|before|step|q)=/.test(location.search)) follow(true);
   }
-  if (last !== undefined || !isOver()) poll(3);
+  if (last !== undefined || !isOver() || awaited) poll(3);
 
   // Keys.
   const move = (by) => {

@@ -25,3 +25,6 @@ mod stopping;
 pub mod submit;
 pub mod sweep;
 pub mod turns;
+
+#[cfg(test)]
+mod sentence_page_tests;

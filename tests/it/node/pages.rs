@@ -25,7 +25,7 @@ fn step(name: &str, run: &str) -> Step {
     }
 }
 
-/// Prints slowly for some seconds, in colours and groups, and fails.
+/// Prints more than a screen, and then slowly for some seconds, in colours and groups, and fails.
 const SLOWLY: &str = r#"
 echo "::group::what is here"
 uname -s
@@ -33,11 +33,21 @@ echo "::endgroup::"
 i=0
 while [ $i -lt 60 ]; do
     i=$((i + 1))
+    echo "quick test $i"
+done
+i=0
+while [ $i -lt 100 ]; do
+    i=$((i + 1))
     printf '\033[32mok\033[0m %d - slow test <b>%d</b>\n' $i $i
     sleep 0.15
 done
 echo 'FAIL: test_needle (test_app.Needle.test_needle)'
 exit 2"#;
+
+/// Leaves a summary with a table and a list of tasks.
+const CONFIGURE: &str = r#"
+echo checking for a compiler
+printf '## Configured\n\n| what | how |\n|-|-|\n| cc | gcc |\n\n- [x] found\n- [ ] fast\n' >> "$GITHUB_STEP_SUMMARY""#;
 
 /// A story with a builder of three steps, and the run of its first build.
 async fn slow_build(name: &str) -> (Story, String, BuilderRun) {
@@ -46,7 +56,7 @@ async fn slow_build(name: &str) -> (Story, String, BuilderRun) {
         .builder("slow-debian", |spec| {
             spec.display_name = "Slow Debian".to_owned();
             spec.steps = vec![
-                step("configure", "echo checking for a compiler; echo '## Configured' >> \"$GITHUB_STEP_SUMMARY\""),
+                step("configure", CONFIGURE),
                 step("test", SLOWLY),
                 step("never", "echo this is not run"),
             ];
@@ -73,41 +83,80 @@ fn page_of(story: &Story, run: &BuilderRun) -> String {
 
 #[tokio::test]
 async fn the_log_of_a_pod_is_followed_as_it_is_written_and_reads_well_afterwards() {
-    let (story, build, run) = slow_build("followed").await;
+    let (mut story, build, run) = slow_build("followed").await;
     let browser = Browser::start(&shared_node().0).await;
     let page = page_of(&story, &run);
     browser.open(&page).await;
     browser.run("window.sameDocument = true").await;
-    browser
-        .until(
-            "a line is seen",
-            "document.body.innerText.includes('slow test <b>3</b>')",
-        )
-        .await;
+    sees(&browser, "slow test <b>3</b>").await;
     let name = run.name_any();
-    let now = story
-        .api::<BuilderRun>()
-        .get(&name)
-        .await
-        .unwrap()
-        .status
-        .unwrap_or_default();
+    let now = story.api::<BuilderRun>().get(&name).await.unwrap();
+    let now = now.status.unwrap_or_default();
     assert!(
         !now.phase.is_terminal(),
         "it is seen while the run goes on: {now:?}"
     );
     browser.screenshot("run-live").await;
+    browser.is_sound("the page of a run that goes on").await;
+    scrolls_as_its_reader_wants(&browser).await;
+    story.kill_gateway();
+    story.restart_gateway().await.unwrap();
     story.complete_within(&build, PATIENCE).await;
     browser
         .until("the end is seen", "document.title.startsWith('✕')")
         .await;
+    sees(&browser, "test_needle").await;
     assert_eq!(
         browser.run("return window.sameDocument").await,
         json!(true),
         "nothing was loaded anew"
     );
+    let numbers =
+        "return [...document.querySelectorAll('.line[id]')].map(line => Number(line.id.slice(1)))";
+    let numbers: Vec<u64> = serde_json::from_value(browser.run(numbers).await).unwrap();
+    let gaps = numbers.windows(2).filter(|two| two[0] + 1 != two[1]);
+    assert_eq!(gaps.count(), 0, "lines are missing or twice: {numbers:?}");
+    // The gateway was away for a moment, and a browser says so.
+    browser.errors().await;
+    reads_well(&browser, &page).await;
+    keys_do_what_the_page_says(&browser, &page).await;
+    looks_good(&browser, &page).await;
+    browser.close().await;
+    story.end().await;
+}
 
-    browser.open(&page).await;
+async fn sees(browser: &Browser, text: &str) {
+    let seen = format!("document.body.innerText.includes({})", json!(text));
+    browser.until(text, &seen).await;
+}
+
+/// The end is in sight until the reader goes up. Then nothing moves until the reader wants it again.
+async fn scrolls_as_its_reader_wants(browser: &Browser) {
+    const FOLLOWS: &str = "document.getElementById('follow').ariaPressed === 'true'";
+    const LINES: &str = "document.querySelectorAll('.line').length";
+    browser.until("it is followed", FOLLOWS).await;
+    browser
+        .until("the end is in sight", "scrollY > 0 && [...document.querySelectorAll('.line')].pop().getBoundingClientRect().bottom <= innerHeight")
+        .await;
+    browser.run("scrollBy(0, -200)").await;
+    browser
+        .until("it is not followed", &format!("!({FOLLOWS})"))
+        .await;
+    browser
+        .run(&format!("window.was = [scrollY, {LINES}]"))
+        .await;
+    browser
+        .until("more lines have come", &format!("{LINES} > was[1]"))
+        .await;
+    let moved = browser.run("return scrollY - was[0]").await;
+    assert_eq!(moved, json!(0), "what is read has moved");
+    browser.press("f").await;
+    browser.until("it is followed again", FOLLOWS).await;
+}
+
+/// Steps that passed are folded, what failed is open, and a search leads to its line.
+async fn reads_well(browser: &Browser, page: &str) {
+    browser.open(page).await;
     let text = browser.text().await;
     assert!(browser.title().await.contains("Slow Debian – PrBuild"));
     for expected in ["Slow Debian", "configure", "test_needle", "exit code 2"] {
@@ -117,19 +166,14 @@ async fn the_log_of_a_pod_is_followed_as_it_is_written_and_reads_well_afterwards
         !text.contains("checking for a compiler"),
         "a step that passed is folded"
     );
+    let group = "return document.querySelector('details.group').open";
+    assert_eq!(browser.run(group).await, json!(false), "a group is folded");
     browser.click("#step-1 summary").await;
-    browser
-        .until(
-            "it unfolds",
-            "document.body.innerText.includes('checking for a compiler')",
-        )
-        .await;
+    sees(browser, "checking for a compiler").await;
     assert!(
         browser.text().await.contains("Configured"),
         "its summary is shown"
     );
-    browser.press("k").await;
-    browser.click("input[name=q]").await;
     browser.type_in("input[name=q]", "compiler").await;
     browser.click("form[role=search] button").await;
     browser
@@ -145,33 +189,61 @@ async fn the_log_of_a_pod_is_followed_as_it_is_written_and_reads_well_afterwards
             "document.querySelector(location.hash)?.getBoundingClientRect().top < innerHeight",
         )
         .await;
+    browser.open(&format!("{page}?line=20#L20-L22")).await;
+    let marked =
+        "[...document.querySelectorAll('.line.on')].map(line => line.id).join() === 'L20,L21,L22'";
+    browser.until("several lines are pointed at", marked).await;
+}
+
+/// Every key that the help names.
+async fn keys_do_what_the_page_says(browser: &Browser, page: &str) {
+    browser.open(page).await;
+    let at =
+        "return [...document.querySelectorAll('.step > summary')].indexOf(document.activeElement)";
+    for (key, step) in [("j", 0), ("j", 1), ("k", 0), ("k", 0)] {
+        browser.press(key).await;
+        assert_eq!(browser.run(at).await, json!(step), "{key}");
+    }
+    browser.press("?").await;
+    let open = "return document.getElementById('keys').open";
+    assert_eq!(browser.run(open).await, json!(true));
+    browser.press("?").await;
+    assert_eq!(browser.run(open).await, json!(false));
+    browser.press("/").await;
+    browser.press("jk").await;
+    let typed = "return document.querySelector('input[name=q]').value";
+    assert_eq!(
+        browser.run(typed).await,
+        json!("jk"),
+        "keys are words there"
+    );
+}
+
+/// In every look, with a search and without, and without scripts, too.
+async fn looks_good(browser: &Browser, page: &str) {
+    const DARK: &str = "document.documentElement.dataset.theme === 'dark'";
+    browser.open(page).await;
     browser.click("[data-choose=dark]").await;
-    browser
-        .until(
-            "it is dark",
-            "document.documentElement.dataset.theme === 'dark'",
-        )
-        .await;
-    browser.open(&page).await;
-    browser
-        .until(
-            "it stays dark",
-            "document.documentElement.dataset.theme === 'dark'",
-        )
-        .await;
+    browser.until("it is dark", DARK).await;
+    browser.open(page).await;
+    browser.until("it stays dark", DARK).await;
     browser.click("[data-choose=system]").await;
     for look in Look::ALL {
         browser.look(look).await;
-        browser.open(&page).await;
-        browser.screenshot(&named("run", look)).await;
-        browser.is_sound(&format!("{page} {look:?}")).await;
+        for (name, address) in [
+            ("run", page.to_owned()),
+            ("run-search", format!("{page}?q=slow")),
+            ("run-summary", format!("{page}?step=1")),
+        ] {
+            browser.open(&address).await;
+            browser.screenshot(&named(name, look)).await;
+            browser.is_sound(&format!("{address} {look:?}")).await;
+        }
     }
     browser.scripts(false).await;
-    browser.open(&page).await;
+    browser.open(page).await;
     let text = browser.text().await;
     assert!(text.contains("test_needle"), "without scripts: {text}");
-    browser.close().await;
-    story.end().await;
 }
 
 #[tokio::test]
@@ -240,8 +312,11 @@ async fn every_page_is_sound_wide_and_narrow_light_and_dark() {
             assert!(text.contains(expected), "{path} lacks {expected}: {text}");
             browser.screenshot(&named(name, look)).await;
             match *name {
-                // A browser complains of every page that is not there.
-                "nothing" => drop(browser.errors().await),
+                "nothing" => {
+                    browser.is_open_to_all(path).await;
+                    // A browser complains of every page that is not there.
+                    browser.errors().await;
+                }
                 _ => browser.is_sound(&format!("{path} {look:?}")).await,
             }
         }

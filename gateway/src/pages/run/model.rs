@@ -74,6 +74,11 @@ impl Missing {
         }
     }
 
+    /// Whether there may be one soon though the run is over.
+    pub fn is_awaited(self) -> bool {
+        matches!(self, Self::StoreIsDown | Self::OnItsWay)
+    }
+
     /// For programs.
     fn code(self) -> &'static str {
         match self {
@@ -92,9 +97,7 @@ impl Model {
     pub fn again(&self) -> Option<Duration> {
         let is_live = match &self.log {
             Log::Shown(shown) => shown.live_from.is_some(),
-            Log::Missing(missing) => {
-                matches!(missing, Missing::StoreIsDown | Missing::OnItsWay)
-            }
+            Log::Missing(missing) => missing.is_awaited(),
         };
         (is_live || !self.facts.is_over()).then_some(Duration::from_secs(5))
     }

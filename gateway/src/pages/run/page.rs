@@ -285,7 +285,7 @@ fn found(shown: &Shown, words: &str) -> Markup {
 fn missing_log(model: &Model, missing: Missing) -> Markup {
     let state = model.facts.state;
     html! {
-        p class="none" {
+        p class="none" data-awaited[missing.is_awaited()] {
             @match missing {
                 Missing::NotYet if state == State::Waiting => "The log begins here once the run has a machine.",
                 Missing::NotYet => "The run has printed nothing yet. Its log appears here as it is written.",

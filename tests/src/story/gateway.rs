@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use hyper_util::rt::TokioExecutor;
-use protocol::record::BuilderHistory;
+use protocol::record::{BuilderHistory, RunRecord};
 use protocol::token::{Claims, LogScope, Scope, Signer};
 
 use super::*;
@@ -52,11 +52,22 @@ impl Gateway {
     /// Stores the history of a builder, as the operator does.
     pub async fn put_history(&self, history: &BuilderHistory) -> Result<(), ClusterError> {
         let path = format!("/v1/builders/{}/history", history.builder);
+        self.put(&path, history).await
+    }
+
+    /// Stores the record of a run, as the operator does.
+    pub async fn put_run(&self, run: &RunRecord) -> Result<(), ClusterError> {
+        let (repository, uid) = (&run.pull.repository, &run.uid);
+        let path = format!("/v1/repositories/{repository}/runs/{uid}/record");
+        self.put(&path, run).await
+    }
+
+    async fn put(&self, path: &str, record: &impl serde::Serialize) -> Result<(), ClusterError> {
         let failed = |because: String| ClusterError::Command {
             what: format!("PUT {path}"),
             because,
         };
-        let body = serde_json::to_vec(history).map_err(|error| failed(error.to_string()))?;
+        let body = serde_json::to_vec(record).map_err(|error| failed(error.to_string()))?;
         let request = http::Request::put(format!("{}{path}", self.ingest_url()))
             .header(
                 "authorization",

@@ -13,7 +13,7 @@ use futures::future::try_join_all;
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use protocol::log::{SPOOL_END, SPOOL_LOG, SpoolEnd};
-use protocol::record::{BuilderHistory, HistoryRun, RunResult};
+use protocol::record::{BuilderHistory, HistoryRun, PullRef, RunRecord, RunResult};
 use tests::cluster::{Binary, ControlPlane};
 use tests::story::{Setting, Story};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -126,6 +126,7 @@ impl Logs {
 
     /// The page of a log of 100 MB that has ended: first byte, and size of the first screen.
     async fn page_of_a_long_log(&mut self) -> Result<()> {
+        self.story.gateway().put_run(&record(&uid(0))).await?;
         let path = format!("/r/app/runs/{}", uid(0));
         let (mut first, mut size) = (Vec::new(), 0);
         for _ in 0..20 {
@@ -368,6 +369,44 @@ fn floor(prepared: &[Chunk], chunks: usize) -> Result<f64> {
     let took = procfs::cpu(std::process::id())? - before;
     fs::remove_dir_all(&dir)?;
     Ok(took)
+}
+
+/// What the operator keeps of a run that ended.
+fn record(uid: &str) -> RunRecord {
+    RunRecord {
+        name: "app-7-l1-linux-1".to_owned(),
+        uid: uid.to_owned(),
+        build: "app-7-l1".to_owned(),
+        builder: "linux".to_owned(),
+        display_name: "Linux".to_owned(),
+        attempt: 1,
+        pull: PullRef {
+            repository: "app".to_owned(),
+            full_name: "octo/app".to_owned(),
+            url: "https://github.com/octo/app".to_owned(),
+            number: 7,
+        },
+        requester: "ada".to_owned(),
+        commit: "c0ffee0123456789c0ffee0123456789c0ffee01".to_owned(),
+        parents: Vec::new(),
+        tree: None,
+        head_sha: "c0ffee0123456789c0ffee0123456789c0ffee01".to_owned(),
+        base_ref: "main".to_owned(),
+        image: None,
+        image_digest: None,
+        result: RunResult::Failed,
+        warning: false,
+        exit_code: Some(1),
+        reason: "the step `test` ended with exit code 1".to_owned(),
+        followed: false,
+        same_as: None,
+        queued_ms: 1_790_000_000_000,
+        started_ms: Some(1_790_000_001_000),
+        finished_ms: 1_790_000_900_000,
+        steps: Vec::new(),
+        failures: Vec::new(),
+        failures_total: 0,
+    }
 }
 
 /// The uid of a run.

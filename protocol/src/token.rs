@@ -98,6 +98,11 @@ impl Signer {
         Self(SigningKey::from_bytes(seed))
     }
 
+    /// The key itself, for what else this crate lets an operator sign.
+    pub(crate) fn key(&self) -> &SigningKey {
+        &self.0
+    }
+
     /// The public half, in PEM.
     pub fn public_pem(&self) -> Result<String, KeyError> {
         let public = self.0.verifying_key();
@@ -134,6 +139,11 @@ impl PublicKeys {
             true => Err(KeyError::Public("there is none".to_owned())),
             false => Ok(Self(keys)),
         }
+    }
+
+    /// Each of them.
+    pub(crate) fn each(&self) -> impl Iterator<Item = &VerifyingKey> {
+        self.0.iter()
     }
 
     /// The claims of a token that one of these keys signed and that is still valid at `now`, in

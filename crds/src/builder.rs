@@ -36,7 +36,7 @@ use crate::{Evidence, default_flavour};
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.kubernetes)").message("a Builder has exactly one backend: set spec.kubernetes"),
+    validation = Rule::new("has(self.kubernetes) != has(self.worker)").message("a Builder has exactly one backend: set spec.kubernetes or spec.worker"),
     validation = Rule::new("self.steps.exists(s, !has(s.__if__) || s.__if__ != 'failure()')").message("every step has `if: failure()`: nothing would run"),
     validation = Rule::new("!self.steps.all(s, has(s.continue__dash__on__dash__error) && s.continue__dash__on__dash__error)").message("every step has `continue-on-error`: this builder could never fail"),
     validation = Rule::new("self.steps.map(s, size(s.run)).sum() <= 16384").message("the scripts of all steps together have at most 16,384 characters; put longer ones into the image"),
@@ -108,9 +108,12 @@ pub struct BuilderSpec {
     /// While true, new runs wait; those that run go on.
     #[serde(default)]
     pub paused: bool,
-    /// Where the steps run: a pod in this cluster. Required, until there is another backend.
+    /// The steps run in a pod of this cluster. Exactly one of `kubernetes` and `worker` is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubernetes: Option<Kubernetes>,
+    /// The steps run on a physical machine that is lent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<OnWorker>,
 }
 
 /// The flavours of a Builder that names none.
@@ -159,6 +162,25 @@ pub struct Kubernetes {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32))]
     pub node_selector: BTreeMap<String, String>,
+}
+
+/// On which physical machines the steps run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.name) != (has(self.selector) && size(self.selector) > 0)").message("spec.worker names one worker, or selects several by labels: set exactly one of name and selector"))]
+pub struct OnWorker {
+    /// Name of the one Worker that runs it. While that is away its run waits, or goes on there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$"))]
+    pub name: Option<String>,
+    /// Labels that a Worker must have, all of them. Whichever takes a run first runs it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 32))]
+    pub selector: BTreeMap<String, String>,
+    /// Also workers whose builds run as the same user as the agent, so that one build can lie in wait for
+    /// the next: for machines on which nothing else works.
+    #[serde(default)]
+    pub allow_shared: bool,
 }
 
 /// When an image is pulled.

@@ -6,9 +6,9 @@ use protocol::{Annotation, Recipe, Source, StepReport};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Cancel, Kubernetes, ReportMode};
+use crate::{Cancel, Evidence, Kubernetes, OnWorker, ReportMode};
 
-/// One builder in one build, one attempt. A Job is how the cluster executes it.
+/// One builder in one build, one attempt. A Job is how the cluster executes it, an Assignment how a worker does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
 #[kube(
     group = "prbuild.dev",
@@ -20,7 +20,7 @@ use crate::{Cancel, Kubernetes, ReportMode};
     shortname = "run",
     category = "prbuild",
     derive = "PartialEq",
-    doc = "One builder in one build, one attempt. A Job is how the cluster executes it.",
+    doc = "One builder in one build, one attempt. A Job is how the cluster executes it, an Assignment how a worker does.",
     printcolumn(
         name = "Builder",
         type_ = "string",
@@ -54,6 +54,12 @@ use crate::{Cancel, Kubernetes, ReportMode};
         name = "Build",
         type_ = "string",
         json_path = ".spec.prBuild.name",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Worker",
+        type_ = "string",
+        json_path = ".status.worker",
         priority = 1
     ),
     printcolumn(
@@ -97,7 +103,7 @@ pub struct BuildRef {
 /// What runs: code, steps, limits and machine, as they were at dispatch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.invalid) || (has(self.recipe) && has(self.kubernetes))").message("spec.task has recipe and kubernetes, or says in `invalid` why it cannot run"))]
+#[x_kube(validation = Rule::new("has(self.invalid) || (has(self.recipe) && has(self.kubernetes) != has(self.worker))").message("spec.task has recipe and one of kubernetes and worker, or says in `invalid` why it cannot run"))]
 pub struct Task {
     /// Name of the Builder object.
     #[schemars(regex(pattern = "^[a-z0-9]([-a-z0-9.]{0,38}[a-z0-9])?$"))]
@@ -127,9 +133,15 @@ pub struct Task {
     /// New attempts that remain after this one.
     #[serde(default)]
     pub infra_retries: i64,
-    /// Where it runs. Absent only where `invalid` is set.
+    /// How it runs in the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubernetes: Option<Kubernetes>,
+    /// On which worker it runs. One of the two is there unless `invalid` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<OnWorker>,
+    /// How sure the gate was that a person looked at exactly this commit: owners of workers ask.
+    #[serde(default)]
+    pub evidence: Evidence,
     /// Why this run cannot run at all, as a sentence: its Builder is gone or not valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 500))]
@@ -148,7 +160,10 @@ pub struct BuilderRunStatus {
     /// Name of the Job in the build namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,
-    /// When the build container started.
+    /// Name of the Worker that took it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
+    /// When the steps started: in the cluster the build container, on a worker the checkout.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,
     /// When the run ended.
@@ -180,10 +195,12 @@ pub enum RunPhase {
     /// Waits for a slot.
     #[default]
     Queued,
-    /// Has a Job that has not started the steps yet.
+    /// Has a Job that has not started the steps yet, or an Assignment that nobody has taken yet.
     Dispatched,
     /// The steps run.
     Running,
+    /// The steps may run: its worker is not heard of. It goes on when the worker is back.
+    Lost,
     /// The steps passed.
     Succeeded,
     /// The code's doing: a step failed, ran out of memory or disk, or left no valid result.
@@ -214,6 +231,7 @@ impl RunPhase {
             Self::Queued => "waiting",
             Self::Dispatched => "starting",
             Self::Running => "running",
+            Self::Lost => "worker is away",
             Self::Succeeded => "passed",
             Self::Failed => "failed",
             Self::TimedOut => "timed out",

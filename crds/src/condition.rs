@@ -18,6 +18,16 @@ pub mod kind {
     pub const REPORTED: &str = "Reported";
     /// PrBuild: the gateway has stored the record of how it ended. Set only where there is a gateway.
     pub const RECORDED: &str = "Recorded";
+    /// Worker: builds run as another user than the agent.
+    pub const ISOLATED: &str = "Isolated";
+    /// Worker: its disk is too full to take runs.
+    pub const DISK_PRESSURE: &str = "DiskPressure";
+    /// Worker: it gets no runs for a while, because its machine ended several in a row.
+    pub const QUARANTINED: &str = "Quarantined";
+    /// Worker: two machines use its key.
+    pub const DUPLICATE_IDENTITY: &str = "DuplicateIdentity";
+    /// Worker: somebody speaks for it with a key that is not its.
+    pub const KEY_REFUSED: &str = "KeyRefused";
 }
 
 /// Whether the condition `kind` is `True`.

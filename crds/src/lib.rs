@@ -9,6 +9,7 @@
 )]
 
 mod answer;
+mod assignment;
 mod builder;
 mod builder_run;
 mod common;
@@ -17,13 +18,18 @@ mod definition;
 pub mod names;
 mod prbuild;
 mod repository;
+mod window;
+mod worker;
 
 pub use answer::*;
+pub use assignment::*;
 pub use builder::*;
 pub use builder_run::*;
 pub use common::*;
 pub use prbuild::*;
 pub use repository::*;
+pub use window::*;
+pub use worker::*;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
@@ -39,6 +45,8 @@ pub fn all() -> Vec<CustomResourceDefinition> {
         PrBuild::crd(),
         BuilderRun::crd(),
         Answer::crd(),
+        Worker::crd(),
+        Assignment::crd(),
     ];
     derived.map(definition::polished).into()
 }

@@ -78,6 +78,11 @@ pub fn run_uid_of_job(job: &str) -> Option<&str> {
     job.strip_prefix("run-")
 }
 
+/// Name of the Assignment of a BuilderRun. It is the run's uid, so that a run has one at a time.
+pub fn assignment_name(run_uid: &str) -> String {
+    format!("run-{run_uid}")
+}
+
 /// First ten characters of a SHA, as people read it.
 pub fn short_sha(sha: &str) -> String {
     sha.chars().take(10).collect()

@@ -1,8 +1,8 @@
 //! What is in the cluster now: Repositories, Builders, builds and runs of one namespace, read and never
 //! written. Pages are made from this while objects exist, and from records afterwards.
 
-mod cache;
-mod follow;
+pub(crate) mod cache;
+pub(crate) mod follow;
 mod trim;
 
 use std::{
@@ -94,11 +94,17 @@ impl Cluster {
             follow::follow(
                 api(&client, namespace),
                 &self.repositories,
-                trim::repository
+                trim::repository,
+                |_| {}
             ),
-            follow::follow(api(&client, namespace), &self.builders, trim::builder),
-            follow::follow(api(&client, namespace), &self.builds, trim::build),
-            follow::follow(api(&client, namespace), &self.runs, trim::run),
+            follow::follow(
+                api(&client, namespace),
+                &self.builders,
+                trim::builder,
+                |_| {}
+            ),
+            follow::follow(api(&client, namespace), &self.builds, trim::build, |_| {}),
+            follow::follow(api(&client, namespace), &self.runs, trim::run, |_| {}),
         );
     }
 

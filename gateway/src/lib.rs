@@ -1,7 +1,7 @@
 //! What the outside world talks to: takes logs and records in, keeps them, and shows them as pages.
 //!
 //! PUT → [`ingest`] → [`logs`] (redacted by [`redact`]) → segments in the [`store`] → one file; records → [`records`].
-//! Pages read the same two, and the [`cluster`].
+//! Pages read the same two, and the [`cluster`]. Agents of physical machines talk to [`worker`].
 
 pub mod app;
 pub mod cluster;
@@ -18,3 +18,4 @@ pub mod server;
 pub mod store;
 #[cfg(test)]
 mod testing;
+pub mod worker;

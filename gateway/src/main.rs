@@ -19,6 +19,7 @@ use gateway::records::Records;
 use gateway::retention::{self, Keep};
 use gateway::server::{HEADER_TIME, Places, WRITE_TIME, serve};
 use gateway::store::Store;
+use gateway::worker::{Tickets, Workers, key_chain};
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use kube::Client;
@@ -46,6 +47,17 @@ struct Args {
     /// Where build pods and the operator send logs and records.
     #[arg(long, default_value = "0.0.0.0:8081")]
     ingest: SocketAddr,
+    /// Where agents of physical workers talk to the gateway, behind your TLS. Needs --namespace.
+    #[arg(long, value_name = "ADDRESS", requires = "namespace")]
+    workers: Option<SocketAddr>,
+    /// At least 32 random bytes that all replicas share, to recognize each other's sessions of workers. Without it
+    /// agents open new ones when this gateway restarts.
+    #[arg(long, value_name = "FILE", requires = "workers")]
+    session_key: Option<PathBuf>,
+    /// The operator's key sets that took each other's place, as `prbuild-operator keys` writes them. Without it
+    /// there is one set, with the keys of --operator-key.
+    #[arg(long, value_name = "FILE", requires = "workers")]
+    key_chain: Option<PathBuf>,
     /// Where `/healthz`, `/readyz` and `/metrics` are. Not for the outside.
     #[arg(long, default_value = "0.0.0.0:9090")]
     metrics: SocketAddr,
@@ -81,6 +93,13 @@ const INGEST: Places = Places {
     header_time: HEADER_TIME,
     write_time: WRITE_TIME,
     grace: Duration::from_secs(9),
+};
+const AGENTS: Places = Places {
+    connections: 4096,
+    header_time: HEADER_TIME,
+    write_time: WRITE_TIME,
+    // Held polls are told to come again.
+    grace: Duration::from_secs(5),
 };
 const INNER: Places = Places {
     connections: 64,
@@ -131,7 +150,7 @@ async fn run(args: Args) -> Result<(), String> {
         keep,
     });
     let cluster = Arc::new(Cluster::default());
-    follow(args.namespace.as_deref(), &cluster).await?;
+    let client = follow(args.namespace.as_deref(), &cluster).await?;
     tokio::spawn(retention::run(app.clone(), store, stop.clone()));
     tokio::spawn(app.logs.clone().forget_idle(stop.clone()));
 
@@ -147,8 +166,20 @@ async fn run(args: Args) -> Result<(), String> {
     let inner = tokio::spawn(serve(inner, INNER, respond, stop.clone()));
     let site = Arc::new(Site::new(app.clone(), cluster, &args.github));
     let pages = tokio::spawn(serve_pages(listen, site, stop.clone()));
+    let taking = Arc::new(Ingest::new(app.clone(), keys.clone()));
+    let agents = match (args.workers, client) {
+        (Some(address), Some(client)) => {
+            let workers = workers(&args, client, &keys, taking.clone(), &stop)?;
+            let listener = listener("workers", address).await?;
+            Some(tokio::spawn(serve_workers(listener, workers, stop.clone())))
+        }
+        _ => None,
+    };
     health.ready.store(true, Ordering::Release);
-    serve_ingest(ingest, Arc::new(Ingest::new(app.clone(), keys)), stop).await;
+    serve_ingest(ingest, taking, stop).await;
+    if let Some(agents) = agents {
+        let _ = agents.await;
+    }
     // Nothing more comes in: what did is stored before this ends.
     app.logs.stop().await;
     let _ = tokio::join!(pages, inner);
@@ -165,17 +196,46 @@ fn public_keys(file: &Path) -> Result<PublicKeys, String> {
     PublicKeys::from_pem(&text).map_err(|error| format!("{}: {error}", file.display()))
 }
 
+/// What agents of physical workers talk to.
+fn workers(
+    args: &Args,
+    client: Client,
+    keys: &PublicKeys,
+    ingest: Arc<Ingest>,
+    stop: &CancellationToken,
+) -> Result<Arc<Workers>, String> {
+    let tickets = match &args.session_key {
+        None => Tickets::fresh()?,
+        Some(file) => {
+            let say = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+            let key = std::fs::read(file).map_err(|error| say(&error))?;
+            Tickets::of(&key).map_err(|error| say(&error))?
+        }
+    };
+    let chain = key_chain(args.key_chain.as_deref(), keys)?;
+    let namespace = args.namespace.as_deref().unwrap_or_default();
+    let workers = Workers::new(client, namespace, tickets, chain, ingest, stop.clone());
+    let workers = Arc::new(workers);
+    tokio::spawn(workers.clone().run());
+    Ok(workers)
+}
+
 /// Follows the cluster, if there is one to follow.
-async fn follow(namespace: Option<&str>, cluster: &Arc<Cluster>) -> Result<(), String> {
+async fn follow(namespace: Option<&str>, cluster: &Arc<Cluster>) -> Result<Option<Client>, String> {
     let Some(namespace) = namespace.map(str::to_owned) else {
-        return Ok(());
+        return Ok(None);
     };
     let client = Client::try_default()
         .await
         .map_err(|error| format!("no way to the API server: {error}"))?;
-    let cluster = cluster.clone();
-    tokio::spawn(async move { cluster.follow(client, &namespace).await });
-    Ok(())
+    let (cluster, followed) = (cluster.clone(), client.clone());
+    tokio::spawn(async move { cluster.follow(followed, &namespace).await });
+    Ok(Some(client))
+}
+
+async fn serve_workers(listener: TcpListener, workers: Arc<Workers>, stop: CancellationToken) {
+    let respond = move |request| workers.clone().respond(request);
+    serve(listener, AGENTS, respond, stop).await;
 }
 
 async fn serve_ingest(listener: TcpListener, ingest: Arc<Ingest>, stop: CancellationToken) {

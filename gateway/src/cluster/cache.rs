@@ -24,6 +24,10 @@ pub enum Group {
     LiveOf(String),
     /// Those that are over.
     Ended,
+    /// Assignments that nobody has taken and this worker may.
+    OfferedTo(String),
+    /// Assignments that this worker has taken and not ended.
+    HeldBy(String),
 }
 
 /// How well a kind is known.

@@ -18,9 +18,14 @@ use super::cache::Cache;
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Keeps a cache up to date, for ever. A stored object that cannot be read (written by another version)
-/// is logged and left out; it does not stop the others.
-pub async fn follow<K>(api: Api<DeserializeGuard<K>>, cache: &Cache<K>, trim: fn(&mut K))
-where
+/// is logged and left out; it does not stop the others. `changed` is told the name of each object that is new or
+/// another.
+pub async fn follow<K>(
+    api: Api<DeserializeGuard<K>>,
+    cache: &Cache<K>,
+    trim: fn(&mut K),
+    changed: impl Fn(&str),
+) where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     let mut events = pin!(watcher(api.clone(), watcher::Config::default()).default_backoff());
@@ -36,7 +41,7 @@ where
         match event {
             Some(Ok(event)) => {
                 cache.is_back();
-                take(event, cache, trim, &mut listed);
+                take(event, cache, trim, &mut listed, &changed);
             }
             Some(Err(error)) => {
                 tracing::warn!(kind = %K::kind(&()), %error, "the watch broke; it is being set up again");
@@ -67,6 +72,7 @@ fn take<K>(
     cache: &Cache<K>,
     trim: fn(&mut K),
     listed: &mut HashSet<String>,
+    changed: &impl Fn(&str),
 ) where
     K: Resource<DynamicType = ()>,
 {
@@ -74,13 +80,13 @@ fn take<K>(
         watcher::Event::Init => listed.clear(),
         watcher::Event::InitApply(object) => {
             listed.insert(object.name_any());
-            put(object, cache, trim);
+            put(object, cache, trim, changed);
         }
         watcher::Event::InitDone => {
             cache.retain(&std::mem::take(listed));
             cache.was_read();
         }
-        watcher::Event::Apply(object) => put(object, cache, trim),
+        watcher::Event::Apply(object) => put(object, cache, trim, changed),
         watcher::Event::Delete(object) => cache.forget(&object.name_any()),
     }
 }
@@ -89,12 +95,14 @@ fn put<K: Resource<DynamicType = ()>>(
     object: DeserializeGuard<K>,
     cache: &Cache<K>,
     trim: fn(&mut K),
+    changed: &impl Fn(&str),
 ) {
     let name = object.name_any();
     match object.0 {
         Ok(mut object) => {
             trim(&mut object);
             cache.put(object);
+            changed(&name);
         }
         Err(error) => {
             tracing::error!(kind = %K::kind(&()), name, %error, "a stored object cannot be read and is left out; delete it or correct it");

@@ -141,7 +141,7 @@ impl From<RunPhase> for State {
         match phase {
             RunPhase::Queued => Self::Waiting,
             RunPhase::Dispatched => Self::Starting,
-            RunPhase::Running => Self::Running,
+            RunPhase::Running | RunPhase::Lost => Self::Running,
             RunPhase::Succeeded => Self::Passed,
             RunPhase::Failed => Self::Failed,
             RunPhase::TimedOut => Self::TimedOut,

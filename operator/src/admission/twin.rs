@@ -67,6 +67,7 @@ pub fn is_same(one: &BuilderRun, other: &BuilderRun) -> bool {
         && one.source == other.source
         && one.recipe == other.recipe
         && one.kubernetes == other.kubernetes
+        && one.worker == other.worker
 }
 
 /// The same of a run that has ended, whose steps are not at hand any more.

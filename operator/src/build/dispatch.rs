@@ -64,6 +64,7 @@ pub fn not_taken(mut run: BuilderRun, why: &str) -> BuilderRun {
     let task = &mut run.spec.task;
     task.recipe = None;
     task.kubernetes = None;
+    task.worker = None;
     task.infra_retries = 0;
     task.context = task.context.chars().take(CONTEXT_LIMIT).collect();
     let why = format!("the cluster does not take its run: {why}");
@@ -124,6 +125,7 @@ fn task(from: &Materials<'_>, name: &str, builder: &Builder) -> Task {
         recipe: Some(recipe(builder)),
         infra_retries: builder.spec.infra_retries,
         kubernetes: builder.spec.kubernetes.clone(),
+        worker: builder.spec.worker.clone(),
         ..invalid(from, name, display_name, String::new())
     };
     let task = Task {
@@ -154,6 +156,8 @@ fn invalid(from: &Materials<'_>, name: &str, display_name: &str, why: String) ->
         recipe: None,
         infra_retries: 0,
         kubernetes: None,
+        worker: None,
+        evidence: request.trigger.evidence,
         invalid: Some(why.chars().take(INVALID_LIMIT).collect()),
     }
 }

@@ -159,7 +159,7 @@ fn count(counts: &mut Counts, phase: RunPhase) {
     counts.total += 1;
     *match phase {
         RunPhase::Queued | RunPhase::Dispatched | RunPhase::Unknown => &mut counts.queued,
-        RunPhase::Running => &mut counts.running,
+        RunPhase::Running | RunPhase::Lost => &mut counts.running,
         RunPhase::Succeeded => &mut counts.passed,
         RunPhase::Failed => &mut counts.failed,
         RunPhase::TimedOut => &mut counts.timed_out,

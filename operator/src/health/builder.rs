@@ -39,13 +39,16 @@ impl Invalid {
 /// The first thing that is wrong.
 pub fn validate(builder: &Builder, others: &[impl Borrow<Builder>]) -> Result<(), Invalid> {
     let spec = &builder.spec;
-    let Some(machine) = &spec.kubernetes else {
-        return Err(Invalid::new(
-            "NoBackend",
-            "it names no way to run; set spec.kubernetes",
-        ));
-    };
-    check_machine(machine)?;
+    match (&spec.kubernetes, &spec.worker) {
+        (Some(machine), None) => check_machine(machine)?,
+        (None, Some(_)) => {}
+        _ => {
+            return Err(Invalid::new(
+                "NoBackend",
+                "it names no one way to run; set either spec.kubernetes or spec.worker",
+            ));
+        }
+    }
     check_steps(&spec.steps)?;
     check_size(builder)?;
     check_name(builder, others)

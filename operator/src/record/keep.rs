@@ -79,7 +79,7 @@ pub async fn run_again(
         return Ok(Kept::Later(wait));
     }
     let task = &known.spec.task;
-    if task.kubernetes.is_some() || task.invalid.is_some() {
+    if task.kubernetes.is_some() || task.worker.is_some() || task.invalid.is_some() {
         return Ok(run(ctx, known, followed, patience).await);
     }
     let whole = ctx.api.runs.get_opt(&known.name_any()).await?;

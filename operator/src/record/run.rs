@@ -120,9 +120,11 @@ pub fn result(phase: RunPhase) -> RunResult {
         RunPhase::TimedOut => RunResult::TimedOut,
         RunPhase::Cancelled => RunResult::Cancelled,
         RunPhase::Error => RunResult::Error,
-        RunPhase::Queued | RunPhase::Dispatched | RunPhase::Running | RunPhase::Unknown => {
-            RunResult::Unknown
-        }
+        RunPhase::Queued
+        | RunPhase::Dispatched
+        | RunPhase::Running
+        | RunPhase::Lost
+        | RunPhase::Unknown => RunResult::Unknown,
     }
 }
 

@@ -79,7 +79,7 @@ fn state(status: &BuilderRunStatus, said: &CommitStatus) -> CheckState {
     if !said.is_final() {
         return match status.phase {
             // Nobody says more of it before its end.
-            RunPhase::Dispatched | RunPhase::Running => CheckState::InProgress,
+            RunPhase::Dispatched | RunPhase::Running | RunPhase::Lost => CheckState::InProgress,
             _ => CheckState::Queued,
         };
     }

@@ -153,7 +153,7 @@ fn because(run: &BuilderRun, retried: bool) -> String {
         .iter()
         .find(|step| step.result == StepResult::Failed);
     let because = match (status.phase, failed) {
-        (RunPhase::Queued | RunPhase::Dispatched, _) => {
+        (RunPhase::Queued | RunPhase::Dispatched | RunPhase::Lost, _) => {
             // The builder's name stands beside it.
             let own = format!(" on {}", code(&run.spec.task.display_name, 80));
             status

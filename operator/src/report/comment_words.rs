@@ -27,7 +27,7 @@ pub fn sign(phase: RunPhase) -> char {
         RunPhase::Succeeded => '●',
         RunPhase::Failed | RunPhase::TimedOut => '✕',
         RunPhase::Error => '▲',
-        RunPhase::Running => '◐',
+        RunPhase::Running | RunPhase::Lost => '◐',
         RunPhase::Cancelled => '–',
         RunPhase::Queued | RunPhase::Dispatched | RunPhase::Unknown => '○',
     }

@@ -24,6 +24,7 @@ pub fn desired(run: &BuilderRun, retried: bool) -> Option<CommitStatus> {
         RunPhase::Queued => (StatusState::Pending, waiting(run, &status, "Waiting")),
         RunPhase::Dispatched => (StatusState::Pending, waiting(run, &status, "Starting")),
         RunPhase::Running => (StatusState::Pending, running(run, &status)),
+        RunPhase::Lost => (StatusState::Pending, waiting(run, &status, "Waiting")),
         RunPhase::Succeeded => (StatusState::Success, passed(&status)),
         RunPhase::Failed => (StatusState::Failure, failed(&status)),
         RunPhase::TimedOut => (StatusState::Failure, timed_out(&status)),
@@ -187,6 +188,8 @@ mod tests {
             recipe: None,
             infra_retries: 2,
             kubernetes: None,
+            worker: None,
+            evidence: crds::Evidence::Label,
             invalid: None,
         };
         let spec = BuilderRunSpec {

@@ -27,6 +27,8 @@ pub fn task() -> Task {
         },
         recipe: Some(Recipe::default()),
         infra_retries: 2,
+        worker: None,
+        evidence: crds::Evidence::Label,
         kubernetes: Some(Kubernetes {
             image: "gcc:14".into(),
             ..Kubernetes::default()

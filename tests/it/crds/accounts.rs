@@ -142,6 +142,9 @@ async fn the_operator_runs_what_was_authorized_and_authorizes_nothing() {
     let may_do = [
         "create prbuild.dev/builderruns",
         "patch prbuild.dev/prbuilds/status",
+        "create prbuild.dev/assignments",
+        "delete prbuild.dev/assignments",
+        "watch prbuild.dev/workers",
     ];
     let may_not = [
         "create prbuild.dev/prbuilds",
@@ -150,6 +153,9 @@ async fn the_operator_runs_what_was_authorized_and_authorizes_nothing() {
         "update prbuild.dev/prbuilds",
         "create prbuild.dev/answers",
         "patch prbuild.dev/answers",
+        "patch prbuild.dev/workers",
+        "patch prbuild.dev/workers/status",
+        "patch prbuild.dev/assignments/status",
         "delete prbuild.dev/builders",
         "delete prbuild.dev/repositories",
         "create batch/jobs",
@@ -179,7 +185,7 @@ async fn the_operator_runs_what_was_authorized_and_authorizes_nothing() {
 }
 
 #[tokio::test]
-async fn the_gateway_reads_what_pages_show_and_writes_nothing() {
+async fn the_gateway_reads_what_pages_show_and_writes_what_workers_say() {
     let desk = Desk::open("rights-gateway").await;
     let client = desk.client_of(GATEWAY).await;
     let may_do = [
@@ -187,6 +193,9 @@ async fn the_gateway_reads_what_pages_show_and_writes_nothing() {
         "watch prbuild.dev/builders",
         "watch prbuild.dev/prbuilds",
         "watch prbuild.dev/builderruns",
+        "watch prbuild.dev/workers",
+        "patch prbuild.dev/workers/status",
+        "patch prbuild.dev/assignments/status",
     ];
     let may_not = [
         "get prbuild.dev/answers",
@@ -204,6 +213,11 @@ async fn the_gateway_reads_what_pages_show_and_writes_nothing() {
         "patch prbuild.dev/builderruns/status",
         "patch prbuild.dev/builders/status",
         "patch prbuild.dev/repositories/status",
+        "create prbuild.dev/workers",
+        "patch prbuild.dev/workers",
+        "create prbuild.dev/assignments",
+        "patch prbuild.dev/assignments",
+        "delete prbuild.dev/assignments",
         "create batch/jobs",
         "get batch/jobs",
         "get /pods",

@@ -21,8 +21,29 @@ pub fn cases(kind: &str) -> Vec<Case> {
         "PrBuild" => pr_build(),
         "BuilderRun" => builder_run(),
         "Answer" => answer(),
+        "Assignment" => assignment(),
         _ => Vec::new(),
     }
+}
+
+fn assignment() -> Vec<Case> {
+    const SIGNED: &str = "an assignment is what was signed; only spec.cancel may be set";
+    let fixed = |change: Value| Case {
+        first: json!({}),
+        change,
+        says: SIGNED,
+    };
+    vec![
+        fixed(json!({ "to": ["pi"] })),
+        fixed(json!({ "pool": true })),
+        fixed(json!({ "run": { "uid": "v" } })),
+        fixed(json!({ "signed": { "payload": "e31=" } })),
+        Case {
+            first: json!({ "cancel": cancel() }),
+            change: json!({ "cancel": { "reason": "something else" } }),
+            says: "spec.cancel is set once and stays",
+        },
+    ]
 }
 
 fn pr_build() -> Vec<Case> {
@@ -166,6 +187,11 @@ async fn what_was_answered_stays_as_it_is() {
 }
 
 #[tokio::test]
+async fn what_was_signed_for_a_worker_stays_as_it_is() {
+    stays("Assignment").await;
+}
+
+#[tokio::test]
 async fn s23_a_spec_cannot_be_taken_away() {
     let desk = Desk::open("spec-away").await;
     for kind in samples::KINDS {
@@ -201,7 +227,7 @@ async fn s23_a_spec_cannot_be_taken_away() {
 #[tokio::test]
 async fn a_build_and_a_run_can_be_cancelled_once_and_the_same_wish_again_changes_nothing() {
     let desk = Desk::open("cancel").await;
-    for kind in ["PrBuild", "BuilderRun"] {
+    for kind in ["PrBuild", "BuilderRun", "Assignment"] {
         let name = samples::name(kind);
         desk.make(kind, name, &samples::spec(kind)).await;
         let wish = json!({ "spec": { "cancel": cancel() } });

@@ -61,6 +61,12 @@ impl Desk {
         self.patch_status("Repository", "app", status)
             .await
             .unwrap();
+        let ready = json!([{
+            "type": "Ready", "status": "False", "reason": "Offline", "message": "offline since 14:05 UTC",
+            "lastTransitionTime": "2026-01-31T12:00:00Z",
+        }]);
+        let status = json!({ "busy": 1, "version": "0.3.1", "conditions": ready });
+        self.patch_status("Worker", "app", status).await.unwrap();
         self.patch_status(
             "Answer",
             "app-7-l1",
@@ -86,6 +92,26 @@ fn table(printed: &str) -> (Vec<&str>, Vec<&str>) {
         cells(lines.next().unwrap_or_default()),
         cells(lines.next().unwrap_or_default()),
     )
+}
+
+#[tokio::test]
+async fn kubectl_get_workers_says_who_is_there_since_when_how_busy_and_why_not() {
+    let desk = Desk::open("kubectl-workers").await;
+    desk.furnish().await;
+    let narrow = [
+        "NAME", "READY", "WHY", "SINCE", "BUSY", "SLOTS", "VERSION", "AGE",
+    ];
+    for words in ["workers", "wrk"] {
+        let printed = desk.kubectl(&["get", words]).await;
+        let (heads, row) = table(&printed);
+        assert_eq!(heads, narrow);
+        assert_eq!(row[..3], ["app", "False", "Offline"]);
+        assert_eq!(row[4..7], ["1", "1", "0.3.1"]);
+    }
+    let wide = desk.kubectl(&["get", "workers", "-o", "wide"]).await;
+    assert!(wide.contains("offline since 14:05 UTC"), "{wide}");
+    assert!(wide.contains("Ada <ada@example.org>"), "{wide}");
+    desk.close().await;
 }
 
 #[tokio::test]

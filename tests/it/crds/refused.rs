@@ -75,6 +75,7 @@ macro_rules! refused {
 
 mod policy;
 mod records;
+mod workers;
 
 /// Every object of a kind that is shown being refused.
 pub fn cases(kind: &str) -> Vec<Case> {
@@ -83,6 +84,8 @@ pub fn cases(kind: &str) -> Vec<Case> {
         "Builder" => policy::builder(),
         "PrBuild" => records::pr_build(),
         "BuilderRun" => records::builder_run(),
+        "Worker" => workers::worker(),
+        "Assignment" => workers::assignment(),
         _ => records::answer(),
     }
 }
@@ -152,6 +155,16 @@ async fn a_run_without_exact_code_and_a_machine_is_refused() {
 #[tokio::test]
 async fn an_answer_without_a_reason_and_a_person_is_refused() {
     refuses("Answer").await;
+}
+
+#[tokio::test]
+async fn a_worker_that_contradicts_itself_is_refused_with_a_sentence() {
+    refuses("Worker").await;
+}
+
+#[tokio::test]
+async fn an_assignment_that_is_for_nobody_or_unsigned_is_refused() {
+    refuses("Assignment").await;
 }
 
 #[tokio::test]

@@ -3,7 +3,15 @@
 use serde_json::{Value, json};
 
 /// All kinds.
-pub const KINDS: [&str; 5] = ["Repository", "Builder", "PrBuild", "BuilderRun", "Answer"];
+pub const KINDS: [&str; 7] = [
+    "Repository",
+    "Builder",
+    "PrBuild",
+    "BuilderRun",
+    "Answer",
+    "Worker",
+    "Assignment",
+];
 
 /// A SHA that is as good as any.
 pub fn sha() -> String {
@@ -15,6 +23,7 @@ pub fn name(kind: &str) -> &'static str {
     match kind {
         "PrBuild" | "Answer" => "app-7-l1",
         "BuilderRun" => "app-7-l1-debian-1",
+        "Assignment" => "run-0b1c",
         _ => "app",
     }
 }
@@ -35,8 +44,18 @@ pub fn spec(kind: &str) -> Value {
         "Answer" => json!({
             "repository": repository(), "number": 7, "trigger": trigger(), "reason": "Permission",
         }),
+        "Worker" => json!({ "contact": "Ada <ada@example.org>", "publicKeys": [key()] }),
+        "Assignment" => json!({
+            "run": { "name": "app-7-l1-debian-1", "uid": "u" }, "builder": "debian", "to": ["mac"],
+            "signed": { "payload": "e30=", "key": "k", "signature": "s" },
+        }),
         _ => unreachable!("{kind} is no kind of ours"),
     }
+}
+
+/// A public key that is as good as any.
+pub fn key() -> String {
+    format!("ed25519:{}", "A".repeat(43))
 }
 
 fn request() -> Value {

@@ -75,8 +75,14 @@ pub fn builder() -> Vec<Case> {
             "a Builder has exactly one backend: set spec.kubernetes",
         ),
     ];
+    const BACKEND: &str = "a Builder has exactly one backend: set spec.kubernetes or spec.worker";
+    const WORKER: &str = "spec.worker names one worker, or selects several by labels: set exactly one of name and selector";
     let spec = |change| change;
     all.extend(refused!("Builder", spec;
+        { "worker": { "name": "mac" } } => "spec", BACKEND;
+        { "kubernetes": null, "worker": {} } => "spec.worker", WORKER;
+        { "kubernetes": null, "worker": { "name": "mac", "selector": { "os": "mac" } } } => "spec.worker", WORKER;
+        { "kubernetes": null, "worker": { "name": "Mac" } } => "spec.worker.name", PATTERN;
         { "displayName": "a\nb" } => "spec.displayName", PATTERN;
         { "displayName": "@everybody" } => "spec.displayName", PATTERN;
         { "displayName": "d".repeat(81) } => "spec.displayName", PATTERN;

@@ -81,7 +81,7 @@ pub fn not_shas() -> [String; 9] {
 }
 
 pub fn builder_run() -> Vec<Case> {
-    const WHY: &str = "spec.task has recipe and kubernetes, or says in `invalid` why it cannot run";
+    const WHY: &str = "spec.task has recipe and one of kubernetes and worker, or says in `invalid` why it cannot run";
     let lacks = |path| {
         exactly(
             "BuilderRun",

@@ -1,0 +1,174 @@
+//! Taking, refusing and ending an assignment: each is written by compare-and-swap before it is answered.
+
+use crds::{Declined, Failing, Worker};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use protocol::worker::completion::{Completion, RunEnd};
+use protocol::worker::envelope::Envelope;
+use protocol::worker::fault::{Fault, FaultCode};
+use protocol::worker::server::{self, Step};
+use protocol::worker::wire::{Accepted, Decline, LEASE_SECONDS, REASON_LIMIT, Taken};
+use serde_json::json;
+
+use super::objects::{Known, Write, id_of};
+use super::session::Open;
+use super::status::failed_again;
+use super::{Workers, away, cut};
+
+impl Workers {
+    /// Lets a worker have an assignment, once; asked again it gets the same answer.
+    pub(super) async fn accept(&self, worker: &Open, id: &str) -> Result<Accepted, Fault> {
+        let now = Timestamp::now();
+        let until = now + SignedDuration::from_secs(LEASE_SECONDS);
+        let decide = |known: Option<&Known>| {
+            let view = known.map(Known::view);
+            match (server::accept(view.as_ref(), &worker.name), known) {
+                (Ok(Step::Write), Some(known)) => {
+                    let status = json!({
+                        "worker": worker.name,
+                        "acceptedAt": Time(now),
+                        "leaseExpiresAt": Time(until),
+                    });
+                    Write::Patch(status, Ok(accepted(known, LEASE_SECONDS)))
+                }
+                (Ok(_), Some(known)) => Write::Known(Ok(accepted(known, left(known, now)))),
+                (Err(code), _) => Write::Known(Err(refused(code))),
+                (Ok(_), None) => Write::Known(Err(refused(FaultCode::Gone))),
+            }
+        };
+        let answer = self.objects.change(id, decide).await;
+        answer.map_err(|error| away(&error))?
+    }
+
+    /// Notes that a worker does not want an assignment.
+    pub(super) async fn decline(
+        &self,
+        worker: &Open,
+        id: &str,
+        said: Decline,
+    ) -> Result<Taken, Fault> {
+        let entry = Declined {
+            worker: worker.name.clone(),
+            code: said.code,
+            reason: cut(&said.reason, REASON_LIMIT),
+            at: Time(Timestamp::now()),
+        };
+        let decide = |known: Option<&Known>| {
+            let Some(known) = known else {
+                return Write::Known(Err(refused(FaultCode::Gone)));
+            };
+            if known.view().holder.is_some() || !known.view().to.has(&worker.name) {
+                return Write::Known(Err(refused(FaultCode::Taken)));
+            }
+            let status = known.object.status.clone().unwrap_or_default();
+            let mut declined = status.declined;
+            if declined.iter().any(|by| by.worker == worker.name) {
+                return Write::Known(Ok(Taken {}));
+            }
+            declined.push(entry.clone());
+            Write::Patch(json!({ "declined": declined }), Ok(Taken {}))
+        };
+        let answer = self.objects.change(id, decide).await;
+        answer.map_err(|error| away(&error))?
+    }
+
+    /// Takes the end of a run, if its worker signed it; the first one counts.
+    pub(super) async fn complete(
+        &self,
+        worker: &Open,
+        id: &str,
+        signed: Envelope,
+    ) -> Result<Taken, Fault> {
+        let completion = checked(worker, id, &signed)?;
+        let digest = signed.digest();
+        let decide = |known: Option<&Known>| {
+            let view = known.map(Known::view);
+            match server::complete(view.as_ref(), &worker.name, &digest) {
+                Ok(Step::Write) => {
+                    let status = json!({ "result": signed, "endedAt": Time(Timestamp::now()) });
+                    Write::Patch(status, Ok(true))
+                }
+                Ok(Step::Again) => Write::Known(Ok(false)),
+                Err(code) => Write::Known(Err(refused(code))),
+            }
+        };
+        let answer = self.objects.change(id, decide).await;
+        if answer.map_err(|error| away(&error))?? {
+            self.count(worker, &completion.result).await;
+        }
+        Ok(Taken {})
+    }
+
+    /// Counts the runs in a row that a machine ended. That a count is lost with the cluster's answer hurts
+    /// nobody.
+    async fn count(&self, worker: &Open, end: &RunEnd) {
+        let decide = |known: Option<&Worker>| {
+            let old = known.and_then(|worker| worker.status.as_ref()?.failing.clone());
+            match counted(old.as_ref(), end, Timestamp::now()) {
+                Some(new) if new != old => Write::Patch(json!({ "failing": new }), ()),
+                _ => Write::Known(()),
+            }
+        };
+        let counted = self.objects.change_worker(&worker.name, decide).await;
+        if let Err(error) = counted {
+            tracing::warn!(worker = worker.name, %error, "how often a worker failed could not be written");
+        }
+    }
+}
+
+/// What is counted after this end; none where it says nothing about the machine.
+fn counted(old: Option<&Failing>, end: &RunEnd, now: Timestamp) -> Option<Option<Failing>> {
+    match end {
+        RunEnd::Ran { .. } => Some(None),
+        RunEnd::NotRun { reason } | RunEnd::Broken { reason } => {
+            Some(Some(failed_again(old, reason, now)))
+        }
+        RunEnd::Cancelled => None,
+    }
+}
+
+/// What a worker signed, if it is about this assignment.
+fn checked(worker: &Open, id: &str, signed: &Envelope) -> Result<Completion, Fault> {
+    let completion: Completion = signed.open(&worker.keys).map_err(|error| {
+        let why = format!("the completion is not signed with the worker's key: {error}");
+        Fault::new(FaultCode::Malformed, why)
+    })?;
+    let run = id.split_once('.').map(|(run, _)| run);
+    let fits = completion.assignment == id
+        && completion.worker == worker.name
+        && run == Some(completion.run.as_str());
+    match fits {
+        true => Ok(completion),
+        false => {
+            let why = "the completion is about another assignment than its address";
+            Err(Fault::new(FaultCode::Malformed, why))
+        }
+    }
+}
+
+fn accepted(known: &Known, lease_seconds: i64) -> Accepted {
+    let spec = &known.object.spec;
+    Accepted {
+        id: id_of(&known.object),
+        signed: spec.signed.clone(),
+        lease_seconds,
+        log_token: spec.log_token.clone(),
+    }
+}
+
+fn left(known: &Known, now: Timestamp) -> i64 {
+    let status = known.object.status.as_ref();
+    let until = status.and_then(|status| status.lease_expires_at.as_ref());
+    until.map_or(0, |until| until.0.duration_since(now).as_secs().max(0))
+}
+
+fn refused(code: FaultCode) -> Fault {
+    let why = match code {
+        FaultCode::Gone => "there is no such assignment any more; stop what runs of it",
+        FaultCode::Taken => "it is not this worker's; stop what runs of it",
+        FaultCode::Cancelled => "it was cancelled",
+        FaultCode::Completed => "it has ended with another result",
+        _ => "it cannot be done",
+    };
+    Fault::new(code, why)
+}

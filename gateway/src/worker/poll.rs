@@ -1,0 +1,86 @@
+//! Asking for work. A poll is held until there is something to say; it costs no write.
+
+use std::time::Duration;
+
+use crds::Worker;
+use jiff::Timestamp;
+use protocol::worker::fault::{Fault, FaultCode};
+use protocol::worker::server;
+use protocol::worker::session::Timing;
+use protocol::worker::wire::{Offer, Poll, PollAnswer, REASON_LIMIT};
+use tokio::time::Instant;
+
+use super::objects::{Known, id_of};
+use super::session::Open;
+use super::{Workers, cut};
+
+impl Workers {
+    /// An offer, as soon as there is one.
+    pub(super) async fn poll(&self, worker: Open, said: Poll) -> Result<PollAnswer, Fault> {
+        let closed = said.closed.as_deref();
+        let closed = closed.map(|why| cut(why, REASON_LIMIT));
+        let takes = said.free_slots > 0 && closed.is_none() && !said.disk_full;
+        self.seen
+            .tell(&worker.name, &worker.who, closed, said.disk_full);
+        let bell = self.seen.bell(&worker.name);
+        let end = Instant::now() + Duration::from_secs(Timing::default().poll_seconds);
+        let was_drained = self.is_drained(&worker.name);
+        loop {
+            // Asked for before looking, so that what comes in between is not missed.
+            let rung = bell.notified();
+            let answer = PollAnswer {
+                offer: self.offer(&worker.name).filter(|_| takes),
+                drain: self.is_drained(&worker.name),
+                keys: self.newest_keys(),
+            };
+            if answer.offer.is_some() || answer.drain != was_drained {
+                return Ok(answer);
+            }
+            tokio::select! {
+                () = rung => {}
+                () = tokio::time::sleep_until(end) => {
+                    self.seen.hear(&worker.name, &worker.who);
+                    return Ok(answer);
+                }
+                () = self.stop.cancelled() => {
+                    let why = "this gateway is about to stop; ask again";
+                    return Err(Fault::new(FaultCode::Unavailable, why).after(1));
+                }
+            }
+        }
+    }
+
+    fn is_drained(&self, name: &str) -> bool {
+        let worker = self.objects.worker(name);
+        worker.is_some_and(|worker| worker.spec.drain)
+    }
+
+    /// The oldest assignment that this worker may take and has not declined.
+    fn offer(&self, name: &str) -> Option<Offer> {
+        let worker = self.objects.worker(name)?;
+        if is_closed(&worker) {
+            return None;
+        }
+        let found = self.objects.offered_to(name);
+        let found = found.iter().find(|known| may_have(known, name))?;
+        Some(Offer {
+            id: id_of(&found.object),
+            signed: found.object.spec.signed.clone(),
+        })
+    }
+}
+
+/// Whether the infrastructure team gives a worker nothing now.
+fn is_closed(worker: &Worker) -> bool {
+    let now = Timestamp::now();
+    let mut windows = worker.spec.windows.iter();
+    worker.spec.paused
+        || worker.spec.drain
+        || windows.any(|window| !matches!(window.closed_until(now), Ok(None)))
+}
+
+fn may_have(known: &Known, worker: &str) -> bool {
+    let status = known.object.status.as_ref();
+    let mut declined = status.into_iter().flat_map(|status| &status.declined);
+    server::may_offer(&known.view(), worker) && !declined.any(|by| by.worker == worker)
+}

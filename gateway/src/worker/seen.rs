@@ -1,0 +1,139 @@
+//! Who was heard of, when, and what they said of themselves: the only thing that is kept in memory, and that a
+//! restart may lose.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+/// How long after the last word a worker counts as off-line: a held poll and its answer's way.
+pub const OFFLINE_AFTER: Duration = Duration::from_secs(75);
+/// How long a machine has to be silent before another one may come in with its key.
+pub const SILENT_FOR: Duration = Duration::from_secs(60);
+/// How long it shows that two machines use one key, or that somebody uses a wrong one.
+const SHOWN_FOR: Duration = Duration::from_secs(600);
+
+/// What is known of each worker.
+#[derive(Default)]
+pub struct Seen {
+    all: Mutex<HashMap<String, Entry>>,
+    bells: Mutex<HashMap<String, Arc<Notify>>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Entry {
+    heard: Option<Heard>,
+    duplicate: Option<Instant>,
+    wrong_key: Option<Instant>,
+}
+
+/// The last that was heard of a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// When, by a clock that is not set.
+    pub at: Instant,
+    /// When, for people.
+    pub time: Timestamp,
+    /// Installation and start of the machine.
+    pub who: String,
+    /// Its agent said good-bye, with this reason.
+    pub left: Option<String>,
+    /// Why it takes nothing, in its owner's words.
+    pub closed: Option<String>,
+    /// Its disk is too full.
+    pub disk_full: bool,
+}
+
+/// What is known of a worker.
+#[derive(Clone, Debug, Default)]
+pub struct Sight {
+    /// The last that was heard of it in this process.
+    pub heard: Option<Heard>,
+    /// Lately another machine tried to come in with its key.
+    pub duplicate: bool,
+    /// Lately somebody tried to come in with another key.
+    pub wrong_key: bool,
+}
+
+impl Seen {
+    /// Something was heard of a worker; what it said of itself before stands.
+    pub fn hear(&self, worker: &str, who: &str) {
+        self.update(worker, |entry| {
+            let old = entry.heard.take().filter(|old| old.who == who);
+            let (closed, disk_full) = old.map_or((None, false), |old| (old.closed, old.disk_full));
+            entry.heard = Some(heard(who, closed, disk_full));
+        });
+    }
+
+    /// A worker said what it takes.
+    pub fn tell(&self, worker: &str, who: &str, closed: Option<String>, disk_full: bool) {
+        self.update(worker, |entry| {
+            entry.heard = Some(heard(who, closed, disk_full));
+        });
+    }
+
+    /// A worker's agent said good-bye.
+    pub fn leave(&self, worker: &str, reason: String) {
+        self.update(worker, |entry| {
+            if let Some(heard) = &mut entry.heard {
+                heard.left = Some(reason);
+            }
+        });
+    }
+
+    /// It was written down that a worker is off-line: another gateway may hear of it now.
+    pub fn forget(&self, worker: &str, since: Instant) {
+        self.update(worker, |entry| {
+            entry.heard = entry.heard.take().filter(|heard| heard.at > since);
+        });
+    }
+
+    /// Another machine tried to come in with a worker's key.
+    pub fn duplicate(&self, worker: &str) {
+        self.update(worker, |entry| entry.duplicate = Some(Instant::now()));
+    }
+
+    /// Somebody tried to come in with a key that is not the worker's.
+    pub fn wrong_key(&self, worker: &str) {
+        self.update(worker, |entry| entry.wrong_key = Some(Instant::now()));
+    }
+
+    /// What is known of a worker.
+    pub fn sight(&self, worker: &str) -> Sight {
+        let all = self.lock();
+        let lately = |at: Option<Instant>| at.is_some_and(|at| at.elapsed() < SHOWN_FOR);
+        let entry = all.get(worker);
+        entry.map_or_else(Sight::default, |entry| Sight {
+            heard: entry.heard.clone(),
+            duplicate: lately(entry.duplicate),
+            wrong_key: lately(entry.wrong_key),
+        })
+    }
+
+    /// What wakes the polls of a worker.
+    pub fn bell(&self, worker: &str) -> Arc<Notify> {
+        let mut bells = self.bells.lock().unwrap_or_else(PoisonError::into_inner);
+        bells.entry(worker.to_owned()).or_default().clone()
+    }
+
+    fn update(&self, worker: &str, change: impl FnOnce(&mut Entry)) {
+        change(self.lock().entry(worker.to_owned()).or_default());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn heard(who: &str, closed: Option<String>, disk_full: bool) -> Heard {
+    Heard {
+        at: Instant::now(),
+        time: Timestamp::now(),
+        who: who.to_owned(),
+        left: None,
+        closed,
+        disk_full,
+    }
+}

@@ -1,0 +1,268 @@
+//! Pure: what the object of a worker says of it.
+
+use std::time::Duration;
+
+use crds::{Assignment, Failing, Slot, Worker, WorkerStatus, condition};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use protocol::worker::session::SESSION_SECONDS;
+use protocol::worker::wire::REASON_LIMIT;
+
+use super::cut;
+
+use super::seen::{OFFLINE_AFTER, Sight};
+
+/// Runs in a row that a machine may end before it is left alone for a while.
+const TOO_MANY: i64 = 3;
+/// The first pause, in minutes; each one more doubles it, up to the longest.
+const FIRST_PAUSE: i64 = 10;
+const LONGEST_PAUSE: i64 = 360;
+
+/// What is known of a worker at one moment.
+pub struct Facts<'a> {
+    /// The object.
+    pub worker: &'a Worker,
+    /// What was heard of it.
+    pub sight: &'a Sight,
+    /// What it has taken and not ended.
+    pub held: &'a [std::sync::Arc<Assignment>],
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// How it stands.
+struct Standing {
+    ready: bool,
+    reason: &'static str,
+    message: String,
+}
+
+/// The status that a worker should have.
+pub fn status(facts: &Facts<'_>) -> WorkerStatus {
+    let Facts { worker, sight, .. } = facts;
+    let mut status = worker.status.clone().unwrap_or_default();
+    let offline = offline_since(facts);
+    if let Presence::Known(since) = &offline {
+        status.offline_since = since.map(Time);
+    }
+    let standing = standing(facts, &status);
+    let now = Time(facts.now);
+    let mut set = |kind: &str, holds: bool, reason: &str, message: &str| {
+        condition::set(
+            &mut status.conditions,
+            kind,
+            holds,
+            reason,
+            message,
+            now.clone(),
+        );
+    };
+    if let Some(Standing {
+        ready,
+        reason,
+        message,
+    }) = standing
+    {
+        set(condition::kind::READY, ready, reason, &message);
+    }
+    let full = sight.heard.as_ref().is_some_and(|heard| heard.disk_full);
+    let note = |holds: bool, text: &'static str| if holds { text } else { "" };
+    if sight.heard.is_some() {
+        let text = note(full, "its disk is too full to take runs");
+        set(
+            condition::kind::DISK_PRESSURE,
+            full,
+            if full { "Full" } else { "Enough" },
+            text,
+        );
+    }
+    let text = "two machines use its key: give each its own with `prbuild-agent init`";
+    let (kind, holds) = (condition::kind::DUPLICATE_IDENTITY, sight.duplicate);
+    set(
+        kind,
+        holds,
+        if holds { "TwoMachines" } else { "OneMachine" },
+        note(holds, text),
+    );
+    let text = "somebody speaks for it with a key that is not in publicKeys";
+    let (kind, holds) = (condition::kind::KEY_REFUSED, sight.wrong_key);
+    set(
+        kind,
+        holds,
+        if holds { "WrongKey" } else { "NoneRefused" },
+        note(holds, text),
+    );
+    let until = quarantined_until(&status, facts.now);
+    let text = until.map(|until| quarantine(&status, until));
+    let (kind, holds) = (condition::kind::QUARANTINED, until.is_some());
+    let text = text.unwrap_or_default();
+    condition::set(
+        &mut status.conditions,
+        kind,
+        holds,
+        if holds { "Failing" } else { "Working" },
+        &text,
+        now,
+    );
+    status.running = facts.held.iter().map(|held| slot(held)).collect();
+    status.busy = facts.held.len().try_into().unwrap_or(i64::MAX);
+    status
+}
+
+/// Whether a worker is there, as far as this gateway can tell.
+enum Presence {
+    /// Another gateway may know.
+    Unknown,
+    /// It is there, or is not since then.
+    Known(Option<Timestamp>),
+}
+
+fn offline_since(facts: &Facts<'_>) -> Presence {
+    if let Some(heard) = &facts.sight.heard {
+        let gone = heard.left.is_some() || heard.at.elapsed() >= OFFLINE_AFTER;
+        return Presence::Known(gone.then_some(heard.time));
+    }
+    let status = facts.worker.status.as_ref();
+    let session = status.and_then(|status| status.session.as_ref());
+    let Some(session) = session else {
+        return Presence::Known(None);
+    };
+    // It opens another session every ten minutes, here or elsewhere.
+    let opened = Timestamp::from_millisecond(session.nonce).unwrap_or_default();
+    let silence = SESSION_SECONDS + OFFLINE_AFTER.as_secs().cast_signed();
+    let known = status.and_then(|status| status.offline_since.as_ref());
+    match (known, facts.now.duration_since(opened).as_secs() >= silence) {
+        (Some(since), _) => Presence::Known(Some(since.0)),
+        (None, true) => Presence::Known(Some(opened)),
+        (None, false) => Presence::Unknown,
+    }
+}
+
+/// Whether it takes runs; nothing where another gateway may know better.
+fn standing(facts: &Facts<'_>, status: &WorkerStatus) -> Option<Standing> {
+    let no = |reason, message: String| {
+        Some(Standing {
+            ready: false,
+            reason,
+            message,
+        })
+    };
+    let spec = &facts.worker.spec;
+    if spec.public_keys.is_empty() {
+        return no(
+            "NoKey",
+            "no public key stands in its spec.publicKeys".to_owned(),
+        );
+    }
+    if status.session.is_none() {
+        return no("NeverSeen", "its agent has never been here".to_owned());
+    }
+    if let Some(since) = &status.offline_since {
+        return no("Offline", offline(facts, since.0));
+    }
+    let heard = facts.sight.heard.as_ref()?;
+    if let Some(until) = quarantined_until(status, facts.now) {
+        return no("Quarantined", quarantine(status, until));
+    }
+    if heard.disk_full {
+        return no(
+            "DiskPressure",
+            "its disk is too full to take runs".to_owned(),
+        );
+    }
+    if let Some(closed) = &heard.closed {
+        return no("Closed", closed.clone());
+    }
+    if spec.drain {
+        return no(
+            "Draining",
+            "spec.drain is set: it gets no new runs".to_owned(),
+        );
+    }
+    if spec.paused {
+        return no(
+            "Paused",
+            "spec.paused is set: it gets no new runs".to_owned(),
+        );
+    }
+    for window in &spec.windows {
+        match window.closed_until(facts.now) {
+            Ok(None) => {}
+            Ok(Some(until)) => {
+                let until = until.strftime("%a %H:%M %Z");
+                return no(
+                    "Maintenance",
+                    format!("in a maintenance window until {until}"),
+                );
+            }
+            Err(zone) => {
+                let message = format!("the time zone `{}` of a window does not exist", zone.0);
+                return no("UnknownTimeZone", message);
+            }
+        }
+    }
+    let ready = true;
+    Some(Standing {
+        ready,
+        reason: "Online",
+        message: "it takes runs".to_owned(),
+    })
+}
+
+fn offline(facts: &Facts<'_>, since: Timestamp) -> String {
+    let format = match facts.now.duration_since(since) > SignedDuration::from_hours(20) {
+        true => "%Y-%m-%d %H:%M UTC",
+        false => "%H:%M UTC",
+    };
+    let since = since.strftime(format);
+    let left = facts
+        .sight
+        .heard
+        .as_ref()
+        .and_then(|heard| heard.left.as_deref());
+    match left {
+        Some(reason) => format!("offline since {since}: {reason}"),
+        None => format!("offline since {since}"),
+    }
+}
+
+fn slot(held: &Assignment) -> Slot {
+    let status = held.status.clone().unwrap_or_default();
+    Slot {
+        run: held.spec.run.name.clone(),
+        uid: held.spec.run.uid.clone(),
+        since: status.accepted_at.unwrap_or(Time(Timestamp::UNIX_EPOCH)),
+    }
+}
+
+/// The count after one more run that a machine ended.
+pub fn failed_again(old: Option<&Failing>, reason: &str, now: Timestamp) -> Failing {
+    let runs = old.map_or(0, |old| old.runs) + 1;
+    let doubled = u32::try_from(runs - TOO_MANY)
+        .ok()
+        .map(|times| times.min(10));
+    let until = doubled.map(|times| {
+        let minutes = (FIRST_PAUSE << times).min(LONGEST_PAUSE);
+        Time(now + SignedDuration::from_mins(minutes))
+    });
+    Failing {
+        runs,
+        reason: cut(reason, REASON_LIMIT),
+        until,
+    }
+}
+
+fn quarantined_until(status: &WorkerStatus, now: Timestamp) -> Option<Timestamp> {
+    let until = status.failing.as_ref()?.until.as_ref()?.0;
+    (until > now).then_some(until)
+}
+
+fn quarantine(status: &WorkerStatus, until: Timestamp) -> String {
+    let failing = status.failing.as_ref();
+    let (runs, reason) = failing.map_or((0, ""), |failing| (failing.runs, &failing.reason));
+    let until = until.strftime("%H:%M UTC");
+    format!("its machine ended {runs} runs in a row ({reason}); it is tried again at {until}")
+}
+
+/// How long until a worker has to be looked at again, where nothing is heard of it.
+pub const LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -1,7 +1,7 @@
 //! Clients for the kinds, and the writes that every run takes. Of an answer no more is read than is
 //! needed: who wrote which field makes most of its text.
 
-use crds::{Answer, Builder, BuilderRun, PrBuild, Repository};
+use crds::{Answer, Assignment, Builder, BuilderRun, PrBuild, Repository, Worker};
 use jiff::Timestamp;
 use k8s_openapi::{
     api::{
@@ -39,6 +39,10 @@ pub struct Apis {
     pub runs: Api<BuilderRun>,
     /// Answers.
     pub answers: Api<Answer>,
+    /// Workers.
+    pub workers: Api<Worker>,
+    /// Runs handed to workers.
+    pub assignments: Api<Assignment>,
     /// Jobs, in the build namespace.
     pub jobs: Api<Job>,
     /// Pods, in the build namespace.
@@ -56,6 +60,8 @@ impl Apis {
             builds: Api::namespaced(client.clone(), objects),
             runs: Api::namespaced(client.clone(), objects),
             answers: Api::namespaced(client.clone(), objects),
+            workers: Api::namespaced(client.clone(), objects),
+            assignments: Api::namespaced(client.clone(), objects),
             jobs: Api::namespaced(client.clone(), builds),
             pods: Api::namespaced(client.clone(), builds),
             events: Api::namespaced(client.clone(), builds),

@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, atomic::AtomicBool};
 
-use crds::{Answer, BuildPhase, Builder, BuilderRun, PrBuild, Repository, RunPhase};
+use crds::{
+    Answer, Assignment, BuildPhase, Builder, BuilderRun, PrBuild, Repository, RunPhase, Worker,
+};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Client, Resource, ResourceExt, runtime::events::EventType};
@@ -76,6 +78,10 @@ pub struct Caches {
     pub runs: Cache<BuilderRun>,
     /// Answers.
     pub answers: Cache<Answer>,
+    /// Workers.
+    pub workers: Cache<Worker>,
+    /// Runs handed to workers, in groups by [`of_worker`].
+    pub assignments: Cache<Assignment>,
     /// Pods, in groups by the uid of their run.
     pub pods: Cache<PodView>,
 }
@@ -94,6 +100,11 @@ pub fn of_pull_request(build: &PrBuild) -> String {
 /// Group of the builds of a Repository that are not complete.
 pub fn of_live_builds(repository: &str) -> String {
     format!("live {repository}")
+}
+
+/// Group of the assignments that a worker has, or may take.
+pub fn of_worker(name: &str) -> String {
+    format!("worker {name}")
 }
 
 /// Group of the runs that are queued.
@@ -149,6 +160,14 @@ impl Default for Caches {
                 groups
             }),
             answers: Cache::new(|_| Vec::new()),
+            workers: Cache::new(|_| Vec::new()),
+            assignments: Cache::new(|assignment| {
+                let status = assignment.status.as_ref();
+                match status.and_then(|status| status.worker.as_deref()) {
+                    Some(worker) => vec![of_worker(worker)],
+                    None => assignment.spec.to.iter().map(|to| of_worker(to)).collect(),
+                }
+            }),
             pods: Cache::new(|pod| vec![pod.run_uid.clone()]),
         }
     }
@@ -213,6 +232,7 @@ pub fn trim_run(mut run: BuilderRun) -> BuilderRun {
     {
         run.spec.task.recipe = None;
         run.spec.task.kubernetes = None;
+        run.spec.task.worker = None;
     }
     run
 }

@@ -22,9 +22,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     build::summary::phase_of,
-    context::{Context, now, of_build},
+    context::{Context, now, of_build, of_uid},
     record::keep,
     run::{job::LABEL, tell},
+    worker,
 };
 
 /// How often everything is looked over.
@@ -40,7 +41,12 @@ const KEEP_ANSWERS: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// Looks everything over, now and then, until `stop`.
 pub async fn run(ctx: Arc<Context>, stop: CancellationToken) {
     loop {
-        for looked in [look_over(&ctx).await, orphaned_jobs(&ctx).await] {
+        let looks = [
+            look_over(&ctx).await,
+            orphaned_jobs(&ctx).await,
+            orphaned_assignments(&ctx).await,
+        ];
+        for looked in looks {
             if let Err(error) = looked {
                 tracing::warn!(%error, "housekeeping did not finish; it comes again in ten minutes");
             }
@@ -183,6 +189,20 @@ async fn orphaned_jobs(ctx: &Context) -> kube::Result<()> {
     Ok(())
 }
 
+/// Deletes Assignments whose run is gone. A worker that has one is told to stop.
+async fn orphaned_assignments(ctx: &Context) -> kube::Result<()> {
+    let all = ctx.cache.assignments.all();
+    let known = |uid: &str| !ctx.cache.runs.group(&of_uid(uid)).is_empty();
+    let stray = all.iter().filter(|found| !known(&found.spec.run.uid));
+    for stray in stray {
+        let run = ctx.api.runs.get_opt(&stray.spec.run.name).await?;
+        if run.and_then(|run| run.uid()).as_ref() != Some(&stray.spec.run.uid) {
+            delete(&ctx.api.assignments, stray.as_ref()).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Remembers a run that was deleted while its build goes on: its check run is not known otherwise.
 pub fn note_deleted(ctx: &Context, run: &Arc<BuilderRun>) {
     let owner = &run.spec.pr_build;
@@ -210,6 +230,10 @@ pub async fn after_run_deleted(ctx: &Arc<Context>, run: &BuilderRun) -> kube::Re
         tell::lost(ctx, run);
     }
     keep::deleted(ctx, deleted(run));
+    if run.spec.task.worker.is_some() {
+        let name = names::assignment_name(&uid);
+        return worker::stop_orphan(&ctx.api.assignments, &name).await;
+    }
     delete_job(&ctx.api.jobs, &names::job_name(&uid)).await
 }
 

@@ -33,3 +33,4 @@ pub mod report;
 pub mod run;
 pub mod specs;
 pub mod watches;
+pub mod worker;

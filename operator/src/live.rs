@@ -9,7 +9,9 @@ use crds::{BuilderRun, Waiting};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::{admission::guard::Hold, report::comment_due::Shown, run::tell::Recorded};
+use crate::{
+    admission::guard::Hold, report::comment_due::Shown, run::tell::Recorded, worker::fleet::Choice,
+};
 
 /// What is known of live runs only in this process, by uid. All of it can be lost.
 #[derive(Default)]
@@ -38,6 +40,21 @@ pub struct LiveRun {
     pub refused_told: bool,
     /// Since when it queues, after its build was held or it waited for another build's run in vain.
     pub released: Option<Timestamp>,
+    /// Workers that may take it: their room is promised to it.
+    pub chosen: Option<Choice>,
+    /// Workers that did not want it.
+    pub declined: Vec<DeclinedBy>,
+}
+
+/// A worker that did not want a run.
+#[derive(Clone, Debug)]
+pub struct DeclinedBy {
+    /// Name of the Worker.
+    pub worker: String,
+    /// Why, as it said.
+    pub reason: String,
+    /// When that was seen here.
+    pub at: Instant,
 }
 
 /// How telling a final state goes.
@@ -53,6 +70,15 @@ pub enum Telling {
 }
 
 impl Live {
+    /// Runs to which the room of workers is promised, by uid.
+    pub fn chosen(&self) -> Vec<(String, Choice)> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let chosen = all.iter();
+        chosen
+            .filter_map(|(uid, live)| Some((uid.clone(), live.chosen.clone()?)))
+            .collect()
+    }
+
     /// What is known of a run.
     pub fn get(&self, uid: &str) -> LiveRun {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -6,14 +6,14 @@ use std::{
     time::Duration,
 };
 
-use crds::{Answer, Builder, BuilderRun, PrBuild, Repository};
+use crds::{Answer, Assignment, Builder, BuilderRun, PrBuild, Repository, Worker};
 use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Resource, ResourceExt, runtime::watcher::Config as Watch};
 use tokio::{sync::Barrier, task::JoinSet};
 
 use crate::{
     cache::{Cache, Change, Guarded, Lean, Parts, follow},
-    context::{Caches, Context, of_uid, trim_run},
+    context::{Caches, Context, of_uid, of_worker, trim_run},
     housekeeping,
     queue::Queue,
     run::{self, job::LABEL, pod::PodView, slim::SlimPod},
@@ -22,7 +22,7 @@ use crate::{
 /// Pause after a change of a Builder before Repositories are looked at.
 const SETTLE: Duration = Duration::from_millis(50);
 /// Kinds that are watched.
-const KINDS: usize = 6;
+const KINDS: usize = 8;
 
 /// Starts a watch for each kind. The barrier opens when each has brought a complete list: nothing is
 /// admitted before.
@@ -44,6 +44,8 @@ pub fn watch_all(
     watches.of::<PrBuild>(|all| &all.builds, |one| one, build_changed);
     watches.of::<BuilderRun>(|all| &all.runs, trim_run, run_changed);
     watches.of::<Answer>(|all| &all.answers, |one| one, answer_changed);
+    watches.of::<Worker>(|all| &all.workers, |one| one, worker_changed);
+    watches.of::<Assignment>(|all| &all.assignments, |one| one, assignment_changed);
     watches.of_pods(builds);
     barrier
 }
@@ -210,6 +212,24 @@ fn run_changed(ctx: &Arc<Context>, change: Change<BuilderRun>) {
             });
         }
         (None, None) => {}
+    }
+}
+
+fn worker_changed(ctx: &Arc<Context>, change: Change<Worker>) {
+    let Some(worker) = change.new.as_ref().or(change.old.as_ref()) else {
+        return;
+    };
+    // It went away or came back: its runs say so, and others wait or begin.
+    for assignment in ctx.cache.assignments.group(&of_worker(&worker.name_any())) {
+        ctx.queues.runs.add(&assignment.spec.run.name);
+    }
+    ctx.admission.wake();
+}
+
+fn assignment_changed(ctx: &Arc<Context>, change: Change<Assignment>) {
+    if let Some(assignment) = change.new.as_ref().or(change.old.as_ref()) {
+        ctx.queues.runs.add(&assignment.spec.run.name);
+        ctx.admission.wake();
     }
 }
 

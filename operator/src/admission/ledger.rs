@@ -60,6 +60,18 @@ pub fn state_of(ctx: &Context, slot: &Slot) -> SlotState {
             SlotState::Held
         };
     }
+    // A worker's slot is free when its agent says that nothing of the run is left.
+    let assignment = ctx
+        .cache
+        .assignments
+        .get(&crds::names::assignment_name(&slot.uid));
+    if let Some(status) = assignment.as_ref().and_then(|found| found.status.as_ref())
+        && status.worker.is_some()
+        && status.result.is_none()
+        && status.forgotten.is_none()
+    {
+        return SlotState::Held;
+    }
     match ctx.cache.runs.get(&slot.run) {
         Some(run) if run.uid().as_deref() == Some(&slot.uid) => {
             let status = run.status.as_ref();

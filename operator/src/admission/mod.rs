@@ -34,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     build::{stop, summary::phase_of},
     context::{Context, LIVE, QUEUED, now, of_status},
+    worker,
 };
 use ledger::Taken;
 use order::Waiter;
@@ -42,6 +43,9 @@ use twin::{Other, Relation};
 
 /// How long after the last change an idle ledger is tidied.
 const TIDY_AFTER: Duration = Duration::from_secs(5);
+
+/// How often what waits for a worker is looked at.
+const FLEET_EVERY: Duration = Duration::from_secs(20);
 
 /// Builders that are looked at side by side: each may wait for a write.
 const BUILDERS_AT_A_TIME: usize = 16;
@@ -72,15 +76,23 @@ impl Admission {
                 () = admission.wake.notified() => {}
                 () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
                 () = tokio::time::sleep(TIDY_AFTER), if tidy => tidy_ledgers(&ctx).await,
+                // Windows of workers end, and who declined is asked again, without any event.
+                () = tokio::time::sleep(FLEET_EVERY), if waits_for_worker(&ctx) => {}
             }
         }
     }
 }
 
+fn waits_for_worker(ctx: &Context) -> bool {
+    let waiting = ctx.cache.runs.group(QUEUED);
+    waiting.iter().any(|run| run.spec.task.worker.is_some())
+}
+
 /// Whether a run may have its Job without asking: its builder has no limit and is not paused, and
 /// nothing is to be found out about its build.
 pub fn is_free(ctx: &Context, run: &BuilderRun, builder: &Builder) -> bool {
-    if builder.spec.paused || builder.spec.max_concurrent.is_some() {
+    let limited = builder.spec.max_concurrent.is_some() || run.spec.task.worker.is_some();
+    if builder.spec.paused || limited {
         return false;
     }
     let Some(build) = ctx.cache.builds.get(&run.spec.pr_build.name) else {
@@ -115,7 +127,7 @@ pub fn has_had_job(ctx: &Context, run: &BuilderRun) -> bool {
     let had = run
         .status
         .as_ref()
-        .is_some_and(|status| status.job.is_some());
+        .is_some_and(|status| status.job.is_some() || status.worker.is_some());
     let live = ctx
         .live
         .get(run.metadata.uid.as_deref().unwrap_or_default());
@@ -239,9 +251,10 @@ async fn admit_to(ctx: &Arc<Context>, builder: &Builder, waiting: &[Arc<BuilderR
         return false;
     }
     let Some(limit) = builder.spec.max_concurrent else {
-        for (waiter, run) in waiters.iter().zip(waiting) {
-            if is_cleared(ctx, run) {
-                grant(ctx, &waiter.uid, &run.name_any());
+        let line = order::admit(i64::MAX, &[], &waiters).grants;
+        for run in pick(waiting, &line) {
+            if is_cleared(ctx, &run) && has_machine(ctx, &run) {
+                grant(ctx, &run.uid().unwrap_or_default(), &run.name_any());
             }
         }
         return false;
@@ -251,8 +264,15 @@ async fn admit_to(ctx: &Arc<Context>, builder: &Builder, waiting: &[Arc<BuilderR
     if !decision.grants.is_empty() {
         let mut chosen = pick(waiting, &decision.grants);
         // The slot of one that is not cleared stays free until it is, which takes a moment.
-        chosen.retain(|run| is_cleared(ctx, run));
-        match ledger::take(ctx, builder, &held, &chosen).await {
+        chosen.retain(|run| is_cleared(ctx, run) && has_machine(ctx, run));
+        let taken = ledger::take(ctx, builder, &held, &chosen).await;
+        if taken != Taken::Written {
+            for run in &chosen {
+                let uid = run.uid().unwrap_or_default();
+                ctx.live.update(&uid, |live| live.chosen = None);
+            }
+        }
+        match taken {
             Taken::Written => {}
             // Somebody else wrote: the watch brings it and wakes us.
             Taken::Conflict => return false,
@@ -301,6 +321,24 @@ fn is_cleared(ctx: &Arc<Context>, run: &BuilderRun) -> bool {
         set_waiting(ctx, run, &uid, hold.sentence, hold.ahead);
     }
     false
+}
+
+/// Whether a worker has room for a run that needs one: then it is promised to the run. Else the run knows why not.
+fn has_machine(ctx: &Context, run: &BuilderRun) -> bool {
+    if run.spec.task.worker.is_none() {
+        return true;
+    }
+    let uid = run.metadata.uid.as_deref().unwrap_or_default();
+    match worker::admit(ctx, run) {
+        Ok(choice) => {
+            ctx.live.update(uid, |live| live.chosen = Some(choice));
+            true
+        }
+        Err(why) => {
+            set_waiting(ctx, run, uid, why, 0);
+            false
+        }
+    }
 }
 
 fn by_uid(runs: &[Arc<BuilderRun>]) -> HashMap<&str, &Arc<BuilderRun>> {

@@ -4,9 +4,9 @@
 use std::borrow::Cow;
 
 use crds::{
-    Answer, AnswerSpec, AnswerStatus, Builder, BuilderRun, BuilderRunSpec, BuilderRunStatus,
-    BuilderSpec, BuilderStatus, PrBuild, PrBuildSpec, PrBuildStatus, Repository, RepositorySpec,
-    RepositoryStatus,
+    Answer, AnswerSpec, AnswerStatus, Assignment, AssignmentSpec, AssignmentStatus, Builder,
+    BuilderRun, BuilderRunSpec, BuilderRunStatus, BuilderSpec, BuilderStatus, PrBuild, PrBuildSpec,
+    PrBuildStatus, Repository, RepositorySpec, RepositoryStatus, Worker, WorkerSpec, WorkerStatus,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::{Resource, api::ObjectMeta};
@@ -42,6 +42,8 @@ parts! {
     PrBuild: PrBuildSpec, PrBuildStatus;
     BuilderRun: BuilderRunSpec, BuilderRunStatus;
     Answer: AnswerSpec, AnswerStatus;
+    Worker: WorkerSpec, WorkerStatus;
+    Assignment: AssignmentSpec, AssignmentStatus;
 }
 
 /// An object without its field managers.

@@ -16,6 +16,7 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use jiff::Timestamp;
+use protocol::worker::envelope::{Envelope, Payload, SealError};
 use protocol::{
     log::Refused,
     token::{Claims, Scope, Signer},
@@ -149,6 +150,11 @@ impl Records {
     /// Signs what the gateway lets somebody do.
     pub fn sign(&self, claims: &Claims) -> Result<String, serde_json::Error> {
         self.signer.token(claims)
+    }
+
+    /// Signs what somebody else is to believe of the operator.
+    pub fn seal<T: Payload>(&self, payload: &T) -> Result<Envelope, SealError> {
+        Envelope::seal(payload, &self.signer)
     }
 
     /// Its numbers.

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crds::BuilderRun;
 use jiff::Timestamp;
 use protocol::record::{AlsoFailed, BuildRecord, BuilderHistory, PullHistory, RunRecord};
+use protocol::worker::envelope::SealError;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -15,6 +16,7 @@ use super::{
     run,
 };
 use crate::run::ship;
+use crate::worker::{fleet::Choice, order};
 
 /// Sends what is to be kept, and knows what was kept lately.
 pub struct Recorder {
@@ -36,6 +38,22 @@ impl Recorder {
     /// The token with which the sidecar of a run sends its log.
     pub fn log_token(&self, run: &BuilderRun) -> Result<String, serde_json::Error> {
         self.records.sign(&ship::claims(run, Timestamp::now()))
+    }
+
+    /// The signed Assignment of a run, with the token for its log.
+    pub fn order(
+        &self,
+        run: &BuilderRun,
+        choice: &Choice,
+        log_limit: u64,
+    ) -> Result<crds::Assignment, SealError> {
+        let now = Timestamp::now();
+        let assignment = order::assignment(run, choice, log_limit, now)?;
+        let mut claims = ship::claims(run, now);
+        claims.expires = order::log_until(run, now);
+        let token = self.records.sign(&claims)?;
+        let signed = self.records.seal(&assignment)?;
+        Ok(order::object(run, choice, signed, token))
     }
 
     /// Stores the record of a run.

@@ -19,6 +19,7 @@ use crate::{
     live,
     queue::Next,
     record::keep::{self, Kept},
+    worker,
 };
 
 /// The end of a run is written with the answers of GitHub and the gateway if they come this soon.
@@ -30,14 +31,17 @@ const REPOSITORY_LOOKED_FOR_EVERY: Duration = Duration::from_secs(60);
 
 /// Ends a run: stops its Job where it still runs, tells GitHub, puts it on record, and writes the end
 /// down. The write waits a moment for the answers, so that one write holds all.
-pub(super) async fn end(
+pub(crate) async fn end(
     ctx: &Arc<Context>,
     run: &BuilderRun,
     uid: &str,
     ending: Ending,
 ) -> Result<Next, RunError> {
     if ending.stop {
-        stop(ctx, run, uid).await?;
+        match run.spec.task.worker.is_some() {
+            true => worker::stop(ctx, run, uid, &ending.outcome.reason).await?,
+            false => stop(ctx, run, uid).await?,
+        }
     }
     let mut ended = run.clone();
     let status = ended.status.get_or_insert_default();
@@ -65,7 +69,7 @@ pub(super) async fn end(
         "finishedAt": status.finished_at,
         "outcome": status.outcome,
     });
-    if ctx.live.get(uid).job_since.is_some() {
+    if ctx.live.get(uid).job_since.is_some() && run.spec.task.worker.is_none() {
         patch["job"] = json!(names::job_name(uid));
     }
     patch["report"] = tell::report(ctx, &ended, &report);

@@ -1,6 +1,6 @@
-//! A BuilderRun becomes a Job, and its pod an outcome.
+//! A BuilderRun becomes a Job, and its pod an outcome; or [an Assignment](crate::worker), and its result one.
 
-mod claims;
+pub(crate) mod claims;
 mod end;
 pub mod job;
 mod missing_pod;
@@ -16,5 +16,9 @@ mod starting;
 pub mod tell;
 mod template;
 
+pub(crate) use end::end;
+pub(crate) use patience::waited_too_long;
 pub use reconcile::{RunError, reconcile};
+pub(crate) use reconcile::{failed, phase, write_waiting};
+pub(crate) use refused::give_back;
 pub use same::tell_followers;

@@ -221,13 +221,17 @@ fn verified_checkout(source: &Source, checkout: &ContainerView) -> Result<Checko
         return Err("the build ended although its checkout did not".to_owned());
     };
     let report = CheckoutReport::parse(message).map_err(|error| format!("checkout: {error}"))?;
+    match same_commit(source, &report) {
+        true => Ok(report),
+        false => Err("another commit was checked out than the one that was authorized".to_owned()),
+    }
+}
+
+/// Whether exactly the commit that was authorized was checked out.
+pub fn same_commit(source: &Source, report: &CheckoutReport) -> bool {
     let parents = source.parents.is_empty() || report.parents == source.parents;
     let tree = source.tree.as_ref().is_none_or(|tree| *tree == report.tree);
-    if report.commit == source.commit && parents && tree {
-        Ok(report)
-    } else {
-        Err("another commit was checked out than the one that was authorized".to_owned())
-    }
+    report.commit == source.commit && parents && tree
 }
 
 /// The verdict over the steps: the executor's message, believed only as far as the kubelet agrees.
@@ -300,7 +304,7 @@ fn deleted() -> Ending {
 }
 
 /// The words of others end up in statuses: one plain line of them.
-pub(super) fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text::one_line(text, 300)
 }
 

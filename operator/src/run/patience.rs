@@ -31,7 +31,7 @@ pub(super) fn why_forbidden(message: &str) -> &str {
 }
 
 /// A run that has not begun within its builder's queue timeout ends in error.
-pub(super) fn waited_too_long(
+pub(crate) fn waited_too_long(
     ctx: &Context,
     run: &BuilderRun,
     why: Option<&str>,

@@ -25,6 +25,7 @@ use crate::{
     context::{Context, LiveRun, now},
     queue::Next,
     report::text,
+    worker,
 };
 
 /// What a run waits for is written down when it has waited this long, or longer on a busy cluster,
@@ -53,7 +54,7 @@ pub enum RunError {
     },
 }
 
-pub(super) fn failed(
+pub(crate) fn failed(
     action: &'static str,
     run: &BuilderRun,
 ) -> impl FnOnce(kube::Error) -> RunError + use<> {
@@ -75,8 +76,8 @@ pub async fn reconcile(ctx: Arc<Context>, name: String) -> Result<Next, RunError
         return settle(&ctx, &run, &uid).await;
     }
     let pod = ctx.pod_of(&uid);
-    let started =
-        phase(&run) == RunPhase::Running || pod.as_ref().is_some_and(|pod| pod.build.has_started());
+    let started = matches!(phase(&run), RunPhase::Running | RunPhase::Lost)
+        || pod.as_ref().is_some_and(|pod| pod.build.has_started());
     if let Some(cancel) = cancelled(&ctx, &run, started).await? {
         return end(&ctx, &run, &uid, cancelled_ending(&cancel)).await;
     }
@@ -85,8 +86,12 @@ pub async fn reconcile(ctx: Arc<Context>, name: String) -> Result<Next, RunError
     }
     let live = ctx.live.get(&uid);
     let begun = live.job_since.is_some() || pod.is_some() || phase(&run) != RunPhase::Queued;
-    if !begun {
+    let on_worker = run.spec.task.worker.is_some();
+    if !begun && !(on_worker && worker::is_there(&ctx, &uid)) {
         return wait_or_begin(&ctx, &run, &uid, live).await;
+    }
+    if on_worker {
+        return worker::follow(&ctx, &run, &uid).await;
     }
     match pod {
         Some(pod) => {
@@ -110,7 +115,7 @@ fn note_pod(ctx: &Context, uid: &str) {
     }
 }
 
-pub(super) fn phase(run: &BuilderRun) -> RunPhase {
+pub(crate) fn phase(run: &BuilderRun) -> RunPhase {
     run.status
         .as_ref()
         .map(|status| status.phase)
@@ -211,6 +216,9 @@ async fn wait_or_begin(
 
 /// Creates the Job. Its name is the run's uid, so that doing it twice meets the first one.
 async fn begin(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Next, RunError> {
+    if run.spec.task.worker.is_some() {
+        return worker::begin(ctx, run, uid).await;
+    }
     let token = ctx
         .recorder
         .as_ref()
@@ -354,7 +362,7 @@ fn tell_pending(ctx: &Context, run: &BuilderRun, uid: &str, waiting: Option<&Wai
 }
 
 /// Writes down what a run waits for, once it has waited a while, and seldom.
-async fn write_waiting(
+pub(crate) async fn write_waiting(
     ctx: &Context,
     run: &BuilderRun,
     uid: &str,

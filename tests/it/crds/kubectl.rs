@@ -180,7 +180,7 @@ async fn the_other_kinds_say_it_too() {
                 "NAME", "BUILDER", "PR", "ATTEMPT", "PHASE", "WAITING", "AHEAD", "EXIT", "TOLD",
                 "AGE",
             ],
-            &["BUILD", "REASON"],
+            &["BUILD", "WORKER", "REASON"],
             "3 ahead on s390x",
         ),
         (

@@ -72,7 +72,7 @@ pub fn builder() -> Vec<Case> {
             "Builder",
             homeless,
             "spec",
-            "a Builder has exactly one backend: set spec.kubernetes",
+            "a Builder has exactly one backend: set spec.kubernetes or spec.worker",
         ),
     ];
     const BACKEND: &str = "a Builder has exactly one backend: set spec.kubernetes or spec.worker";

@@ -27,6 +27,7 @@ use crate::{
     report::{Pages, Reporter, links::PagesError},
     run::{self, job::Setup, ship::Shipping},
     specs, watches,
+    worker::notify::{Notifier, NotifyError},
 };
 
 /// Reconciles of one kind that are under way at a time.
@@ -76,6 +77,9 @@ pub struct Args {
     /// Private key in PEM, of `openssl genpkey -algorithm ed25519`, that signs what the gateway takes.
     #[arg(long, env = "PRBUILD_SIGNING_KEY", value_name = "FILE")]
     pub signing_key: Option<PathBuf>,
+    /// Where to POST JSON when a worker is left alone because its machine ended several runs in a row.
+    #[arg(long, env = "PRBUILD_NOTIFY_URL", value_name = "URL")]
+    pub notify_url: Option<String>,
     /// Bytes of a run's log that are kept: its beginning and its end.
     #[arg(long, env = "PRBUILD_LOG_LIMIT", value_name = "BYTES", default_value_t = 128 << 20,
         value_parser = clap::value_parser!(u64).range(LOG_LIMIT_LEAST..=LOG_LIMIT_MOST))]
@@ -140,6 +144,9 @@ pub enum AppError {
     /// The address of the gateway is none.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
+    /// Nobody can be told of workers.
+    #[error(transparent)]
+    Notify(#[from] NotifyError),
     /// The address of the pages is none.
     #[error(transparent)]
     Pages(#[from] PagesError),
@@ -166,14 +173,18 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), AppError> {
 struct Outlet {
     records: Option<Arc<Records>>,
     pages: Option<Pages>,
+    notifier: Option<Arc<Notifier>>,
 }
 
 fn outlet(args: &Args) -> Result<Outlet, AppError> {
     let pages = args.pages.as_deref().map(Pages::at).transpose()?;
+    let notifier = args.notify_url.as_deref().map(Notifier::new).transpose()?;
+    let notifier = notifier.map(Arc::new);
     let Some(gateway) = &args.gateway else {
         return Ok(Outlet {
             records: None,
             pages,
+            notifier,
         });
     };
     let path = args.signing_key.clone().ok_or(AppError::NoSigningKey)?;
@@ -183,7 +194,11 @@ fn outlet(args: &Args) -> Result<Outlet, AppError> {
     })?;
     let signer = Signer::from_pem(&pem).map_err(|source| AppError::SigningKey { path, source })?;
     let records = Some(Arc::new(Records::new(gateway, signer)?));
-    Ok(Outlet { records, pages })
+    Ok(Outlet {
+        records,
+        pages,
+        notifier,
+    })
 }
 
 async fn serve_metrics(
@@ -249,6 +264,7 @@ async fn operate(
         reporter,
         recorder,
         pages: outlet.pages,
+        notifier: outlet.notifier,
         client: client.clone(),
         metrics,
     });

@@ -21,6 +21,7 @@ use crate::{
     record::Recorder,
     report::{Pages, Reporter},
     run::{job::Setup, pod::PodView},
+    worker::notify::Notifier,
 };
 
 pub use crate::{
@@ -56,6 +57,8 @@ pub struct Context {
     pub recorder: Option<Recorder>,
     /// Where people open the pages of runs and builds, if anywhere.
     pub pages: Option<Pages>,
+    /// Hears when a worker is left alone, if anybody wants to.
+    pub notifier: Option<Arc<Notifier>>,
     /// The API server, to write Kubernetes Events.
     pub client: Client,
     /// Reconciles that may wait for GitHub at a time; the others write without its answer.

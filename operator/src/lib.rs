@@ -23,6 +23,7 @@ pub mod cache;
 pub mod context;
 pub mod health;
 pub mod housekeeping;
+pub mod keys;
 pub mod leader;
 pub mod live;
 pub mod metrics;

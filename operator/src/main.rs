@@ -3,7 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use operator::app::{self, Args};
+use operator::{
+    app::{self, Args},
+    keys,
+};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -12,6 +15,10 @@ use tracing_subscriber::EnvFilter;
 // other took a tenth more processor time for the same work.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
+    let mut words = std::env::args_os();
+    if words.nth(1).is_some_and(|word| word == "keys") {
+        return print_keys(words);
+    }
     github::install_tls_provider();
     let args = Args::parse();
     let filter = EnvFilter::try_from_default_env()
@@ -26,6 +33,23 @@ async fn main() -> ExitCode {
     tokio::spawn(stop_on_signal(stop.clone()));
     match app::run(args, stop).await {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `prbuild-operator keys`, with the words behind it.
+fn print_keys(words: std::env::ArgsOs) -> ExitCode {
+    let name = std::ffi::OsString::from("prbuild-operator keys");
+    let args = keys::Args::parse_from(std::iter::once(name).chain(words));
+    match keys::run(&args) {
+        Ok(printed) => {
+            println!("{}", printed.chain);
+            eprintln!("{}", printed.note);
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE

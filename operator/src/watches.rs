@@ -17,6 +17,7 @@ use crate::{
     housekeeping,
     queue::Queue,
     run::{self, job::LABEL, pod::PodView, slim::SlimPod},
+    worker::notify,
 };
 
 /// Pause after a change of a Builder before Repositories are looked at.
@@ -219,6 +220,11 @@ fn worker_changed(ctx: &Arc<Context>, change: Change<Worker>) {
     let Some(worker) = change.new.as_ref().or(change.old.as_ref()) else {
         return;
     };
+    if let (Some(notifier), Some(new)) = (&ctx.notifier, &change.new)
+        && let Some(news) = notify::news(change.old.as_deref(), new)
+    {
+        notifier.tell(news);
+    }
     // It went away or came back: its runs say so, and others wait or begin.
     for assignment in ctx.cache.assignments.group(&of_worker(&worker.name_any())) {
         ctx.queues.runs.add(&assignment.spec.run.name);

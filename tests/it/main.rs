@@ -16,6 +16,7 @@ mod operator;
 mod report;
 mod shipping;
 mod webhook;
+mod worker;
 
 /// Asks for a page: its status, and what it says.
 async fn http_get(url: &str) -> Result<(u16, String), String> {

@@ -8,3 +8,4 @@ pub mod forge;
 pub mod images;
 pub mod parts;
 pub mod story;
+pub mod worker;

@@ -13,7 +13,7 @@ pub const OFFLINE_AFTER: Duration = Duration::from_secs(75);
 /// How long a machine has to be silent before another one may come in with its key.
 pub const SILENT_FOR: Duration = Duration::from_secs(60);
 /// How long it shows that two machines use one key, or that somebody uses a wrong one.
-const SHOWN_FOR: Duration = Duration::from_secs(600);
+pub const SHOWN_FOR: Duration = Duration::from_secs(600);
 
 /// What is known of each worker.
 #[derive(Default)]

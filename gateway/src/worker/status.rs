@@ -10,7 +10,7 @@ use protocol::worker::wire::REASON_LIMIT;
 
 use super::cut;
 
-use super::seen::{OFFLINE_AFTER, Sight};
+use super::seen::{OFFLINE_AFTER, SHOWN_FOR, Sight};
 
 /// Runs in a row that a machine may end before it is left alone for a while.
 const TOO_MANY: i64 = 3;
@@ -39,74 +39,86 @@ struct Standing {
 
 /// The status that a worker should have.
 pub fn status(facts: &Facts<'_>) -> WorkerStatus {
-    let Facts { worker, sight, .. } = facts;
-    let mut status = worker.status.clone().unwrap_or_default();
-    let offline = offline_since(facts);
-    if let Presence::Known(since) = &offline {
+    let Facts { sight, now, .. } = facts;
+    let mut status = facts.worker.status.clone().unwrap_or_default();
+    if let Presence::Known(since) = offline_since(facts) {
         status.offline_since = since.map(Time);
     }
-    let standing = standing(facts, &status);
-    let now = Time(facts.now);
-    let mut set = |kind: &str, holds: bool, reason: &str, message: &str| {
+    if let Some(found) = standing(facts, &status) {
+        let (kind, now) = (condition::kind::READY, Time(*now));
+        let conditions = &mut status.conditions;
         condition::set(
-            &mut status.conditions,
+            conditions,
             kind,
-            holds,
-            reason,
-            message,
-            now.clone(),
+            found.ready,
+            found.reason,
+            &found.message,
+            now,
         );
-    };
-    if let Some(Standing {
-        ready,
-        reason,
-        message,
-    }) = standing
-    {
-        set(condition::kind::READY, ready, reason, &message);
     }
-    let full = sight.heard.as_ref().is_some_and(|heard| heard.disk_full);
-    let note = |holds: bool, text: &'static str| if holds { text } else { "" };
-    if sight.heard.is_some() {
-        let text = note(full, "its disk is too full to take runs");
-        set(
-            condition::kind::DISK_PRESSURE,
-            full,
-            if full { "Full" } else { "Enough" },
-            text,
-        );
+    if let Some(heard) = &sight.heard {
+        let words = ("Full", "Enough", "its disk is too full to take runs");
+        let kind = condition::kind::DISK_PRESSURE;
+        set(&mut status, kind, heard.disk_full, words, *now);
     }
     let text = "two machines use its key: give each its own with `prbuild-agent init`";
-    let (kind, holds) = (condition::kind::DUPLICATE_IDENTITY, sight.duplicate);
-    set(
-        kind,
-        holds,
-        if holds { "TwoMachines" } else { "OneMachine" },
-        note(holds, text),
+    let words = ("TwoMachines", "OneMachine", text);
+    show(
+        &mut status,
+        condition::kind::DUPLICATE_IDENTITY,
+        sight.duplicate,
+        words,
+        *now,
     );
     let text = "somebody speaks for it with a key that is not in publicKeys";
-    let (kind, holds) = (condition::kind::KEY_REFUSED, sight.wrong_key);
-    set(
-        kind,
-        holds,
-        if holds { "WrongKey" } else { "NoneRefused" },
-        note(holds, text),
+    let words = ("WrongKey", "NoneRefused", text);
+    show(
+        &mut status,
+        condition::kind::KEY_REFUSED,
+        sight.wrong_key,
+        words,
+        *now,
     );
-    let until = quarantined_until(&status, facts.now);
-    let text = until.map(|until| quarantine(&status, until));
-    let (kind, holds) = (condition::kind::QUARANTINED, until.is_some());
-    let text = text.unwrap_or_default();
-    condition::set(
-        &mut status.conditions,
+    let until = quarantined_until(&status, *now);
+    let text = until.map_or_else(String::new, |until| quarantine(&status, until));
+    let kind = condition::kind::QUARANTINED;
+    set(
+        &mut status,
         kind,
-        holds,
-        if holds { "Failing" } else { "Working" },
-        &text,
-        now,
+        until.is_some(),
+        ("Failing", "Working", &text),
+        *now,
     );
     status.running = facts.held.iter().map(|held| slot(held)).collect();
     status.busy = facts.held.len().try_into().unwrap_or(i64::MAX);
     status
+}
+
+/// Sets a condition: its reason when it holds, when it does not, and what it says when it does.
+fn set(
+    status: &mut WorkerStatus,
+    kind: &str,
+    holds: bool,
+    (yes, no, message): (&str, &str, &str),
+    now: Timestamp,
+) {
+    let (reason, message) = if holds { (yes, message) } else { (no, "") };
+    let conditions = &mut status.conditions;
+    condition::set(conditions, kind, holds, reason, message, Time(now));
+}
+
+/// Shows what this gateway has seen. What another one showed stays as long as it would have shown it.
+fn show(
+    status: &mut WorkerStatus,
+    kind: &str,
+    seen: bool,
+    words: (&str, &str, &str),
+    now: Timestamp,
+) {
+    let shown = condition::find(&status.conditions, kind).filter(|shown| shown.status == "True");
+    let since = shown.map(|shown| shown.last_transition_time.0);
+    let lately = since.is_some_and(|since| now.duration_since(since).unsigned_abs() < SHOWN_FOR);
+    set(status, kind, seen || lately, words, now);
 }
 
 /// Whether a worker is there, as far as this gateway can tell.
@@ -266,3 +278,7 @@ fn quarantine(status: &WorkerStatus, until: Timestamp) -> String {
 
 /// How long until a worker has to be looked at again, where nothing is heard of it.
 pub const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+#[path = "status_tests.rs"]
+mod tests;

@@ -142,7 +142,7 @@ impl<T> Cache<T> {
         }
     }
 
-    fn gone(&self, name: &str, version: u64) -> Change<T> {
+    pub(crate) fn gone(&self, name: &str, version: u64) -> Change<T> {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         inner.watched = inner.watched.max(version);
         let old = self.remove(&mut inner, name);

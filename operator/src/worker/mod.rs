@@ -6,6 +6,7 @@
 
 pub mod capacity;
 pub mod fleet;
+pub mod notify;
 pub mod order;
 pub mod outcome;
 mod reconcile;

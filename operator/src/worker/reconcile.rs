@@ -340,14 +340,17 @@ async fn delete(
         ..DeleteParams::default()
     };
     ctx.metrics.wrote("assignments");
-    match ctx
-        .api
-        .assignments
-        .delete(&assignment.name_any(), &exactly)
-        .await
-    {
-        Ok(_) => Ok(true),
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(true),
+    let name = assignment.name_any();
+    match ctx.api.assignments.delete(&name, &exactly).await {
+        Ok(_) => {
+            // The watch brings it a moment later.
+            ctx.cache.assignments.gone(&name, 0);
+            Ok(true)
+        }
+        Err(kube::Error::Api(status)) if status.is_not_found() => {
+            ctx.cache.assignments.gone(&name, 0);
+            Ok(true)
+        }
         Err(kube::Error::Api(status)) if status.is_conflict() => Ok(false),
         Err(error) => Err(failed("taking its Assignment back", run)(error)),
     }

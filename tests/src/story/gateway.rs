@@ -18,6 +18,8 @@ pub struct Gateway {
     pub pages: SocketAddr,
     /// Where logs and records are taken.
     pub ingest: SocketAddr,
+    /// Where agents of workers talk to it.
+    pub workers: SocketAddr,
     /// Where the store lies.
     pub store: PathBuf,
     key: PathBuf,
@@ -99,6 +101,18 @@ impl Gateway {
         format!("http://{}", self.pages)
     }
 
+    /// Address that agents of workers are given.
+    pub fn workers_url(&self) -> String {
+        format!("http://{}", self.workers)
+    }
+
+    /// The file that lets a gateway know its sessions again after a restart.
+    fn session_key(&self) -> Result<String, ClusterError> {
+        let file = self.key.with_file_name("session-key");
+        std::fs::write(&file, [7; 32]).map_err(ClusterError::io(&file))?;
+        Ok(file.display().to_string())
+    }
+
     /// Address where logs and records are taken.
     pub fn ingest_url(&self) -> String {
         format!("http://{}", self.ingest)
@@ -127,6 +141,7 @@ impl Story {
             index: 0,
             pages: SocketAddr::new(self.setting.host, 0),
             ingest: SocketAddr::new(self.setting.host, 0),
+            workers: SocketAddr::new(self.setting.host, 0),
             store: dir.join("store"),
             key,
         };
@@ -143,10 +158,13 @@ impl Story {
         let public = gateway.key.with_extension("pub").display().to_string();
         let mut args = vec!["--listen", &pages, "--ingest", &ingest, "--store", &store];
         args.extend(["--operator-key", &public, "--metrics", "127.0.0.1:0"]);
+        let (workers, session) = (gateway.workers.to_string(), gateway.session_key()?);
+        args.extend(["--workers", &workers, "--session-key", &session]);
         args.extend(more);
         gateway.index = self.install.start(Binary::Gateway, &args).await?;
         gateway.pages = self.install.address(gateway.index, "pages on ").await?;
         gateway.ingest = self.install.address(gateway.index, "ingest on ").await?;
+        gateway.workers = self.install.address(gateway.index, "workers on ").await?;
         self.gateway = Some(gateway);
         Ok(())
     }

@@ -1,0 +1,174 @@
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use super::super::seen::Heard;
+use super::*;
+
+const NOON: &str = "2026-01-14T12:00:00Z";
+
+fn now() -> Timestamp {
+    NOON.parse().unwrap()
+}
+
+fn worker(spec: Value, status: Value) -> Worker {
+    let mut object = json!({
+        "apiVersion": "prbuild.dev/v1alpha1", "kind": "Worker", "metadata": { "name": "mac" },
+        "spec": { "contact": "Ada", "publicKeys": ["ed25519:A"] }, "status": status,
+    });
+    for (field, value) in spec.as_object().unwrap() {
+        object["spec"][field] = value.clone();
+    }
+    serde_json::from_value(object).unwrap()
+}
+
+fn session() -> Value {
+    json!({ "session": { "epoch": 1, "nonce": now().as_millisecond() - 1_000 } })
+}
+
+fn heard() -> Heard {
+    Heard {
+        at: Instant::now(),
+        time: now(),
+        who: "i b".to_owned(),
+        left: None,
+        closed: None,
+        disk_full: false,
+    }
+}
+
+/// Status and reason of Ready, and its message.
+fn ready(worker: &Worker, heard: Option<Heard>) -> (String, String) {
+    let sight = Sight {
+        heard,
+        ..Sight::default()
+    };
+    let facts = Facts {
+        worker,
+        sight: &sight,
+        held: &[],
+        now: now(),
+    };
+    let status = status(&facts);
+    let ready = condition::find(&status.conditions, condition::kind::READY);
+    ready.map_or_else(Default::default, |ready| {
+        (
+            format!("{} {}", ready.status, ready.reason),
+            ready.message.clone(),
+        )
+    })
+}
+
+#[test]
+fn a_worker_says_whether_it_takes_runs_and_why_not() {
+    let known = |spec: Value| worker(spec, session());
+    let window = json!({ "windows": [{ "from": "11:00", "to": "13:00", "timeZone": "UTC" }] });
+    for (worker, heard, expected) in [
+        (known(json!({})), Some(heard()), "True Online"),
+        (
+            known(json!({ "publicKeys": [] })),
+            Some(heard()),
+            "False NoKey",
+        ),
+        (worker(json!({}), json!({})), None, "False NeverSeen"),
+        (
+            known(json!({ "paused": true })),
+            Some(heard()),
+            "False Paused",
+        ),
+        (
+            known(json!({ "drain": true })),
+            Some(heard()),
+            "False Draining",
+        ),
+        (known(window), Some(heard()), "False Maintenance"),
+    ] {
+        assert_eq!(ready(&worker, heard).0, expected);
+    }
+    let full = Heard {
+        disk_full: true,
+        ..heard()
+    };
+    assert_eq!(ready(&known(json!({})), Some(full)).0, "False DiskPressure");
+    let closed = Heard {
+        closed: Some("its owner sleeps".to_owned()),
+        ..heard()
+    };
+    let (word, message) = ready(&known(json!({})), Some(closed));
+    assert_eq!(
+        (word.as_str(), message.as_str()),
+        ("False Closed", "its owner sleeps")
+    );
+}
+
+#[test]
+fn who_said_good_bye_is_off_line_at_once_and_who_is_silent_after_a_while() {
+    let known = worker(json!({}), session());
+    let left = Heard {
+        left: Some("the machine shuts down".to_owned()),
+        ..heard()
+    };
+    let (word, message) = ready(&known, Some(left));
+    assert_eq!(word, "False Offline");
+    assert_eq!(message, "offline since 12:00 UTC: the machine shuts down");
+    let mut old = session();
+    old["session"]["nonce"] = json!(now().as_millisecond() - 1_000_000);
+    assert_eq!(ready(&worker(json!({}), old), None).0, "False Offline");
+    // Another gateway may hear of it.
+    assert_eq!(ready(&known, None).0, "");
+}
+
+#[test]
+fn a_machine_that_fails_three_times_is_left_alone_ever_longer_until_it_works() {
+    let mut failing = None;
+    let mut pauses = Vec::new();
+    for _ in 0..9 {
+        let next = failed_again(failing.as_ref(), "no disk", now());
+        let until = next
+            .until
+            .as_ref()
+            .map(|until| until.0.duration_since(now()).as_mins());
+        pauses.push(until);
+        failing = Some(next);
+    }
+    let expected = [
+        None,
+        None,
+        Some(10),
+        Some(20),
+        Some(40),
+        Some(80),
+        Some(160),
+        Some(320),
+        Some(360),
+    ];
+    assert_eq!(pauses, expected);
+    let mut status = session();
+    status["failing"] = json!({ "runs": 3, "reason": "no disk", "until": "2026-01-14T12:10:00Z" });
+    let (word, message) = ready(&worker(json!({}), status), Some(heard()));
+    assert_eq!(word, "False Quarantined");
+    assert_eq!(
+        message,
+        "its machine ended 3 runs in a row (no disk); it is tried again at 12:10 UTC"
+    );
+}
+
+#[test]
+fn a_status_that_is_right_is_not_written_again() {
+    let mut known = worker(json!({}), session());
+    let sight = Sight {
+        heard: Some(heard()),
+        ..Sight::default()
+    };
+    let look = |worker: &Worker, now: Timestamp| {
+        status(&Facts {
+            worker,
+            sight: &sight,
+            held: &[],
+            now,
+        })
+    };
+    let first = look(&known, now());
+    known.status = Some(first.clone());
+    assert_eq!(look(&known, now() + SignedDuration::from_mins(5)), first);
+}

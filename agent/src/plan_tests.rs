@@ -159,7 +159,7 @@ fn after_a_steps_own_limit_steps_for_failures_run_and_after_that_of_all_nothing_
         (Stop::TotalTime, false),
         (Stop::Cancelled, false),
     ] {
-        let tally = after(&[(&End::Stopped(stop.clone()), false)]);
+        let tally = after(&[(&End::Stopped(stop), false)]);
         assert_eq!(tally.is_over(), !go_on, "{stop:?}");
         assert!(!tally.runs(&step(None, false)), "{stop:?}");
         for when in [RunIf::Failure, RunIf::Always] {

@@ -87,7 +87,8 @@ pub async fn reconcile(ctx: Arc<Context>, name: String) -> Result<Next, RunError
     let live = ctx.live.get(&uid);
     let begun = live.job_since.is_some() || pod.is_some() || phase(&run) != RunPhase::Queued;
     let on_worker = run.spec.task.worker.is_some();
-    if !begun && !(on_worker && worker::is_there(&ctx, &uid)) {
+    let begun = begun || (on_worker && worker::is_there(&ctx, &uid));
+    if !begun {
         return wait_or_begin(&ctx, &run, &uid, live).await;
     }
     if on_worker {

@@ -11,6 +11,7 @@ use protocol::{CheckoutReport, Source, StepResult, log::MarkKind};
 use crate::{
     git::{Commit, FetchFailure, Git, GitError, GitOutput},
     log::Log,
+    mirror::MirrorError,
     os::{self, Signals},
     places::{PlaceError, Places},
     source::{self, SourceError},
@@ -43,7 +44,7 @@ impl Default for FetchLimits {
 }
 
 /// Time for a git command that only works on the disk.
-const LOCAL: Duration = Duration::from_secs(120);
+pub(crate) const LOCAL: Duration = Duration::from_secs(120);
 
 /// Why there is no checkout.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +55,9 @@ pub enum CheckoutError {
     /// A directory of the run.
     #[error(transparent)]
     Place(#[from] PlaceError),
+    /// The mirror, or what is handed over from it.
+    #[error(transparent)]
+    Mirror(#[from] MirrorError),
     /// The executor could not be handed on to the build.
     #[error("the executor could not be copied to `{path}`: {source}")]
     Install {
@@ -116,9 +120,24 @@ pub fn run(
     signals: &mut Signals,
     log: &mut Log,
 ) -> CheckoutReport {
+    begin(log);
+    let done = check_out(source, dir, install, limits, signals, log);
+    end(source, done, log)
+}
+
+/// Marks in the log that the checkout begins.
+pub(crate) fn begin(log: &mut Log) {
     let name = "Checkout".to_owned();
     log.mark(MarkKind::Step { n: 0, name });
-    let (report, result) = match check_out(source, dir, install, limits, signals, log) {
+}
+
+/// Says in the log how the checkout ended, and marks it; answers the report.
+pub(crate) fn end(
+    source: &Source,
+    done: Result<Commit, CheckoutError>,
+    log: &mut Log,
+) -> CheckoutReport {
+    let (report, result) = match done {
         Ok(commit) => {
             let parents: Vec<&str> = commit.parents.iter().map(|sha| short(sha)).collect();
             log.line(&format!(
@@ -171,14 +190,35 @@ fn check_out(
         })?;
     }
     let git = Git::new(&places.workspace, &places.home, scheme);
+    init(&git, source, &[], signals)?;
+    fetch(&git, source, limits, signals, log)?;
+    let commit = verify(&git, source, signals)?;
+    lay_out(&git, source, signals)?;
+    Ok(commit)
+}
+
+/// Makes an empty repository that can hold the commit.
+pub(crate) fn init(
+    git: &Git,
+    source: &Source,
+    more: &[&str],
+    signals: &mut Signals,
+) -> Result<(), CheckoutError> {
     let format = match source.commit.len() {
         64 => "--object-format=sha256",
         _ => "--object-format=sha1",
     };
-    let made = git.run(&["init", "--quiet", "--template=", format], LOCAL, signals)?;
-    output_of(made, "make a repository")?;
-    fetch(&git, source, limits, signals, log)?;
-    let commit = verify(&git, source, signals)?;
+    let arguments = [&["init", "--quiet", "--template=", format], more].concat();
+    let made = git.run(&arguments, LOCAL, signals)?;
+    output_of(made, "make a repository").map(drop)
+}
+
+/// Checks the commit out into the directory of a repository that has it.
+pub(crate) fn lay_out(
+    git: &Git,
+    source: &Source,
+    signals: &mut Signals,
+) -> Result<(), CheckoutError> {
     let done = git.run(
         &["checkout", "--quiet", "--detach", &source.commit, "--"],
         LOCAL,
@@ -187,13 +227,13 @@ fn check_out(
     output_of(done, "check the commit out")?;
     let head = git.run(&["rev-parse", "--verify", "HEAD"], LOCAL, signals)?;
     match output_of(head, "read the checkout")?.trim() == source.commit {
-        true => Ok(commit),
+        true => Ok(()),
         false => Err(CheckoutError::OtherCommit(short(&source.commit).into())),
     }
 }
 
 /// Fetches the commit, and tries again while that may help and there is time.
-fn fetch(
+pub(crate) fn fetch(
     git: &Git,
     source: &Source,
     limits: FetchLimits,
@@ -267,7 +307,11 @@ fn fetch_error(
 }
 
 /// Proves that what was fetched is what was authorized.
-fn verify(git: &Git, source: &Source, signals: &mut Signals) -> Result<Commit, CheckoutError> {
+pub(crate) fn verify(
+    git: &Git,
+    source: &Source,
+    signals: &mut Signals,
+) -> Result<Commit, CheckoutError> {
     let fetched = git.run(
         &[
             "rev-parse",
@@ -303,7 +347,7 @@ fn verify(git: &Git, source: &Source, signals: &mut Signals) -> Result<Commit, C
 }
 
 /// The output of a local command that succeeded.
-fn output_of(output: GitOutput, what: &'static str) -> Result<String, CheckoutError> {
+pub(crate) fn output_of(output: GitOutput, what: &'static str) -> Result<String, CheckoutError> {
     if output.ok {
         return Ok(output.text);
     }

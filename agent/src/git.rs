@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     log::Capture,
-    os::{Ended, Signals},
+    os::{self, Ended, Signals},
     process::{self, GRACE, Limits, ProcessError, Stop},
     source::Scheme,
 };
@@ -84,13 +84,15 @@ impl Git {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("git");
         command.current_dir(&self.directory).env_clear();
-        if let Some(path) = std::env::var_os("PATH") {
-            command.env("PATH", path);
+        for name in os::BASE_VARS {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
         }
         command.envs([
             ("GIT_ALLOW_PROTOCOL", self.scheme.name()),
             ("GIT_ATTR_NOSYSTEM", "1"),
-            ("GIT_CONFIG_GLOBAL", "/dev/null"),
+            ("GIT_CONFIG_GLOBAL", os::NULL_FILE),
             ("GIT_CONFIG_NOSYSTEM", "1"),
             ("GIT_LFS_SKIP_SMUDGE", "1"),
             ("GIT_TERMINAL_PROMPT", "0"),

@@ -4,7 +4,6 @@ use std::{
     collections::VecDeque,
     fs::File,
     io::{self, ErrorKind, Write},
-    os::fd::{AsFd, BorrowedFd},
     path::Path,
     time::{Duration, Instant},
 };
@@ -12,7 +11,8 @@ use std::{
 use protocol::log::{LogLimits, MarkKind};
 
 use crate::{
-    os::{self, Signals},
+    frames,
+    os::{self, Room, Signals},
     spool::{Spool, SpoolError},
 };
 
@@ -29,7 +29,7 @@ pub trait Sink {
         false
     }
     /// What to wait for when there is something to pass on.
-    fn waits_for(&self) -> Option<BorrowedFd<'_>> {
+    fn waits_for(&self) -> Option<Room<'_>> {
         None
     }
 }
@@ -43,13 +43,14 @@ pub struct Log {
     pending: VecDeque<u8>,
     line_is_open: bool,
     spool: Option<Spool>,
+    /// It goes to an agent, as frames.
+    framed: bool,
 }
 
 impl Log {
     /// Writes to standard output.
     pub fn stdout() -> io::Result<Self> {
-        let out = io::stdout().as_fd().try_clone_to_owned()?;
-        Ok(Self::to(File::from(out)))
+        Ok(Self::to(os::standard_output()?))
     }
 
     /// Writes to a file or pipe.
@@ -59,6 +60,24 @@ impl Log {
             pending: VecDeque::new(),
             line_is_open: false,
             spool: None,
+            framed: false,
+        }
+    }
+
+    /// Writes frames to standard output, for the agent that started this executor.
+    pub fn framed() -> io::Result<Self> {
+        let framed = true;
+        Ok(Self {
+            framed,
+            ..Self::stdout()?
+        })
+    }
+
+    /// Says one more thing to the agent, where there is one.
+    pub fn say(&mut self, frame: &[u8]) {
+        if self.framed {
+            self.pending.extend(frame);
+            while self.pass_on() {}
         }
     }
 
@@ -71,6 +90,7 @@ impl Log {
 
     /// Notes in the spool what is at this place of the log.
     pub fn mark(&mut self, what: MarkKind) {
+        self.say(&frames::mark(&what));
         self.spooled(|spool| spool.mark(what));
     }
 
@@ -122,8 +142,10 @@ impl Sink for Log {
         if let Some(last) = bytes.last() {
             self.line_is_open = *last != b'\n';
         }
-        if self.out.is_some() {
-            self.pending.extend(bytes);
+        match (&self.out, self.framed) {
+            (None, _) => {}
+            (Some(_), false) => self.pending.extend(bytes),
+            (Some(_), true) => self.pending.extend(frames::log(bytes).flatten()),
         }
         self.spooled(|spool| spool.write(bytes));
     }
@@ -136,7 +158,7 @@ impl Sink for Log {
         let Some(out) = &mut self.out else {
             return false;
         };
-        if self.pending.is_empty() || !os::has_room(out.as_fd()) {
+        if self.pending.is_empty() || !Room::of(out).is_there() {
             return false;
         }
         let (bytes, _) = self.pending.as_slices();
@@ -155,9 +177,9 @@ impl Sink for Log {
         }
     }
 
-    fn waits_for(&self) -> Option<BorrowedFd<'_>> {
+    fn waits_for(&self) -> Option<Room<'_>> {
         let out = self.out.as_ref().filter(|_| !self.pending.is_empty())?;
-        Some(out.as_fd())
+        Some(Room::of(out))
     }
 }
 

@@ -20,7 +20,11 @@ use agent::{
 use clap::{Args, Parser, Subcommand};
 use protocol::{Source, Work, log::LogLimits};
 
-/// The executor of PrBuild: checks one commit out and runs the steps of a builder on it.
+/// The agent of PrBuild: checks one commit out and runs the steps of a builder on it, in a pod or on a
+/// machine that somebody lends.
+///
+/// Exits with 0, with 1 when something went wrong, with 2 when it was called wrongly; commands that
+/// exit otherwise say so.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -186,6 +190,7 @@ fn run_ship(asked: Ship) -> io::Result<u8> {
             gateway: asked.to,
             repository: asked.repository,
             run: asked.run,
+            ..Destination::default()
         },
         token,
         limits: asked.kept.limits(),

@@ -2,15 +2,14 @@
 
 use std::{
     collections::BTreeSet,
-    io::{self, ErrorKind, PipeReader, Read},
-    os::fd::AsFd,
+    io::{self, ErrorKind, Read},
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use crate::{
     log::Sink,
-    os::{self, Ended, Signals},
+    os::{self, Ended, Output, Signals, Tree},
 };
 
 /// Time that processes get to end after `SIGTERM`. Less than the grace of a pod, so that the result
@@ -90,21 +89,18 @@ pub fn supervise(
     sink: &mut dyn Sink,
 ) -> Result<Outcome, ProcessError> {
     os::adopt_orphans()?;
-    let (reader, writer) = io::pipe()?;
-    os::set_nonblocking(&reader)?;
+    let (reader, writer) = Output::pipe()?;
     command.stdin(Stdio::null());
     command.stdout(writer.try_clone()?).stderr(writer);
-    os::detach(&mut command);
     let started = Instant::now();
-    let child = command.spawn().map_err(|source| ProcessError::Start {
+    let tree = Tree::start(&mut command).map_err(|source| ProcessError::Start {
         program: command.get_program().to_string_lossy().into_owned(),
         source,
     })?;
     // Closes our copies of the pipe's writing end.
     drop(command);
     let mut watch = Watch {
-        main: child.id(),
-        ended: None,
+        tree,
         output: Some(reader),
         heard: started,
         limits,
@@ -123,9 +119,8 @@ pub fn supervise(
 
 /// One command being watched.
 struct Watch<'a> {
-    main: u32,
-    ended: Option<Ended>,
-    output: Option<PipeReader>,
+    tree: Tree,
+    output: Option<Output>,
     /// When it was last heard of.
     heard: Instant,
     limits: Limits,
@@ -137,7 +132,7 @@ impl Watch<'_> {
     /// Watches until the command ended and its output with it, or stops it.
     fn until_end(&mut self, started: Instant) -> io::Result<Result<Ended, Stop>> {
         loop {
-            if let Some(ended) = self.ended {
+            if let Some(ended) = self.tree.ended() {
                 self.linger()?;
                 return Ok(Ok(ended));
             }
@@ -156,9 +151,9 @@ impl Watch<'_> {
 
     /// Asks the whole tree to end and waits for that, at most the grace.
     fn stop(&mut self, why: Stop) -> io::Result<Result<Ended, Stop>> {
-        os::ask_to_end(&os::descendants()?);
+        os::ask_to_end(&self.tree.members()?);
         let end = Instant::now() + self.limits.grace;
-        while !os::descendants()?.is_empty() {
+        while !self.tree.members()?.is_empty() {
             // The tree can be gone only after one of its processes was collected here.
             while !self.turn(end.saturating_duration_since(Instant::now()))? {
                 if Instant::now() >= end {
@@ -182,9 +177,9 @@ impl Watch<'_> {
     fn sweep(&mut self) -> Result<usize, ProcessError> {
         let end = Instant::now() + SWEEP;
         let mut killed = BTreeSet::new();
-        self.reap();
+        self.tree.collect();
         loop {
-            let left = os::descendants()?;
+            let left = self.tree.members()?;
             if left.is_empty() {
                 return Ok(killed.len());
             }
@@ -209,10 +204,9 @@ impl Watch<'_> {
     /// Waits for something to happen, moves output on, collects the dead. Whether any was dead.
     fn turn(&mut self, timeout: Duration) -> io::Result<bool> {
         let input = self.output.as_ref().filter(|_| self.sink.is_clear());
-        let input = input.map(|pipe| pipe.as_fd());
         os::wait(self.signals, input, self.sink.waits_for(), timeout)?;
         // The dead first: all that they wrote is in the pipe by now.
-        let dead = self.reap();
+        let dead = self.tree.collect();
         if self.sink.is_clear() {
             self.read()?;
         }
@@ -239,17 +233,6 @@ impl Watch<'_> {
             Err(error) => return Err(error),
         }
         Ok(())
-    }
-
-    fn reap(&mut self) -> bool {
-        let mut any = false;
-        while let Some((pid, ended)) = os::reap() {
-            any = true;
-            if pid == self.main {
-                self.ended = Some(ended);
-            }
-        }
-        any
     }
 }
 

@@ -11,13 +11,12 @@ mod pytest;
 mod regrtest;
 mod unittest;
 
-use std::os::fd::BorrowedFd;
-
 use protocol::Pattern;
 
 use crate::{
     findings::{Found, Origin},
     log::{Log, Sink},
+    os::Room,
 };
 
 use lines::Lines;
@@ -112,7 +111,7 @@ impl Sink for Watched<'_> {
         self.log.pass_on()
     }
 
-    fn waits_for(&self) -> Option<BorrowedFd<'_>> {
+    fn waits_for(&self) -> Option<Room<'_>> {
         self.log.waits_for()
     }
 }

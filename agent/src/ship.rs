@@ -54,6 +54,17 @@ pub struct Shipment {
     pub grace: Duration,
 }
 
+/// How sending ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// All is stored.
+    All,
+    /// The gateway wants no more of it, ever.
+    Refused,
+    /// There was no more time.
+    Late,
+}
+
 /// Why nothing can be sent at all.
 #[derive(Debug, thiserror::Error)]
 pub enum ShipError {
@@ -68,6 +79,15 @@ pub enum ShipError {
 /// Sends until all is stored or the grace is over. Returns only after somebody asked to stop: a
 /// sidecar that ends before that is started again.
 pub fn run(shipment: Shipment, signals: &mut Signals) -> Result<(), ShipError> {
+    send_all(shipment, signals)?;
+    while !signals.stopping() {
+        os::wait(signals, None, None, Duration::from_secs(3600))?;
+    }
+    Ok(())
+}
+
+/// Sends until all is stored, or the grace after the wish to stop is over.
+pub fn send_all(shipment: Shipment, signals: &mut Signals) -> Result<Sent, ShipError> {
     let state = State::load(&shipment.state)?;
     let mut shipper = Shipper {
         client: Client::new(&shipment.to, &shipment.token, state.writer())?,
@@ -84,11 +104,7 @@ pub fn run(shipment: Shipment, signals: &mut Signals) -> Result<(), ShipError> {
         back_off: BackOff::default(),
         is_full: false,
     };
-    shipper.send_all(shipment.grace, signals)?;
-    while !signals.stopping() {
-        os::wait(signals, None, None, Duration::from_secs(3600))?;
-    }
-    Ok(())
+    Ok(shipper.send_all(shipment.grace, signals)?)
 }
 
 /// A line for whoever reads the log of the sidecar itself.
@@ -130,7 +146,7 @@ enum Turn {
 
 impl Shipper {
     /// Sends until there is nothing more to send or no sense in it.
-    fn send_all(&mut self, grace: Duration, signals: &mut Signals) -> io::Result<()> {
+    fn send_all(&mut self, grace: Duration, signals: &mut Signals) -> io::Result<Sent> {
         let mut deadline = None;
         loop {
             let stopping = signals.stopping();
@@ -139,11 +155,11 @@ impl Shipper {
                 self.left = end.saturating_duration_since(Instant::now());
                 if self.left.is_zero() {
                     say("the time to send the rest of the log is over");
-                    return Ok(());
+                    return Ok(Sent::Late);
                 }
             }
             let pause = match self.turn(stopping) {
-                Ok(Turn::Done) => return Ok(()),
+                Ok(Turn::Done) => return Ok(Sent::All),
                 Ok(turn) => self.went_well(&turn),
                 Err(SendError::Refused {
                     code: RefusalCode::Limit,
@@ -155,7 +171,7 @@ impl Shipper {
                 }
                 Err(SendError::Refused { code, message }) if !code.may_heal() => {
                     say(&format!("the gateway refuses this log for good: {message}"));
-                    return Ok(());
+                    return Ok(Sent::Refused);
                 }
                 Err(error) => self.went_wrong(&error),
             };

@@ -68,6 +68,7 @@ impl Bench {
                 gateway: self.gateway.url(),
                 repository: "demo".into(),
                 run: "uid".into(),
+                ..Destination::default()
             },
             token: "token".into(),
             limits: self.limits,

@@ -23,6 +23,8 @@ pub enum Scheme {
     Https,
     /// Only where the operator configured an address that begins so.
     Http,
+    /// A repository of our own on this disk. No source has it.
+    File,
 }
 
 impl Scheme {
@@ -31,6 +33,7 @@ impl Scheme {
         match self {
             Self::Https => "https",
             Self::Http => "http",
+            Self::File => "file",
         }
     }
 }

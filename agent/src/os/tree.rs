@@ -1,9 +1,10 @@
-//! The processes below this one: found, told to end, collected.
+//! Linux: the processes below this one, found in `/proc`, told to end, collected.
 
 use std::{
     collections::{HashMap, HashSet},
     io,
-    os::unix::process::CommandExt,
+    os::unix::{ffi::OsStrExt, process::CommandExt},
+    path::Path,
     process::Command,
 };
 
@@ -12,13 +13,54 @@ use rustix::process::{
     pidfd_send_signal,
 };
 
-/// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// By itself, with this code.
-    Exit(i32),
-    /// Killed by this signal.
-    Signal(i32),
+use super::{Ended, Process};
+
+/// A command and everything that it starts. Every child of this process is taken for the command's:
+/// one at a time.
+#[derive(Debug)]
+pub struct Tree {
+    main: u32,
+    ended: Option<Ended>,
+}
+
+impl Tree {
+    /// Starts a command.
+    pub fn start(command: &mut Command) -> io::Result<Self> {
+        // No signal for our own process group reaches it.
+        let child = command.process_group(0).spawn()?;
+        Ok(Self {
+            main: child.id(),
+            ended: None,
+        })
+    }
+
+    /// Collects what ended; whether anything had.
+    pub fn collect(&mut self) -> bool {
+        let mut any = false;
+        while let Some((pid, ended)) = reap() {
+            any = true;
+            if pid == self.main {
+                self.ended = Some(ended);
+            }
+        }
+        any
+    }
+
+    /// How the command itself ended, once that was collected.
+    pub fn ended(&self) -> Option<Ended> {
+        self.ended
+    }
+
+    /// Everything of it that is left.
+    pub fn members(&self) -> io::Result<Vec<Process>> {
+        descendants()
+    }
+}
+
+/// Forbids other processes of the same user to look into this one's memory and environment.
+pub fn hide_memory() -> io::Result<()> {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
 /// Becomes the parent of every orphan below this process, so that a process that daemonized is
@@ -29,13 +71,8 @@ pub fn adopt_orphans() -> io::Result<()> {
     ))?)
 }
 
-/// Gives a command a process group of its own, so that no signal for ours reaches it.
-pub fn detach(command: &mut Command) {
-    command.process_group(0);
-}
-
 /// Collects one child that ended, ours or adopted.
-pub fn reap() -> Option<(u32, Ended)> {
+fn reap() -> Option<(u32, Ended)> {
     loop {
         match rustix::process::wait(WaitOptions::NOHANG) {
             Ok(Some((pid, status))) => {
@@ -52,18 +89,14 @@ pub fn reap() -> Option<(u32, Ended)> {
     }
 }
 
-/// A process that was seen, told apart from a later one with the same id by when it began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Process {
-    /// Its id.
-    pub id: u32,
-    /// When it began, in the system's own ticks since boot.
-    pub began: u64,
-}
-
 /// All processes below this one, also those that are dead and not collected yet: the main thread
 /// of a process can be dead while others run.
 pub fn descendants() -> io::Result<Vec<Process>> {
+    Ok(below(std::process::id(), &children()?))
+}
+
+/// All processes, by their parent.
+fn children() -> io::Result<HashMap<u32, Vec<Process>>> {
     let mut children: HashMap<u32, Vec<Process>> = HashMap::new();
     for entry in std::fs::read_dir("/proc")? {
         let name = entry?.file_name();
@@ -78,7 +111,48 @@ pub fn descendants() -> io::Result<Vec<Process>> {
                 .push(Process { id, began });
         }
     }
-    Ok(below(std::process::id(), &children))
+    Ok(children)
+}
+
+/// A process and all below it; nothing where another process has its id by now.
+pub fn subtree(root: Process) -> io::Result<Vec<Process>> {
+    if process(root.id) != Some(root) {
+        return Ok(Vec::new());
+    }
+    let mut all = below(root.id, &children()?);
+    all.push(root);
+    Ok(all)
+}
+
+/// The process with this id, if there is one that is not dead.
+pub fn process(id: u32) -> Option<Process> {
+    let stat = std::fs::read(format!("/proc/{id}/stat")).ok()?;
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    let is_dead = matches!(stat.get(end + 2), Some(b'Z' | b'X'));
+    let (_, began) = parse_stat(&stat)?;
+    (!is_dead).then_some(Process { id, began })
+}
+
+/// Processes that work in a directory, or whose environment says that it is their workspace: what a
+/// build there left behind, when nobody is there any more who started it.
+pub fn left_in(directory: &Path) -> io::Result<Vec<Process>> {
+    let workspace = [b"GITHUB_WORKSPACE=", directory.as_os_str().as_bytes()].concat();
+    let is_of_it = |id: u32| {
+        let works_there = std::fs::read_link(format!("/proc/{id}/cwd"))
+            .is_ok_and(|place| place.starts_with(directory));
+        works_there || {
+            let environment = std::fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
+            let mut vars = environment.split(|byte| *byte == 0);
+            vars.any(|var| var.starts_with(&workspace))
+        }
+    };
+    let own = std::process::id();
+    let ids = std::fs::read_dir("/proc")?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    Ok(ids
+        .filter(|id| *id != own && is_of_it(*id))
+        .filter_map(process)
+        .collect())
 }
 
 /// Parent and begin of a process, if there is one with that id.

@@ -1,6 +1,12 @@
 //! What the sidecar says to the gateway, over one connection that is kept open.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use protocol::log::{LogEnd, LogTaken, RefusalCode, Refused, Stream, WRITER_HEADER};
@@ -14,6 +20,8 @@ use ureq::{
 /// How long one request may take.
 const REQUEST: Duration = Duration::from_secs(15);
 const CONNECT: Duration = Duration::from_secs(5);
+/// Header of an answer that says that the run is to be stopped: `CANCEL_HEADER` of the workers' protocol.
+const CANCEL: &str = "prbuild-cancel";
 /// Bytes of an answer that are read.
 const ANSWER_LIMIT: u64 = 64 << 10;
 /// The fastest of zstd's ordinary levels.
@@ -56,14 +64,18 @@ pub enum SendError {
 }
 
 /// Whose log is sent, and where to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Destination {
-    /// The gateway's URL, plain HTTP.
+    /// The gateway's URL: plain HTTP, or HTTPS where there is a `way`.
     pub gateway: String,
     /// Name of the Repository object.
     pub repository: String,
     /// The run's uid.
     pub run: String,
+    /// What speaks to the gateway, for a worker; a pod's sidecar has its own.
+    pub way: Option<Agent>,
+    /// Is set when the gateway says that the run is to be stopped.
+    pub cancelled: Arc<AtomicBool>,
 }
 
 /// The gateway, for one run.
@@ -72,6 +84,7 @@ pub struct Client {
     base: String,
     bearer: HeaderValue,
     writer: HeaderValue,
+    cancelled: Arc<AtomicBool>,
     compressor: zstd::bulk::Compressor<'static>,
 }
 
@@ -90,8 +103,10 @@ impl Client {
             .timeout_connect(Some(CONNECT))
             .max_idle_connections(1)
             .user_agent(concat!("prbuild-agent/", env!("CARGO_PKG_VERSION")));
+        let way = to.way.clone();
         Ok(Self {
-            agent: config.build().new_agent(),
+            agent: way.unwrap_or_else(|| config.build().new_agent()),
+            cancelled: to.cancelled.clone(),
             base: base(to)?,
             bearer,
             writer: header(writer)?,
@@ -116,7 +131,7 @@ impl Client {
             .request(self.agent.put(address), limit)
             .header(header::CONTENT_ENCODING, "zstd")
             .header("content-digest", format!("sha-256=:{digest}:"));
-        answer(request.send(&body))
+        self.answer(request.send(&body))
     }
 
     /// Says that nothing more comes.
@@ -125,7 +140,16 @@ impl Client {
         let body = body.map_err(|error| SendError::Unreachable(error.to_string()))?;
         let request = self.agent.post(format!("{}/end", self.base));
         let request = self.request(request, limit);
-        answer(request.content_type("application/json").send(&body))
+        self.answer(request.content_type("application/json").send(&body))
+    }
+
+    /// Reads an answer, and what its head says of the run.
+    fn answer(&self, response: Result<Response<Body>, ureq::Error>) -> Result<LogTaken, SendError> {
+        let is_to_stop = |response: &Response<Body>| response.headers().contains_key(CANCEL);
+        if response.as_ref().is_ok_and(is_to_stop) {
+            self.cancelled.store(true, Ordering::SeqCst);
+        }
+        answer(response)
     }
 
     fn request(
@@ -146,7 +170,8 @@ impl Client {
 fn base(to: &Destination) -> Result<String, ClientError> {
     let wrong = || ClientError::Address(to.gateway.clone());
     let uri: Uri = to.gateway.parse().map_err(|_| wrong())?;
-    if uri.scheme().ok_or_else(wrong)? != &Scheme::HTTP {
+    let scheme = uri.scheme().ok_or_else(wrong)?;
+    if scheme != &Scheme::HTTP && (scheme != &Scheme::HTTPS || to.way.is_none()) {
         return Err(ClientError::Scheme(to.gateway.clone()));
     }
     let has_host = uri.host().is_some_and(|host| !host.is_empty());
@@ -193,6 +218,7 @@ mod tests {
             gateway: gateway.into(),
             repository: repository.into(),
             run: run.into(),
+            ..Destination::default()
         };
         match Client::new(&to, token, "0") {
             Ok(client) => client.base,

@@ -4,7 +4,7 @@
 //! `prbuild-agent exec` runs beside that code, under the same user: it keeps time, kills what the
 //! code leaves behind, and carries the code's own claim out. Neither knows Kubernetes or GitHub's API.
 //! Both print to standard output and into a [`spool`], and `prbuild-agent ship` sends that to the
-//! gateway.
+//! gateway. On a physical machine [`worker`] is the daemon that starts them.
 //!
 //! Pure: [`plan`] (which step runs, what its end means), [`mod@env`] (what a step sees), [`envfile`]
 //! (`GITHUB_ENV`), [`source`] (is this a commit we may fetch). Everything that the operating system
@@ -34,6 +34,8 @@ pub mod source;
 pub mod spool;
 pub mod step;
 pub mod text;
+#[cfg(feature = "worker")]
+pub mod worker;
 
 #[cfg(test)]
 mod testing;

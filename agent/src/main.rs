@@ -1,4 +1,7 @@
-//! `prbuild-agent`: the executor in a pod.
+//! `prbuild-agent`: the executor in a pod, and the agent of a physical machine.
+
+#[cfg(feature = "worker")]
+mod cli;
 
 use std::{
     io,
@@ -57,6 +60,9 @@ enum Command {
     /// Ends after SIGTERM, when everything is sent or the grace is over. Exits with 0 also when nothing
     /// could be sent: no build is failed for its log.
     Ship(Ship),
+    #[cfg(feature = "worker")]
+    #[command(flatten)]
+    Worker(cli::Command),
 }
 
 #[derive(Args)]
@@ -131,6 +137,11 @@ fn main() -> ExitCode {
         Command::Checkout { common, install } => run_checkout(&common, install.as_deref()),
         Command::Exec { common } => run_exec(&common),
         Command::Ship(asked) => run_ship(asked),
+        #[cfg(feature = "worker")]
+        Command::Worker(command) => Ok(command.run().unwrap_or_else(|problem| {
+            eprintln!("{problem}");
+            1
+        })),
     };
     ExitCode::from(done.unwrap_or_else(|error| {
         eprintln!("error: prbuild-agent could not begin\n  because {error}");

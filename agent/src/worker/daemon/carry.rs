@@ -1,0 +1,294 @@
+//! Carries out what the journal says.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use protocol::worker::{
+    agent::{Command, Event},
+    completion::RunEnd,
+    fault::FaultCode,
+    wire::{Accepted, DeclineCode},
+};
+
+use super::{Daemon, Live, Message, lease_until, say, threads};
+use crate::{
+    text::one_line,
+    worker::{
+        clock::steady,
+        files,
+        held::{Record, Stage},
+        history::What,
+        policy::No,
+        run::{self, Finished, Stop, Why, log_limits},
+        shipping::{Shipping, Spools},
+    },
+};
+
+impl Daemon {
+    /// Goes on with what an earlier start of the agent left.
+    pub(super) fn resume(&mut self, commands: Vec<Command>) {
+        for command in commands {
+            if let Command::Deliver(id) = &command
+                && let Err(error) = self.cut_off(id)
+            {
+                say(&format!(
+                    "the end of a run before the restart is lost: {error}"
+                ));
+                continue;
+            }
+            self.carry_out(command);
+        }
+    }
+
+    /// Sends the rest of logs whose runs were settled before the restart.
+    pub(super) fn finish_logs(&mut self) {
+        for record in Record::all(&self.site.layout) {
+            if self.book.journal().held.contains_key(&record.id) {
+                continue;
+            }
+            match self.follow(&record) {
+                Ok(live) => {
+                    live.shipping.ended_without_waiting();
+                    self.live.insert(record.id.clone(), live);
+                }
+                Err(error) => say(&format!("the rest of a log cannot be sent: {error}")),
+            }
+            self.forget(&record.id);
+        }
+    }
+
+    /// Signs the end of a run that the agent's own end cut off, and sends the rest of its log.
+    fn cut_off(&mut self, id: &str) -> std::io::Result<()> {
+        let layout = &self.site.layout;
+        let record = Record::load(layout, id).map_err(std::io::Error::other)?;
+        let mut record = record.ok_or_else(|| std::io::Error::other("nothing is known of it"))?;
+        let live = self.follow(&record)?;
+        live.shipping.ended_without_waiting();
+        if record.completion.is_none() {
+            let end = record.cut_off();
+            self.note(&record.assignment, What::Ended, &in_words(&end));
+            let completion = record.ended(&self.site.config.name, end);
+            run::sign_now(&self.site, &mut record, completion)?;
+        }
+        self.live.insert(id.to_owned(), live);
+        Ok(())
+    }
+
+    /// Sends the log of a run, and can stop it.
+    fn follow(&self, record: &Record) -> std::io::Result<Live> {
+        let (site, stop) = (&self.site, Arc::new(Stop::default()));
+        Spools::of(&site.layout, &record.id)
+            .make()
+            .map_err(std::io::Error::other)?;
+        let limits = log_limits(&site.config, record);
+        let hinted = stop.hinted.clone();
+        let shipping = Shipping::begin(&site.layout, &site.config.server, record, limits, hinted)?;
+        Ok(Live {
+            name: record.assignment.run.name.clone(),
+            stop,
+            shipping: Arc::new(shipping),
+        })
+    }
+
+    /// Carries out one command.
+    pub(super) fn carry_out(&mut self, command: Command) {
+        match command {
+            Command::Accept(id) => threads::accept(&self.link, &self.shared, &self.to_self, id),
+            Command::Decline(id, code) => {
+                let reason = match code {
+                    DeclineCode::Repeated => "it was begun here before, and nothing is begun twice",
+                    _ => "it cannot be taken",
+                };
+                self.decline(&id, No::new(code, reason));
+            }
+            Command::Start(id) => self.start(id),
+            Command::Stop(id) => self.stop(&id, &Why::Cancelled),
+            Command::Kill(id) => self.stop(&id, &Why::Cancelled),
+            Command::Deliver(id) => self.deliver(id),
+            Command::Forget(id) => self.forget(&id),
+        }
+    }
+
+    /// The gateway answered to an accept.
+    pub(super) fn accepted(
+        &mut self,
+        id: String,
+        sent: u64,
+        answer: Result<Box<Accepted>, FaultCode>,
+    ) {
+        let offered = self.offers.remove(&id);
+        let accepted = match answer {
+            Ok(accepted) => *accepted,
+            Err(code) => {
+                say(&format!("an offer was not to be had any more ({code:?})"));
+                return self.happen(Event::Refused { id });
+            }
+        };
+        let Accepted {
+            signed,
+            log_token,
+            lease_seconds,
+            ..
+        } = accepted;
+        let verified = self.verify(&signed);
+        let assignment = match (verified, offered) {
+            (Ok(assignment), Some(offered)) if assignment.run != offered.run => {
+                Err("the gateway let it have another run than it had offered".to_owned())
+            }
+            (verified, _) => verified,
+        };
+        let record = assignment.and_then(|assignment| {
+            let record = Record {
+                id: id.clone(),
+                assignment,
+                log_token,
+                stage: Stage::Preparing,
+                executor: None,
+                slot: self.free_slot(),
+                begun: crate::worker::clock::own(),
+                completion: None,
+            };
+            let saved = record.save(&self.site.layout);
+            saved.map(|()| record).map_err(|error| error.to_string())
+        });
+        match record {
+            Ok(_) => {
+                let margin = self.link.timing().kill_margin_seconds;
+                let lease_until = lease_until(sent, lease_seconds, margin);
+                self.happen(Event::Accepted { id, lease_until });
+            }
+            Err(why) => {
+                say(&format!("does not run what it accepted: {why}"));
+                self.happen(Event::Refused { id });
+            }
+        }
+    }
+
+    /// The first slot that no held run has.
+    fn free_slot(&self) -> u32 {
+        let held = self.book.journal().held.keys();
+        let known = held.filter_map(|id| Record::load(&self.site.layout, id).ok()?);
+        let taken: BTreeSet<u32> = known
+            .filter(|record| record.completion.is_none())
+            .map(|record| record.slot)
+            .collect();
+        (0..).find(|slot| !taken.contains(slot)).unwrap_or_default()
+    }
+
+    fn start(&mut self, id: String) {
+        let record = Record::load(&self.site.layout, &id).ok().flatten();
+        let followed = record.and_then(|record| Some((self.follow(&record).ok()?, record)));
+        let Some((live, record)) = followed else {
+            // The disk took it a moment ago.
+            say("a run that was accepted cannot be begun: its record or its log is not there");
+            return self.happen(Event::Ended { id });
+        };
+        self.note(&record.assignment, What::Began, "");
+        self.counted = None;
+        say(&format!(
+            "begins {} for {}",
+            live.name, record.assignment.requester.login
+        ));
+        self.spawn(record, &live);
+        self.live.insert(id, live);
+    }
+
+    fn spawn(&self, mut record: Record, live: &Live) {
+        let (site, to) = (self.site.clone(), self.to_self.clone());
+        let (stop, shipping) = (live.stop.clone(), live.shipping.clone());
+        std::thread::spawn(move || {
+            let finished = run::run(&site, &mut record, &stop);
+            let completion = protocol::worker::completion::Completion {
+                prepared_ms: finished.prepared_ms,
+                ran_ms: finished.ran_ms,
+                ..record.ended(&site.config.name, finished.result.clone())
+            };
+            let id = record.id.clone();
+            // The slot is free from here on; the log may still be on its way.
+            let _ = to.send(Message::Gone(id.clone(), Box::new(finished)));
+            if let Err(error) = run::sign(&site, &mut record, &shipping, completion) {
+                say(&format!("the end of a run cannot be signed: {error}"));
+            }
+            let _ = to.send(Message::Signed(id));
+        });
+    }
+
+    /// The last process of a run is gone.
+    pub(super) fn gone(&mut self, id: &str, finished: Finished) {
+        match &finished.trouble {
+            None => self.breaker.worked(),
+            Some(why) => self.breaker.failed(&one_line(why, 200), steady()),
+        }
+        let path = self.site.layout.own("breaker.json");
+        if let Err(error) = files::write_json(&path, &self.breaker) {
+            say(&error.to_string());
+        }
+        let words = in_words(&finished.result);
+        if let Some(live) = self.live.get(id) {
+            say(&format!("{} {words}", live.name));
+        }
+        if let Ok(Some(record)) = Record::load(&self.site.layout, id) {
+            self.note(&record.assignment, What::Ended, &words);
+        }
+    }
+
+    fn stop(&self, id: &str, why: &Why) {
+        let lease_is_over = self
+            .book
+            .journal()
+            .held
+            .get(id)
+            .is_some_and(|held| held.pool);
+        let cancelled = self.shared.was_cancelled(id);
+        if let Some(live) = self.live.get(id) {
+            live.stop.stop(match lease_is_over && !cancelled {
+                true => {
+                    Why::Machine("its lease ended while the gateway was not to be reached".into())
+                }
+                false => why.clone(),
+            });
+        }
+    }
+
+    fn deliver(&mut self, id: String) {
+        let record = Record::load(&self.site.layout, &id).ok().flatten();
+        match record.and_then(|record| record.completion) {
+            Some(what) => threads::deliver(&self.link, &self.shared, &self.to_self, id, what),
+            // Without a signed end nothing can be told: the operator's own limits end the run.
+            None => self.happen(Event::Delivered {
+                id,
+                answer: Err(FaultCode::Gone),
+            }),
+        }
+    }
+
+    /// Removes what is kept of a run, once its log is where it belongs.
+    fn forget(&mut self, id: &str) {
+        let (layout, id) = (self.site.layout.clone(), id.to_owned());
+        let live = self.live.remove(&id);
+        std::thread::spawn(move || {
+            if let Some(live) = live {
+                live.stop.stop(Why::Cancelled);
+                live.shipping.join();
+            }
+            if let Err(error) = Record::forget(&layout, &id) {
+                say(&error.to_string());
+            }
+        });
+    }
+}
+
+/// How a run ended, for the owner.
+fn in_words(end: &RunEnd) -> String {
+    match end {
+        RunEnd::Ran { report, .. } => match &report.reason {
+            None => format!("{:?}", report.verdict).to_lowercase(),
+            Some(reason) => format!(
+                "{}: {reason}",
+                format!("{:?}", report.verdict).to_lowercase()
+            ),
+        },
+        RunEnd::NotRun { reason } => format!("did not run: {reason}"),
+        RunEnd::Broken { reason } => format!("was cut off: {reason}"),
+        RunEnd::Cancelled => "was cancelled".into(),
+    }
+}

@@ -1,0 +1,267 @@
+//! `install` and `uninstall`: the service of this system, and on Linux the users.
+
+mod texts;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use super::layout::Layout;
+
+/// How the agent is installed.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The agent's configuration.
+    pub configuration: PathBuf,
+    /// The state directory.
+    pub state: PathBuf,
+    /// Builds at a time.
+    pub slots: u32,
+    /// Builds run as the agent's own user: only where nothing else works.
+    pub one_user: bool,
+    /// Nothing is changed; what would be is printed.
+    pub dry_run: bool,
+}
+
+/// Why it is not installed.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// It needs root.
+    #[error("only root can make users and services")]
+    NotRoot,
+    /// A program of the system failed.
+    #[error("`{command}` failed: {words}")]
+    Command {
+        /// What was run.
+        command: String,
+        /// What it said.
+        words: String,
+    },
+    /// A file.
+    #[error("`{}` could not be written: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// The agent's user.
+pub const AGENT: &str = "prbuild";
+
+/// The user of a slot's builds.
+pub fn build_user(slot: u32) -> String {
+    format!("prbuild-build-{slot}")
+}
+
+/// One thing that installing does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// Runs a program of the system.
+    Run(Vec<String>),
+    /// As above, where it may fail because it is done already.
+    Try(Vec<String>),
+    /// Writes a file.
+    Write(PathBuf, String),
+    /// Removes a file.
+    Remove(PathBuf),
+}
+
+/// What installing does on this system, in order. Pure.
+pub fn deeds(plan: &Plan, program: &Path) -> Vec<Deed> {
+    match std::env::consts::OS {
+        "linux" => linux(plan, program),
+        "macos" => vec![
+            attempt(&["sysadminctl", "-addUser", AGENT, "-shell", "/usr/bin/false"]),
+            owned(plan),
+            Deed::Write(PathBuf::from(texts::PLIST), texts::launchd(plan, program)),
+            run(&["launchctl", "bootstrap", "system", texts::PLIST]),
+        ],
+        "windows" => {
+            let file = plan.state.join("task.xml");
+            let name = file.display().to_string();
+            vec![
+                Deed::Write(file, texts::task(plan, program)),
+                run(&[
+                    "schtasks",
+                    "/create",
+                    "/f",
+                    "/tn",
+                    "PrBuild agent",
+                    "/xml",
+                    &name,
+                ]),
+                run(&["schtasks", "/run", "/tn", "PrBuild agent"]),
+            ]
+        }
+        _ => vec![
+            attempt(&[
+                "pw",
+                "useradd",
+                AGENT,
+                "-d",
+                "/nonexistent",
+                "-s",
+                "/usr/sbin/nologin",
+            ]),
+            owned(plan),
+            Deed::Write(PathBuf::from(texts::RC), texts::rc(plan, program)),
+            run(&["chmod", "0555", texts::RC]),
+            run(&["sysrc", "prbuild_agent_enable=YES"]),
+            run(&["service", "prbuild_agent", "start"]),
+        ],
+    }
+}
+
+fn linux(plan: &Plan, program: &Path) -> Vec<Deed> {
+    let layout = Layout::new(&plan.state);
+    let mut deeds = vec![user(AGENT)];
+    if !plan.one_user {
+        deeds.extend((0..plan.slots).map(|slot| user(&build_user(slot))));
+    }
+    let (agent, state) = (
+        layout.agent().display().to_string(),
+        plan.state.display().to_string(),
+    );
+    let owner = format!("{AGENT}:{AGENT}");
+    deeds.extend([
+        run(&["chmod", "0755", &state]),
+        run(&["chown", "-R", "-h", &owner, &agent]),
+    ]);
+    if plan.one_user {
+        deeds.push(run(&["chown", &owner, &state]));
+    }
+    deeds.extend([
+        Deed::Write(PathBuf::from(texts::UNIT), texts::systemd(plan, program)),
+        run(&["systemctl", "daemon-reload"]),
+        run(&["systemctl", "enable", "--now", "prbuild-agent.service"]),
+    ]);
+    deeds
+}
+
+/// What removing does. Users, configuration and state stay: they may hold what their owner wants.
+pub fn undeeds() -> Vec<Deed> {
+    match std::env::consts::OS {
+        "linux" => vec![
+            attempt(&["systemctl", "disable", "--now", "prbuild-agent.service"]),
+            Deed::Remove(PathBuf::from(texts::UNIT)),
+            attempt(&["systemctl", "daemon-reload"]),
+        ],
+        "macos" => vec![
+            attempt(&["launchctl", "bootout", "system", texts::PLIST]),
+            Deed::Remove(PathBuf::from(texts::PLIST)),
+        ],
+        "windows" => vec![
+            attempt(&["schtasks", "/end", "/tn", "PrBuild agent"]),
+            attempt(&["schtasks", "/delete", "/f", "/tn", "PrBuild agent"]),
+        ],
+        _ => vec![
+            attempt(&["service", "prbuild_agent", "stop"]),
+            Deed::Remove(PathBuf::from(texts::RC)),
+        ],
+    }
+}
+
+/// The state directory becomes the agent's.
+fn owned(plan: &Plan) -> Deed {
+    run(&[
+        "chown",
+        "-R",
+        "-h",
+        AGENT,
+        &plan.state.display().to_string(),
+    ])
+}
+
+fn user(name: &str) -> Deed {
+    attempt(&[
+        "useradd",
+        "--system",
+        "--user-group",
+        "--no-create-home",
+        "--home-dir",
+        "/nonexistent",
+        "--shell",
+        "/usr/sbin/nologin",
+        name,
+    ])
+}
+
+fn run(words: &[&str]) -> Deed {
+    Deed::Run(words.iter().map(|word| (*word).to_owned()).collect())
+}
+
+fn attempt(words: &[&str]) -> Deed {
+    Deed::Try(words.iter().map(|word| (*word).to_owned()).collect())
+}
+
+/// Does it all, and says each thing.
+pub fn carry_out(
+    deeds: &[Deed],
+    dry_run: bool,
+    say: &mut dyn FnMut(&str),
+) -> Result<(), InstallError> {
+    for deed in deeds {
+        match deed {
+            Deed::Run(words) | Deed::Try(words) => say(&words.join(" ")),
+            Deed::Write(path, text) if dry_run => {
+                say(&format!("write {}:\n{text}", path.display()))
+            }
+            Deed::Write(path, _) => say(&format!("write {}", path.display())),
+            Deed::Remove(path) => say(&format!("remove {}", path.display())),
+        }
+        if !dry_run {
+            one(deed)?;
+        }
+    }
+    Ok(())
+}
+
+fn one(deed: &Deed) -> Result<(), InstallError> {
+    match deed {
+        Deed::Run(words) => program(words),
+        // It is done already, or the next deed says what is wrong.
+        Deed::Try(words) => {
+            let _ = program(words);
+            Ok(())
+        }
+        Deed::Write(path, text) => {
+            let written = fs::write(path, text);
+            let path = path.clone();
+            written.map_err(|source| InstallError::File { path, source })
+        }
+        Deed::Remove(path) => match fs::remove_file(path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                let path = path.clone();
+                Err(InstallError::File { path, source })
+            }
+            _ => Ok(()),
+        },
+    }
+}
+
+fn program(words: &[String]) -> Result<(), InstallError> {
+    let failed = |said: String| InstallError::Command {
+        command: words.join(" "),
+        words: said,
+    };
+    let (program, arguments) = words.split_first().ok_or_else(|| failed(String::new()))?;
+    let output = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output();
+    let output = output.map_err(|error| failed(error.to_string()))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(failed(
+            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        )),
+    }
+}
+
+#[cfg(test)]
+#[path = "install_tests.rs"]
+mod tests;

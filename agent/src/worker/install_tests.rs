@@ -1,0 +1,68 @@
+use super::*;
+
+fn plan(one_user: bool) -> Plan {
+    Plan {
+        configuration: "/etc/prbuild/agent.toml".into(),
+        state: "/var/lib/prbuild".into(),
+        slots: 2,
+        one_user,
+        dry_run: false,
+    }
+}
+
+#[test]
+fn on_linux_agent_and_builds_are_users_of_their_own_and_root_is_the_launcher() {
+    let unit = texts::systemd(&plan(false), Path::new("/usr/local/bin/prbuild-agent"));
+    let start = unit
+        .lines()
+        .find(|line| line.starts_with("ExecStart="))
+        .unwrap();
+    assert_eq!(
+        start,
+        "ExecStart=\"/usr/local/bin/prbuild-agent\" launcher --config \"/etc/prbuild/agent.toml\" \
+         --agent-user prbuild --build-user prbuild-build-0 --build-user prbuild-build-1"
+    );
+    assert!(!unit.contains("User="));
+    let deeds = linux(&plan(false), Path::new("/p"));
+    let users = deeds
+        .iter()
+        .filter(|deed| matches!(deed, Deed::Try(words) if words[0] == "useradd"));
+    assert_eq!(users.count(), 3);
+}
+
+#[test]
+fn with_one_user_nothing_is_root() {
+    let unit = texts::systemd(&plan(true), Path::new("/p"));
+    assert!(unit.contains("User=prbuild\nExecStart=\"/p\" run "));
+}
+
+#[test]
+fn every_system_has_its_service_and_names_what_it_runs() {
+    let program = Path::new("/opt/a&b/prbuild-agent");
+    let plan = plan(true);
+    for text in [texts::launchd(&plan, program), texts::task(&plan, program)] {
+        assert!(text.contains("/opt/a&amp;b/prbuild-agent"), "{text}");
+        let mut reader = quick_xml::Reader::from_str(&text);
+        loop {
+            match reader.read_event().unwrap() {
+                quick_xml::events::Event::Eof => break,
+                _ => continue,
+            }
+        }
+    }
+    let rc = texts::rc(&plan, program);
+    assert!(rc.starts_with("#!/bin/sh\n") && rc.contains("'/opt/a&b/prbuild-agent' run"));
+}
+
+#[test]
+fn a_dry_run_says_all_and_does_nothing() {
+    let mut said = Vec::new();
+    let deeds = [
+        Deed::Run(vec!["/no/such/program".into()]),
+        Deed::Write("/no/such/directory/file".into(), "text".into()),
+        Deed::Remove("/no/such/file".into()),
+    ];
+    carry_out(&deeds, true, &mut |line| said.push(line.to_owned())).unwrap();
+    assert_eq!(said.len(), 3);
+    assert!(carry_out(&deeds, false, &mut |_| ()).is_err());
+}

@@ -1,0 +1,66 @@
+//! The journal: which runs were begun here, and what is held. It is on the disk before any command that
+//! comes of it is carried out, so that no crash starts a run twice.
+
+use protocol::worker::agent::{Command, Event, HeldState, Journal};
+
+use super::{
+    files::{self, FileError},
+    layout::Layout,
+};
+
+/// Runs that the journal remembers. An assignment expires within hours; ten thousand are weeks.
+const REMEMBERED: usize = 10_000;
+
+/// The journal and its file.
+#[derive(Debug)]
+pub struct Book {
+    journal: Journal,
+    layout: Layout,
+}
+
+impl Book {
+    /// Opens the journal; answers what is left to do of an earlier start, when nothing of that runs
+    /// any more.
+    pub fn open(layout: &Layout) -> Result<(Self, Vec<Command>), FileError> {
+        let journal: Option<Journal> = files::read_json(&layout.own("journal.json"))?;
+        let mut book = Self {
+            journal: journal.unwrap_or_default(),
+            layout: layout.clone(),
+        };
+        let commands = book.journal.restarted();
+        book.write()?;
+        Ok((book, commands))
+    }
+
+    /// What is to be done about an event. An event that could not be written down has not happened.
+    pub fn on(&mut self, event: Event) -> Result<Vec<Command>, FileError> {
+        let mut next = self.journal.clone();
+        let commands = next.on(event);
+        if next != self.journal {
+            let before = std::mem::replace(&mut self.journal, next);
+            if let Err(error) = self.write() {
+                self.journal = before;
+                return Err(error);
+            }
+        }
+        Ok(commands)
+    }
+
+    /// The journal.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Runs that take a slot: asked for, running, or being stopped.
+    pub fn busy(&self) -> usize {
+        let mut states = self.journal.held.values().map(|held| held.state);
+        let first = states.by_ref().filter(|state| *state != HeldState::Done);
+        first.count()
+    }
+
+    fn write(&mut self) -> Result<(), FileError> {
+        let beyond = self.journal.begun.len().saturating_sub(REMEMBERED);
+        self.journal.begun.drain(..beyond);
+        files::write_json(&self.layout.own("journal.json"), &self.journal)
+    }
+}

@@ -1,0 +1,306 @@
+//! One run on this machine, from its record to its signed end.
+
+use std::{
+    io,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use protocol::{
+    CheckoutReport, ExecReport, Verdict,
+    log::LogLimits,
+    worker::{
+        completion::{Completion, RunEnd},
+        envelope::Envelope,
+    },
+};
+
+use super::{
+    builder::{self, Builder, Started},
+    clock::steady,
+    config::Config,
+    held::{Record, Stage},
+    identity,
+    layout::Layout,
+    shipping::{Shipping, Spools},
+};
+use crate::{
+    frames::{self, Frame},
+    order::BuildOrder,
+    os::Leash,
+    spool::Spool,
+};
+
+/// Why a run is stopped from outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The operator asked.
+    Cancelled,
+    /// The machine, its owner, or the lease.
+    Machine(String),
+}
+
+/// Stops one run.
+#[derive(Debug, Default)]
+pub struct Stop {
+    why: Mutex<Option<Why>>,
+    leash: Mutex<Option<Leash>>,
+    /// The gateway said in an answer to the log that it is to be stopped.
+    pub hinted: Arc<AtomicBool>,
+}
+
+impl Stop {
+    /// Asks the run to stop. The first reason stays.
+    pub fn stop(&self, why: Why) {
+        lock(&self.why).get_or_insert(why);
+        // The executor sees the other end closed.
+        drop(lock(&self.leash).take());
+    }
+
+    /// Why it was asked to stop, if it was.
+    pub fn why(&self) -> Option<Why> {
+        lock(&self.why).clone()
+    }
+
+    /// Keeps what stops the executor that runs now.
+    fn hold(&self, leash: Leash) {
+        *lock(&self.leash) = Some(leash);
+        if self.why().is_some() {
+            drop(lock(&self.leash).take());
+        }
+    }
+}
+
+/// What all runs of this machine share.
+pub struct Site {
+    /// The owner's configuration.
+    pub config: Config,
+    /// Where things are.
+    pub layout: Layout,
+    /// Who starts builds.
+    pub builder: Builder,
+}
+
+/// What the executors said.
+#[derive(Default)]
+struct Heard {
+    checkout: Option<CheckoutReport>,
+    report: Option<ExecReport>,
+    began: Option<u64>,
+}
+
+/// How a run ended, and whether the machine is to blame.
+pub struct Finished {
+    /// The result.
+    pub result: RunEnd,
+    /// Milliseconds until its first step, where one began.
+    pub prepared_ms: Option<u64>,
+    /// Milliseconds from there to its end.
+    pub ran_ms: u64,
+    /// What is wrong with the machine, if anything.
+    pub trouble: Option<String>,
+}
+
+/// How much of a run's log is kept here.
+pub fn log_limits(config: &Config, record: &Record) -> LogLimits {
+    LogLimits::of(record.assignment.log_limit.min(config.limits.log.0))
+}
+
+/// Runs it: fetch, build, clean up. The record is kept as it goes on.
+pub fn run(site: &Site, record: &mut Record, stop: &Stop) -> Finished {
+    let (accepted, mut heard) = (steady(), Heard::default());
+    let ran = carry_out(site, record, stop, &mut heard);
+    let clean = site.builder.clean(&site.layout, record.slot);
+    let trouble = match (&ran, clean) {
+        (Err(error), _) => Some(error.to_string()),
+        (_, Err(unclean)) => Some(unclean.to_string()),
+        (Ok(()), Ok(())) => None,
+    };
+    let result = result(record, stop, &mut heard, ran);
+    let began = heard.began.unwrap_or_else(steady);
+    Finished {
+        trouble: trouble.or_else(|| trouble_in(&result, stop)),
+        prepared_ms: heard.began.map(|began| began.saturating_sub(accepted)),
+        ran_ms: steady().saturating_sub(began),
+        result,
+    }
+}
+
+fn carry_out(site: &Site, record: &mut Record, stop: &Stop, heard: &mut Heard) -> io::Result<()> {
+    let limits = log_limits(&site.config, record);
+    let spools = Spools::of(&site.layout, &record.id);
+    if site.builder.isolated() {
+        let mut spool = Spool::new(&spools.checkout, limits).map_err(io::Error::other)?;
+        let started = builder::start_fetch(&site.layout, record.slot)?;
+        let order = serde_json::to_vec(&record.assignment.work.source)?;
+        follow(site, record, started, &order, stop, &mut |_, frame| {
+            hear(frame, &mut spool, heard)
+        })?;
+        spool.end().map_err(io::Error::other)?;
+        let is_there = |report: &CheckoutReport| report.error.is_none();
+        if stop.why().is_some() || !heard.checkout.as_ref().is_some_and(is_there) {
+            return Ok(());
+        }
+    }
+    let mut spool = Spool::new(&spools.build, limits).map_err(io::Error::other)?;
+    let started = site.builder.start(&site.layout, record.slot)?;
+    let order = serde_json::to_vec(&order(site, record))?;
+    follow(site, record, started, &order, stop, &mut |record, frame| {
+        let is_checkout = matches!(&frame, Frame::Checkout(report) if report.error.is_none());
+        if is_checkout {
+            // Written down before the first step can have done anything that matters.
+            record.stage = Stage::Steps;
+            record.save(&site.layout).map_err(io::Error::other)?;
+            heard.began = Some(steady());
+        }
+        hear(frame, &mut spool, heard)
+    })?;
+    spool.end().map_err(io::Error::other)
+}
+
+/// The order for the executor. The owner may allow less time than the project.
+fn order(site: &Site, record: &Record) -> BuildOrder {
+    let mut work = record.assignment.work.clone();
+    if let Some(minutes) = site.config.policy.max_build_minutes {
+        let most = i64::from(minutes) * 60;
+        let timeouts = &mut work.recipe.timeouts;
+        timeouts.run_seconds = timeouts.run_seconds.min(most);
+    }
+    let grace_ms = site.config.limits.grace_seconds * 1000;
+    BuildOrder { work, grace_ms }
+}
+
+/// Tells an executor what to do, and takes what it says until it is gone.
+fn follow(
+    site: &Site,
+    record: &mut Record,
+    started: Started,
+    order: &[u8],
+    stop: &Stop,
+    take: &mut dyn FnMut(&mut Record, Frame) -> io::Result<()>,
+) -> io::Result<()> {
+    let Started {
+        mut leash,
+        mut output,
+        process,
+        end,
+    } = started;
+    record.executor = process.map(|process| (process.id, process.began));
+    let told = record
+        .save(&site.layout)
+        .map_err(io::Error::other)
+        .and_then(|()| leash.order(order));
+    if told.is_err() {
+        drop(leash);
+        end.wait();
+        return told;
+    }
+    stop.hold(leash);
+    let taken = loop {
+        match frames::read(&mut output) {
+            Ok(Some(frame)) => {
+                if let Err(error) = take(record, frame) {
+                    break Err(error);
+                }
+            }
+            Ok(None) => break Ok(()),
+            // It was killed in the middle of a word.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    drop(lock(&stop.leash).take());
+    drop(output);
+    end.wait();
+    taken
+}
+
+fn hear(frame: Frame, spool: &mut Spool, heard: &mut Heard) -> io::Result<()> {
+    match frame {
+        Frame::Log(bytes) => spool.write(&bytes).map_err(io::Error::other)?,
+        Frame::Mark(what) => spool.mark(what).map_err(io::Error::other)?,
+        // The first one is that of the agent's own user, where there are two.
+        Frame::Checkout(report) => drop(heard.checkout.get_or_insert(report)),
+        Frame::Report(report) => heard.report = Some(report),
+    }
+    Ok(())
+}
+
+/// What it all means. Of an executor that was stopped, its own word counts only where it had finished.
+fn result(record: &Record, stop: &Stop, heard: &mut Heard, ran: io::Result<()>) -> RunEnd {
+    let report = heard.report.take();
+    let is_over = |report: &ExecReport| report.verdict != Verdict::Cancelled;
+    let has_steps = record.stage == Stage::Steps;
+    let ours = |reason: String| match has_steps {
+        true => RunEnd::Broken { reason },
+        false => RunEnd::NotRun { reason },
+    };
+    match (
+        stop.why(),
+        report.filter(|_| has_steps),
+        heard.checkout.take(),
+    ) {
+        (_, Some(report), Some(checkout)) if is_over(&report) => RunEnd::Ran { checkout, report },
+        (Some(Why::Cancelled), ..) => RunEnd::Cancelled,
+        (Some(Why::Machine(reason)), ..) => ours(reason),
+        (
+            None,
+            _,
+            Some(CheckoutReport {
+                error: Some(reason),
+                ..
+            }),
+        ) => RunEnd::NotRun { reason },
+        _ => ours(match ran {
+            Err(error) => format!("the machine failed: {error}"),
+            Ok(()) => "the executor ended without a result; something killed it".into(),
+        }),
+    }
+}
+
+fn trouble_in(result: &RunEnd, stop: &Stop) -> Option<String> {
+    match result {
+        RunEnd::NotRun { reason } | RunEnd::Broken { reason } if stop.why().is_none() => {
+            Some(reason.clone())
+        }
+        _ => None,
+    }
+}
+
+/// Ends a run: waits for its log, signs its end and keeps that.
+pub fn sign(
+    site: &Site,
+    record: &mut Record,
+    shipping: &Shipping,
+    completion: Completion,
+) -> io::Result<()> {
+    shipping.ended();
+    sign_now(site, record, completion)
+}
+
+/// Signs the end of a run and keeps it, wherever its log is.
+pub fn sign_now(site: &Site, record: &mut Record, completion: Completion) -> io::Result<()> {
+    let limits = log_limits(&site.config, record);
+    let logs = Spools::of(&site.layout, &record.id).digests(limits);
+    let key = identity::load_key(&site.layout).map_err(io::Error::other)?;
+    let sealed = Envelope::seal(&Completion { logs, ..completion }, &key);
+    record.completion = Some(sealed.map_err(io::Error::other)?);
+    record.save(&site.layout).map_err(io::Error::other)
+}
+
+/// How long an executor of an earlier start gets to stop by itself.
+pub fn grace(config: &Config) -> Duration {
+    Duration::from_secs(config.limits.grace_seconds)
+}
+
+/// Whether the gateway hinted at a wish to stop since it was asked last.
+pub fn take_hint(stop: &Stop) -> bool {
+    stop.hinted.swap(false, Ordering::SeqCst)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,281 @@
+//! What goes wrong between agent and gateway, and with the agent itself.
+
+use std::{fs, process::Command, time::Duration};
+
+use protocol::worker::{
+    assignment::Audience, completion::RunEnd, fault::FaultCode, wire::DeclineCode,
+};
+
+use crate::bench::{Bench, OPEN, is_alive, verdict};
+
+/// A script that says that it began, and ends when it may.
+fn until_told(bench: &Bench) -> (String, std::path::PathBuf, std::path::PathBuf) {
+    let (began, go) = (bench.root.join("began"), bench.root.join("go"));
+    let script = format!(
+        "echo $$ >> {}; until test -e {}; do sleep 0.1; done; echo over",
+        began.display(),
+        go.display()
+    );
+    (script, began, go)
+}
+
+#[test]
+fn t1_a_build_goes_on_while_nothing_is_heard_and_its_log_comes_whole() {
+    let bench = Bench::running(OPEN);
+    let (script, began, go) = until_told(&bench);
+    let assignment = bench.assignment(&format!("{script}; seq 1 2000"));
+    let id = bench.offer(&assignment);
+    bench.file(&began);
+    bench.gateway.change(|has| has.cut_off = true);
+    fs::write(&go, "").unwrap();
+    // The end is written down while nobody hears it.
+    let held = || fs::read_dir(bench.own("held")).unwrap().next();
+    wait(|| {
+        fs::read_to_string(held()?.ok()?.path())
+            .ok()?
+            .contains("\"stage\": \"steps\"")
+            .then_some(())
+    });
+    bench.gateway.change(|has| has.cut_off = false);
+    assert_eq!(verdict(&bench.completion(&id)), "Passed");
+    let log = bench.log_of(&assignment.run.uid);
+    let all: String = (1..=2000).map(|n| format!("{n}\n")).collect();
+    assert!(log.contains(&all));
+    assert_eq!(bench.file(&began).lines().count(), 1);
+}
+
+#[test]
+fn t3_answers_that_are_lost_make_no_second_run() {
+    let bench = Bench::running(OPEN);
+    let began = bench.root.join("began");
+    bench.gateway.change(|has| {
+        has.lose = vec![
+            ("/accept", 3),
+            ("/poll", 2),
+            ("/complete", 2),
+            ("/heartbeat", 1),
+        ];
+    });
+    let completion = bench.run(&format!("echo $$ >> {}", began.display()));
+    assert_eq!(verdict(&completion), "Passed");
+    assert_eq!(bench.file(&began).lines().count(), 1);
+}
+
+#[test]
+fn t5_a_run_of_a_pool_is_stopped_before_its_lease_ends() {
+    let bench = Bench::running(OPEN);
+    bench.gateway.change(|has| has.lease_seconds = 4);
+    let (script, began, _) = until_told(&bench);
+    let mut assignment = bench.assignment(&script);
+    assignment.to = Audience::Pool(vec!["mac-1".into(), "mac-2".into()]);
+    let id = bench.offer(&assignment);
+    let pid = bench.file(&began);
+    bench.gateway.change(|has| has.cut_off = true);
+    wait(|| (!is_alive(&pid)).then_some(()));
+    bench.gateway.change(|has| has.cut_off = false);
+    let RunEnd::Broken { reason } = bench.completion(&id).result else {
+        panic!("it was not cut off");
+    };
+    assert!(reason.contains("lease"), "{reason}");
+}
+
+#[test]
+fn t6_a_run_of_this_worker_alone_needs_no_lease() {
+    let bench = Bench::running(OPEN);
+    bench.gateway.change(|has| has.lease_seconds = 1);
+    let (script, began, go) = until_told(&bench);
+    let id = bench.offer(&bench.assignment(&script));
+    let pid = bench.file(&began);
+    bench.gateway.change(|has| has.cut_off = true);
+    // Longer than the lease.
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(is_alive(&pid));
+    fs::write(&go, "").unwrap();
+    bench.gateway.change(|has| has.cut_off = false);
+    assert_eq!(verdict(&bench.completion(&id)), "Passed");
+}
+
+#[test]
+fn t7_what_a_killed_agent_left_is_gone_before_it_asks_again_and_runs_no_second_time() {
+    let mut bench = Bench::running(OPEN);
+    let (silent, daemon) = (bench.root.join("silent"), bench.root.join("daemon"));
+    let script = format!(
+        "setsid sh -c 'echo $$ > {}; trap \"\" TERM; while :; do sleep 1; done' &\n\
+         echo $$ > {}; trap '' TERM; while :; do sleep 1; done",
+        daemon.display(),
+        silent.display()
+    );
+    let assignment = bench.assignment(&script);
+    let id = bench.offer(&assignment);
+    let pids = [bench.file(&silent), bench.file(&daemon)];
+    bench.kill();
+    let polls = bench.gateway.has().polls.len();
+    bench.start();
+    bench
+        .gateway
+        .wait("poll", |has| (has.polls.len() > polls).then_some(()));
+    for pid in &pids {
+        assert!(!is_alive(pid), "{pid} is still there");
+    }
+    let RunEnd::Broken { reason } = bench.completion(&id).result else {
+        panic!("it was not cut off");
+    };
+    assert_eq!(
+        reason,
+        "the agent or its machine was restarted while it ran"
+    );
+    // The same run under another id: an operator that forgot.
+    let again = protocol::worker::envelope::Envelope::seal(&assignment, &bench.operator).unwrap();
+    bench.offer_signed("again", again);
+    assert_eq!(bench.decline("again").code, DeclineCode::Repeated);
+}
+
+#[test]
+fn t7_what_agent_and_executor_left_that_were_killed_together_is_found_again() {
+    let mut bench = Bench::running(OPEN);
+    let (script, began, _) = until_told(&bench);
+    bench.offer(&bench.assignment(&script));
+    let pid = bench.file(&began);
+    let children = format!("/proc/{0}/task/{0}/children", bench.pid());
+    let executors = fs::read_to_string(children).unwrap();
+    bench.signal("-STOP");
+    for executor in executors.split_whitespace() {
+        assert!(
+            Command::new("kill")
+                .args(["-9", executor])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+    bench.kill();
+    assert!(is_alive(&pid));
+    let polls = bench.gateway.has().polls.len();
+    bench.start();
+    bench
+        .gateway
+        .wait("poll", |has| (has.polls.len() > polls).then_some(()));
+    assert!(!is_alive(&pid));
+}
+
+#[test]
+fn t8_a_worker_that_lost_its_state_begins_nothing_that_it_may_have_begun() {
+    let mut bench = Bench::running(OPEN);
+    let (script, began, _) = until_told(&bench);
+    let id = bench.offer(&bench.assignment(&script));
+    bench.file(&began);
+    bench.kill();
+    for name in ["journal.json", "held", "spool"] {
+        let path = bench.own(name);
+        let removed = match path.is_dir() {
+            true => fs::remove_dir_all(&path),
+            false => fs::remove_file(&path),
+        };
+        removed.unwrap();
+    }
+    bench.start();
+    // It says that it holds nothing; the operator decides what that means.
+    bench.gateway.wait("session", |has| {
+        has.sessions
+            .get(1)
+            .filter(|one| one.running.is_empty())
+            .map(drop)
+    });
+    assert!(!bench.gateway.has().completed.contains_key(&id));
+}
+
+#[test]
+fn t9_a_worker_that_is_not_let_in_keeps_trying() {
+    for code in [
+        FaultCode::Duplicate,
+        FaultCode::Key,
+        FaultCode::Protocol,
+        FaultCode::Session,
+    ] {
+        let mut bench = Bench::running(OPEN);
+        bench.gateway.change(|has| has.refuse = Some(code));
+        bench
+            .gateway
+            .wait("session", |has| has.sessions.first().map(drop));
+        wait(|| bench.log().contains("the gateway says: no").then_some(()));
+        assert_eq!(
+            bench.agent.as_mut().unwrap().try_wait().unwrap(),
+            None,
+            "{code:?}"
+        );
+        bench.gateway.change(|has| has.refuse = None);
+        assert_eq!(verdict(&bench.run("true")), "Passed", "{code:?}");
+    }
+}
+
+#[test]
+fn t10_a_machine_that_slept_stops_what_has_no_lease_any_more() {
+    let bench = Bench::running(OPEN);
+    bench.gateway.change(|has| has.lease_seconds = 3);
+    let (script, began, _) = until_told(&bench);
+    let mut assignment = bench.assignment(&script);
+    assignment.to = Audience::Pool(vec!["mac-1".into()]);
+    let id = bench.offer(&assignment);
+    let pid = bench.file(&began);
+    bench.gateway.change(|has| has.cut_off = true);
+    bench.signal("-STOP");
+    std::thread::sleep(Duration::from_secs(4));
+    bench.signal("-CONT");
+    wait(|| (!is_alive(&pid)).then_some(()));
+    bench.gateway.change(|has| has.cut_off = false);
+    assert!(matches!(
+        bench.completion(&id).result,
+        RunEnd::Broken { .. }
+    ));
+}
+
+#[test]
+fn t11_a_cancel_waits_for_a_worker_that_is_away() {
+    let bench = Bench::running(OPEN);
+    let (script, began, _) = until_told(&bench);
+    let id = bench.offer(&bench.assignment(&script));
+    let pid = bench.file(&began);
+    bench.gateway.change(|has| has.cut_off = true);
+    wait(|| bench.log().contains("cannot be reached").then_some(()));
+    bench.gateway.change(|has| {
+        has.cancelled.insert(id.clone());
+        has.cut_off = false;
+    });
+    assert_eq!(bench.completion(&id).result, RunEnd::Cancelled);
+    assert!(!is_alive(&pid));
+}
+
+#[test]
+fn t12_a_full_disk_closes_the_worker_and_says_so() {
+    let bench = Bench::running(&format!("{OPEN}\n[limits]\nmin_free_disk = \"900000GiB\""));
+    let poll = bench.gateway.wait("poll", |has| has.polls.last().cloned());
+    assert!(poll.disk_full && poll.free_slots == 0);
+    assert!(poll.closed.unwrap().starts_with("its disk has "));
+}
+
+#[test]
+fn t14_a_commit_that_is_gone_is_no_other_commit() {
+    let bench = Bench::running(OPEN);
+    let mut assignment = bench.assignment("true");
+    assignment.work.source.commit = "e".repeat(40);
+    assignment.work_digest = protocol::worker::assignment::digest_of(&assignment.work).unwrap();
+    let RunEnd::NotRun { reason } = bench.completion(&bench.offer(&assignment)).result else {
+        panic!("it ran");
+    };
+    assert!(
+        reason.contains("does not exist on GitHub any more"),
+        "{reason}"
+    );
+}
+
+/// Waits for something.
+fn wait<T>(find: impl Fn() -> Option<T>) -> T {
+    let end = std::time::Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(found) = find() {
+            return found;
+        }
+        assert!(std::time::Instant::now() < end, "it does not happen");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

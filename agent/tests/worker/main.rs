@@ -1,0 +1,18 @@
+//! Real agents, as processes, against a gateway that keeps the protocol and goes wrong when asked to.
+//! Numbers such as `t7` are those of the faults that a worker must survive.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod bench;
+mod faults;
+mod gateway;
+#[path = "../../src/testing_git.rs"]
+#[allow(dead_code)]
+mod git;
+/// Like all tests in modules of this name, these need root.
+#[cfg(target_os = "linux")]
+#[path = "users.rs"]
+mod node;
+mod owner;
+mod runs;
+mod trust;

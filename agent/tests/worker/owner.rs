@@ -1,0 +1,149 @@
+//! The owner's rules win, and both sides are told.
+
+use protocol::worker::wire::DeclineCode;
+
+use crate::bench::{Bench, OPEN, verdict};
+
+#[test]
+fn a_fresh_agent_takes_nothing_and_says_so_to_both_sides() {
+    let bench = Bench::running("");
+    let poll = bench.gateway.wait("poll", |has| has.polls.last().cloned());
+    assert_eq!(poll.free_slots, 0);
+    assert_eq!(
+        poll.closed.unwrap(),
+        "its owner has not opened it for builds yet"
+    );
+    let status = bench.owner(&["status"]);
+    let text = String::from_utf8(status.stdout).unwrap();
+    assert!(
+        text.contains("takes nothing: its owner has not opened it"),
+        "{text}"
+    );
+    assert_eq!(bench.gateway.has().sessions[0].policy, "takes nothing yet");
+}
+
+#[test]
+fn what_the_owner_does_not_allow_is_declined_once_and_written_down() {
+    let bench = Bench::running("events = [\"pull_request\"]\nrepositories = [\"octo/other\"]");
+    let id = bench.offer(&bench.assignment("true"));
+    let decline = bench.decline(&id);
+    assert_eq!(decline.code, DeclineCode::Policy);
+    assert_eq!(
+        decline.reason,
+        "its owner does not take runs of `octo/demo`"
+    );
+    let text = String::from_utf8(bench.owner(&["logs"]).stdout).unwrap();
+    assert!(
+        text.contains("declined") && text.contains("asked for by ada"),
+        "{text}"
+    );
+    assert!(text.contains(&decline.reason));
+    assert_eq!(text.lines().count(), 1);
+}
+
+#[test]
+fn a_machine_that_is_used_by_something_else_takes_nothing_until_it_is_free() {
+    let bench = Bench::new(OPEN);
+    let flag = bench.root.join("busy");
+    std::fs::write(&flag, "").unwrap();
+    let script = format!("test ! -e {}", flag.display());
+    bench.write_policy(&format!(
+        "{OPEN}\nbusy_command = [\"/bin/sh\", \"-c\", \"{script}\"]"
+    ));
+    let mut bench = bench;
+    bench.start();
+    let closed = |has: &crate::gateway::Has| has.polls.last()?.closed.clone();
+    let words = bench.gateway.wait("busy", closed);
+    assert_eq!(words, "something else runs on it, says its owner's program");
+    std::fs::remove_file(&flag).unwrap();
+    assert_eq!(verdict(&bench.run("true")), "Passed");
+}
+
+#[test]
+fn a_paused_worker_takes_nothing_until_its_owner_says_so() {
+    let bench = Bench::running(OPEN);
+    assert!(bench.owner(&["pause", "--for", "2h"]).status.success());
+    let closed = bench
+        .gateway
+        .wait("pause", |has| has.polls.last()?.closed.clone());
+    assert!(
+        closed.starts_with("its owner paused it until 2"),
+        "{closed}"
+    );
+    assert!(bench.owner(&["resume"]).status.success());
+    assert_eq!(verdict(&bench.run("true")), "Passed");
+}
+
+#[test]
+fn a_drained_worker_finishes_what_runs_and_ends() {
+    for by_signal in [false, true] {
+        let mut bench = Bench::running(OPEN);
+        let (began, go) = (bench.root.join("began"), bench.root.join("go"));
+        let script = format!(
+            "echo $$ > {}; until test -e {}; do sleep 0.1; done",
+            began.display(),
+            go.display()
+        );
+        let id = bench.offer(&bench.assignment(&script));
+        bench.file(&began);
+        match by_signal {
+            true => bench.signal("-TERM"),
+            false => assert!(bench.owner(&["drain"]).status.success()),
+        }
+        bench.gateway.wait("drain", |_| {
+            bench
+                .log()
+                .contains("stops when what runs has ended")
+                .then_some(())
+        });
+        std::fs::write(&go, "").unwrap();
+        assert_eq!(verdict(&bench.completion(&id)), "Passed");
+        assert_eq!(bench.ended(), Some(0));
+    }
+}
+
+#[test]
+fn a_second_agent_with_the_same_state_does_not_begin() {
+    let bench = Bench::running(OPEN);
+    bench
+        .gateway
+        .wait("session", |has| has.sessions.first().map(drop));
+    let second = bench.owner(&["run"]);
+    let text = String::from_utf8(second.stderr).unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    assert!(text.contains("another agent runs already"), "{text}");
+}
+
+#[test]
+fn status_tells_that_the_agent_does_not_run() {
+    let bench = Bench::new(OPEN);
+    let status = bench.owner(&["status"]);
+    assert_eq!(status.status.code(), Some(3));
+    assert!(
+        String::from_utf8(status.stdout)
+            .unwrap()
+            .contains("does not run")
+    );
+}
+
+#[test]
+fn doctor_says_what_is_wrong_and_what_is_right() {
+    let bench = Bench::new(OPEN);
+    let good = bench.owner(&["doctor"]);
+    let text = String::from_utf8(good.stdout).unwrap();
+    assert_eq!(good.status.code(), Some(0), "{text}");
+    assert!(text.contains("● the gateway answers"), "{text}");
+    assert!(
+        text.contains("● the operator's keys are those that you pinned"),
+        "{text}"
+    );
+    bench.gateway.change(|has| has.cut_off = true);
+    let bad = bench.owner(&["doctor"]);
+    let text = String::from_utf8(bad.stdout).unwrap();
+    assert_eq!(bad.status.code(), Some(1));
+    assert!(text.contains("✕ the gateway cannot be reached"), "{text}");
+    assert!(
+        text.contains("  try: look whether this machine reaches the Internet"),
+        "{text}"
+    );
+}

@@ -1,0 +1,109 @@
+//! What a run on a worker is, when nothing goes wrong.
+
+use protocol::{
+    log::Stream,
+    worker::{completion::RunEnd, key::sha256},
+};
+
+use crate::bench::{Bench, OPEN, verdict};
+
+#[test]
+fn a_run_is_checked_out_run_and_signed_and_its_log_is_whole() {
+    let bench = Bench::running(OPEN);
+    let assignment = bench.assignment("cat file; echo done");
+    let completion = bench.completion(&bench.offer(&assignment));
+    let RunEnd::Ran { checkout, report } = &completion.result else {
+        panic!("{completion:?}");
+    };
+    assert_eq!(
+        (checkout.commit.as_str(), verdict(&completion).as_str()),
+        (bench.commit.as_str(), "Passed")
+    );
+    assert_eq!(report.steps.len(), 1);
+    let log = bench.log_of(&assignment.run.uid);
+    assert!(log.contains("hello\ndone\n"), "{log}");
+    for digest in &completion.logs {
+        let name = format!("{}/logs/{}", assignment.run.uid, digest.stream.name());
+        let bytes = bench.gateway.has().logs[&name].clone();
+        assert_eq!(
+            (digest.bytes, &digest.sha256),
+            (bytes.len() as u64, &sha256(&bytes))
+        );
+    }
+    assert_eq!(completion.logs[0].stream, Stream::Log);
+    assert!(completion.prepared_ms.is_some());
+}
+
+#[test]
+fn a_failing_step_is_a_result_and_no_trouble_of_the_machine() {
+    let bench = Bench::running(OPEN);
+    for _ in 0..4 {
+        assert_eq!(verdict(&bench.run("exit 3")), "Failed");
+    }
+    assert_eq!(verdict(&bench.run("true")), "Passed");
+}
+
+#[test]
+fn a_step_sees_nothing_of_the_agent_and_its_directory_is_new_each_time() {
+    let bench = Bench::running(OPEN);
+    let script = "test ! -e left; touch left; env; test \"$HOME\" != \"\"; ls -A \"$HOME\"";
+    for _ in 0..2 {
+        let assignment = bench.assignment(script);
+        let completion = bench.completion(&bench.offer(&assignment));
+        let log = bench.log_of(&assignment.run.uid);
+        assert_eq!(verdict(&completion), "Passed", "{log}");
+        for line in ["PRBUILD", "CARGO", "RUST"] {
+            assert!(
+                !log.lines().any(|one| one.starts_with(line)),
+                "{line}: {log}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_cancel_reaches_a_running_build_and_everything_of_it_is_gone() {
+    let bench = Bench::running(OPEN);
+    let pid = bench.root.join("pid");
+    let script = format!(
+        "setsid sh -c 'echo $$ > {0}; trap \"\" TERM; while :; do sleep 1; done' &\nsleep 600",
+        pid.display()
+    );
+    let id = bench.offer(&bench.assignment(&script));
+    let pid = bench.file(&pid);
+    bench
+        .gateway
+        .change(|has| has.cancelled.extend([id.clone()]));
+    assert_eq!(bench.completion(&id).result, RunEnd::Cancelled);
+    assert!(!crate::bench::is_alive(&pid));
+}
+
+#[test]
+fn what_is_no_longer_this_workers_is_killed_and_nothing_is_told() {
+    let bench = Bench::running(OPEN);
+    let pid = bench.root.join("pid");
+    let script = format!("echo $$ > {}; sleep 600", pid.display());
+    let id = bench.offer(&bench.assignment(&script));
+    let pid = bench.file(&pid);
+    bench.gateway.change(|has| has.gone.extend([id.clone()]));
+    // The slot is free again when its processes are gone.
+    assert_eq!(verdict(&bench.run("true")), "Passed");
+    assert!(!crate::bench::is_alive(&pid));
+    assert!(!bench.gateway.has().completed.contains_key(&id));
+}
+
+#[test]
+fn t13_a_flood_is_cut_in_the_middle_and_strange_bytes_pass() {
+    let bench = Bench::running(OPEN);
+    let script =
+        "printf 'first\\n\\000\\377'; head -c 30000000 /dev/zero | tr '\\000' x; echo; echo last";
+    let assignment = bench.assignment(script);
+    let completion = bench.completion(&bench.offer(&assignment));
+    assert_eq!(verdict(&completion), "Passed");
+    let log = bench.log_of(&assignment.run.uid);
+    assert!(log.contains("first\n\0"));
+    assert!(log.contains("bytes are left out here"));
+    assert!(log.contains("last\n"));
+    let kept = completion.logs[0].bytes;
+    assert!((900_000..1_400_000).contains(&kept), "{kept}");
+}

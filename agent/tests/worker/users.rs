@@ -1,0 +1,154 @@
+//! Two users and a launcher: what a build cannot do to its machine. Needs root, and uses users by
+//! their number, so that none has to be made.
+
+use std::{
+    os::unix::fs::{MetadataExt, chown},
+    process::Command,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use protocol::worker::completion::RunEnd;
+
+use crate::bench::{Bench, OPEN, is_alive, verdict};
+
+/// A worker with a launcher, whose users nobody else has.
+fn launched(policy: &str) -> Bench {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    assert!(rustix::process::geteuid().is_root(), "run this as root");
+    let first = 2_000_000_000 + NEXT.fetch_add(2, Ordering::Relaxed) + std::process::id() * 64;
+    let mut bench = Bench::new(policy);
+    bench.users = Some((first, first + 1));
+    for path in walk(&bench.root.join("state/agent")) {
+        chown(&path, Some(first), Some(first)).unwrap();
+    }
+    bench.start();
+    bench
+}
+
+fn walk(root: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut all = vec![root.to_path_buf()];
+    for entry in std::fs::read_dir(root).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => all.extend(walk(&path)),
+            false => all.push(path),
+        }
+    }
+    all
+}
+
+#[test]
+fn a_build_is_another_user_and_the_worker_says_so() {
+    let bench = launched(OPEN);
+    let assignment = bench.assignment("id -u; cat file; pwd");
+    let completion = bench.completion(&bench.offer(&assignment));
+    let log = bench.log_of(&assignment.run.uid);
+    assert_eq!(verdict(&completion), "Passed", "{log}");
+    let (_, build) = bench.users.unwrap();
+    assert!(log.contains(&format!("{build}\nhello\n")), "{log}");
+    assert!(bench.gateway.has().sessions[0].isolated);
+    let RunEnd::Ran { checkout, .. } = completion.result else {
+        unreachable!()
+    };
+    assert_eq!(checkout.commit, bench.commit);
+}
+
+#[test]
+fn a_build_reads_neither_key_nor_journal_nor_mirror_nor_spool_and_cannot_touch_the_agent() {
+    let bench = launched(OPEN);
+    assert_eq!(verdict(&bench.run("true")), "Passed");
+    let state = bench.root.join("state");
+    let agent = Command::new("pgrep")
+        .args(["-u", &bench.users.unwrap().0.to_string()])
+        .output()
+        .unwrap();
+    let agent = String::from_utf8(agent.stdout).unwrap();
+    let agent = agent.lines().next().unwrap();
+    let launcher = bench.pid();
+    let attacks = [
+        format!("cat {}/agent/key.pem", state.display()),
+        format!("cat {}/agent/journal.json", state.display()),
+        format!("ls {}/agent/mirrors", state.display()),
+        format!("ls {}/agent/spool", state.display()),
+        format!("ls {}/agent", state.display()),
+        format!("touch {}/agent/x", state.display()),
+        format!("touch {}/hand-over/x", state.display()),
+        format!("touch {}/builds/x", state.display()),
+        format!("mv {0}/builds/0 {0}/builds/1", state.display()),
+        format!("echo x > {}", bench.config().display()),
+        format!("kill -9 {agent}"),
+        format!("kill -9 {launcher}"),
+        format!("cat /proc/{agent}/environ"),
+        format!("cat /proc/{agent}/mem"),
+        format!("ls /proc/{agent}/fd/"),
+        "cat /proc/$PPID/environ".to_owned(),
+        "ls /proc/$PPID/fd/".to_owned(),
+    ];
+    let script: String = attacks
+        .iter()
+        .map(|attack| format!("if {attack} >/dev/null 2>&1; then echo \"DID: {attack}\"; fi\n"))
+        .collect();
+    let assignment = bench.assignment(&(script + "echo tried"));
+    let completion = bench.completion(&bench.offer(&assignment));
+    let log = bench.log_of(&assignment.run.uid);
+    assert_eq!(verdict(&completion), "Passed", "{log}");
+    assert!(log.contains("tried") && !log.contains("DID: "), "{log}");
+    assert!(is_alive(agent) && is_alive(&launcher.to_string()));
+}
+
+#[test]
+fn whatever_a_build_leaves_is_gone_before_the_next_one() {
+    let bench = launched(OPEN);
+    let (pid, left) = (
+        format!("/tmp/prbuild-{}-pid", bench.users.unwrap().1),
+        format!("/tmp/prbuild-{}-left", bench.users.unwrap().1),
+    );
+    // The executor itself can be killed by its build: they are one user.
+    let script = format!(
+        "echo x > {left}; mkdir -p a/b; chmod 0 a/b; chmod 0 a\n\
+         setsid setsid sh -c 'trap \"\" TERM; echo $$ > {pid}; while :; do sleep 1; done' &\n\
+         until test -s {pid}; do sleep 0.1; done; cat {pid}; kill -9 $PPID; sleep 60"
+    );
+    let assignment = bench.assignment(&script);
+    let completion = bench.completion(&bench.offer(&assignment));
+    let RunEnd::Broken { reason } = completion.result else {
+        panic!("{completion:?}");
+    };
+    assert!(reason.contains("something killed it"), "{reason}");
+    let log = bench.log_of(&assignment.run.uid);
+    let daemon = log
+        .lines()
+        .find(|line| line.parse::<u32>().is_ok())
+        .unwrap();
+    assert!(!is_alive(daemon));
+    let script = format!("test ! -e {left}; test ! -e a");
+    let next = bench.run(&script);
+    assert_eq!(verdict(&next), "Passed");
+    assert!(!std::path::Path::new(&left).exists());
+}
+
+#[test]
+fn when_the_launcher_is_told_to_stop_the_build_is_finished() {
+    let mut bench = launched(OPEN);
+    let build = bench.users.unwrap().1;
+    let go = bench.root.join("go");
+    let id = bench.offer(&bench.assignment(&format!(
+        "until test -e {}; do sleep 0.1; done",
+        go.display()
+    )));
+    let builds = bench.root.join("state/builds/0/run");
+    bench.gateway.wait("build", |_| {
+        let owner = builds.join("src/file").metadata().map(|meta| meta.uid());
+        (owner.ok() == Some(build)).then_some(())
+    });
+    bench.signal("-TERM");
+    bench.gateway.wait("drain", |_| {
+        bench
+            .log()
+            .contains("stops when what runs has ended")
+            .then_some(())
+    });
+    std::fs::write(&go, "").unwrap();
+    assert_eq!(verdict(&bench.completion(&id)), "Passed");
+    assert_eq!(bench.ended(), Some(0));
+}

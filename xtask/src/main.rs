@@ -5,6 +5,7 @@ mod cargo;
 mod cluster;
 mod clusters;
 mod crds;
+mod cross;
 mod demo;
 mod doctor;
 mod forge;
@@ -38,6 +39,8 @@ enum Task {
     Bench(bench::Args),
     /// Write the custom resource definitions into the chart
     Crds(crds::Args),
+    /// Build and lint the agent for the systems that a worker may have
+    Cross(cross::Args),
     /// List what a cluster is made of: found where, in which version, or what is missing
     Doctor(doctor::Args),
     /// Run the stateful fake GitHub alone
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Task::Test(args) => test::run(args),
         Task::Bench(args) => bench::run(args),
         Task::Crds(args) => crds::run(args),
+        Task::Cross(args) => cross::run(args),
         Task::Doctor(args) => doctor::run(args),
         Task::Forge(args) => forge::run(args),
         Task::Cluster(args) => cluster::run(args),

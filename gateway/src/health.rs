@@ -1,12 +1,12 @@
 //! The inner port: is it alive, is it ready, and its metrics.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
+use service::Standing;
 
 use crate::metrics::Metrics;
 
@@ -14,9 +14,9 @@ use crate::metrics::Metrics;
 pub struct Health {
     /// All metrics.
     pub metrics: Arc<Metrics>,
-    /// Whether requests are served. A store that is down is no reason not to: what is in memory is
+    /// What it waits for before it serves. A store that is down is no reason not to: what is in memory is
     /// shown, and senders keep what is not stored.
-    pub ready: AtomicBool,
+    pub standing: Arc<Standing>,
 }
 
 impl Health {
@@ -24,8 +24,10 @@ impl Health {
     pub fn respond<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         let (status, text) = match request.uri().path() {
             "/healthz" => (StatusCode::OK, "ok".to_owned()),
-            "/readyz" if self.ready.load(Ordering::Acquire) => (StatusCode::OK, "ok".to_owned()),
-            "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "not yet".to_owned()),
+            "/readyz" => match self.standing.problem() {
+                None => (StatusCode::OK, "ok".to_owned()),
+                Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, problem),
+            },
             "/metrics" => (StatusCode::OK, self.metrics.text()),
             _ => (StatusCode::NOT_FOUND, "not found".to_owned()),
         };

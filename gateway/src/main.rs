@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Parser;
@@ -24,6 +23,7 @@ use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use kube::Client;
 use protocol::token::PublicKeys;
+use service::{Standing, kinds, logging};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -108,18 +108,19 @@ const INNER: Places = Places {
     grace: Duration::from_secs(1),
 };
 
+/// What it waits for at its start.
+const KEY: &str = "the operator's public key";
+const KINDS: &str = "kinds in the cluster";
+
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     // The store and the cluster are reached by TLS; only a second provider could be in the way.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| "info,kube_runtime=warn,kube_client=warn,object_store=error".into());
-    tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_writer(std::io::stderr)
-        .with_env_filter(filter)
-        .init();
+    logging::start("info,kube_runtime=warn,kube_client=warn,object_store=error");
     match run(Args::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -132,8 +133,27 @@ async fn main() -> ExitCode {
 async fn run(args: Args) -> Result<(), String> {
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone()));
-    let keys = public_keys(&args.operator_key)?;
     let metrics = Arc::new(Metrics::default());
+    let health = Arc::new(Health {
+        metrics: metrics.clone(),
+        standing: Standing::awaiting(&[KEY, KINDS]),
+    });
+    let inner = listener("metrics", args.metrics).await?;
+    let answer = health.clone();
+    let respond = move |request| std::future::ready(answer.respond(&request));
+    let inner = tokio::spawn(serve(inner, INNER, respond, stop.clone()));
+    let cluster = Arc::new(Cluster::default());
+    let begin = async {
+        let standing = &health.standing;
+        let key = || std::future::ready(public_keys(&args.operator_key));
+        let keys = standing.until(KEY, key).await;
+        let client = follow(args.namespace.as_deref(), &cluster, standing).await?;
+        Ok::<_, String>((keys, client))
+    };
+    let (keys, client) = tokio::select! {
+        begun = begin => begun?,
+        () = stop.cancelled() => return Ok(()),
+    };
     let store = Store::open(&args.store, metrics.clone()).map_err(|error| error.to_string())?;
     let options = LogOptions {
         log_limit: args.log_limit,
@@ -149,21 +169,11 @@ async fn run(args: Args) -> Result<(), String> {
         metrics: metrics.clone(),
         keep,
     });
-    let cluster = Arc::new(Cluster::default());
-    let client = follow(args.namespace.as_deref(), &cluster).await?;
     tokio::spawn(retention::run(app.clone(), store, stop.clone()));
     tokio::spawn(app.logs.clone().forget_idle(stop.clone()));
 
-    let health = Arc::new(Health {
-        metrics,
-        ready: AtomicBool::new(false),
-    });
-    let inner = listener("metrics", args.metrics).await?;
     let ingest = listener("ingest", args.ingest).await?;
     let listen = listener("pages", args.listen).await?;
-    let answer = health.clone();
-    let respond = move |request| std::future::ready(answer.respond(&request));
-    let inner = tokio::spawn(serve(inner, INNER, respond, stop.clone()));
     let site = Arc::new(Site::new(app.clone(), cluster, &args.github));
     let pages = tokio::spawn(serve_pages(listen, site, stop.clone()));
     let taking = Arc::new(Ingest::new(app.clone(), keys.clone()));
@@ -175,7 +185,6 @@ async fn run(args: Args) -> Result<(), String> {
         }
         _ => None,
     };
-    health.ready.store(true, Ordering::Release);
     serve_ingest(ingest, taking, stop).await;
     if let Some(agents) = agents {
         let _ = agents.await;
@@ -221,13 +230,19 @@ fn workers(
 }
 
 /// Follows the cluster, if there is one to follow.
-async fn follow(namespace: Option<&str>, cluster: &Arc<Cluster>) -> Result<Option<Client>, String> {
+async fn follow(
+    namespace: Option<&str>,
+    cluster: &Arc<Cluster>,
+    standing: &Standing,
+) -> Result<Option<Client>, String> {
     let Some(namespace) = namespace.map(str::to_owned) else {
+        standing.has(KINDS);
         return Ok(None);
     };
     let client = Client::try_default()
         .await
         .map_err(|error| format!("no way to the API server: {error}"))?;
+    standing.until(KINDS, || kinds::fit(&client)).await;
     let (cluster, followed) = (cluster.clone(), client.clone());
     tokio::spawn(async move { cluster.follow(followed, &namespace).await });
     Ok(Some(client))

@@ -8,6 +8,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 type Labels = Vec<(&'static str, &'static str)>;
@@ -57,6 +58,8 @@ impl Metrics {
     fn register(&mut self) {
         let all = &mut self.registry;
         let received = self.received.clone();
+        let version = ("version", env!("CARGO_PKG_VERSION"));
+        all.register("build", "What runs", Info::new([version]));
         all.register("log_bytes", "Bytes of logs that were taken in", received);
         let refused = self.refused.clone();
         all.register(

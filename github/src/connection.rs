@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use http::Method;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
+use crate::GithubError;
 use crate::auth::App;
 use crate::budget::{Budget, Ledger};
 use crate::repo::Repo;
 use crate::settings::{self, ConnectionError, Files, Identity, Settings};
-use crate::transport::Transport;
+use crate::transport::{Call, Transport};
 
 /// What installation tokens are minted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,9 +45,63 @@ pub struct Connections {
     access: Access,
     transport: Transport,
     current: RwLock<BTreeMap<String, Arc<Connection>>>,
+    /// What the last look found wrong.
+    problem: Mutex<Option<String>>,
 }
 
 impl Connections {
+    /// Follows a directory with one subdirectory a connection: what can be used is, and the rest as soon
+    /// as it can ([`spawn_reload`](Self::spawn_reload)). Needs a Tokio runtime.
+    ///
+    /// # Errors
+    /// Only where HTTPS cannot be set up at all.
+    pub fn follow(dir: &Path, access: Access) -> Result<Arc<Self>, ConnectionError> {
+        let transport = Transport::new(access.timeout())
+            .map_err(|error| ConnectionError::Client(error.to_string()))?;
+        let connections = Self {
+            dir: dir.to_owned(),
+            access,
+            transport,
+            current: RwLock::default(),
+            problem: Mutex::default(),
+        };
+        connections.note(connections.reload().err());
+        Ok(Arc::new(connections))
+    }
+
+    /// Why there is no way to GitHub. None: at least one connection can be used.
+    pub fn problem(&self) -> Option<String> {
+        if !self.all().is_empty() {
+            return None;
+        }
+        let problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
+        let none = || format!("no connection is mounted in {}", self.dir.display());
+        Some(problem.clone().unwrap_or_else(none))
+    }
+
+    fn note(&self, error: Option<ConnectionError>) -> String {
+        let problem = error.map(|error| error.to_string());
+        let mut known = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
+        known.clone_from(&problem);
+        problem.unwrap_or_default()
+    }
+
+    /// Asks GitHub, through any connection, whether it is there and takes our credential. Costs nothing
+    /// of the budget.
+    ///
+    /// # Errors
+    /// Why there is no way to GitHub, as a sentence.
+    pub async fn greet(&self) -> Result<(), String> {
+        let mut because = self.problem();
+        for connection in self.all() {
+            match connection.greet().await {
+                Ok(()) => return Ok(()),
+                Err(error) => because = Some(format!("connection `{}`: {error}", connection.name)),
+            }
+        }
+        Err(because.unwrap_or_default())
+    }
+
     /// Reads a directory with one subdirectory a connection. Needs a Tokio runtime.
     ///
     /// # Errors
@@ -64,6 +120,7 @@ impl Connections {
             access,
             transport,
             current: RwLock::new(current),
+            problem: Mutex::default(),
         }))
     }
 
@@ -90,8 +147,7 @@ impl Connections {
                     () = stop.cancelled() => return,
                     () = tokio::time::sleep(RELOAD) => {}
                 }
-                let problem = connections.reload().err().map(|error| error.to_string());
-                let problem = problem.unwrap_or_default();
+                let problem = connections.note(connections.reload().err());
                 if !problem.is_empty() && problem != last_problem {
                     tracing::error!(error = problem, "a connection was not reloaded");
                 }
@@ -227,6 +283,28 @@ impl Connection {
         }
     }
 
+    async fn greet(&self) -> Result<(), GithubError> {
+        match &self.credential {
+            Credential::App(app) => app.as_app(Method::GET, "/app", None, None).await.map(drop),
+            Credential::Token(token) => {
+                let call = Call {
+                    method: Method::GET,
+                    url: format!("{}/rate_limit", self.api_url),
+                    name: "GET /rate_limit".to_owned(),
+                    credential: Some(token),
+                    body: None,
+                    etag: None,
+                    ledger: None,
+                };
+                match self.transport.send(call).await {
+                    // An Enterprise Server without limits says so by 404.
+                    Ok(_) | Err(GithubError::NotFound { .. }) => Ok(()),
+                    Err(error) => Err(error),
+                }
+            }
+        }
+    }
+
     /// The secrets that a delivery may be signed with, newest first. None: it takes no deliveries.
     pub fn webhook_secrets(&self) -> Vec<SecretString> {
         self.webhook_secrets.clone()
@@ -272,6 +350,24 @@ mod tests {
         ] {
             assert!(!text.contains(TOKEN) && !text.contains(SECRET), "{text}");
         }
+        std::fs::remove_dir_all(dir).expect("cleaned up");
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_is_said_until_it_is_there() {
+        let dir = directory("follow");
+        std::fs::remove_file(dir.join("main/token")).expect("a file");
+        std::fs::remove_file(dir.join("main/webhook-secret")).expect("a file");
+        let connections = Connections::follow(&dir, Access::Read).expect("connections");
+        let problem = connections.problem().expect("a problem");
+        assert!(
+            problem.starts_with("connection `main`: it is empty"),
+            "{problem}"
+        );
+        assert_eq!(connections.greet().await, Err(problem));
+        std::fs::write(dir.join("main/token"), TOKEN).expect("a file");
+        connections.reload().expect("a reload");
+        assert_eq!(connections.problem(), None);
         std::fs::remove_dir_all(dir).expect("cleaned up");
     }
 

@@ -138,6 +138,12 @@ pub(crate) fn check(name: &str, files: Files) -> Result<Settings, ConnectionErro
             _ => Err(invalid(format!("`{file}` is not an http(s) URL"))),
         }
     };
+    if files.0.is_empty() {
+        return Err(invalid(
+            "it is empty; make its Secret with `app-id`, `private-key.pem` and `webhook-secret`"
+                .to_owned(),
+        ));
+    }
     let api_url = url("api-url", "https://api.github.com")?;
     let git_url = url("git-url", "https://github.com")?;
     let identity = identity(&get).map_err(invalid)?;
@@ -224,7 +230,11 @@ mod tests {
     #[test]
     fn contradictions_are_named() {
         for (pairs, word) in [
-            (&[][..], "neither"),
+            (&[][..], "empty"),
+            (
+                &[("webhook-secret", "01234567890123456789012345678901")][..],
+                "neither",
+            ),
             (&[("token", "t"), ("app-id", "1")][..], "keep one"),
             (&[("app-id", "1")][..], "private-key.pem"),
             (&[("app-id", "1"), ("private-key.pem", "x")][..], "RSA"),

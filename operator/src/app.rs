@@ -12,6 +12,7 @@ use clap::Parser;
 use github::{Access, Connections};
 use kube::Client;
 use protocol::token::{KeyError, Signer};
+use service::{Standing, kinds};
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +20,7 @@ use crate::{
     admission::Admission,
     answers, build,
     context::{Apis, Caches, Context, Live, LiveBuilds, Queues},
-    housekeeping, leader,
+    gauges, housekeeping, leader,
     metrics::{self, Metrics},
     pressure::Pressure,
     queue::Queue,
@@ -158,14 +159,42 @@ pub enum AppError {
 /// Runs the operator until `stop`.
 pub async fn run(args: Args, stop: CancellationToken) -> Result<(), AppError> {
     let client = Client::try_from(kube::Config::infer().await?)?;
-    let connections = Connections::load(&args.connections, Access::Report)?;
-    connections.spawn_reload(stop.clone());
-    let outlet = outlet(&args)?;
     let metrics = Arc::new(Metrics::default());
-    serve_metrics(&args, metrics.clone(), stop.clone()).await?;
+    let standing = Standing::awaiting(&[KINDS, GITHUB, KEY]);
+    serve_metrics(&args, metrics.clone(), standing.clone(), stop.clone()).await?;
+    let connections = Connections::follow(&args.connections, Access::Report)?;
+    connections.spawn_reload(stop.clone());
+    check(&args)?;
+    let begin = async {
+        standing.until(KINDS, || kinds::fit(&client)).await;
+        standing.until(GITHUB, || connections.greet()).await;
+        let outlet = || std::future::ready(outlet(&args));
+        standing.until(KEY, outlet).await
+    };
+    let outlet = tokio::select! {
+        outlet = begin => outlet,
+        () = stop.cancelled() => return Ok(()),
+    };
     let (namespace, identity) = (args.namespace.clone(), args.identity.clone());
     let work = |stop| operate(args, client.clone(), connections, outlet, metrics, stop);
     leader::lead(client.clone(), &namespace, identity, stop, work).await?;
+    Ok(())
+}
+
+/// What it waits for at its start.
+const KINDS: &str = "kinds in the cluster";
+const GITHUB: &str = "a way to GitHub";
+const KEY: &str = "the signing key";
+
+/// What no waiting mends: arguments that contradict each other.
+fn check(args: &Args) -> Result<(), AppError> {
+    args.pages.as_deref().map(Pages::at).transpose()?;
+    if let Some(gateway) = &args.gateway {
+        Records::new(gateway, Signer::from_seed(&[0; 32]))?;
+        if args.signing_key.is_none() {
+            return Err(AppError::NoSigningKey);
+        }
+    }
     Ok(())
 }
 
@@ -204,6 +233,7 @@ fn outlet(args: &Args) -> Result<Outlet, AppError> {
 async fn serve_metrics(
     args: &Args,
     metrics: Arc<Metrics>,
+    standing: Arc<Standing>,
     stop: CancellationToken,
 ) -> Result<(), AppError> {
     let address = args.metrics;
@@ -212,7 +242,7 @@ async fn serve_metrics(
     if let Ok(address) = listener.local_addr() {
         tracing::info!("metrics on {address}");
     }
-    let server = axum::serve(listener, metrics::router(metrics));
+    let server = axum::serve(listener, metrics::router(metrics, standing));
     tokio::spawn(async move {
         let _ = server.with_graceful_shutdown(stop.cancelled_owned()).await;
     });
@@ -310,5 +340,6 @@ fn work_on_queues(ctx: &Arc<Context>, stop: &CancellationToken, tasks: &mut Join
     tasks.spawn(queue.run(4, s, move |name| specs::builder(c.clone(), name)));
     tasks.spawn(specs::heed_refusals(ctx.clone(), stop.clone()));
     tasks.spawn(Admission::run(ctx.clone(), stop.clone()));
+    tasks.spawn(gauges::run(ctx.clone(), stop.clone()));
     tasks.spawn(housekeeping::run(ctx.clone(), stop.clone()));
 }

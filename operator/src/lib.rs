@@ -12,6 +12,8 @@
 //! - [`record`]: what stays of runs and builds when their objects are gone
 //! - [`health`]: what is wrong with a Repository or Builder ([`specs`] writes it down)
 //! - [`housekeeping`]: orphans, retention
+//! - [`worker`]: a BuilderRun becomes an Assignment to a physical machine; [`keys`]: key sets that its owner pins
+//! - [`make_keys`]: makes the signing key, once; [`gauges`]: numbers that are looked up for [`metrics`]
 //! - [`leader`], [`app`]: who acts, and how everything is wired
 
 pub mod admission;
@@ -21,11 +23,13 @@ pub mod app;
 pub mod build;
 pub mod cache;
 pub mod context;
+pub mod gauges;
 pub mod health;
 pub mod housekeeping;
 pub mod keys;
 pub mod leader;
 pub mod live;
+pub mod make_keys;
 pub mod metrics;
 pub mod pressure;
 pub mod queue;

@@ -1,19 +1,29 @@
 //! Numbers for Prometheus. Label values come from closed sets and from Builders, never from
 //! pull requests.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicI64, AtomicU64},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, AtomicU64},
+    },
 };
 
 use crds::{BuilderRun, PrBuildStatus, RunPhase};
+use github::Budget;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::Registry,
 };
+use service::Standing;
+
+use crate::gauges::Waiting;
+
+/// The version of this program.
+const VERSION: (&str, &str) = ("version", env!("CARGO_PKG_VERSION"));
 
 /// The operator's metrics.
 pub struct Metrics {
@@ -23,12 +33,26 @@ pub struct Metrics {
     builds: Family<Phase, Counter<u64, AtomicU64>>,
     start_seconds: Histogram,
     live: Gauge<i64, AtomicI64>,
+    waiting: Family<OfBuilder, Gauge<i64, AtomicI64>>,
+    oldest: Family<OfBuilder, Gauge<i64, AtomicI64>>,
+    budget: Family<OfConnection, Gauge<i64, AtomicI64>>,
+    budget_limit: Family<OfConnection, Gauge<i64, AtomicI64>>,
     ready: Gauge<i64, AtomicI64>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Kind {
     kind: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfBuilder {
+    builder: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfConnection {
+    connection: String,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -51,6 +75,10 @@ impl Default for Metrics {
             builds: Family::default(),
             start_seconds: Histogram::new([0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0, 3600.0]),
             live: Gauge::default(),
+            waiting: Family::default(),
+            oldest: Family::default(),
+            budget: Family::default(),
+            budget_limit: Family::default(),
             ready: Gauge::default(),
         };
         metrics.register();
@@ -78,6 +106,27 @@ impl Metrics {
             self.start_seconds.clone(),
         );
         registry.register("runs_live", "Runs that have not ended", self.live.clone());
+        registry.register(
+            "runs_waiting",
+            "Runs that wait for a slot or a machine, by builder",
+            self.waiting.clone(),
+        );
+        registry.register(
+            "oldest_waiting_seconds",
+            "Seconds that the oldest waiting run of a builder has waited",
+            self.oldest.clone(),
+        );
+        registry.register(
+            "github_budget_remaining",
+            "Requests that GitHub still allows within the hour, by connection",
+            self.budget.clone(),
+        );
+        registry.register(
+            "github_budget_limit",
+            "Requests that GitHub allows an hour, by connection",
+            self.budget_limit.clone(),
+        );
+        registry.register("build", "What runs", Info::new([VERSION]));
         registry.register(
             "leader",
             "1 while this process leads and has read everything",
@@ -132,6 +181,30 @@ impl Metrics {
         self.live.set(i64::try_from(runs).unwrap_or(i64::MAX));
     }
 
+    /// Notes what waits for each builder; for the others nothing does.
+    pub fn set_waiting(&self, builders: &BTreeMap<String, Waiting>) {
+        self.waiting.clear();
+        self.oldest.clear();
+        for (builder, waiting) in builders {
+            let of = OfBuilder {
+                builder: builder.clone(),
+            };
+            self.waiting.get_or_create(&of).set(waiting.runs);
+            self.oldest.get_or_create(&of).set(waiting.oldest);
+        }
+    }
+
+    /// Notes what GitHub still allows, once it has said so.
+    pub fn set_budget(&self, connection: &str, budget: Budget) {
+        let of = OfConnection {
+            connection: connection.to_owned(),
+        };
+        if let (Some(limit), Some(remaining)) = (budget.limit, budget.remaining) {
+            self.budget.get_or_create(&of).set(remaining);
+            self.budget_limit.get_or_create(&of).set(limit);
+        }
+    }
+
     /// Notes whether this process leads.
     pub fn set_leader(&self, leads: bool) {
         self.ready.set(i64::from(leads));
@@ -149,13 +222,24 @@ impl Metrics {
 }
 
 /// Answers `/healthz`, `/readyz` and `/metrics`.
-pub fn router(metrics: Arc<Metrics>) -> axum::Router {
-    use axum::{http::header::CONTENT_TYPE, routing::get};
+pub fn router(metrics: Arc<Metrics>, standing: Arc<Standing>) -> axum::Router {
+    use axum::{
+        http::{StatusCode, header::CONTENT_TYPE},
+        routing::get,
+    };
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     axum::Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         // A follower is ready too: it is ready to lead.
-        .route("/readyz", get(|| async { "ok\n" }))
+        .route(
+            "/readyz",
+            get(move || async move {
+                match standing.problem() {
+                    None => (StatusCode::OK, "ok".to_owned()),
+                    Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, problem),
+                }
+            }),
+        )
         .route(
             "/metrics",
             get(move || async move { ([(CONTENT_TYPE, OPEN_METRICS)], metrics.text()) }),

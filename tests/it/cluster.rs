@@ -20,6 +20,7 @@ const BARE: ControlPlaneOptions = ControlPlaneOptions {
     controllers: false,
     fast_controllers: false,
     crds: false,
+    pods: false,
 };
 
 /// Processes of a berth, by what their environment says.

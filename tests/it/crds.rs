@@ -3,6 +3,7 @@
 
 mod accounts;
 mod defaults;
+mod examples;
 mod immutable;
 mod kubectl;
 mod refused;

@@ -8,6 +8,7 @@
 
 mod agent;
 mod browser;
+mod chart;
 mod cluster;
 mod crds;
 mod forge;

@@ -1,11 +1,12 @@
 //! The inner port: `/healthz`, `/readyz`, `/metrics`. Never where strangers reach it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use service::Standing;
 
 use crate::metrics::Metrics;
 use crate::server::Answer;
@@ -14,8 +15,8 @@ use crate::server::Answer;
 pub struct Health {
     /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// The watches have their first list.
-    pub ready: AtomicBool,
+    /// What it waits for before it takes deliveries.
+    pub standing: Arc<Standing>,
 }
 
 impl Health {
@@ -26,19 +27,18 @@ impl Health {
         }
         match request.uri().path() {
             "/healthz" => said(StatusCode::OK, "ok"),
-            "/readyz" if self.ready.load(Ordering::Acquire) => said(StatusCode::OK, "ok"),
-            "/readyz" => said(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "waiting for the first lists",
-            ),
+            "/readyz" => match self.standing.problem() {
+                None => said(StatusCode::OK, "ok"),
+                Some(problem) => said(StatusCode::SERVICE_UNAVAILABLE, problem),
+            },
             "/metrics" => Response::new(Full::from(self.metrics.text())),
             _ => said(StatusCode::NOT_FOUND, ""),
         }
     }
 }
 
-fn said(status: StatusCode, words: &'static str) -> Answer {
-    let mut response = Response::new(Full::from(words));
+fn said(status: StatusCode, words: impl Into<Bytes>) -> Answer {
+    let mut response = Response::new(Full::new(words.into()));
     *response.status_mut() = status;
     response
 }

@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Parser;
 use github::{Access, Connections};
 use kube::{Api, Client};
+use service::{Standing, kinds, logging};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use webhook::builds::Builds;
@@ -47,19 +47,21 @@ struct Args {
     sweep_seconds: u64,
 }
 
+/// What it waits for at its start.
+const KINDS: &str = "kinds in the cluster";
+const GITHUB: &str = "a way to GitHub";
+const OBJECTS: &str = "Repositories and Builders";
+
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 // One thread: everything waits for somebody, and two that wake each other take more processor time for
 // the same work.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     github::install_tls_provider();
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| "info,kube_runtime=warn,kube_client=warn".into());
-    tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_writer(std::io::stderr)
-        .with_env_filter(filter)
-        .init();
+    logging::start("info,kube_runtime=warn,kube_client=warn");
     match run(Args::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -71,9 +73,6 @@ async fn main() -> ExitCode {
 
 async fn run(args: Args) -> Result<(), String> {
     let stop = CancellationToken::new();
-    let connections =
-        Connections::load(&args.connections, Access::Read).map_err(|error| error.to_string())?;
-    connections.spawn_reload(stop.clone());
     let client = Client::try_default()
         .await
         .map_err(|error| format!("no way to the API server: {error}"))?;
@@ -86,18 +85,28 @@ async fn run(args: Args) -> Result<(), String> {
     let metrics = Arc::new(Metrics::default());
     let health = Arc::new(Health {
         metrics: metrics.clone(),
-        ready: AtomicBool::new(false),
+        standing: Standing::awaiting(&[KINDS, GITHUB, OBJECTS]),
     });
     let answer = health.clone();
     let respond = move |request| std::future::ready(answer.respond(&request));
     let inner = tokio::spawn(server::serve(inner, respond, stop.clone()));
     tokio::spawn(stop_on_signal(stop.clone()));
 
-    let cache = Cache::start(&client, &args.namespace, &stop);
-    tokio::select! {
-        () = cache.ready() => {}
+    let connections =
+        Connections::follow(&args.connections, Access::Read).map_err(|error| error.to_string())?;
+    connections.spawn_reload(stop.clone());
+    let (standing, ways) = (&health.standing, &connections);
+    let begin = async {
+        standing.until(KINDS, || kinds::fit(&client)).await;
+        standing.until(GITHUB, || ways.greet()).await;
+        let cache = Cache::start(&client, &args.namespace, &stop);
+        cache.ready().await;
+        cache
+    };
+    let cache = tokio::select! {
+        cache = begin => cache,
         () = stop.cancelled() => return Ok(()),
-    }
+    };
     let answered = cache.clone();
     let app = Arc::new(App {
         connections,
@@ -117,7 +126,7 @@ async fn run(args: Args) -> Result<(), String> {
         let every = Duration::from_secs(args.sweep_seconds);
         tokio::spawn(sweep::run(app.clone(), holder, every, stop.clone()))
     });
-    health.ready.store(true, Ordering::Release);
+    health.standing.has(OBJECTS);
     let address = deliveries.local_addr().map_err(|error| error.to_string())?;
     tracing::info!("listening on {address}");
 

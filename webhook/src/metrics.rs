@@ -8,6 +8,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 type Labels = Vec<(&'static str, String)>;
@@ -29,6 +30,8 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("prbuild_webhook");
+        let version = ("version", env!("CARGO_PKG_VERSION"));
+        registry.register("build", "What runs", Info::new([version]));
         let deliveries = Family::default();
         registry.register(
             "deliveries",

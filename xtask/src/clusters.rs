@@ -28,6 +28,10 @@ impl Clusters {
             });
         }
         let node = async {
+            let options = ControlPlaneOptions {
+                pods: true,
+                ..ControlPlaneOptions::default()
+            };
             let plane = ControlPlane::start(options).await?;
             Ok::<_, Box<dyn std::error::Error + Send + Sync>>(
                 Node::start(plane, &images::small_images()?).await?,

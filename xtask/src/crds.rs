@@ -1,5 +1,5 @@
-//! `cargo xtask crds`: the chart's CustomResourceDefinitions are generated, and a test notices when
-//! they were not.
+//! `cargo xtask crds`: the chart's CustomResourceDefinitions and the table of its values are generated,
+//! and a test notices when they were not.
 
 use std::{
     fs,
@@ -7,7 +7,7 @@ use std::{
     process::ExitCode,
 };
 
-use crate::Result;
+use crate::{Result, values};
 
 /// Arguments of `cargo xtask crds`.
 #[derive(Debug, clap::Args)]
@@ -17,7 +17,7 @@ pub struct Args {
     check: bool,
 }
 
-/// Writes the custom resource definitions into the chart.
+/// Writes the custom resource definitions into the chart, and the table of its values.
 pub fn run(args: Args) -> Result {
     let stale = stale(&folder())?;
     for (path, _) in &stale {
@@ -25,7 +25,7 @@ pub fn run(args: Args) -> Result {
         println!("{word}: {}", path.display());
     }
     if args.check && !stale.is_empty() {
-        return Err("the chart's CRDs are out of date; try: cargo xtask crds".into());
+        return Err("generated files are out of date; try: cargo xtask crds".into());
     }
     for (path, text) in stale {
         fs::write(path, text)?;
@@ -42,6 +42,12 @@ fn stale(folder: &Path) -> Result<Vec<(PathBuf, String)>> {
         if fs::read_to_string(&path).ok().as_ref() != Some(&text) {
             stale.push((path, text));
         }
+    }
+    let chart = folder.join("../..");
+    let page = chart.join("../../docs/values.md");
+    let text = values::page(&fs::read_to_string(chart.join("values.yaml"))?);
+    if fs::read_to_string(&page).ok().as_ref() != Some(&text) {
+        stale.push((page, text));
     }
     Ok(stale)
 }

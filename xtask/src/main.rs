@@ -9,9 +9,11 @@ mod cross;
 mod demo;
 mod doctor;
 mod forge;
+mod images;
 mod part;
 mod stop;
 mod test;
+mod values;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -37,10 +39,12 @@ enum Task {
     Test(test::Args),
     /// Measure PrBuild against bare writes to the API server
     Bench(bench::Args),
-    /// Write the custom resource definitions into the chart
+    /// Write what is generated: the chart's definitions, and the table of its values
     Crds(crds::Args),
     /// Build and lint the agent for the systems that a worker may have
     Cross(cross::Args),
+    /// Make the images that PrBuild consists of, and push or load them
+    Images(images::Args),
     /// List what a cluster is made of: found where, in which version, or what is missing
     Doctor(doctor::Args),
     /// Run the stateful fake GitHub alone
@@ -58,6 +62,7 @@ fn main() -> ExitCode {
         Task::Bench(args) => bench::run(args),
         Task::Crds(args) => crds::run(args),
         Task::Cross(args) => cross::run(args),
+        Task::Images(args) => images::run(args),
         Task::Doctor(args) => doctor::run(args),
         Task::Forge(args) => forge::run(args),
         Task::Cluster(args) => cluster::run(args),

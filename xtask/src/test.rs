@@ -45,6 +45,7 @@ pub fn run(args: Args) -> Result {
     let cache = Cache::of_user();
     parts::obtain_all(parts::control_plane(), &cache, loudness)?;
     parts::obtain_all(parts::bucket(), &cache, loudness)?;
+    parts::obtain_all(parts::chart_checks(), &cache, loudness)?;
     if !args.no_node {
         parts::obtain_all(parts::node(), &cache, loudness)?;
         parts::obtain_all(parts::browser(), &cache, loudness)?;

@@ -145,6 +145,7 @@ async fn the_images_have_git_the_agent_and_a_compiler() {
 async fn nothing_is_left_of_a_node_that_was_stopped_with_a_pod_on_it() {
     let options = ControlPlaneOptions {
         crds: false,
+        pods: true,
         ..ControlPlaneOptions::default()
     };
     let plane = ControlPlane::start(options).await.unwrap();

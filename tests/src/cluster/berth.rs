@@ -48,7 +48,7 @@ impl Berth {
             if dir.exists() {
                 reap(&dir, &bridge_name(number))?.wait_to_end(&dir)?;
             }
-            if taken.is_none() && ports_are_free(number) && !device_exists(&bridge_name(number)) {
+            if taken.is_none() && is_free(number) {
                 taken = Some((number, dir, lock));
             }
         }
@@ -180,6 +180,12 @@ fn bridge_name(number: u16) -> String {
 
 fn device_exists(name: &str) -> bool {
     Path::new("/sys/class/net").join(name).exists()
+}
+
+/// Nobody else's ports or network are in the way.
+fn is_free(number: u16) -> bool {
+    let bridge = bridge_name(number);
+    ports_are_free(number) && !device_exists(&bridge) && !super::network::namespace_exists(&bridge)
 }
 
 fn ports_are_free(number: u16) -> bool {

@@ -1,7 +1,7 @@
 //! etcd and kube-apiserver, and the controllers where Jobs are wanted. Ready in about 3 s.
 //!
 //! All default admission plugins are on, so Pod Security, quotas, admission policies and service
-//! accounts are the real ones. Nothing listens beyond 127.0.0.1.
+//! accounts are the real ones. Nothing listens beyond 127.0.0.1 and the bridge of its own pods.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,7 +13,7 @@ use super::access::Access;
 use super::berth::Berth;
 use super::eventually::until;
 use super::process::{Process, tail};
-use super::{ClusterError, keys, manifests};
+use super::{ClusterError, keys, manifests, network};
 use crate::parts::{self, Part};
 
 /// What runs beside the API server, and how.
@@ -26,6 +26,9 @@ pub struct ControlPlaneOptions {
     pub fast_controllers: bool,
     /// Apply the custom resource definitions.
     pub crds: bool,
+    /// Pods reach it: there is a network for them, on whose bridge the API server listens instead of on
+    /// 127.0.0.1. Needs root.
+    pub pods: bool,
 }
 
 impl Default for ControlPlaneOptions {
@@ -35,6 +38,7 @@ impl Default for ControlPlaneOptions {
             controllers: true,
             fast_controllers: false,
             crds: true,
+            pods: false,
         }
     }
 }
@@ -63,9 +67,17 @@ impl ControlPlane {
         keys::write_private(&dir.join("tokens.csv"), tokens.as_bytes())?;
         keys::write_signing_key(&dir.join("sa.key"))?;
 
+        let address = match options.pods {
+            true if !rustix::process::geteuid().is_root() => return Err(ClusterError::NotRoot),
+            true => {
+                network::make(&berth)?;
+                network::host(&berth.subnet())
+            }
+            false => "127.0.0.1".to_owned(),
+        };
         let etcd = Process::start(&dir, "etcd", &etcd(&berth)?)?;
-        let mut apiserver = Process::start(&dir, "kube-apiserver", &apiserver(&berth)?)?;
-        let server = format!("https://127.0.0.1:{}", berth.port(2));
+        let mut apiserver = Process::start(&dir, "kube-apiserver", &apiserver(&berth, &address)?)?;
+        let server = format!("https://{address}:{}", berth.port(2));
         let ca = dir.join("pki/apiserver.crt");
         let client = ready(&mut apiserver, || {
             let access = Access::write(&dir.join("kubeconfig"), &server, &ca, &admin)?;
@@ -224,16 +236,17 @@ fn etcd(berth: &Berth) -> Result<Command, ClusterError> {
     Ok(etcd)
 }
 
-fn apiserver(berth: &Berth) -> Result<Command, ClusterError> {
+fn apiserver(berth: &Berth, address: &str) -> Result<Command, ClusterError> {
     let dir = berth.dir();
     let mut apiserver = command(&parts::KUBE_APISERVER)?;
     apiserver.arg(format!("--etcd-servers=http://127.0.0.1:{}", berth.port(0)));
     apiserver.arg(format!("--secure-port={}", berth.port(2)));
-    apiserver.args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"]);
-    apiserver.args([
-        "--endpoint-reconciler-type=none",
-        "--authorization-mode=Node,RBAC",
-    ]);
+    apiserver.arg(format!("--bind-address={address}"));
+    apiserver.arg(format!("--advertise-address={address}"));
+    apiserver.arg("--authorization-mode=Node,RBAC");
+    if address == "127.0.0.1" {
+        apiserver.arg("--endpoint-reconciler-type=none");
+    }
     apiserver.args([
         "--service-cluster-ip-range=10.0.0.0/24",
         "--allow-privileged=true",

@@ -112,6 +112,21 @@ impl Install {
         Ok(this)
     }
 
+    /// An install that somebody else makes, in these namespaces: helm, for one. They are deleted with it.
+    pub async fn around(
+        access: &Access,
+        namespace: &str,
+        builds: &str,
+    ) -> Result<Self, ClusterError> {
+        Ok(Self {
+            access: access.clone(),
+            client: access.client().await?,
+            namespace: namespace.to_owned(),
+            builds: builds.to_owned(),
+            programs: Vec::new(),
+        })
+    }
+
     /// Pods are refused until the controllers have made a namespace's default account.
     async fn default_account(&self, namespace: &str) -> Result<(), ClusterError> {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), namespace);

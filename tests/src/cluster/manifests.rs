@@ -67,12 +67,10 @@ pub(super) fn render(namespace: &str, builds: &str) -> Result<String, ClusterErr
     let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/prbuild");
     let mut helm = Command::new(parts::existing(&parts::HELM_CLI)?);
     helm.args(["template", "prbuild", chart, "--namespace", namespace]);
-    helm.args([
-        "--set",
-        &format!("namespace.builds={builds}"),
-        "--set",
-        "crds.install=false",
-    ]);
+    let values = format!(
+        "builds.namespace={builds},crds.install=false,host=prbuild.test,image.registry=prbuild.test"
+    );
+    helm.args(["--no-hooks", "--set", &values]);
     let output = helm.output().map_err(ClusterError::start("helm"))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
@@ -85,11 +83,20 @@ pub(super) fn render(namespace: &str, builds: &str) -> Result<String, ClusterErr
 
 /// Kinds of the chart that tests leave out: our programs run as child processes, under the same
 /// accounts.
-const LEFT_OUT: [&str; 4] = [
+///
+/// Quotas and limits are left out with them: a stand-in's thousands of pods are beyond any.
+const LEFT_OUT: [&str; 11] = [
+    "ConfigMap",
     "CustomResourceDefinition",
     "Deployment",
-    "Service",
+    "Ingress",
+    "LimitRange",
+    "NetworkPolicy",
+    "PersistentVolumeClaim",
     "PodDisruptionBudget",
+    "PriorityClass",
+    "ResourceQuota",
+    "Service",
 ];
 
 /// Applies every document of a YAML text, in its order.

@@ -13,8 +13,10 @@ mod eventually;
 mod install;
 mod keys;
 mod manifests;
+mod network;
 mod node;
 mod process;
+mod release;
 mod shared;
 mod stand_in;
 
@@ -29,6 +31,7 @@ pub use install::{Binary, Install};
 pub use keys::signing_key;
 pub use node::{Node, NodeFacts};
 pub use process::Process;
+pub use release::{Release, merge};
 pub use shared::{CONTROL_VARIABLE, NODE_VARIABLE, shared_control_plane, shared_node};
 pub use stand_in::{Ending, Fate, Script, StandIn};
 

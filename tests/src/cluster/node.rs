@@ -4,6 +4,7 @@
 //! touches the system's containerd.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -13,9 +14,12 @@ use kube::Api;
 use serde::{Deserialize, Serialize};
 
 use super::ClusterError;
+#[cfg(doc)]
+use super::ControlPlaneOptions;
 use super::access::Access;
 use super::control_plane::{ControlPlane, as_admin, command};
 use super::eventually::until;
+use super::network;
 use super::process::tail;
 use crate::images::Image;
 use crate::parts;
@@ -24,7 +28,9 @@ use crate::parts;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeFacts {
     /// Address of this machine on the pods' bridge. What listens there can be reached from pods.
-    pub host_address: std::net::Ipv4Addr,
+    pub host_address: Ipv4Addr,
+    /// Where Services are reached from this machine, by their node port.
+    pub router_address: Ipv4Addr,
     /// Name of the bridge.
     pub bridge: String,
     /// Socket of its containerd.
@@ -39,7 +45,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// Adds the node to a control plane, imports images, and waits until pods can run.
+    /// Adds the node to a control plane that pods reach ([`ControlPlaneOptions::pods`]), imports images, and waits until pods can run.
     pub async fn start(mut plane: ControlPlane, images: &[Image]) -> Result<Self, ClusterError> {
         if !rustix::process::geteuid().is_root() {
             return Err(ClusterError::NotRoot);
@@ -47,17 +53,13 @@ impl Node {
         let dir = plane.berth().dir().to_owned();
         let subnet = plane.berth().subnet();
         let facts = NodeFacts {
-            host_address: format!("{subnet}.1")
-                .parse()
-                .unwrap_or(std::net::Ipv4Addr::LOCALHOST),
+            host_address: address(&network::host(&subnet)),
+            router_address: address(&network::router(&subnet)),
             bridge: plane.berth().bridge(),
             containerd: dir.join("containerd.sock"),
         };
-        make_bridge(&facts, &subnet)?;
-        write(
-            &dir.join("cni/10-prbuild.conflist"),
-            &cni(&facts, &dir, &subnet),
-        )?;
+        let pods = network::cni(&facts.bridge, &dir.join("addresses"), &subnet);
+        write(&dir.join("cni/10-prbuild.conflist"), &pods)?;
         write(&dir.join("containerd.toml"), &containerd_config(&dir)?)?;
         let mut containerd = command(&parts::CONTAINERD)?;
         containerd.arg("--config").arg(dir.join("containerd.toml"));
@@ -65,12 +67,14 @@ impl Node {
         let mut scheduler = command(&parts::KUBE_SCHEDULER)?;
         as_admin(&mut scheduler, &dir, plane.berth().port(4));
         plane.start_process("kube-scheduler", &scheduler)?;
+        network::start(&mut plane)?;
         containerd_answers(&mut plane, &facts).await?;
         let mut this = Self { plane, facts };
         this.start_kubelet(&dir)?;
         // The kubelet takes seconds to start, so the images are there before the first pod.
         this.import(images)?;
         this.until_ready().await?;
+        network::until_services(&mut this.plane).await?;
         let json = serde_json::to_string(&this.facts).unwrap_or_default();
         write(&dir.join("node.json"), &json)?;
         Ok(this)
@@ -87,8 +91,13 @@ impl Node {
     }
 
     /// Address of this machine, as pods see it.
-    pub fn host_address(&self) -> std::net::Ipv4Addr {
+    pub fn host_address(&self) -> Ipv4Addr {
         self.facts.host_address
+    }
+
+    /// What one must know of it.
+    pub fn known(&self) -> &NodeFacts {
+        &self.facts
     }
 
     /// Loads images into its containerd. Pods must not say `imagePullPolicy: Always`.
@@ -120,7 +129,8 @@ impl Node {
     }
 
     fn start_kubelet(&mut self, dir: &Path) -> Result<(), ClusterError> {
-        let config = kubelet_config(dir, self.plane.berth().port(5), &self.facts.containerd);
+        let (port, subnet) = (self.plane.berth().port(5), self.plane.berth().subnet());
+        let config = kubelet_config(dir, port, &self.facts.containerd, &subnet);
         write(&dir.join("kubelet.json"), &config)?;
         let mut kubelet = command(&parts::KUBELET)?;
         kubelet.arg("--config").arg(dir.join("kubelet.json"));
@@ -237,33 +247,8 @@ async fn containerd_answers(
     }
 }
 
-fn make_bridge(facts: &NodeFacts, subnet: &str) -> Result<(), ClusterError> {
-    let bridge = facts.bridge.as_str();
-    let address = format!("{subnet}.1/24");
-    let ip: [&[&str]; 3] = [
-        &["link", "add", bridge, "type", "bridge"],
-        &["address", "add", &address, "dev", bridge],
-        &["link", "set", bridge, "up"],
-    ];
-    let program = parts::existing(&parts::IP)?;
-    for args in ip {
-        let mut command = Command::new(&program);
-        command.args(args);
-        succeed(command, &format!("cannot make the bridge {bridge}"))?;
-    }
-    Ok(())
-}
-
-fn cni(facts: &NodeFacts, dir: &Path, subnet: &str) -> String {
-    serde_json::json!({
-        "cniVersion": "1.0.0", "name": facts.bridge,
-        "plugins": [{
-            "type": "bridge", "bridge": facts.bridge, "isGateway": true, "hairpinMode": true,
-            "ipam": {"type": "host-local", "dataDir": dir.join("addresses"), "ranges": [[{"subnet": format!("{subnet}.0/24")}]],
-                     "routes": [{"dst": "0.0.0.0/0"}]},
-        }],
-    })
-    .to_string()
+fn address(text: &str) -> Ipv4Addr {
+    text.parse().unwrap_or(Ipv4Addr::LOCALHOST)
 }
 
 fn containerd_config(dir: &Path) -> Result<String, ClusterError> {
@@ -300,8 +285,8 @@ state = "{dir}/containerd-state"
     ))
 }
 
-fn kubelet_config(dir: &Path, port: u16, containerd: &Path) -> String {
-    serde_json::json!({
+fn kubelet_config(dir: &Path, port: u16, containerd: &Path, subnet: &str) -> String {
+    let mut config = serde_json::json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
         "address": "127.0.0.1", "port": port, "healthzPort": 0, "readOnlyPort": 0,
         // Only this machine reaches it.
@@ -316,17 +301,23 @@ fn kubelet_config(dir: &Path, port: u16, containerd: &Path) -> String {
         "maxPods": 200, "serializeImagePulls": false, "syncFrequency": "10s",
         "nodeStatusUpdateFrequency": "4s", "kubeAPIQPS": 500, "kubeAPIBurst": 1000,
         "resolvConf": "/etc/resolv.conf",
-    })
-    .to_string()
+        // Values that were mounted follow their ConfigMap or Secret soon.
+        "configMapAndSecretChangeDetectionStrategy": "Watch",
+    });
+    let names = network::kubelet_settings(subnet);
+    if let (Some(config), Some(names)) = (config.as_object_mut(), names.as_object()) {
+        config.extend(names.clone());
+    }
+    config.to_string()
 }
 
-fn write(path: &Path, text: &str) -> Result<(), ClusterError> {
+pub(super) fn write(path: &Path, text: &str) -> Result<(), ClusterError> {
     let parent = path.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(parent).map_err(ClusterError::io(parent))?;
     fs::write(path, text).map_err(ClusterError::io(path))
 }
 
-fn succeed(mut command: Command, what: &str) -> Result<(), ClusterError> {
+pub(super) fn succeed(mut command: Command, what: &str) -> Result<(), ClusterError> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command
         .stdin(Stdio::null())

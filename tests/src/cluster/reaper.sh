@@ -65,6 +65,8 @@ done
 for sandbox in "$berth"/containerd/io.containerd.grpc.v1.cri/sandboxes/*; do
     rm -f /var/lib/cni/results/*-"${sandbox##*/}"-*
 done
+# The router, and with it the cable to it and its rules.
+[ -e "/run/netns/$bridge" ] && ip netns delete "$bridge"
 [ -e "/sys/class/net/$bridge" ] && ip link delete "$bridge"
 
 if [ -n "$(ours '*')" ] || grep -qF " $berth/" /proc/mounts; then

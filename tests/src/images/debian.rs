@@ -102,8 +102,8 @@ pub fn gcc_image(loudness: Loudness) -> Result<Image, PartError> {
         &root,
         &Config {
             path: "/usr/bin:/bin",
-            entrypoint: &[],
             command: &["/bin/sh"],
+            ..Config::default()
         },
     )?;
     let _ = fs::remove_dir_all(&root);

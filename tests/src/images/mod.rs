@@ -1,20 +1,31 @@
 //! Container images without a registry and without a builder: a tar of one layer, made of a
-//! directory, which `ctr` loads into a node.
+//! directory, which `ctr` loads into a node. [`Component`] are those that PrBuild consists of; the
+//! others are for tests and the demo.
 
-mod agent;
+mod component;
 mod debian;
+mod git;
 mod pack;
+mod programs;
 mod registry;
+mod sbom;
 
 use std::path::{Path, PathBuf};
 
-pub use agent::{CHECKOUT, agent_image, build_agent};
+pub use component::{Component, Making};
 pub use debian::{GCC, gcc_image};
+pub use programs::{Architecture, Profile};
 pub use registry::EmptyRegistry;
 
 use crate::parts::{self, Cache, Loudness, PartError};
 use pack::{Config, pack};
 
+/// What stands before the names of images that are made for tests: a registry that is nowhere.
+pub const REGISTRY: &str = "prbuild.test";
+/// What stands behind them.
+pub const TAG: &str = "1";
+/// Name of the checkout image in tests.
+pub const CHECKOUT: &str = "prbuild.test/checkout:1";
 /// The image in which a pod's namespaces live.
 pub const PAUSE: &str = "prbuild.test/pause:1";
 /// An image with busybox: a shell and the usual small programs.
@@ -28,6 +39,13 @@ pub struct Image {
 }
 
 impl Image {
+    fn new(reference: &str, tar: PathBuf) -> Self {
+        Self {
+            reference: reference.to_owned(),
+            tar,
+        }
+    }
+
     /// The name by which pods ask for it.
     pub fn reference(&self) -> &str {
         &self.reference
@@ -37,12 +55,72 @@ impl Image {
     pub fn tar(&self) -> &Path {
         &self.tar
     }
+
+    /// The digest of its manifest, by which a registry knows it.
+    pub fn digest(&self) -> Result<String, PartError> {
+        Ok(self.manifest()?["digest"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned())
+    }
+
+    /// Bytes that it takes in a registry.
+    pub fn size(&self) -> Result<u64, PartError> {
+        let digest = self.digest()?;
+        let name = digest.trim_start_matches("sha256:");
+        let manifest = self.read(&format!("blobs/sha256/{name}"))?;
+        let size = |blob: &serde_json::Value| blob["size"].as_u64().unwrap_or_default();
+        let layers = manifest["layers"].as_array().into_iter().flatten();
+        Ok(layers.map(size).sum::<u64>() + size(&manifest["config"]))
+    }
+
+    /// Pushes it to a registry, under this name. crane has to be there.
+    pub fn push(&self, reference: &str) -> Result<(), PartError> {
+        let crane = parts::existing(&parts::CRANE)?;
+        // crane reads an image that is unpacked.
+        let layout = self.tar.with_extension("layout");
+        let io = |error: std::io::Error| PartError::io(&layout, &error);
+        let _ = std::fs::remove_dir_all(&layout);
+        std::fs::create_dir_all(&layout).map_err(io)?;
+        parts::unpack(&self.tar, &layout)?;
+        let mut push = std::process::Command::new(crane);
+        push.arg("push").arg(&layout).arg(reference);
+        let what = format!("cannot push {reference}");
+        let remedy = "check that the registry is there, and log in with `crane auth login`";
+        let pushed = parts::make_run(push, &what, remedy);
+        std::fs::remove_dir_all(&layout).map_err(io)?;
+        pushed.map(drop)
+    }
+
+    fn manifest(&self) -> Result<serde_json::Value, PartError> {
+        Ok(self.read("index.json")?["manifests"][0].clone())
+    }
+
+    /// One of the tar's documents.
+    fn read(&self, name: &str) -> Result<serde_json::Value, PartError> {
+        let what = format!("cannot read {} in {}", name, self.tar.display());
+        let remedy = "remove the file and start again";
+        let mut tar = std::process::Command::new("tar");
+        tar.arg("-xOf").arg(&self.tar).arg(name);
+        let text = parts::make_run(tar, &what, remedy)?;
+        serde_json::from_slice(&text)
+            .map_err(|error| PartError::new(&what, error.to_string(), remedy))
+    }
 }
 
-/// The images of the stories: [`CHECKOUT`] with the agent of this workspace, which is built, and [`GCC`].
+/// The images of the stories: all of PrBuild's own, of this workspace, which is compiled, and [`GCC`].
 pub fn story_images(workspace: &Path, loudness: Loudness) -> Result<Vec<Image>, PartError> {
-    let agent = build_agent(workspace)?;
-    Ok(vec![agent_image(&agent)?, gcc_image(loudness)?])
+    let making = Making {
+        workspace: workspace.to_owned(),
+        profile: Profile::Image,
+        architecture: Architecture::of_machine(),
+        registry: REGISTRY.to_owned(),
+        tag: TAG.to_owned(),
+        revision: None,
+    };
+    let mut images = making.all()?;
+    images.push(gcc_image(loudness)?);
+    Ok(images)
 }
 
 /// The images that every node has: [`PAUSE`] and [`BUSYBOX`], from one static busybox.
@@ -50,7 +128,7 @@ pub fn small_images() -> Result<Vec<Image>, PartError> {
     let cache = Cache::of_user();
     let busybox = parts::existing(&parts::BUSYBOX)?;
     let dir = cache
-        .work("image-busybox")
+        .work("image-busybox-oci")
         .map_err(|error| PartError::io(cache.root(), &error))?;
     let _lock = cache
         .lock("image-busybox", || ())
@@ -58,14 +136,12 @@ pub fn small_images() -> Result<Vec<Image>, PartError> {
     let root = dir.join("root");
     let io = |error: std::io::Error| PartError::io(&root, &error);
     let shell = Config {
-        path: "/bin",
-        entrypoint: &[],
         command: &["/bin/sh"],
+        ..Config::default()
     };
     let pause = Config {
-        path: "/bin",
         entrypoint: &["/bin/busybox", "sleep", "1000000000"],
-        command: &[],
+        ..Config::default()
     };
     let of = |reference: &str, file: &str| Image {
         reference: reference.to_owned(),

@@ -75,7 +75,9 @@ fn kubernetes_module(part: &Part, package: &str, cache: &Cache) -> Result<(), Pa
     let dir = cache
         .work(&module)
         .map_err(|error| PartError::io(cache.root(), &error))?;
-    if !dir.join("ready").is_file() {
+    // The table may have grown since the module was written.
+    let imports = fs::read_to_string(dir.join("tools.go")).unwrap_or_default();
+    if !dir.join("ready").is_file() || imports != tools() {
         write_module(&dir)?;
     }
     let variable = "k8s.io/component-base/version";
@@ -259,10 +261,10 @@ pub(crate) fn run(mut command: Command, what: &str, remedy: &str) -> Result<Vec<
     ))
 }
 
-/// Unpacks a compressed tar file into a directory.
+/// Unpacks a tar file, compressed or not, into a directory.
 pub(crate) fn unpack(tarball: &Path, into: &Path) -> Result<(), PartError> {
     let mut tar = Command::new("tar");
-    tar.arg("-xzf").arg(tarball).arg("-C").arg(into);
+    tar.arg("-xf").arg(tarball).arg("-C").arg(into);
     run(
         tar,
         &format!("cannot unpack {}", tarball.display()),

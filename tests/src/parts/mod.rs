@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 pub use cache::Cache;
 pub use machine::{GO, Machine, Obstacle, obstacle, on_path};
 pub use make::expected;
-pub(crate) use make::run as make_run;
+pub(crate) use make::{run as make_run, unpack};
 pub use npm::npm_package;
 pub use progress::{Loudness, Progress, duration};
 pub use table::*;

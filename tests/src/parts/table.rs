@@ -148,6 +148,29 @@ pub const KUBE_SCHEDULER: Part = kubernetes(
 /// The kubelet.
 pub const KUBELET: Part = kubernetes("kubelet", "k8s.io/kubernetes/cmd/kubelet", Need::Node, 17);
 
+/// Leads Services to their pods.
+pub const KUBE_PROXY: Part = kubernetes(
+    "kube-proxy",
+    "k8s.io/kubernetes/cmd/kube-proxy",
+    Need::Node,
+    20,
+);
+
+/// Tells pods the addresses of Services.
+pub const COREDNS: Part = Part {
+    name: "coredns",
+    version: "1.15.0",
+    fit: Fit::Any,
+    version_args: &["-version"],
+    needed_for: Need::Node,
+    linked_statically: false,
+    recipe: Recipe::GoInstall {
+        package: "github.com/coredns/coredns",
+        version_variable: "github.com/coredns/coredns/coremain.GitCommit",
+    },
+    expected_seconds: 106,
+};
+
 /// The command line.
 pub const KUBECTL: Part = Part {
     fit: Fit::MinorOrNeighbour(1, 35),
@@ -213,6 +236,15 @@ pub const CNI_BRIDGE: Part = debian(
 
 /// Makes the bridge that the pods of a node are on.
 pub const IP: Part = debian("ip", Fit::Any, "iproute2", "/usr/sbin/ip", &["-V"]);
+
+/// The rules with which kube-proxy leads Services to pods.
+pub const NFT: Part = debian(
+    "nft",
+    Fit::From(Version::new(1, 0, 1)),
+    "nftables",
+    "/usr/sbin/nft",
+    &["--version"],
+);
 
 /// The shell of small test images, linked statically.
 pub const BUSYBOX: Part = Part {
@@ -291,13 +323,54 @@ pub const CARGO_DENY: Part = Part {
     expected_seconds: 161,
 };
 
+const fn checker(
+    name: &'static str,
+    version: &'static str,
+    version_args: &'static [&'static str],
+    package: &'static str,
+    version_variable: &'static str,
+) -> Part {
+    Part {
+        name,
+        version,
+        fit: Fit::Any,
+        version_args,
+        needed_for: Need::Checks,
+        linked_statically: false,
+        recipe: Recipe::GoInstall {
+            package,
+            version_variable,
+        },
+        expected_seconds: 40,
+    }
+}
+
+/// Looks for what is unsafe or fragile in manifests.
+pub const KUBE_SCORE: Part = checker(
+    "kube-score",
+    "1.20.0",
+    &["version"],
+    "github.com/zegl/kube-score/cmd/kube-score",
+    "main.version",
+);
+
+/// Pushes images to registries, and is a small registry itself.
+pub const CRANE: Part = checker(
+    "crane",
+    "0.22.1",
+    &["version"],
+    "github.com/google/go-containerregistry/cmd/crane",
+    "github.com/google/go-containerregistry/cmd/crane/cmd.Version",
+);
+
 /// All parts, in the order in which they are obtained.
-pub const ALL: [&Part; 18] = [
+pub const ALL: [&Part; 23] = [
     &CONTAINERD,
     &CTR,
     &RUNC,
     &CNI_BRIDGE,
     &IP,
+    &NFT,
     &BUSYBOX,
     &CHROMIUM,
     &CHROMEDRIVER,
@@ -307,9 +380,13 @@ pub const ALL: [&Part; 18] = [
     &KUBE_CONTROLLER_MANAGER,
     &KUBE_SCHEDULER,
     &KUBELET,
+    &KUBE_PROXY,
     &KUBECTL,
     &HELM_CLI,
     &VERSITYGW,
+    &COREDNS,
+    &KUBE_SCORE,
+    &CRANE,
     &CARGO_DENY,
 ];
 
@@ -322,6 +399,11 @@ pub fn control_plane() -> impl Iterator<Item = &'static Part> {
 /// The parts that a node needs beside those of the control plane.
 pub fn node() -> impl Iterator<Item = &'static Part> {
     ALL.into_iter().filter(|part| part.needed_for == Need::Node)
+}
+
+/// What checks chart and images.
+pub fn chart_checks() -> [&'static Part; 2] {
+    [&KUBE_SCORE, &CRANE]
 }
 
 /// What shows pages as people see them.

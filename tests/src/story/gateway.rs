@@ -165,6 +165,7 @@ impl Story {
         gateway.pages = self.install.address(gateway.index, "pages on ").await?;
         gateway.ingest = self.install.address(gateway.index, "ingest on ").await?;
         gateway.workers = self.install.address(gateway.index, "workers on ").await?;
+        self.pages = Some(gateway.pages_url());
         self.gateway = Some(gateway);
         Ok(())
     }

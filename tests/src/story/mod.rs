@@ -3,6 +3,7 @@
 
 mod acts;
 mod calls;
+mod chart;
 mod gateway;
 mod looks;
 mod programs;
@@ -29,7 +30,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::{
-    cluster::{Access, Binary, ClusterError, Fate, Install, StandIn, eventually},
+    cluster::{Access, Binary, ClusterError, Fate, Install, Release, StandIn, eventually},
     forge::{
         AppOptions, ConnectionKind, Forge, ForgeOptions, Id, PullRequest, Push, Role, TokenOptions,
         UserType,
@@ -101,6 +102,23 @@ pub struct Story {
     operator: Option<usize>,
     webhook: Option<usize>,
     gateway: Option<Gateway>,
+    /// Where people open pages, when they are served.
+    pages: Option<String>,
+    release: Option<Release>,
+}
+
+fn forge_options(setting: &Setting) -> ForgeOptions {
+    let bind = if setting.host.is_loopback() {
+        setting.host
+    } else {
+        Ipv4Addr::UNSPECIFIED.into()
+    };
+    ForgeOptions {
+        validate: setting.validate,
+        enterprise: setting.enterprise.clone(),
+        bind,
+        ..ForgeOptions::default()
+    }
 }
 
 impl Story {
@@ -111,31 +129,29 @@ impl Story {
         name: &str,
         setting: Setting,
     ) -> Result<Self, ClusterError> {
-        let bind = if setting.host.is_loopback() {
-            setting.host
-        } else {
-            Ipv4Addr::UNSPECIFIED.into()
-        };
-        let options = ForgeOptions {
-            validate: setting.validate,
-            enterprise: setting.enterprise.clone(),
-            bind,
-            ..ForgeOptions::default()
-        };
+        let options = forge_options(&setting);
         let (forge, install) = tokio::join!(Forge::start(options), Install::new(access, name));
+        let story = Self::told(forge, install?, setting).await;
+        story.connect()?;
+        story.repository(|_| {}).await;
+        Ok(story)
+    }
+
+    /// People and a repository on a forge, and an install that knows nothing of it yet.
+    async fn told(forge: Forge, install: Install, setting: Setting) -> Self {
         let story = Self {
             forge,
-            install: install?,
+            install,
             setting,
             stand_in: None,
             operator: None,
             webhook: None,
             gateway: None,
+            pages: None,
+            release: None,
         };
         story.people().await;
-        story.connect()?;
-        story.repository(|_| {}).await;
-        Ok(story)
+        story
     }
 
     async fn people(&self) {
@@ -247,9 +263,34 @@ impl Story {
         ));
     }
 
+    /// Where people open the pages.
+    #[track_caller]
+    pub fn pages_url(&self) -> &str {
+        match &self.pages {
+            Some(pages) => pages,
+            None => panic!("this story serves no pages"),
+        }
+    }
+
     /// The end: nothing of GitHub's contract was broken, and the namespaces go.
     pub async fn end(self) {
         self.forge.finish().await;
+        // Not all of a release lies in its namespaces.
+        if let Some(release) = &self.release
+            && let Err(error) = release.uninstall().await
+        {
+            panic!("{error}");
+        }
+        self.clear().await;
+    }
+
+    /// The end of a story whose release was uninstalled.
+    pub async fn end_without_release(self) {
+        self.forge.finish().await;
+        self.clear().await;
+    }
+
+    async fn clear(self) {
         if let Err(error) = self.install.cleanup().await {
             panic!("{error}");
         }

@@ -7,14 +7,15 @@ mod project;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use tests::cluster::{ControlPlane, ControlPlaneOptions, Node};
-use tests::images::{self, CHECKOUT, EmptyRegistry, GCC};
+use serde_json::json;
+use tests::cluster::{ControlPlane, ControlPlaneOptions, Node, Release};
+use tests::images::{self, EmptyRegistry, GCC};
 use tests::parts::{self, Cache, Loudness, duration};
 use tests::story::{REPO, Setting, Story};
 use tokio::task::spawn_blocking;
 
 use crate::Result;
-use crate::cargo::{Cargo, workspace};
+use crate::cargo::workspace;
 use crate::stop::run_until_stopped;
 use narrator::Narrator;
 
@@ -54,8 +55,19 @@ pub fn run(args: Args) -> Result {
         let (node, images) = (node?, images?);
         node.import(&images)?;
         println!("a cluster is ready after {}", duration(started.elapsed()));
-        let mut story = Story::begin(node.access(), "demo", setting(&node)).await?;
-        let right = tell(&mut story, &node).await?;
+        let release = Release::new(node.access(), node.known(), "demo").within("prbuild");
+        println!(
+            "\n$ helm install prbuild charts/prbuild --namespace prbuild --create-namespace --wait"
+        );
+        let installing = Instant::now();
+        let (access, values) = (node.access(), json!({}));
+        let story =
+            Story::begin_with_chart(access, node.known(), release, setting(), &values).await?;
+        println!(
+            "installed and ready after {}",
+            duration(installing.elapsed())
+        );
+        let right = tell(&story, &node).await?;
         println!("\nthe whole demo took {}", duration(started.elapsed()));
         if !args.once {
             look_around(&story, &node);
@@ -72,35 +84,36 @@ pub fn run(args: Args) -> Result {
 }
 
 async fn node() -> Result<Node> {
-    let plane = ControlPlane::start(ControlPlaneOptions::default()).await?;
+    // The chart brings the kinds.
+    let options = ControlPlaneOptions {
+        pods: true,
+        crds: false,
+        ..ControlPlaneOptions::default()
+    };
+    let plane = ControlPlane::start(options).await?;
     Ok(Node::start(plane, &images::small_images()?).await?)
 }
 
-/// Builds our programs and the images that the story's builders run in.
+/// Makes the images: our own, and the one that the story's builders run in.
 async fn build(loudness: Loudness) -> Result<Vec<images::Image>> {
-    Cargo::run(&["build", "--workspace", "--bins"]).await?;
     Ok(spawn_blocking(move || images::story_images(&workspace(), loudness)).await??)
 }
 
-fn setting(node: &Node) -> Setting {
+fn setting() -> Setting {
     let file = |(path, text): &(&str, &str)| ((*path).to_owned(), (*text).to_owned());
     Setting {
-        host: node.host_address().into(),
-        checkout_image: CHECKOUT.to_owned(),
         files: project::BEFORE.iter().map(file).collect(),
         ..Setting::default()
     }
 }
 
 /// The story: builders, a pull request, a label, and what comes of it. Says whether it came as told.
-async fn tell(story: &mut Story, node: &Node) -> Result<bool> {
+async fn tell(story: &Story, node: &Node) -> Result<bool> {
     let registry = EmptyRegistry::start().await?;
     builders(story, &registry.image()).await;
-    story.start_gateway().await?;
-    story.start_operator().await?;
-    story.start_webhook_with(&["--no-sweep"]).await?;
-    let pages = story.gateway().pages_url();
-    println!("webhook, operator and gateway run; three builders are defined");
+    let pages = story.pages_url();
+    kubectl(node, story.install.namespace(), &["get", "pods"])?;
+    println!("\nthree builders are defined");
     println!("what runs is shown at {pages}/\n");
 
     let number = story
@@ -145,7 +158,14 @@ async fn tell(story: &mut Story, node: &Node) -> Result<bool> {
             "  because {}",
             serde_json::to_string(&build.status).unwrap_or_default()
         );
-        println!("{}", story.operator_log());
+        let logs = [
+            "logs",
+            "--tail=200",
+            "--prefix",
+            "-l",
+            "app.kubernetes.io/name=prbuild",
+        ];
+        kubectl(node, &namespace, &logs)?;
     }
     Ok(right)
 }
@@ -209,12 +229,13 @@ fn look_around(story: &Story, node: &Node) {
     );
     println!("  kubectl -n {namespace} get prbuild,builderruns,builders,repositories -o wide");
     println!("  kubectl -n {namespace} describe prbuilds");
+    println!("  kubectl -n {namespace} logs -l app.kubernetes.io/component=operator --prefix");
     println!("  kubectl -n {} get pods", story.install.builds());
     println!(
         "  kubectl -n {} logs --all-containers -l prbuild.dev/builder=amd64-debian-strict",
         story.install.builds()
     );
-    println!("  open {}/ in a browser", story.gateway().pages_url());
+    println!("  open {}/ in a browser", story.pages_url());
     println!(
         "  curl {}/repos/{REPO}/issues/1/comments",
         story.forge.api_url()

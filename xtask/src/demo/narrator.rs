@@ -116,7 +116,7 @@ fn run(run: &BuilderRun) -> Option<String> {
 
 /// Tells where a log can be read as soon as it is written.
 fn live_page(story: &Story) -> impl Fn(&BuilderRun) -> Option<String> + use<> {
-    let pages = story.gateway().pages_url();
+    let pages = story.pages_url().to_owned();
     move |run| {
         let begun = run.status.as_ref()?.phase == RunPhase::Running;
         let (name, uid) = (&run.spec.task.display_name, run.uid()?);

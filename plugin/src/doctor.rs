@@ -1,0 +1,271 @@
+//! `doctor`: looks at an install from outside, and says what wants mending.
+
+use crds::{Builder, Repository, condition};
+use http::Request;
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
+use k8s_openapi::api::core::v1::Event;
+use kube::api::{ListParams, PostParams};
+use kube::{Api, ResourceExt};
+use service::kinds;
+
+use crate::{Desk, PluginError};
+
+/// The oldest Kubernetes that PrBuild runs on.
+const OLDEST: (u32, u32) = (1, 33);
+/// Seconds by which two clocks may differ.
+const CLOCKS: i64 = 30;
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What.
+    pub what: String,
+    /// What is wrong, and what to do; nothing where all is well.
+    pub wrong: Option<String>,
+}
+
+impl Finding {
+    fn new(what: impl Into<String>, wrong: Option<String>) -> Self {
+        Self {
+            what: what.into(),
+            wrong,
+        }
+    }
+}
+
+/// Looks, prints a line for each thing, and fails if something is wrong.
+pub(crate) async fn run(desk: &Desk) -> Result<(), PluginError> {
+    let mut found = vec![version(desk).await, clock(desk).await, served(desk).await];
+    found.extend(programs(desk).await);
+    found.extend(repositories(desk).await);
+    found.extend(builders(desk).await);
+    found.extend(rights(desk).await);
+    for finding in &found {
+        match &finding.wrong {
+            None => println!("● {}", finding.what),
+            Some(wrong) => println!("✕ {}\n    {wrong}", finding.what),
+        }
+    }
+    match found
+        .iter()
+        .filter(|finding| finding.wrong.is_some())
+        .count()
+    {
+        0 => Ok(()),
+        wrong => Err(PluginError::Unwell(wrong)),
+    }
+}
+
+async fn version(desk: &Desk) -> Finding {
+    let what = "Kubernetes is new enough";
+    match desk.client.apiserver_version().await {
+        Ok(version) => Finding::new(what, too_old(&version.major, &version.minor)),
+        Err(error) => Finding::new(what, Some(error.to_string())),
+    }
+}
+
+fn too_old(major: &str, minor: &str) -> Option<String> {
+    let number = |text: &str| {
+        let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse::<u32>().unwrap_or_default()
+    };
+    let found = (number(major), number(minor));
+    let (major, minor) = OLDEST;
+    (found < OLDEST).then(|| {
+        format!(
+            "it is {}.{}; PrBuild needs {major}.{minor}",
+            found.0, found.1
+        )
+    })
+}
+
+/// The clock of the API server, which dates objects, beside ours.
+async fn clock(desk: &Desk) -> Finding {
+    let what = "clocks agree";
+    let request = Request::get("/version").body(kube::client::Body::empty());
+    let Ok(request) = request else {
+        return Finding::new(what, None);
+    };
+    let date = match desk.client.send(request).await {
+        Ok(answer) => answer.headers().get(http::header::DATE).cloned(),
+        Err(error) => return Finding::new(what, Some(error.to_string())),
+    };
+    let text = date.as_ref().and_then(|date| date.to_str().ok());
+    let theirs = text.and_then(|text| jiff::fmt::rfc2822::parse(text).ok());
+    let apart = theirs.map_or(0, |theirs| {
+        theirs
+            .timestamp()
+            .duration_since(Timestamp::now())
+            .as_secs()
+    });
+    let wrong = format!("the API server's is {apart} s off ours; synchronize them by NTP");
+    Finding::new(what, (apart.abs() > CLOCKS).then_some(wrong))
+}
+
+async fn served(desk: &Desk) -> Finding {
+    let fits = kinds::fit(&desk.client).await;
+    let what = "the kinds are those of this version";
+    Finding::new(what, fits.err().map(|error| error.to_string()))
+}
+
+/// What of PrBuild runs, and why something does not.
+async fn programs(desk: &Desk) -> Vec<Finding> {
+    let deployments: Api<Deployment> = desk.api();
+    let mut found = Vec::new();
+    for name in ["prbuild-webhook", "prbuild-operator", "prbuild-gateway"] {
+        let what = format!("{name} runs");
+        let wrong = match deployments.get_opt(name).await {
+            Err(error) => Some(error.to_string()),
+            Ok(None) => Some(format!(
+                "there is none in {}; name the namespace of the release with -n",
+                desk.namespace
+            )),
+            Ok(Some(deployment)) => not_ready(&deployment),
+        };
+        let wrong = match wrong {
+            Some(wrong) => Some(with_event(desk, name, wrong).await),
+            None => None,
+        };
+        found.push(Finding::new(what, wrong));
+    }
+    found
+}
+
+fn not_ready(deployment: &Deployment) -> Option<String> {
+    let wanted = deployment
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.replicas)
+        .unwrap_or(1);
+    let status = deployment.status.clone().unwrap_or_default();
+    let ready = status.ready_replicas.unwrap_or_default();
+    (ready < wanted).then(|| {
+        let name = deployment.name_any();
+        format!(
+            "{ready} of {wanted} pods are ready; kubectl logs deployment/{name} --tail=3 says why"
+        )
+    })
+}
+
+/// Adds the newest warning about a program's pods.
+async fn with_event(desk: &Desk, name: &str, wrong: String) -> String {
+    let events: Api<Event> = desk.api();
+    let Ok(all) = events
+        .list(&ListParams::default().fields("type=Warning"))
+        .await
+    else {
+        return wrong;
+    };
+    let about = |event: &&Event| {
+        let object = event.involved_object.name.as_deref();
+        object.is_some_and(|object| object.starts_with(name))
+    };
+    let newest = all
+        .items
+        .iter()
+        .filter(about)
+        .max_by_key(|event| event.last_timestamp.clone());
+    match newest.and_then(|event| event.message.as_deref()) {
+        Some(message) => format!("{wrong}\n    {message}"),
+        None => wrong,
+    }
+}
+
+/// What the operator says of each Repository: permissions of the App, and whether deliveries arrive.
+async fn repositories(desk: &Desk) -> Vec<Finding> {
+    match desk.api::<Repository>().list(&ListParams::default()).await {
+        Err(error) => vec![Finding::new("Repositories", Some(error.to_string()))],
+        Ok(all) if all.items.is_empty() => vec![Finding::new(
+            "Repositories",
+            Some("there is none; docs/kinds.md shows one".to_owned()),
+        )],
+        Ok(all) => all.items.iter().flat_map(of_repository).collect(),
+    }
+}
+
+fn of_repository(repository: &Repository) -> Vec<Finding> {
+    let name = repository.name_any();
+    let conditions = repository.status.clone().unwrap_or_default().conditions;
+    if conditions.is_empty() {
+        let wrong = "the operator has not looked at it; does one lead?".to_owned();
+        return vec![Finding::new(format!("Repository {name}"), Some(wrong))];
+    }
+    let finding = |condition: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| {
+        let wrong = (condition.status == "False").then(|| condition.message.clone());
+        Finding::new(format!("Repository {name}: {}", condition.type_), wrong)
+    };
+    conditions.iter().map(finding).collect()
+}
+
+async fn builders(desk: &Desk) -> Vec<Finding> {
+    let Ok(all) = desk.api::<Builder>().list(&ListParams::default()).await else {
+        return Vec::new();
+    };
+    let wrong = |builder: &Builder| {
+        let conditions = builder.status.clone().unwrap_or_default().conditions;
+        let ready = conditions
+            .into_iter()
+            .find(|found| found.type_ == condition::kind::READY)?;
+        let what = format!("Builder {}", builder.name_any());
+        (ready.status == "False").then(|| Finding::new(what, Some(ready.message)))
+    };
+    let mut found: Vec<Finding> = all.items.iter().filter_map(wrong).collect();
+    if found.is_empty() && !all.items.is_empty() {
+        found.push(Finding::new(format!("{} Builders", all.items.len()), None));
+    }
+    found
+}
+
+/// What the person who asks may do. Not being allowed is no fault of the install.
+async fn rights(desk: &Desk) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for (verb, resource, means) in [
+        ("patch", "prbuilds", "stop builds"),
+        ("patch", "builders", "pause builders"),
+        ("authorize", "prbuilds", "repeat builds by hand"),
+    ] {
+        let may = may(desk, verb, resource).await;
+        let word = if may { "may" } else { "may not" };
+        found.push(Finding::new(format!("you {word} {means}"), None));
+    }
+    found
+}
+
+async fn may(desk: &Desk, verb: &str, resource: &str) -> bool {
+    let attributes = ResourceAttributes {
+        verb: Some(verb.to_owned()),
+        group: Some(crds::GROUP.to_owned()),
+        resource: Some(resource.to_owned()),
+        namespace: Some(desk.namespace.clone()),
+        ..ResourceAttributes::default()
+    };
+    let review = SelfSubjectAccessReview {
+        spec: SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(attributes),
+            ..Default::default()
+        },
+        ..SelfSubjectAccessReview::default()
+    };
+    let reviews: Api<SelfSubjectAccessReview> = Api::all(desk.client.clone());
+    let made = reviews.create(&PostParams::default(), &review).await;
+    made.is_ok_and(|review| review.status.is_some_and(|status| status.allowed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kubernetes_that_is_too_old_is_named_and_plus_signs_are_no_matter() {
+        assert_eq!(too_old("1", "33+"), None);
+        assert_eq!(too_old("1", "40"), None);
+        assert_eq!(
+            too_old("1", "29").as_deref(),
+            Some("it is 1.29; PrBuild needs 1.33")
+        );
+    }
+}

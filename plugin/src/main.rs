@@ -1,0 +1,31 @@
+//! `kubectl prbuild`: see the crate's documentation.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use plugin::cli::{Cli, Command};
+use plugin::run;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Command::Completion { shell } = cli.command {
+        let mut command = Cli::command();
+        clap_complete::generate(
+            shell,
+            &mut command,
+            "kubectl-prbuild",
+            &mut std::io::stdout(),
+        );
+        return ExitCode::SUCCESS;
+    }
+    // Only a second provider could be in the way, and there is none.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    match run(cli).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! What webhook, operator and gateway have beside their work.
+//!
+//! - [`Standing`]: what keeps the program from being ready, in one sentence each; `/readyz` and the log
+//!   tell it, and it goes when its cause is mended.
+//! - [`logging`]: logs as JSON, whose level follows a mounted file.
+//! - [`kinds`]: whether the API server knows our kinds, as this program knows them.
+//!
+//! A program does not end because something around it is missing: it would be started again and again,
+//! and say less each time. It waits, says for what, and goes on by itself.
+
+pub mod kinds;
+pub mod logging;
+mod standing;
+
+pub use standing::{RETRY, Standing};

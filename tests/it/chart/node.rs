@@ -1,0 +1,192 @@
+//! The chart in a real cluster: everything runs in pods.
+
+use std::time::Duration;
+
+use crds::{BuildPhase, BuildResult, BuilderRun, PrBuild, RunPhase};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use kube::Api;
+use kube::api::{ListParams, LogParams, Patch, PatchParams};
+use serde_json::{Value, json};
+use tests::cluster::{Release, eventually, shared_node};
+use tests::images::GCC;
+use tests::story::{Setting, Story};
+
+/// Images start, Secrets are mounted, probes look: all of it on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(180);
+const KEY: &str = "prbuild-signing-key";
+
+/// The cluster has the kinds already, for all tests.
+fn values() -> Value {
+    json!({ "crds": { "install": false } })
+}
+
+async fn begin(name: &str) -> Story {
+    let (access, facts) = shared_node();
+    let release = Release::new(&access, &facts, name);
+    let begun = Story::begin_with_chart(&access, &facts, release, Setting::default(), &values());
+    begun.await.unwrap()
+}
+
+async fn builder(story: &Story, name: &str, script: &str) {
+    story
+        .builder(name, |spec| {
+            spec.steps[0].run = script.to_owned();
+            if let Some(machine) = &mut spec.kubernetes {
+                machine.image = GCC.to_owned();
+            }
+        })
+        .await;
+}
+
+/// Labels a new pull request; the name of the build that comes of it.
+async fn label(story: &Story, branch: &str) -> String {
+    let number = story.open_pull_request(branch, &[("new", branch)]).await;
+    let event = story.label(number);
+    story.name_of(number, event)
+}
+
+async fn passes(story: &Story, name: &str) {
+    let build: PrBuild = story.complete_within(name, PATIENCE).await;
+    let status = build.status.unwrap();
+    assert_eq!(status.phase, BuildPhase::Complete);
+    assert_eq!(
+        status.result,
+        Some(BuildResult::Passed),
+        "{}",
+        status.summary
+    );
+}
+
+async fn pods(story: &Story, component: &str) -> Vec<Pod> {
+    let chosen = ListParams::default().labels(&format!("app.kubernetes.io/component={component}"));
+    story.api::<Pod>().list(&chosen).await.unwrap().items
+}
+
+fn restarts(pod: &Pod) -> i32 {
+    let status = pod.status.clone().unwrap_or_default();
+    let containers = status.container_statuses.unwrap_or_default();
+    containers
+        .iter()
+        .map(|container| container.restart_count)
+        .sum()
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let status = pod.status.clone().unwrap_or_default();
+    let conditions = status.conditions.unwrap_or_default();
+    conditions
+        .iter()
+        .any(|found| found.type_ == "Ready" && found.status == "True")
+}
+
+#[tokio::test]
+async fn builds_go_on_while_a_release_is_upgraded_and_rolled_back_and_its_key_stays() {
+    let story = begin("upgrade").await;
+    builder(&story, "debian", "sleep 15").await;
+    let key = || async { story.api::<Secret>().get(KEY).await.unwrap().data };
+    let before = key().await;
+    let first = label(&story, "first").await;
+    let run = format!("{first}-debian-1");
+    eventually("the run has begun", PATIENCE, async || {
+        let run = story.api::<BuilderRun>().get(&run).await;
+        let run = run.map_err(|error| error.to_string())?;
+        match run.status.unwrap_or_default().phase {
+            RunPhase::Running => Ok(()),
+            phase => Err(phase.word().to_owned()),
+        }
+    })
+    .await;
+    let mut changed = story.values(&values());
+    changed["operator"] = json!({ "resources": { "requests": { "cpu": "90m" } } });
+    changed["webhook"] = json!({ "replicas": 1 });
+    story.release().upgrade(&changed).await.unwrap();
+    passes(&story, &first).await;
+    assert_eq!(key().await, before);
+    assert_eq!(
+        pods(&story, "webhook")
+            .await
+            .iter()
+            .filter(|pod| is_ready(pod))
+            .count(),
+        1
+    );
+
+    story.release().rollback().await.unwrap();
+    let second = label(&story, "second").await;
+    passes(&story, &second).await;
+    assert_eq!(key().await, before);
+
+    story.release().uninstall().await.unwrap();
+    assert_eq!(key().await, before, "the key outlives the release");
+    assert!(
+        story.api::<PrBuild>().get(&second).await.is_ok(),
+        "and so do the objects"
+    );
+    story.end_without_release().await;
+}
+
+#[tokio::test]
+async fn pods_without_a_secret_start_say_what_is_missing_and_heal_without_a_restart() {
+    let (access, facts) = shared_node();
+    let release = Release::new(&access, &facts, "healing");
+    let begun = Story::before_chart(&access, &facts, release, Setting::default());
+    let mut story = begun.await.unwrap();
+    let all = story.values(&values());
+    story.release().install_at_once(&all).await.unwrap();
+    for component in ["webhook", "operator"] {
+        let sentence = "a way to GitHub: connection `github`: it is empty; make its Secret";
+        let log: Api<Pod> = story.api();
+        eventually(format!("the {component} says so"), PATIENCE, async || {
+            let pods = pods(&story, component).await;
+            let pod = pods.first().ok_or("there is no pod")?;
+            let name = pod.metadata.name.clone().unwrap_or_default();
+            let said = log.logs(&name, &LogParams::default()).await;
+            let said = said.map_err(|error| error.to_string())?;
+            let told = said.contains(sentence.split_once(": ").unwrap().1);
+            match told && !is_ready(pod) {
+                true => Ok(()),
+                false => Err(said),
+            }
+        })
+        .await;
+    }
+    story.secret().await.unwrap();
+    for component in ["webhook", "operator", "gateway"] {
+        eventually(format!("the {component} is ready"), PATIENCE, async || {
+            let pods = pods(&story, component).await;
+            match !pods.is_empty() && pods.iter().all(is_ready) {
+                true => Ok(()),
+                false => Err(format!(
+                    "{:?}",
+                    pods.iter().map(is_ready).collect::<Vec<_>>()
+                )),
+            }
+        })
+        .await;
+        let restarted: i32 = pods(&story, component).await.iter().map(restarts).sum();
+        assert_eq!(restarted, 0, "{component}");
+    }
+    // A log level that is changed is heard of by pods that run.
+    let louder = Patch::Merge(json!({ "data": { "filter": "debug" } }));
+    let maps = story.api::<ConfigMap>();
+    maps.patch("prbuild-log", &PatchParams::default(), &louder)
+        .await
+        .unwrap();
+    let operators = pods(&story, "operator").await;
+    let name = operators[0].metadata.name.clone().unwrap_or_default();
+    let log: Api<Pod> = story.api();
+    eventually("the operator is louder", PATIENCE, async || {
+        let said = log.logs(&name, &LogParams::default()).await;
+        let said = said.map_err(|error| error.to_string())?;
+        match said.contains("\"filter\":\"debug\"") {
+            true => Ok(()),
+            false => Err("it is as it was".to_owned()),
+        }
+    })
+    .await;
+    story.connect_chart().await;
+    builder(&story, "debian", "true").await;
+    let build = label(&story, "healed").await;
+    passes(&story, &build).await;
+    story.end().await;
+}

@@ -1,0 +1,239 @@
+//! What the chart renders, for values that people choose.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+use tests::parts::{self, Cache, Loudness};
+
+use super::{NEEDED, object, objects, render};
+
+/// Ways to install it that differ in what is rendered.
+const VARIANTS: [(&str, &[&str]); 5] = [
+    ("as it comes", &[]),
+    (
+        "with a bucket",
+        &["gateway.replicas=2,gateway.store.bucket=s3://logs,gateway.store.bucketSecret=bucket"],
+    ),
+    (
+        "small, without cluster-wide objects",
+        &[
+            "webhook.replicas=1,operator.replicas=1,gateway.store.directory=emptyDir,priorityClasses.create=false,policy.create=false,ingress.enabled=false,networkPolicy.enabled=false",
+        ],
+    ),
+    (
+        "watched",
+        &[
+            "monitoring.serviceMonitor=true,monitoring.prometheusRule=true,monitoring.dashboard=true,monitoring.labels.release=prometheus",
+        ],
+    ),
+    (
+        "with everything",
+        &[
+            "image.pullSecrets={pull},builds.pullSecrets={pull},builds.nameServers={9.9.9.9},builds.userNamespaces=true,ingress.tls.issuer.name=letsencrypt,ingress.className=nginx,image.digests.webhook=sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa,networkPolicy.builds.alsoTo[0].ipBlock.cidr=203.0.113.0/24",
+        ],
+    ),
+];
+
+fn variant(values: &[&str]) -> String {
+    render(&[&[NEEDED], values].concat()).unwrap()
+}
+
+/// Gives a text to a program, and returns whether it was content and what it said.
+fn ask(part: &'static parts::Part, args: &[&str], text: &str) -> (bool, String) {
+    let program = parts::obtain(part, &Cache::of_user(), Loudness::Quiet).unwrap();
+    let mut child = Command::new(program)
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let text = text.to_owned();
+    let writer = std::thread::spawn(move || input.write_all(text.as_bytes()));
+    let output = child.wait_with_output().unwrap();
+    // Who has seen enough may stop reading.
+    let _ = writer.join().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
+}
+
+#[test]
+fn helm_has_nothing_against_the_chart() {
+    let mut helm = Command::new(parts::existing(&parts::HELM_CLI).unwrap());
+    helm.args(["lint", "--strict", "--set", NEEDED]);
+    let output = helm.arg(tests::cluster::Release::chart()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}");
+}
+
+#[test]
+fn no_variant_is_fragile_or_unsafe() {
+    // What is left out, and why: a limit on processor time only slows pods down, and what pods write is
+    // limited by their volumes; tags are not reused; pods of builds are made later, by Jobs; a directory's
+    // one gateway cannot be two.
+    const LEFT_OUT: [&str; 6] = [
+        "container-resources",
+        "container-ephemeral-storage-request-and-limit",
+        "container-image-pull-policy",
+        "networkpolicy-targets-pod",
+        "deployment-has-host-podantiaffinity",
+        "deployment-replicas",
+    ];
+    let mut args = vec!["score", "-", "--kubernetes-version", "v1.33"];
+    args.extend(["--output-format", "ci"]);
+    for left_out in LEFT_OUT {
+        args.extend(["--ignore-test", left_out]);
+    }
+    for (name, values) in VARIANTS {
+        if name.starts_with("small") {
+            continue;
+        }
+        let (content, said) = ask(&parts::KUBE_SCORE, &args, &variant(values));
+        let critical: Vec<&str> = said
+            .lines()
+            .filter(|line| line.starts_with("[CRITICAL]"))
+            .collect();
+        assert!(
+            content && critical.is_empty(),
+            "{name}:\n{}",
+            critical.join("\n")
+        );
+    }
+}
+
+#[test]
+fn every_pod_of_ours_is_unprivileged_and_says_what_it_takes() {
+    for (name, values) in VARIANTS {
+        let all = objects(&variant(values));
+        let pods = all
+            .iter()
+            .filter(|found| !found["spec"]["template"]["spec"].is_null());
+        for found in pods {
+            let (what, pod) = (
+                &found["metadata"]["name"],
+                &found["spec"]["template"]["spec"],
+            );
+            assert_eq!(
+                pod["securityContext"]["runAsNonRoot"], true,
+                "{name}: {what}"
+            );
+            assert_eq!(pod["enableServiceLinks"], false, "{name}: {what}");
+            let container = &pod["containers"][0];
+            let security = &container["securityContext"];
+            assert_eq!(security["readOnlyRootFilesystem"], true, "{name}: {what}");
+            assert_eq!(
+                security["capabilities"]["drop"],
+                json!(["ALL"]),
+                "{name}: {what}"
+            );
+            assert!(
+                !container["resources"]["limits"]["memory"].is_null(),
+                "{name}: {what}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_gateway_has_one_half_of_the_key_and_the_operator_the_other() {
+    let all = objects(&variant(&[]));
+    let key = |name: &str| {
+        let volumes = &object(&all, "Deployment", name)["spec"]["template"]["spec"]["volumes"];
+        let mut volumes = volumes.as_array().unwrap().iter();
+        let found = volumes.find(|volume| volume["name"] == "key").cloned();
+        found.map(|volume| volume["secret"]["items"].clone())
+    };
+    assert_eq!(
+        key("prbuild-operator"),
+        Some(json!([{ "key": "private.pem", "path": "private.pem" }]))
+    );
+    assert_eq!(
+        key("prbuild-gateway"),
+        Some(json!([{ "key": "public.pem", "path": "public.pem" }]))
+    );
+    assert_eq!(key("prbuild-webhook"), None);
+}
+
+#[test]
+fn no_role_reaches_secrets_but_the_one_that_makes_the_key_and_is_gone_afterwards() {
+    for role in objects(&variant(&[])) {
+        if role["kind"] != "Role" {
+            assert_ne!(role["kind"], "ClusterRole");
+            continue;
+        }
+        let text = role["rules"].to_string();
+        assert!(!text.contains("\"*\""), "{text}");
+        if text.contains("secrets") {
+            assert_eq!(role["metadata"]["name"], "prbuild-make-keys");
+            let policy = &role["metadata"]["annotations"]["helm.sh/hook-delete-policy"];
+            assert_eq!(policy, "before-hook-creation,hook-succeeded");
+        }
+    }
+}
+
+#[test]
+fn builds_reach_names_the_log_and_the_internet_and_no_private_address() {
+    let all = objects(&variant(&[]));
+    let policy = object(&all, "NetworkPolicy", "prbuild-builds");
+    assert_eq!(policy["spec"]["podSelector"], json!({}));
+    assert_eq!(policy["spec"]["policyTypes"], json!(["Ingress", "Egress"]));
+    assert_eq!(policy["spec"]["ingress"], Value::Null);
+    let text = policy["spec"]["egress"].to_string();
+    for address in [
+        "10.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "fc00::/7",
+    ] {
+        assert!(text.contains(address), "{text}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_value_is_said_with_its_name_before_anything_is_installed() {
+    for (values, says) in [
+        (
+            &[][..],
+            "host: where do people and GitHub reach PrBuild? For example: --set host=prbuild.example.org",
+        ),
+        (
+            &["host=a.example.org"],
+            "image.registry: where are the images?",
+        ),
+        (
+            &[NEEDED, "gateway.replicas=2"],
+            "at '/gateway/replicas': value must be 1",
+        ),
+        (
+            &[NEEDED, "gateway.store.bucket=s3://logs"],
+            "at '/gateway/replicas': minimum: got 1, want 2",
+        ),
+        (
+            &[NEEDED, "webhok.replicas=1"],
+            "additional properties 'webhok' not allowed",
+        ),
+        (&[NEEDED, "host=https://a.example.org"], "at '/host'"),
+        (
+            &[NEEDED, "connections=null"],
+            "connections: how is GitHub reached?",
+        ),
+        (
+            &[NEEDED, "builds.namespace=prbuild"],
+            "builds.namespace: strangers' code runs there",
+        ),
+        (
+            &[NEEDED, "gateway.retentionDays=0"],
+            "at '/gateway/retentionDays'",
+        ),
+        (&[NEEDED, "logLevel="], "at '/logLevel'"),
+    ] {
+        let said = render(values).unwrap_err();
+        assert!(said.contains(says), "{values:?}: {said}");
+    }
+}

@@ -1,0 +1,82 @@
+//! Documents that say what stands elsewhere, too: metrics, alerts, values.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+fn checkout() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(checkout().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Words of a text that look like the name of a metric of ours, without what a histogram, a counter or
+/// an info puts behind it.
+fn metrics_in(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    let ours = words.filter(|word| word.starts_with("prbuild_"));
+    let plain = ours.map(|word| {
+        let endings = ["_total", "_bucket", "_count", "_sum", "_info"];
+        let ending = endings.into_iter().find(|ending| word.ends_with(ending));
+        word.trim_end_matches(ending.unwrap_or_default()).to_owned()
+    });
+    plain.collect()
+}
+
+/// Names that are registered in a file: the first text behind `register(`.
+fn registered(path: &str, prefix: &str) -> BTreeSet<String> {
+    let text = read(path);
+    let calls = text.split("register(").skip(1);
+    let names = calls.filter_map(|call| {
+        let rest = call.trim_start().strip_prefix('"')?;
+        Some(format!("{prefix}_{}", rest.split_once('"')?.0))
+    });
+    names.collect()
+}
+
+#[test]
+fn every_metric_is_in_the_table_and_every_one_of_the_table_exists() {
+    let mut code = registered("webhook/src/metrics.rs", "prbuild_webhook");
+    code.extend(registered("gateway/src/metrics.rs", "prbuild_gateway"));
+    for path in [
+        "operator/src/metrics.rs",
+        "operator/src/report/metrics.rs",
+        "operator/src/record/metrics.rs",
+    ] {
+        code.extend(registered(path, "prbuild"));
+    }
+    let docs = read("docs/kinds.md");
+    let section = docs.split_once("\n## Metrics\n").unwrap().1;
+    let table = metrics_in(section);
+    assert!(code.len() > 30, "{code:?}");
+    assert_eq!(code, table);
+}
+
+#[test]
+fn every_alert_asks_for_metrics_that_exist_and_has_a_page_that_says_what_to_do() {
+    let known = metrics_in(&read("docs/kinds.md"));
+    let alerts: Vec<Value> =
+        serde_saphyr::from_str(&read("charts/prbuild/files/alerts.yaml")).unwrap();
+    for alert in &alerts {
+        let name = alert["alert"].as_str().unwrap();
+        for metric in metrics_in(alert["expr"].as_str().unwrap()) {
+            assert!(known.contains(&metric), "{name} asks for {metric}");
+        }
+        let page = read(&format!("docs/runbooks/{name}.md"));
+        assert!(page.starts_with(&format!("# {name}\n")), "{page}");
+        let url = alert["annotations"]["runbook_url"].as_str().unwrap();
+        assert_eq!(url, format!("RUNBOOKS/{name}.md"));
+    }
+    let pages = std::fs::read_dir(checkout().join("docs/runbooks")).unwrap();
+    assert_eq!(pages.count(), alerts.len());
+}
+
+#[test]
+fn the_dashboard_shows_metrics_that_exist() {
+    let known = metrics_in(&read("docs/kinds.md"));
+    let shown = metrics_in(&read("charts/prbuild/files/dashboard.json"));
+    assert!(shown.is_subset(&known), "{:?}", shown.difference(&known));
+}

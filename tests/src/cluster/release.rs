@@ -1,0 +1,183 @@
+//! The chart, installed with real helm into a cluster with a node: what users do.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use super::access::Access;
+use super::node::NodeFacts;
+use super::{ClusterError, keys};
+use crate::images::{REGISTRY, TAG};
+use crate::parts;
+
+/// Until everything is ready.
+const WAIT: [&str; 3] = ["--wait", "--timeout", "180s"];
+
+/// One release of the chart. Nothing is installed until [`Release::install`].
+#[derive(Clone, Debug)]
+pub struct Release {
+    access: Access,
+    router: std::net::Ipv4Addr,
+    name: String,
+    namespace: String,
+    webhook_port: u16,
+    pages_port: u16,
+}
+
+impl Release {
+    /// A release into the namespace `NAME-xxxxxxxx`, on node ports that nobody else has.
+    pub fn new(access: &Access, node: &NodeFacts, name: &str) -> Self {
+        let unique = keys::token();
+        // Ports of nodes are 30000 to 32767; a collision is refused by the API server.
+        let half = u16::from_str_radix(&unique[..4], 16).unwrap_or_default() % 1380;
+        Self {
+            access: access.clone(),
+            router: node.router_address,
+            name: "prbuild".to_owned(),
+            namespace: format!("{name}-{}", &unique[..8]),
+            webhook_port: 30_000 + 2 * half,
+            pages_port: 30_001 + 2 * half,
+        }
+    }
+
+    /// The same release in a namespace with exactly this name.
+    #[must_use]
+    pub fn within(mut self, namespace: &str) -> Self {
+        self.namespace = namespace.to_owned();
+        self
+    }
+
+    /// Namespace of PrBuild's own pods and objects.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Namespace of the Jobs.
+    pub fn builds(&self) -> String {
+        format!("{}-builds", self.namespace)
+    }
+
+    /// Where deliveries are sent to from this machine.
+    pub fn webhook_url(&self) -> String {
+        format!("http://{}:{}/webhook", self.router, self.webhook_port)
+    }
+
+    /// Where this machine opens the pages.
+    pub fn pages_url(&self) -> String {
+        format!("http://{}:{}", self.router, self.pages_port)
+    }
+
+    /// The chart of this checkout.
+    pub fn chart() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/prbuild")
+    }
+
+    /// Values for a cluster of tests: images that are on the node, node ports instead of an Ingress.
+    pub fn values(&self) -> Value {
+        let port = |port: u16| json!({ "type": "NodePort", "nodePort": port });
+        json!({
+            "host": "prbuild.test",
+            "image": { "registry": REGISTRY, "tag": TAG, "pullPolicy": "Never" },
+            "ingress": { "enabled": false },
+            "pagesUrl": self.pages_url(),
+            "webhook": { "service": port(self.webhook_port), "sweep": false },
+            "gateway": {
+                "service": port(self.pages_port),
+                "store": { "directory": "emptyDir", "size": "2Gi" },
+            },
+        })
+    }
+
+    /// `helm install --wait`, with values on top of [`Release::values`].
+    pub async fn install(&self, values: &Value) -> Result<String, ClusterError> {
+        self.apply(&["install", "--create-namespace"], &WAIT, values)
+            .await
+    }
+
+    /// `helm install` for pods that cannot be ready yet.
+    pub async fn install_at_once(&self, values: &Value) -> Result<String, ClusterError> {
+        self.apply(&["install", "--create-namespace"], &[], values)
+            .await
+    }
+
+    /// `helm upgrade --wait`.
+    pub async fn upgrade(&self, values: &Value) -> Result<String, ClusterError> {
+        self.apply(&["upgrade"], &WAIT, values).await
+    }
+
+    /// `helm rollback --wait` to the revision before.
+    pub async fn rollback(&self) -> Result<String, ClusterError> {
+        self.helm(&["rollback", &self.name, "--wait", "--timeout", "120s"])
+            .await
+    }
+
+    /// `helm uninstall --wait`.
+    pub async fn uninstall(&self) -> Result<String, ClusterError> {
+        self.helm(&["uninstall", &self.name, "--wait", "--timeout", "120s"])
+            .await
+    }
+
+    async fn apply(
+        &self,
+        verb: &[&str],
+        wait: &[&str],
+        values: &Value,
+    ) -> Result<String, ClusterError> {
+        let mut all = self.values();
+        merge(&mut all, values);
+        let file = self
+            .access
+            .dir()
+            .join(format!("{}-values.json", self.namespace));
+        std::fs::write(&file, all.to_string()).map_err(ClusterError::io(&file))?;
+        let (chart, file) = (Self::chart(), file.display().to_string());
+        let chart = chart.display().to_string();
+        let args = [&self.name, chart.as_str(), "--values", &file];
+        self.helm(&[verb, &args, wait].concat()).await
+    }
+
+    /// Runs helm on this release's namespace, and returns what it printed.
+    pub async fn helm(&self, args: &[&str]) -> Result<String, ClusterError> {
+        let mut helm = Command::new(parts::existing(&parts::HELM_CLI)?);
+        helm.env("KUBECONFIG", self.access.kubeconfig());
+        helm.args(["--namespace", &self.namespace]).args(args);
+        let what = format!("helm {}", args.join(" "));
+        let run = tokio::task::spawn_blocking(move || helm.output()).await;
+        let output = run
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+            .map_err(ClusterError::start("helm"))?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        if output.status.success() {
+            return Ok(text(&output.stdout));
+        }
+        Err(ClusterError::Command {
+            what,
+            because: text(&output.stderr),
+        })
+    }
+}
+
+/// Puts values over others, as helm does: field by field, and lists as a whole.
+pub fn merge(base: &mut Value, over: &Value) {
+    match (base, over) {
+        (Value::Object(base), Value::Object(over)) => {
+            for (key, value) in over {
+                merge(base.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (base, over) => *base = over.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_merged_field_by_field() {
+        let mut base = json!({ "a": { "b": 1, "c": [1] }, "d": 2 });
+        merge(&mut base, &json!({ "a": { "c": [], "e": 3 } }));
+        assert_eq!(base, json!({ "a": { "b": 1, "c": [], "e": 3 }, "d": 2 }));
+    }
+}

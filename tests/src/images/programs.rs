@@ -1,0 +1,131 @@
+//! Our programs as single files that run in an image with nothing else in it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::parts::{PartError, make_run};
+
+/// What machines a program is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Architecture {
+    /// 64 bits of Intel and AMD.
+    Amd64,
+    /// 64 bits of Arm.
+    Arm64,
+}
+
+impl Architecture {
+    /// That of this machine.
+    pub fn of_machine() -> Self {
+        match std::env::consts::ARCH {
+            "aarch64" => Self::Arm64,
+            _ => Self::Amd64,
+        }
+    }
+
+    /// As images name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Amd64 => "amd64",
+            Self::Arm64 => "arm64",
+        }
+    }
+
+    /// As Rust names it, with a C library that is linked in.
+    fn target(self) -> &'static str {
+        match self {
+            Self::Amd64 => "x86_64-unknown-linux-musl",
+            Self::Arm64 => "aarch64-unknown-linux-musl",
+        }
+    }
+
+    /// The compiler for the C in some crates.
+    fn compiler(self) -> &'static str {
+        match self {
+            machine if machine == Self::of_machine() => "gcc",
+            Self::Amd64 => "x86_64-linux-gnu-gcc",
+            Self::Arm64 => "aarch64-linux-gnu-gcc",
+        }
+    }
+}
+
+/// How carefully programs are compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// For the demo and the tests: soon there.
+    Image,
+    /// For clusters that people work with.
+    Release,
+}
+
+impl Profile {
+    /// As Cargo.toml names it; its directory has the same name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Release => "release",
+        }
+    }
+}
+
+/// The packages whose programs go into images. They are compiled together, so that what they share is
+/// compiled once.
+const PACKAGES: [&str; 4] = ["webhook", "operator", "gateway", "agent"];
+
+/// Compiles every program for images. Returns the directory that they lie in.
+///
+/// Paths of this machine are replaced, so that the same commit makes the same bytes in any directory.
+pub fn build_programs(
+    workspace: &Path,
+    profile: Profile,
+    architecture: Architecture,
+) -> Result<PathBuf, PartError> {
+    let target = architecture.target();
+    let added = Command::new("rustup")
+        .args(["target", "add", target])
+        .output();
+    // Without rustup the distribution's own target is tried, and its absence is cargo's error.
+    let _ = added;
+    let directory = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| workspace.join("target"), PathBuf::from);
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--quiet", "--bins", "--profile", profile.name()]);
+    cargo.args(["--target", target]);
+    cargo.args(PACKAGES.iter().flat_map(|package| ["--package", package]));
+    cargo.current_dir(workspace);
+    let places = places(workspace, &directory);
+    let variable = target.replace('-', "_");
+    let rust: Vec<String> = places
+        .iter()
+        .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()))
+        .collect();
+    let c: Vec<String> = places
+        .iter()
+        .map(|(from, to)| format!("-ffile-prefix-map={}={to}", from.display()))
+        .collect();
+    cargo.env(format!("CC_{variable}"), architecture.compiler());
+    cargo.env(
+        format!("CFLAGS_{variable}"),
+        format!("-U_FORTIFY_SOURCE {}", c.join(" ")),
+    );
+    let variable = variable.to_uppercase();
+    cargo.env(format!("CARGO_TARGET_{variable}_RUSTFLAGS"), rust.join(" "));
+    let what = format!("cannot compile the programs for {}", architecture.name());
+    let remedy = format!(
+        "rustup target add {target}, and install {}",
+        architecture.compiler()
+    );
+    make_run(cargo, &what, &remedy)?;
+    Ok(directory.join(target).join(profile.name()))
+}
+
+/// Directories of this machine that compilers write into programs, and what stands for them.
+fn places(workspace: &Path, target: &Path) -> [(PathBuf, &'static str); 3] {
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cargo");
+    let cargo = std::env::var_os("CARGO_HOME").map_or_else(home, PathBuf::from);
+    [
+        (workspace.to_owned(), "/prbuild"),
+        (target.to_owned(), "/target"),
+        (cargo, "/cargo"),
+    ]
+}

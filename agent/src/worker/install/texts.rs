@@ -34,18 +34,17 @@ pub fn systemd(plan: &Plan, program: &Path) -> String {
          {start}\n\
          Restart=always\n\
          RestartSec=10\n\
-         # The main process finishes what runs; whatever is left after that is killed.\n\
+         # The agent finishes what runs. Whatever still runs after ten minutes is killed, and run again\n\
+         # elsewhere or later: a machine that shuts down waits no longer. To wait: prbuild-agent drain.\n\
          KillMode=mixed\n\
-         TimeoutStopSec=5h\n\
+         TimeoutStopSec=10min\n\
          UMask=0022\n\
          PrivateTmp=yes\n\
          ProtectHome=yes\n\
          ProtectSystem=full\n\
-         NoNewPrivileges={}\n\n\
+         NoNewPrivileges=yes\n\n\
          [Install]\n\
-         WantedBy=multi-user.target\n",
-        // The launcher changes users, and needs no more than that either.
-        "yes"
+         WantedBy=multi-user.target\n"
     )
 }
 
@@ -64,7 +63,7 @@ pub fn launchd(plan: &Plan, program: &Path) -> String {
          </array>\n\
          <key>RunAtLoad</key><true/>\n\
          <key>KeepAlive</key><true/>\n\
-         <key>ExitTimeOut</key><integer>18000</integer>\n\
+         <key>ExitTimeOut</key><integer>600</integer>\n\
          <key>StandardErrorPath</key><string>/var/log/prbuild-agent.log</string>\n\
          </dict>\n</plist>\n"
     )

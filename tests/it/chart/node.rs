@@ -23,7 +23,8 @@ fn values() -> Value {
 async fn begin(name: &str) -> Story {
     let (access, facts) = shared_node();
     let release = Release::new(&access, &facts, name);
-    let begun = Story::begin_with_chart(&access, &facts, release, Setting::default(), &values());
+    let (setting, values) = (Setting::default(), values());
+    let begun = Story::begin_with_chart(&access, &facts, release, setting, &values);
     begun.await.unwrap()
 }
 

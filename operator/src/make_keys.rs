@@ -17,6 +17,8 @@ pub const COMMAND: &str = "make-keys";
 pub const PRIVATE: &str = "private.pem";
 /// The public half in the Secret; the gateway's.
 pub const PUBLIC: &str = "public.pem";
+/// Random bytes by which all replicas of the gateway know the sessions of workers; the gateway's.
+pub const SESSION: &str = "session.key";
 
 /// Arguments of `make-keys`.
 #[derive(clap::Parser, Debug)]
@@ -109,17 +111,27 @@ fn kept(secret: &Secret, name: &str) -> Result<String, KeysError> {
     }
 }
 
-/// A fresh key, both halves in PEM.
+/// A fresh key, both halves in PEM, and what sessions are known by.
 fn pair() -> Result<BTreeMap<String, ByteString>, KeysError> {
-    let mut seed = [0; 32];
-    aws_lc_rs::rand::fill(&mut seed)
-        .map_err(|_| KeysError::Key("the kernel has no random numbers".to_owned()))?;
+    let (seed, session) = (random()?, random()?);
     let public = Signer::from_seed(&seed).public_pem();
     let public = public.map_err(|error| KeysError::Key(error.to_string()))?;
-    let private = private_pem(&seed);
-    Ok([(PRIVATE, private), (PUBLIC, public)]
-        .map(|(name, pem)| (name.to_owned(), ByteString(pem.into_bytes())))
+    let private = private_pem(&seed).into_bytes();
+    let all = [
+        (PRIVATE, private),
+        (PUBLIC, public.into_bytes()),
+        (SESSION, session.to_vec()),
+    ];
+    Ok(all
+        .map(|(name, bytes)| (name.to_owned(), ByteString(bytes)))
         .into())
+}
+
+fn random() -> Result<[u8; 32], KeysError> {
+    let mut bytes = [0; 32];
+    aws_lc_rs::rand::fill(&mut bytes)
+        .map_err(|_| KeysError::Key("the kernel has no random numbers".to_owned()))?;
+    Ok(bytes)
 }
 
 /// What `openssl genpkey -algorithm ed25519` writes: PKCS#8 of an ed25519 key is this prefix and its 32
@@ -146,6 +158,9 @@ mod tests {
         let text = |name: &str| String::from_utf8(pair[name].0.clone()).unwrap();
         let signer = Signer::from_pem(&text(PRIVATE)).unwrap();
         assert_eq!(signer.public_pem().unwrap(), text(PUBLIC));
-        assert_ne!(super::pair().unwrap()[PUBLIC].0, pair[PUBLIC].0);
+        let other = super::pair().unwrap();
+        assert_ne!(other[PUBLIC].0, pair[PUBLIC].0);
+        assert_ne!(other[SESSION].0, pair[SESSION].0);
+        assert_eq!(pair[SESSION].0.len(), 32);
     }
 }

@@ -154,7 +154,10 @@ fn the_gateway_has_one_half_of_the_key_and_the_operator_the_other() {
     );
     assert_eq!(
         key("prbuild-gateway"),
-        Some(json!([{ "key": "public.pem", "path": "public.pem" }]))
+        Some(json!([
+            { "key": "public.pem", "path": "public.pem" },
+            { "key": "session.key", "path": "session.key" },
+        ]))
     );
     assert_eq!(key("prbuild-webhook"), None);
 }

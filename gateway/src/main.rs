@@ -116,8 +116,24 @@ const KINDS: &str = "kinds in the cluster";
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// Threads that wait for a disk: more than it does at once only take memory.
+const BLOCKING_THREADS: usize = 32;
+
+fn main() -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(begin()),
+        Err(error) => {
+            eprintln!("error: no threads: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn begin() -> ExitCode {
     // The store and the cluster are reached by TLS; only a second provider could be in the way.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     logging::start("info,kube_runtime=warn,kube_client=warn,object_store=error");

@@ -4,6 +4,8 @@
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
+use tests::parts::{self, Cache, Loudness, Part};
+
 use crate::Result;
 use crate::cargo::{Cargo, workspace};
 
@@ -19,10 +21,8 @@ pub struct Args {
 struct Target {
     /// As rustc calls it.
     name: &'static str,
-    /// The compiler of its C code, and the linker.
-    compiler: &'static str,
-    /// The Debian package with the compiler.
-    package: &'static str,
+    /// The compiler of its C code, and the linker; none: that of this machine.
+    compiler: Option<&'static Part>,
     /// The program's file.
     file: &'static str,
     /// Variables for cargo and the `cc` crate.
@@ -32,15 +32,13 @@ struct Target {
 const TARGETS: [Target; 3] = [
     Target {
         name: "x86_64-unknown-linux-musl",
-        compiler: "gcc",
-        package: "gcc",
+        compiler: None,
         file: "prbuild-agent",
         variables: &[],
     },
     Target {
         name: "aarch64-unknown-linux-musl",
-        compiler: "aarch64-linux-gnu-gcc",
-        package: "gcc-aarch64-linux-gnu",
+        compiler: Some(&parts::GCC_AARCH64),
         file: "prbuild-agent",
         variables: &[
             ("CC_aarch64_unknown_linux_musl", "aarch64-linux-gnu-gcc"),
@@ -52,8 +50,7 @@ const TARGETS: [Target; 3] = [
     },
     Target {
         name: "x86_64-pc-windows-gnu",
-        compiler: "x86_64-w64-mingw32-gcc",
-        package: "gcc-mingw-w64-x86-64",
+        compiler: Some(&parts::GCC_WINDOWS),
         file: "prbuild-agent.exe",
         variables: &[],
     },
@@ -99,7 +96,7 @@ pub fn run(args: Args) -> Result {
     })
 }
 
-/// Obtains the target's standard library, and looks for its compiler.
+/// Obtains the target's standard library and its compiler.
 fn prepare(target: &Target) -> Result<()> {
     let mut rustup = Command::new("rustup");
     let added = rustup
@@ -109,16 +106,10 @@ fn prepare(target: &Target) -> Result<()> {
     if !added.success() {
         return Err(format!("rustup has no target {}", target.name).into());
     }
-    let mut compiler = Command::new(target.compiler);
-    let found = compiler.arg("--version").stdout(Stdio::null()).status();
-    match found {
-        Ok(status) if status.success() => Ok(()),
-        _ => Err(format!(
-            "there is no {} for {}\n  try: apt-get install {}",
-            target.compiler, target.name, target.package
-        )
-        .into()),
+    if let Some(compiler) = target.compiler {
+        parts::obtain(compiler, &Cache::of_user(), Loudness::Normal)?;
     }
+    Ok(())
 }
 
 async fn cargo(target: &Target, arguments: &[&str]) -> Result<()> {

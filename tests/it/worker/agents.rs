@@ -146,7 +146,9 @@ async fn an_agent_that_is_killed_in_a_build_tells_so_and_the_next_attempt_passes
     let (_, build) = labelled(&story).await;
     let begun = || std::fs::read_to_string(&began).unwrap_or_default();
     eventually("the build began", PATIENCE, async || {
-        (!begun().is_empty()).then_some(()).ok_or("not yet".to_owned())
+        (!begun().is_empty())
+            .then_some(())
+            .ok_or("not yet".to_owned())
     })
     .await;
     agent.restart();

@@ -363,8 +363,34 @@ pub const CRANE: Part = checker(
     "github.com/google/go-containerregistry/cmd/crane/cmd.Version",
 );
 
+/// Compiles the C code of an agent for 64-bit ARM.
+pub const GCC_AARCH64: Part = Part {
+    needed_for: Need::Checks,
+    expected_seconds: 30,
+    ..debian(
+        "aarch64-linux-gnu-gcc",
+        Fit::Any,
+        "gcc-aarch64-linux-gnu",
+        "/usr/bin/aarch64-linux-gnu-gcc",
+        &["--version"],
+    )
+};
+
+/// Compiles the C code of an agent for Windows.
+pub const GCC_WINDOWS: Part = Part {
+    needed_for: Need::Checks,
+    expected_seconds: 60,
+    ..debian(
+        "x86_64-w64-mingw32-gcc",
+        Fit::Any,
+        "gcc-mingw-w64-x86-64",
+        "/usr/bin/x86_64-w64-mingw32-gcc",
+        &["--version"],
+    )
+};
+
 /// All parts, in the order in which they are obtained.
-pub const ALL: [&Part; 23] = [
+pub const ALL: [&Part; 25] = [
     &CONTAINERD,
     &CTR,
     &RUNC,
@@ -387,6 +413,8 @@ pub const ALL: [&Part; 23] = [
     &COREDNS,
     &KUBE_SCORE,
     &CRANE,
+    &GCC_AARCH64,
+    &GCC_WINDOWS,
     &CARGO_DENY,
 ];
 

@@ -85,8 +85,13 @@ fn what_is_no_longer_this_workers_is_killed_and_nothing_is_told() {
     let script = format!("echo $$ > {}; sleep 600", pid.display());
     let id = bench.offer(&bench.assignment(&script));
     let pid = bench.file(&pid);
+    let before = bench.gateway.has().polls.len();
     bench.gateway.change(|has| has.gone.extend([id.clone()]));
-    // The slot is free again when its processes are gone.
+    // The slot is free again when its processes are gone; what is offered before is declined.
+    bench.gateway.wait("free slot", |has| {
+        let mut since = has.polls[before..].iter();
+        since.any(|poll| poll.free_slots > 0).then_some(())
+    });
     assert_eq!(verdict(&bench.run("true")), "Passed");
     assert!(!crate::bench::is_alive(&pid));
     assert!(!bench.gateway.has().completed.contains_key(&id));

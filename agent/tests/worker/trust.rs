@@ -109,9 +109,9 @@ fn keys_change_hands_only_by_the_signature_of_a_pinned_key() {
     assert_eq!(bench.decline("forged").code, DeclineCode::Invalid);
     let signed = Envelope::seal(&key_set(2, &next), &bench.operator).unwrap();
     bench.gateway.change(|has| has.chain.next = vec![signed]);
-    bench
-        .gateway
-        .wait("keys", |_| bench.log().contains("version 2").then_some(()));
+    bench.gateway.wait("keys", |_| {
+        bench.log().contains("trusts version 2").then_some(())
+    });
     let mut assignment = bench.assignment("true");
     assignment.run.uid.push('n');
     let id = bench.offer_signed("new", Envelope::seal(&assignment, &next).unwrap());

@@ -72,6 +72,8 @@ pub enum Event {
         id: String,
         /// When the lease ends: when the request was *sent*, and the seconds of the answer less the margin.
         lease_until: u64,
+        /// The same clock, now.
+        now: u64,
     },
     /// The gateway did not let it have the assignment, and asking again does not help.
     Refused {
@@ -128,7 +130,11 @@ impl Journal {
     pub fn on(&mut self, event: Event) -> Vec<Command> {
         match event {
             Event::Offered { id, run, pool } => self.offered(id, run, pool),
-            Event::Accepted { id, lease_until } => self.accepted(id, lease_until),
+            Event::Accepted {
+                id,
+                lease_until,
+                now,
+            } => self.accepted(id, lease_until, now),
             Event::Refused { id } => self.refused(id),
             Event::Instructed {
                 instruction,
@@ -192,12 +198,17 @@ impl Journal {
         vec![Command::Accept(id)]
     }
 
-    fn accepted(&mut self, id: String, lease_until: u64) -> Vec<Command> {
+    fn accepted(&mut self, id: String, lease_until: u64, now: u64) -> Vec<Command> {
         let Some(held) = self.held.get_mut(&id) else {
             return Vec::new();
         };
         if held.state != HeldState::Accepting {
             return Vec::new();
+        }
+        // The answer was so long on its way that another worker may get the run any moment.
+        if held.pool && now >= lease_until {
+            self.held.remove(&id);
+            return vec![Command::Forget(id)];
         }
         held.state = HeldState::Running { lease_until };
         self.begun.push((held.run.uid.clone(), held.run.attempt));

@@ -218,7 +218,15 @@ impl World {
             }
             Message::Heartbeat(agent, running, sent) => self.heartbeat(agent, &running, sent),
             Message::Accepted(agent, id, lease_until) => {
-                self.act(agent, Event::Accepted { id, lease_until });
+                let now = self.now;
+                self.act(
+                    agent,
+                    Event::Accepted {
+                        id,
+                        lease_until,
+                        now,
+                    },
+                );
             }
             Message::Refused(agent, id) => self.act(agent, Event::Refused { id }),
             Message::Delivered(agent, id, answer) => {

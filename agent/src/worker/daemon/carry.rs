@@ -154,7 +154,12 @@ impl Daemon {
             Ok(_) => {
                 let margin = self.link.timing().kill_margin_seconds;
                 let lease_until = lease_until(sent, lease_seconds, margin);
-                self.happen(Event::Accepted { id, lease_until });
+                let now = steady();
+                self.happen(Event::Accepted {
+                    id,
+                    lease_until,
+                    now,
+                });
             }
             Err(why) => {
                 say(&format!("does not run what it accepted: {why}"));

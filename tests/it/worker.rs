@@ -1,7 +1,6 @@
 //! Physical workers: a label becomes a signed assignment, and a signed result a status. The agent is a driver that
-//! speaks the protocol and runs nothing, but in `agents`, where it is the real one.
+//! speaks the protocol and runs nothing.
 
-mod agents;
 mod attack;
 mod fleet;
 mod lifecycle;

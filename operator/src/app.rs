@@ -165,9 +165,11 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), AppError> {
     let connections = Connections::follow(&args.connections, Access::Report)?;
     connections.spawn_reload(stop.clone());
     check(&args)?;
+    // Work begins without GitHub: what is to be told waits until it is there.
+    let (ready, ways) = (standing.clone(), connections.clone());
+    tokio::spawn(async move { ready.until(GITHUB, || ways.greet()).await });
     let begin = async {
         standing.until(KINDS, || kinds::fit(&client)).await;
-        standing.until(GITHUB, || connections.greet()).await;
         let outlet = || std::future::ready(outlet(&args));
         standing.until(KEY, outlet).await
     };

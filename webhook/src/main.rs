@@ -95,10 +95,12 @@ async fn run(args: Args) -> Result<(), String> {
     let connections =
         Connections::follow(&args.connections, Access::Read).map_err(|error| error.to_string())?;
     connections.spawn_reload(stop.clone());
-    let (standing, ways) = (&health.standing, &connections);
+    // Deliveries are answered without GitHub, too: that it is away, and that they shall come again.
+    let (ready, ways) = (health.clone(), connections.clone());
+    tokio::spawn(async move { ready.standing.until(GITHUB, || ways.greet()).await });
+    let standing = &health.standing;
     let begin = async {
         standing.until(KINDS, || kinds::fit(&client)).await;
-        standing.until(GITHUB, || ways.greet()).await;
         let cache = Cache::start(&client, &args.namespace, &stop);
         cache.ready().await;
         cache

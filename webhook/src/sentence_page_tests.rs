@@ -20,7 +20,7 @@ fn sentences(sources: &[&str]) -> Vec<Regex> {
     let filled = Regex::new(r"\\\{[^}]*\\\}").unwrap();
     let mut found = Vec::new();
     for source in sources {
-        let code = source.split("#[cfg(test)]").next().unwrap();
+        let code = source.split("#[cfg(test)]\nmod tests {").next().unwrap();
         for sentence in literal.captures_iter(code) {
             let pattern = regex::escape(&sentence[1]);
             let pattern = filled.replace_all(&pattern, ".+");

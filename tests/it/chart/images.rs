@@ -78,6 +78,5 @@ mod node {
         let manifest = says(crane().args(["manifest", &pinned]));
         let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
         assert_eq!(manifest["layers"].as_array().unwrap().len(), 1);
-        says(crane().args(["validate", "--remote", &name]));
     }
 }

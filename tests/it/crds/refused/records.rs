@@ -81,6 +81,7 @@ pub fn not_shas() -> [String; 9] {
 }
 
 pub fn builder_run() -> Vec<Case> {
+    const WORKER: &str = "spec.worker names one worker, or selects several by labels: set exactly one of name and selector";
     const WHY: &str = "spec.task has recipe and one of kubernetes and worker, or says in `invalid` why it cannot run";
     let lacks = |path| {
         exactly(
@@ -111,6 +112,7 @@ pub fn builder_run() -> Vec<Case> {
         { "source": { "parents": [sha(), sha(), sha()] } } => "spec.task.source.parents", TOO_MANY;
         { "recipe": { "steps": [] } } => "spec.task.recipe.steps", TOO_FEW;
         { "kubernetes": { "resources": { "memory": "0" } } } => "spec.task.kubernetes.resources", NOTHING;
+        { "kubernetes": null, "worker": {} } => "spec.task.worker", WORKER;
     ));
     all
 }

@@ -395,20 +395,32 @@ fn one(world: &mut World, doing: Doing) {
     world.check();
 }
 
-/// The network delivers everything, in order, and machines stay up.
+/// The network delivers everything, in order, machines stay up, and leases of what nobody runs run out.
 fn heal(world: &mut World) {
     for _ in 0..12 {
         for agent in 0..WORKERS.len() {
             world.repeat(agent);
+        }
+        settle(world);
+        for agent in 0..WORKERS.len() {
             while !world.running[agent].is_empty() {
                 world.finish(agent);
             }
         }
-        while !world.network.is_empty() {
-            let message = world.network.remove(0);
-            world.arrive(message);
-            world.check();
+        settle(world);
+        world.tick(LEASE + SLACK);
+        for n in 0..world.stored.len() {
+            world.expire(n);
         }
+    }
+}
+
+/// Everything that is under way arrives.
+fn settle(world: &mut World) {
+    while !world.network.is_empty() {
+        let message = world.network.remove(0);
+        world.arrive(message);
+        world.check();
     }
 }
 

@@ -13,8 +13,7 @@ const LIMIT: usize = 1 << 20;
 const HEAD: usize = 5;
 
 /// One thing that is said.
-// There is one at a time.
-#[allow(clippy::large_enum_variant)]
+#[allow(clippy::large_enum_variant, reason = "there is one at a time")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Frame {
     /// What was printed.

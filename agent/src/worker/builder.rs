@@ -201,7 +201,10 @@ fn open_up(dir: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::PermissionsExt::set_mode(&mut rights, 0o700);
     #[cfg(not(unix))]
-    #[allow(clippy::permissions_set_readonly_false)]
+    #[allow(
+        clippy::permissions_set_readonly_false,
+        reason = "only where there are no Unix rights that it would give to all"
+    )]
     rights.set_readonly(false);
     fs::set_permissions(dir, rights)?;
     for entry in fs::read_dir(dir)? {

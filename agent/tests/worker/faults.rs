@@ -219,6 +219,7 @@ fn t10_a_machine_that_slept_stops_what_has_no_lease_any_more() {
     let pid = bench.file(&began);
     bench.gateway.change(|has| has.cut_off = true);
     bench.signal("-STOP");
+    // Longer than the lease: nothing in the world shows that a stopped process has slept enough.
     std::thread::sleep(Duration::from_secs(4));
     bench.signal("-CONT");
     wait(|| (!is_alive(&pid)).then_some(()));

@@ -7,7 +7,7 @@ mod bench;
 mod faults;
 mod gateway;
 #[path = "../../src/testing_git.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "other tests use the rest of it")]
 mod git;
 /// Like all tests in modules of this name, these need root.
 #[cfg(target_os = "linux")]

@@ -22,8 +22,10 @@ pub const NODE_SILENCE: SignedDuration = SignedDuration::from_secs(30);
 const AGENT_SLACK: SignedDuration = SignedDuration::from_secs(120);
 
 /// How far a run with a Job is.
-// There is one at a time, and it is taken apart at once.
-#[allow(clippy::large_enum_variant)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one at a time, and it is taken apart at once"
+)]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Progress {
     /// The steps have not begun; for people, what it waits for.

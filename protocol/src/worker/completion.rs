@@ -36,8 +36,7 @@ impl Payload for Completion {
 }
 
 /// How a run ended on a worker.
-// There is one at a time.
-#[allow(clippy::large_enum_variant)]
+#[allow(clippy::large_enum_variant, reason = "there is one at a time")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "kind")]
 pub enum RunEnd {

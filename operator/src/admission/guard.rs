@@ -3,7 +3,7 @@
 //! What is decided here holds for a whole build. The ordinary build passes without a question
 //! ([`is_plain`]); the others are judged by [`judge`] in every pass of admission.
 
-use crds::{PrBuild, Repository};
+use crds::{PrBuild, Repository, TriggerKind};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{checks::Checks, limits::Beyond};
@@ -81,9 +81,11 @@ pub fn is_plain(build: &PrBuild, repository: Option<&Repository>, now: Timestamp
         && is_fresh(build, now)
 }
 
-/// Whether the permission that the gate found still counts.
+/// Whether the permission that was found still counts. Who makes a build by hand was let in by the cluster,
+/// and GitHub knows nothing of them.
 pub fn is_fresh(build: &PrBuild, now: Timestamp) -> bool {
-    now.duration_since(build.spec.request.trigger.time.0) < PERMISSION_HOLDS
+    let trigger = &build.spec.request.trigger;
+    trigger.kind == TriggerKind::Manual || now.duration_since(trigger.time.0) < PERMISSION_HOLDS
 }
 
 fn is_denied(build: &PrBuild, repository: &Repository) -> bool {
@@ -167,6 +169,9 @@ pub(crate) mod tests {
         assert!(is_plain(&build(), Some(&repository()), at(1)));
         assert!(is_plain(&build(), None, at(1)));
         assert!(!is_plain(&build(), Some(&repository()), at(600)));
+        let mut by_hand = build();
+        by_hand.spec.request.trigger.kind = TriggerKind::Manual;
+        assert!(is_plain(&by_hand, Some(&repository()), at(600)));
     }
 
     type Change = fn(&mut PrBuild, &mut Repository);

@@ -4,6 +4,7 @@ mod hardening;
 mod label_to_status;
 mod logs;
 mod pages;
+mod workers;
 
 use crds::BuilderSpec;
 use tests::{

@@ -6,6 +6,7 @@
 pub mod cluster;
 pub mod forge;
 pub mod images;
+pub mod line;
 pub mod parts;
 pub mod story;
 pub mod worker;

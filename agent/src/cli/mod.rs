@@ -139,6 +139,9 @@ pub struct Init {
     /// The fingerprint that the project's people told you; it can also be written down later.
     #[arg(long, value_name = "FINGERPRINT")]
     operator: Option<String>,
+    /// Who you are and how to reach you, for the manifest: `Ada Lovelace <ada@example.org>`.
+    #[arg(long, value_name = "TEXT")]
+    contact: Option<String>,
     /// Where key, journal, mirrors, logs and builds go.
     #[arg(long, value_name = "DIR", default_value_os_t = os::state_directory())]
     state: PathBuf,
@@ -196,7 +199,10 @@ fn run_init(asked: &Init) -> Result<u8, Problem> {
     let (key, configuration) = (there(made.new_key), there(made.new_configuration));
     eprintln!("The key {key}; the configuration {configuration} in {file}.\n");
     eprintln!("1. Send this to the project's people. Nothing in it is secret:\n");
-    println!("{}", init::manifest(&name, &made.public));
+    println!(
+        "{}",
+        init::manifest(&name, asked.contact.as_deref(), &made.public)
+    );
     eprintln!(
         "   They may ask for the key's fingerprint: {}\n",
         init::fingerprint(&made.public)

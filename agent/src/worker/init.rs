@@ -98,13 +98,18 @@ pub fn init(configuration: &Path, state: &Path, setup: &Setup) -> Result<Made, I
 }
 
 /// The Worker object that the project's people apply.
-pub fn manifest(name: &str, public: &PublicKey) -> String {
+pub fn manifest(name: &str, contact: Option<&str>, public: &PublicKey) -> String {
+    let contact = match contact {
+        // A string of JSON is one of YAML.
+        Some(contact) => serde_json::Value::from(contact).to_string(),
+        None => "\"\" # who you are and how to reach you: Ada Lovelace <ada@example.org>".into(),
+    };
     format!(
         "apiVersion: prbuild.dev/v1alpha1\n\
          kind: Worker\n\
          metadata:\n  name: {name}\n\
          spec:\n  \
-           contact: \"\" # who you are and how to reach you: Ada Lovelace <ada@example.org>\n  \
+           contact: {contact}\n  \
            labels:\n    os: {}\n    arch: {}\n  \
            slots: 1\n  \
            publicKeys:\n    - {public}\n",
@@ -157,8 +162,13 @@ mod tests {
             let layout = Layout::new(&state);
             assert_eq!((mode(layout.key()), mode(layout.agent())), (0o600, 0o700));
         }
-        let text = manifest("mac-1", &made.public);
+        let text = manifest("mac-1", None, &made.public);
         assert!(text.contains(&made.public.to_string()), "{text}");
+        let text = manifest("mac-1", Some("\"Ada\" <a@b.c>: #1"), &made.public);
+        assert!(
+            text.contains(r##"contact: "\"Ada\" <a@b.c>: #1""##),
+            "{text}"
+        );
     }
 
     #[test]

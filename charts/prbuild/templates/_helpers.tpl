@@ -36,7 +36,7 @@ app.kubernetes.io/component: {{ index . 1 }}
 
 {{/* Where build pods and the operator send logs and records. */}}
 {{- define "prbuild.ingest" -}}
-http://prbuild-gateway.{{ .Release.Namespace }}.svc.{{ .Values.clusterDomain }}:8081
+http://prbuild-ingest.{{ .Release.Namespace }}.svc.{{ .Values.clusterDomain }}:8081
 {{- end -}}
 
 {{/* Names of PriorityClasses, which all namespaces share. */}}

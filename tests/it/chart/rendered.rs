@@ -107,6 +107,25 @@ fn no_variant_is_fragile_or_unsafe() {
 }
 
 #[test]
+fn a_service_for_the_outside_has_no_port_for_logs_and_metrics() {
+    let open = "webhook.service.type=LoadBalancer,gateway.service.type=NodePort";
+    let rendered = objects(&variant(&[open]));
+    for service in rendered.iter().filter(|one| one["kind"] == "Service") {
+        let outside = service["spec"]["type"].as_str().unwrap_or("ClusterIP");
+        let name = service["metadata"]["name"].as_str().unwrap();
+        let ports = service["spec"]["ports"].as_array().unwrap().iter();
+        let ports: Vec<&str> = ports.map(|port| port["name"].as_str().unwrap()).collect();
+        match name {
+            "prbuild-webhook" => assert_eq!((outside, ports), ("LoadBalancer", vec!["http"])),
+            "prbuild-gateway" => {
+                assert_eq!((outside, ports), ("NodePort", vec!["http", "workers"]));
+            }
+            _ => assert_eq!(outside, "ClusterIP", "{name}"),
+        }
+    }
+}
+
+#[test]
 fn every_pod_of_ours_is_unprivileged_and_says_what_it_takes() {
     for (name, values) in VARIANTS {
         let all = objects(&variant(values));

@@ -35,7 +35,11 @@ fn log_of(story: &Story, run: &BuilderRun) -> String {
 }
 
 /// Waits until a log that has ended reads as `what` says.
-async fn eventually_reads(url: &str, what: &str, reads: impl Fn(&str) -> bool) -> String {
+pub(super) async fn eventually_reads(
+    url: &str,
+    what: &str,
+    reads: impl Fn(&str) -> bool,
+) -> String {
     eventually(what, PATIENCE, async || {
         let (status, text) = http_get(url).await?;
         match status == 200 && reads(&text) {

@@ -24,6 +24,8 @@ pub enum Binary {
     Operator,
     /// `prbuild-gateway`
     Gateway,
+    /// `prbuild-agent`, which has no account: it speaks with the gateway only.
+    Agent,
 }
 
 impl Binary {
@@ -33,6 +35,7 @@ impl Binary {
             Self::Webhook => "prbuild-webhook",
             Self::Operator => "prbuild-operator",
             Self::Gateway => "prbuild-gateway",
+            Self::Agent => "prbuild-agent",
         }
     }
 

@@ -140,7 +140,7 @@ impl ClusterError {
         move |source| Self::Io { path, source }
     }
 
-    fn start(name: &str) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn start(name: &str) -> impl FnOnce(io::Error) -> Self {
         let name = name.to_owned();
         move |source| Self::Start { name, source }
     }

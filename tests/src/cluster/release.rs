@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use k8s_openapi::api::core::v1::Service;
+use kube::Api;
 use serde_json::{Value, json};
 
 use super::access::Access;
@@ -66,6 +68,25 @@ impl Release {
     /// Where this machine opens the pages.
     pub fn pages_url(&self) -> String {
         format!("http://{}:{}", self.router, self.pages_port)
+    }
+
+    /// Where agents of this machine reach the gateway: the Service's node port for them.
+    pub async fn workers_url(&self) -> Result<String, ClusterError> {
+        let services: Api<Service> = Api::namespaced(self.access.client().await?, &self.namespace);
+        let service = services.get("prbuild-gateway").await;
+        let service = service.map_err(ClusterError::api("the gateway's Service"))?;
+        let mut ports = service
+            .spec
+            .into_iter()
+            .flat_map(|spec| spec.ports)
+            .flatten();
+        let found = ports.find(|port| port.name.as_deref() == Some("workers"));
+        let port = found.and_then(|port| port.node_port);
+        port.map(|port| format!("http://{}:{port}", self.router))
+            .ok_or_else(|| ClusterError::Command {
+                what: "the gateway's Service".to_owned(),
+                because: "it has no node port for workers".to_owned(),
+            })
     }
 
     /// The chart of this checkout.

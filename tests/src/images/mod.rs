@@ -123,6 +123,11 @@ pub fn story_images(workspace: &Path, loudness: Loudness) -> Result<Vec<Image>, 
     Ok(images)
 }
 
+/// The agent of the stories' images, as a program for this machine. It lies there when [`story_images`] are made.
+pub fn story_agent(workspace: &Path) -> PathBuf {
+    programs::directory(workspace, Profile::Image, Architecture::of_machine()).join("prbuild-agent")
+}
+
 /// The images that every node has: [`PAUSE`] and [`BUSYBOX`], from one static busybox.
 pub fn small_images() -> Result<Vec<Image>, PartError> {
     let cache = Cache::of_user();

@@ -86,14 +86,12 @@ pub fn build_programs(
         .output();
     // Without rustup the distribution's own target is tried, and its absence is cargo's error.
     let _ = added;
-    let directory = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| workspace.join("target"), PathBuf::from);
     let mut cargo = Command::new("cargo");
     cargo.args(["build", "--quiet", "--bins", "--profile", profile.name()]);
     cargo.args(["--target", target]);
     cargo.args(PACKAGES.iter().flat_map(|package| ["--package", package]));
     cargo.current_dir(workspace);
-    let places = places(workspace, &directory);
+    let places = places(workspace, &target_directory(workspace));
     let variable = target.replace('-', "_");
     let rust: Vec<String> = places
         .iter()
@@ -116,7 +114,18 @@ pub fn build_programs(
         architecture.compiler()
     );
     make_run(cargo, &what, &remedy)?;
-    Ok(directory.join(target).join(profile.name()))
+    Ok(directory(workspace, profile, architecture))
+}
+
+/// Where compiled programs lie.
+pub(super) fn directory(workspace: &Path, profile: Profile, architecture: Architecture) -> PathBuf {
+    target_directory(workspace)
+        .join(architecture.target())
+        .join(profile.name())
+}
+
+fn target_directory(workspace: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from)
 }
 
 /// Directories of this machine that compilers write into programs, and what stands for them.

@@ -106,6 +106,23 @@ impl Gateway {
         format!("http://{}", self.workers)
     }
 
+    /// Fingerprint of the operator's keys, as the infrastructure team reads it for owners of machines.
+    pub fn operator_fingerprint(&self) -> Result<String, ClusterError> {
+        let mut keys = std::process::Command::new(Binary::Operator.path()?);
+        keys.arg("keys").arg("--signing-key").arg(&self.key);
+        let what = || "prbuild-operator keys".to_owned();
+        let failed = |because| ClusterError::Command {
+            what: what(),
+            because,
+        };
+        let output = keys.output().map_err(|error| failed(error.to_string()))?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let fingerprint = said.trim().rsplit(": ").next().map(str::to_owned);
+        fingerprint
+            .filter(|_| output.status.success())
+            .ok_or_else(|| failed(said))
+    }
+
     /// The file that lets a gateway know its sessions again after a restart.
     fn session_key(&self) -> Result<String, ClusterError> {
         let file = self.key.with_file_name("session-key");

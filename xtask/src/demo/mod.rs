@@ -1,6 +1,7 @@
 //! `cargo xtask demo`: one pull request from its label to its statuses, on real parts. GitHub is the
 //! forge; everything else is what users run.
 
+mod machine;
 mod narrator;
 mod project;
 
@@ -12,6 +13,7 @@ use tests::cluster::{ControlPlane, ControlPlaneOptions, Node, Release};
 use tests::images::{self, EmptyRegistry, GCC};
 use tests::parts::{self, Cache, Loudness, duration};
 use tests::story::{REPO, Setting, Story};
+use tests::worker::Machine;
 use tokio::task::spawn_blocking;
 
 use crate::Result;
@@ -22,10 +24,11 @@ use narrator::Narrator;
 /// How long the build may take before the demo gives up.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// Contexts and states that the story ends with.
-const EXPECTED: [(&str, &str); 3] = [
+const EXPECTED: [(&str, &str); 4] = [
     ("prbuild/AMD64 Debian", "success"),
     ("prbuild/AMD64 Debian strict", "failure"),
     ("prbuild/AMD64 Fedora", "error"),
+    ("prbuild/Attic Linux", "success"),
 ];
 
 /// Arguments of `cargo xtask demo`.
@@ -67,12 +70,13 @@ pub fn run(args: Args) -> Result {
             "installed and ready after {}",
             duration(installing.elapsed())
         );
-        let right = tell(&story, &node).await?;
+        let (right, machine) = tell(&story, &node).await?;
         println!("\nthe whole demo took {}", duration(started.elapsed()));
         if !args.once {
             look_around(&story, &node);
             std::future::pending::<()>().await;
         }
+        machine.end().await;
         story.end().await;
         node.stop().await?;
         Ok(if right {
@@ -108,12 +112,13 @@ fn setting() -> Setting {
 }
 
 /// The story: builders, a pull request, a label, and what comes of it. Says whether it came as told.
-async fn tell(story: &Story, node: &Node) -> Result<bool> {
+async fn tell(story: &Story, node: &Node) -> Result<(bool, Machine)> {
     let registry = EmptyRegistry::start().await?;
     builders(story, &registry.image()).await;
     let pages = story.pages_url();
     kubectl(node, story.install.namespace(), &["get", "pods"])?;
-    println!("\nthree builders are defined");
+    let machine = machine::lend(story, node).await?;
+    println!("\nfour builders are defined: three in the cluster, one on the machine");
     println!("what runs is shown at {pages}/\n");
 
     let number = story
@@ -151,6 +156,7 @@ async fn tell(story: &Story, node: &Node) -> Result<bool> {
     for what in [&["get", "prbuilds"][..], &["get", "builderruns"]] {
         kubectl(node, &namespace, what)?;
     }
+    machine::show(story, node)?;
     let right = said == EXPECTED;
     if !right {
         println!("\nerror: these are not the statuses of the story: {EXPECTED:?}");
@@ -167,7 +173,7 @@ async fn tell(story: &Story, node: &Node) -> Result<bool> {
         ];
         kubectl(node, &namespace, &logs)?;
     }
-    Ok(right)
+    Ok((right, machine))
 }
 
 /// Where *Details* of the last status in this state leads to.
@@ -210,14 +216,24 @@ fn image(spec: &mut crds::BuilderSpec, image: &str) {
 }
 
 fn kubectl(node: &Node, namespace: &str, args: &[&str]) -> Result<()> {
-    let kubectl = parts::obtain(&parts::KUBECTL, &Cache::of_user(), Loudness::Quiet)?;
     println!("\n$ kubectl {}", args.join(" "));
-    let mut command = Command::new(kubectl);
-    command
-        .env("KUBECONFIG", node.access().kubeconfig())
-        .args(["--namespace", namespace]);
-    command.args(args).status()?;
+    command(node, namespace, args)?.status()?;
     Ok(())
+}
+
+/// What kubectl prints and says.
+fn output(node: &Node, namespace: &str, args: &[&str]) -> Result<String> {
+    let output = command(node, namespace, args)?.output()?;
+    let said = [output.stdout, output.stderr].concat();
+    Ok(String::from_utf8_lossy(&said).into_owned())
+}
+
+fn command(node: &Node, namespace: &str, args: &[&str]) -> Result<Command> {
+    let kubectl = parts::obtain(&parts::KUBECTL, &Cache::of_user(), Loudness::Quiet)?;
+    let mut command = Command::new(kubectl);
+    command.env("KUBECONFIG", node.access().kubeconfig());
+    command.args(["--namespace", namespace]).args(args);
+    Ok(command)
 }
 
 fn look_around(story: &Story, node: &Node) {
@@ -227,7 +243,9 @@ fn look_around(story: &Story, node: &Node) {
         "  export KUBECONFIG={}",
         node.access().kubeconfig().display()
     );
-    println!("  kubectl -n {namespace} get prbuild,builderruns,builders,repositories -o wide");
+    println!(
+        "  kubectl -n {namespace} get prbuild,builderruns,builders,workers,repositories -o wide"
+    );
     println!("  kubectl -n {namespace} describe prbuilds");
     println!("  kubectl -n {namespace} logs -l app.kubernetes.io/component=operator --prefix");
     println!("  kubectl -n {} get pods", story.install.builds());

@@ -33,6 +33,14 @@ pub fn steps(options: &str) -> Vec<Step> {
     ]
 }
 
+/// The same for a machine that has a compiler and no make.
+pub fn steps_without_make() -> Vec<Step> {
+    let mut steps = steps("");
+    steps[0].run = "cc -Wall -Werror -o test_roman test_roman.c roman.c".to_owned();
+    steps[1].run = "./test_roman".to_owned();
+    steps
+}
+
 const MAKEFILE: &str = "\
 CFLAGS = -Wall -Werror $(if $(STRICT),-DSTRICT)
 

@@ -1,0 +1,175 @@
+//! A machine that its owner lends: the real agent, set up as docs/workers.md tells an owner to do it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use crds::Worker;
+use serde_json::Value;
+
+use crate::cluster::{ClusterError, eventually};
+use crate::story::{Story, apply};
+
+/// What its owner was told, and calls it.
+#[derive(Clone, Debug)]
+pub struct Lent<'a> {
+    /// The agent's program.
+    pub program: &'a Path,
+    /// A directory of its own, for configuration and state. It is removed at the end.
+    pub dir: PathBuf,
+    /// Address of the gateway.
+    pub server: &'a str,
+    /// Name of the Worker.
+    pub name: &'a str,
+    /// Fingerprint of the operator's keys.
+    pub operator: &'a str,
+    /// Labels of the Worker, beside its own.
+    pub labels: &'a [(&'a str, &'a str)],
+}
+
+/// One machine. Dropped, its agent stops what runs, and ends.
+pub struct Machine {
+    program: PathBuf,
+    dir: PathBuf,
+    child: Child,
+}
+
+impl Machine {
+    /// Sets a machine up, applies its manifest as the infrastructure team does, lets it take pull requests, and starts
+    /// its agent.
+    ///
+    /// # Errors
+    /// What the agent's program says.
+    pub async fn lend(story: &Story, lent: Lent<'_>) -> Result<Self, ClusterError> {
+        std::fs::create_dir_all(&lent.dir).map_err(ClusterError::io(&lent.dir))?;
+        let mut init = command(lent.program, "init", &lent.dir);
+        init.args(["--server", lent.server, "--name", lent.name]);
+        init.args(["--operator", lent.operator]);
+        init.args(["--contact", "Ada Lovelace <ada@example.org>"]);
+        init.arg("--state").arg(lent.dir.join("state"));
+        let manifest = text(&mut init)?;
+        let mut manifest: Value = match serde_saphyr::from_str(&manifest) {
+            Ok(manifest) => manifest,
+            Err(error) => return Err(failed("prbuild-agent init", error.to_string())),
+        };
+        for (label, value) in lent.labels {
+            manifest["spec"]["labels"][label] = (*value).into();
+        }
+        let _: Worker = apply(&story.api(), lent.name, manifest).await;
+        let file = configuration(&lent.dir);
+        let written = std::fs::read_to_string(&file).map_err(ClusterError::io(&file))?;
+        let opened = written
+            .replace("\nevents = []", "\nevents = [\"pull_request\"]")
+            .replace("min_free_disk = \"10GiB\"", "min_free_disk = \"100MiB\"");
+        std::fs::write(&file, opened).map_err(ClusterError::io(&file))?;
+        Ok(Self {
+            child: start(lent.program, &lent.dir)?,
+            program: lent.program.to_owned(),
+            dir: lent.dir,
+        })
+    }
+
+    /// Its directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What its agent wrote for its owner so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.join("log")).unwrap_or_default()
+    }
+
+    /// What a command of the agent's prints, whatever its exit code.
+    pub fn asked(&self, what: &str) -> Result<String, ClusterError> {
+        let output = output(&mut command(&self.program, what, &self.dir))?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Kills the agent in the middle of whatever it does.
+    pub fn kill(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Kills the agent in the middle of whatever it does, and starts it again.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn restart(&mut self) -> Result<(), ClusterError> {
+        self.kill();
+        self.child = start(&self.program, &self.dir)?;
+        Ok(())
+    }
+
+    /// Lets what runs be stopped, and waits for the agent's end.
+    pub async fn end(mut self) {
+        let pid = i32::try_from(self.child.id()).ok();
+        let pid = pid.and_then(rustix::process::Pid::from_raw);
+        eventually("the agent ends", Duration::from_secs(60), async || {
+            match (self.child.try_wait(), pid) {
+                (Ok(None), Some(pid)) => {
+                    // Asked again it stops what runs, too.
+                    let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+                    Err("it runs".to_owned())
+                }
+                _ => Ok(()),
+            }
+        })
+        .await;
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn configuration(dir: &Path) -> PathBuf {
+    dir.join("agent.toml")
+}
+
+fn command(program: &Path, what: &str, dir: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.arg(what).arg("--config").arg(configuration(dir));
+    command.stdin(Stdio::null());
+    command
+}
+
+fn start(program: &Path, dir: &Path) -> Result<Child, ClusterError> {
+    let file = dir.join("log");
+    let log = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(&file);
+    let log = log.map_err(ClusterError::io(&file))?;
+    let mut run = command(program, "run", dir);
+    run.stdout(Stdio::null()).stderr(log);
+    run.spawn().map_err(ClusterError::start("prbuild-agent"))
+}
+
+fn output(command: &mut Command) -> Result<Output, ClusterError> {
+    command
+        .output()
+        .map_err(ClusterError::start("prbuild-agent"))
+}
+
+fn text(command: &mut Command) -> Result<String, ClusterError> {
+    let output = output(command)?;
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        false => {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            Err(failed("prbuild-agent init", said))
+        }
+    }
+}
+
+fn failed(what: &str, because: String) -> ClusterError {
+    ClusterError::Command {
+        what: what.to_owned(),
+        because,
+    }
+}

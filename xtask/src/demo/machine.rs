@@ -1,0 +1,86 @@
+//! A lent machine beside the cluster, set up as docs/workers.md tells its owner to do it.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+use tests::cluster::Node;
+use tests::images::story_agent;
+use tests::story::Story;
+use tests::worker::{Lent, Machine};
+
+use super::{kubectl, output, project};
+use crate::Result;
+use crate::cargo::workspace;
+
+/// Name of the Worker.
+const NAME: &str = "attic";
+
+/// Lends this machine, and says how. Its builds run as the user of the demo.
+pub(super) async fn lend(story: &Story, node: &Node) -> Result<Machine> {
+    let server = story.release().workers_url().await?;
+    let program = story_agent(&workspace());
+    let dir = std::env::temp_dir().join(format!("prbuild-demo-{}", std::process::id()));
+    println!("\nA volunteer lends a machine, and sends a manifest to the infrastructure team:");
+    println!("$ prbuild-agent init --server {server} --name {NAME} >{NAME}.yaml");
+    println!("\nThe team applies it, and answers with the fingerprint of the operator's keys:");
+    println!("$ kubectl apply -f {NAME}.yaml");
+    let fingerprint = fingerprint(story, node)?;
+    println!("The owner writes it into agent.toml, lets pull requests in, and starts the agent:");
+    let machine = started(story, &program, dir, &server, &fingerprint).await?;
+    println!("$ prbuild-agent doctor");
+    print!("{}", machine.asked("doctor")?);
+    println!("$ prbuild-agent run &");
+    Ok(machine)
+}
+
+async fn started(
+    story: &Story,
+    program: &std::path::Path,
+    dir: PathBuf,
+    server: &str,
+    operator: &str,
+) -> Result<Machine> {
+    let lent = Lent {
+        program,
+        dir,
+        server,
+        name: NAME,
+        operator,
+        labels: &[],
+    };
+    let machine = Machine::lend(story, lent).await?;
+    story
+        .builder("attic-linux", |spec| {
+            spec.display_name = "Attic Linux".to_owned();
+            spec.kubernetes = None;
+            spec.worker = serde_json::from_value(json!({ "name": NAME, "allowShared": true })).ok();
+            spec.steps = project::steps_without_make();
+        })
+        .await;
+    Ok(machine)
+}
+
+/// As docs/install.md tells the team to read it.
+fn fingerprint(story: &Story, node: &Node) -> Result<String> {
+    let namespace = story.install.namespace();
+    let ask = [
+        "exec",
+        "deploy/prbuild-operator",
+        "--",
+        "/usr/local/bin/prbuild-operator",
+        "keys",
+        "--signing-key",
+        "/etc/prbuild/key/private.pem",
+    ];
+    println!("$ kubectl {}", ask.join(" "));
+    let said = output(node, namespace, &ask)?;
+    let line = said.lines().find(|line| line.starts_with("fingerprint"));
+    let line = line.ok_or_else(|| format!("no fingerprint was printed: {said}"))?;
+    println!("{line}\n");
+    Ok(line.rsplit(": ").next().unwrap_or_default().to_owned())
+}
+
+/// Who is on-line.
+pub(super) fn show(story: &Story, node: &Node) -> Result<()> {
+    kubectl(node, story.install.namespace(), &["get", "workers"])
+}

@@ -25,7 +25,7 @@ impl Cargo {
         environment: &[(&str, &Path)],
         piped: bool,
     ) -> std::io::Result<Self> {
-        let mut cargo = Command::new("cargo");
+        let mut cargo = Command::from(tests::cargo::cargo());
         cargo
             .args(args)
             .current_dir(workspace())

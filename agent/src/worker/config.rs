@@ -278,7 +278,7 @@ impl Config {
 }
 
 /// `https://host[:port]`, or `http://` on the loopback.
-fn is_server(text: &str) -> bool {
+pub fn is_server(text: &str) -> bool {
     let Some((scheme, authority)) = text.split_once("://") else {
         return false;
     };

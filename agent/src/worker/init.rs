@@ -5,7 +5,7 @@ use std::{io, path::Path};
 use protocol::worker::key::PublicKey;
 
 use super::{
-    config::{is_fingerprint, is_name},
+    config::{is_fingerprint, is_name, is_server},
     files::{self, FileError},
     identity::{self, IdentityError},
     layout::Layout,
@@ -46,7 +46,9 @@ pub enum InitError {
     #[error("`{0}` is no name of a worker: lower case letters, digits and hyphens, at most 63")]
     Name(String),
     /// No address.
-    #[error("`{0}` is no address of a gateway: it begins with https://")]
+    #[error(
+        "`{0}` is no address of a gateway: it is https:// and a host; http:// is only for this very machine"
+    )]
     Server(String),
     /// No fingerprint.
     #[error("`{0}` is no fingerprint: eight groups of four hexadecimal digits")]
@@ -64,9 +66,8 @@ pub fn init(configuration: &Path, state: &Path, setup: &Setup) -> Result<Made, I
     if !is_name(&setup.name) {
         return Err(InitError::Name(setup.name.clone()));
     }
-    // Quotes or lines would become something else in the file.
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || ":/.-_[]".contains(c);
-    if !setup.server.starts_with("http") || !setup.server.chars().all(is_plain) {
+    // Quotes or lines, which would become something else in the file, are in no address.
+    if !is_server(&setup.server) {
         return Err(InitError::Server(setup.server.clone()));
     }
     let operator = setup.operator.as_deref().unwrap_or(UNKNOWN);
@@ -190,6 +191,7 @@ mod tests {
             ("Mac 1", "https://x"),
             ("", "https://x"),
             ("mac-1", "x"),
+            ("mac-1", "http://builds.example.org"),
             ("mac-1", "https://x\"\nslots = 9"),
         ] {
             let setup = Setup {

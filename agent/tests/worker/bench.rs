@@ -259,7 +259,7 @@ impl Bench {
     /// Offers an assignment that the operator signed; answers its id.
     pub fn offer(&self, assignment: &Assignment) -> String {
         let signed = Envelope::seal(assignment, &self.operator).unwrap();
-        self.offer_signed(&format!("a-{}", assignment.run.uid), signed)
+        self.offer_signed(&format!("{}.fence", assignment.run.uid), signed)
     }
 
     pub fn offer_signed(&self, id: &str, signed: Envelope) -> String {

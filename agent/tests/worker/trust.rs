@@ -121,7 +121,7 @@ fn keys_change_hands_only_by_the_signature_of_a_pinned_key() {
     bench.gateway.wait("decline", |has| {
         has.declined
             .iter()
-            .find(|(id, _)| id.starts_with("a-"))
+            .find(|(id, _)| id.ends_with(".fence"))
             .map(drop)
     });
 }

@@ -8,6 +8,7 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, Resource, ResourceExt};
 use protocol::worker::assignment::Audience;
 use protocol::worker::server::View;
+use protocol::worker::wire::is_assignment_id;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
@@ -139,7 +140,7 @@ impl Objects {
 
     /// The assignment of this id. That there is none is believed only from the cluster itself.
     pub async fn find(&self, id: &str) -> kube::Result<Option<Known>> {
-        let Some((run, uid)) = id.split_once('.').filter(|_| is_id(id)) else {
+        let Some((run, uid)) = id.split_once('.').filter(|_| is_assignment_id(id)) else {
             return Ok(None);
         };
         let name = names::assignment_name(run);
@@ -230,13 +231,6 @@ fn busy() -> kube::Error {
 pub fn id_of(assignment: &Assignment) -> String {
     let uid = assignment.metadata.uid.as_deref().unwrap_or_default();
     format!("{}.{uid}", assignment.spec.run.uid)
-}
-
-/// Whether a text can be an id: it becomes part of an address of the API server.
-fn is_id(text: &str) -> bool {
-    let fits =
-        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
-    text.len() <= 200 && text.bytes().all(fits)
 }
 
 fn groups_of(assignment: &Assignment) -> Vec<Group> {

@@ -50,6 +50,15 @@ pub struct PollAnswer {
     pub keys: u64,
 }
 
+/// Whether a text can be the id of an assignment: it becomes part of addresses on both sides, and leads nowhere else.
+pub fn is_assignment_id(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=128).contains(&text.len())
+        && text.bytes().all(is_plain)
+        && !text.starts_with('.')
+        && !text.contains("..")
+}
+
 /// An assignment that the agent may accept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -194,3 +203,28 @@ pub enum Action {
 /// [`Completion`](super::completion::Completion). The same completion again gives the same answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Taken {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_a_run_and_a_uid_and_never_a_path() {
+        let uid = "0b7c64f6-5dd2-4f0c-9d3c-1d7a9f4f7a10";
+        assert!(is_assignment_id(&format!("{uid}.{uid}")));
+        for id in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "a..b",
+            ".a",
+            "a?b",
+            "a b",
+            "ä",
+            &"a".repeat(129),
+        ] {
+            assert!(!is_assignment_id(id), "{id}");
+        }
+    }
+}

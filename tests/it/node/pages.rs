@@ -1,5 +1,8 @@
 //! Pages as people see them, in a real browser, of builds that run in real pods.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crds::{BuilderRun, RunPhase};
@@ -11,6 +14,9 @@ use tests::{
     images::GCC,
     story::Story,
 };
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 use super::{runs, with_pages};
 use crate::browser::{Browser, Look};
@@ -25,7 +31,7 @@ fn step(name: &str, run: &str) -> Step {
     }
 }
 
-/// Prints more than a screen, and then slowly for some seconds, in colours and groups, and fails.
+/// Prints more than a screen, and then slowly, in colours and groups, until it is let go, and fails.
 const SLOWLY: &str = r#"
 echo "::group::what is here"
 uname -s
@@ -36,7 +42,7 @@ while [ $i -lt 60 ]; do
     echo "quick test $i"
 done
 i=0
-while [ $i -lt 100 ]; do
+until [ "$(cat </dev/tcp/GATE)" = go ]; do
     i=$((i + 1))
     printf '\033[32mok\033[0m %d - slow test <b>%d</b>\n' $i $i
     sleep 0.15
@@ -49,15 +55,60 @@ const CONFIGURE: &str = r#"
 echo checking for a compiler
 printf '## Configured\n\n| what | how |\n|-|-|\n| cc | gcc |\n\n- [x] found\n- [ ] fast\n' >> "$GITHUB_STEP_SUMMARY""#;
 
-/// A story with a builder of three steps, and the run of its first build.
-async fn slow_build(name: &str) -> (Story, String, BuilderRun) {
+/// Tells a build that asks whether to go on.
+struct Gate {
+    address: SocketAddr,
+    open: Arc<AtomicBool>,
+    asked: JoinHandle<()>,
+}
+
+impl Gate {
+    async fn shut() -> Self {
+        let host = shared_node().1.host_address;
+        let listener = TcpListener::bind((host, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let open = Arc::new(AtomicBool::new(false));
+        let is_open = open.clone();
+        let asked = tokio::spawn(async move {
+            while let Ok((mut who, _)) = listener.accept().await {
+                let go = is_open.load(Ordering::Relaxed);
+                // Who does not listen asks again.
+                let _ = who.write_all(if go { b"go" } else { b"wait" }).await;
+            }
+        });
+        Self {
+            address,
+            open,
+            asked,
+        }
+    }
+
+    fn open(&self) {
+        self.open.store(true, Ordering::Relaxed);
+    }
+
+    /// As bash names a connection.
+    fn name(&self) -> String {
+        format!("{}/{}", self.address.ip(), self.address.port())
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.asked.abort();
+    }
+}
+
+/// A story with a builder of three steps, and the run of its first build, which goes on behind the gate.
+async fn slow_build(name: &str, gate: &Gate) -> (Story, String, BuilderRun) {
     let story = with_pages(name).await;
+    let slowly = SLOWLY.replace("GATE", &gate.name());
     story
         .builder("slow-debian", |spec| {
             spec.display_name = "Slow Debian".to_owned();
             spec.steps = vec![
                 step("configure", CONFIGURE),
-                step("test", SLOWLY),
+                step("test", &slowly),
                 step("never", "echo this is not run"),
             ];
             if let Some(machine) = &mut spec.kubernetes {
@@ -83,7 +134,8 @@ fn page_of(story: &Story, run: &BuilderRun) -> String {
 
 #[tokio::test]
 async fn the_log_of_a_pod_is_followed_as_it_is_written_and_reads_well_afterwards() {
-    let (mut story, build, run) = slow_build("followed").await;
+    let gate = Gate::shut().await;
+    let (mut story, build, run) = slow_build("followed", &gate).await;
     let browser = Browser::start(&shared_node().0).await;
     let page = page_of(&story, &run);
     browser.open(&page).await;
@@ -101,6 +153,7 @@ async fn the_log_of_a_pod_is_followed_as_it_is_written_and_reads_well_afterwards
     scrolls_as_its_reader_wants(&browser).await;
     story.kill_gateway();
     story.restart_gateway().await.unwrap();
+    gate.open();
     story.complete_within(&build, PATIENCE).await;
     browser
         .until("the end is seen", "document.title.startsWith('✕')")

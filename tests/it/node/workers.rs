@@ -52,13 +52,16 @@ impl Meeting {
         lines.lines().map(str::to_owned).collect()
     }
 
-    async fn eventually_began(&self, builder: &str, times: usize) {
+    async fn eventually_began(&self, story: &Story, build: &str, builder: &str, times: usize) {
         let what = format!("{builder} began {times} times");
         eventually(what, PATIENCE, async || {
             let began = self.began(builder);
-            (began.len() == times)
-                .then_some(())
-                .ok_or(format!("{began:?}"))
+            if began.len() == times {
+                return Ok(());
+            }
+            let runs = attempts(story, build, builder).await;
+            let last = runs.last().and_then(|run| run.status.clone());
+            Err(format!("{began:?}, {last:?}"))
         })
         .await;
     }
@@ -116,13 +119,14 @@ async fn three_machines_and_the_cluster_build_one_pull_request_through_a_cut_lin
  {
     let story = with_pages("machines").await;
     let meeting = Meeting::new();
-    let gateway = story.gateway().workers_url();
-    let line = Line::to(gateway.trim_start_matches("http://"))
-        .await
-        .unwrap();
+    let gateway = story.gateway().workers.to_string();
+    // Each to this very machine: without TLS an agent speaks with no other.
+    let line = Line::to(&gateway).await.unwrap();
+    let first_line = Line::to(&gateway).await.unwrap();
+    let second_line = Line::to(&gateway).await.unwrap();
     let mac = lend(&story, &meeting.0, "mac", &line.url(), false).await;
-    let first = lend(&story, &meeting.0, "bsd-1", &gateway, true).await;
-    let second = lend(&story, &meeting.0, "bsd-2", &gateway, true).await;
+    let first = lend(&story, &meeting.0, "bsd-1", &first_line.url(), true).await;
+    let second = lend(&story, &meeting.0, "bsd-2", &second_line.url(), true).await;
     story.builder("linux", runs(&format!("seq {LINES}"))).await;
     let pinned = json!({ "name": "mac", "allowShared": true });
     story
@@ -139,7 +143,7 @@ async fn three_machines_and_the_cluster_build_one_pull_request_through_a_cut_lin
         .await;
     let build = story.name_of(number, story.label(number));
     for builder in ["macos", "freebsd", "openbsd"] {
-        meeting.eventually_began(builder, 1).await;
+        meeting.eventually_began(&story, &build, builder, 1).await;
     }
 
     line.cut();
@@ -148,7 +152,7 @@ async fn three_machines_and_the_cluster_build_one_pull_request_through_a_cut_lin
     let mut pool = [("bsd-1", first), ("bsd-2", second)];
     let killed = pool.iter_mut().find(|(name, _)| *name == at).unwrap();
     killed.1.restart().unwrap();
-    meeting.eventually_began("freebsd", 2).await;
+    meeting.eventually_began(&story, &build, "freebsd", 2).await;
     let orphan = meeting.began("freebsd").remove(0);
     assert!(
         !Path::new("/proc").join(&orphan).exists(),

@@ -70,8 +70,8 @@ impl Release {
         format!("http://{}:{}", self.router, self.pages_port)
     }
 
-    /// Where agents of this machine reach the gateway: the Service's node port for them.
-    pub async fn workers_url(&self) -> Result<String, ClusterError> {
+    /// Address `HOST:PORT` where agents of this machine reach the gateway: the Service's node port for them.
+    pub async fn workers(&self) -> Result<String, ClusterError> {
         let services: Api<Service> = Api::namespaced(self.access.client().await?, &self.namespace);
         let service = services.get("prbuild-gateway").await;
         let service = service.map_err(ClusterError::api("the gateway's Service"))?;
@@ -82,7 +82,7 @@ impl Release {
             .flatten();
         let found = ports.find(|port| port.name.as_deref() == Some("workers"));
         let port = found.and_then(|port| port.node_port);
-        port.map(|port| format!("http://{}:{port}", self.router))
+        port.map(|port| format!("{}:{port}", self.router))
             .ok_or_else(|| ClusterError::Command {
                 what: "the gateway's Service".to_owned(),
                 because: "it has no node port for workers".to_owned(),

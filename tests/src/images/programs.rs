@@ -86,7 +86,7 @@ pub fn build_programs(
         .output();
     // Without rustup the distribution's own target is tried, and its absence is cargo's error.
     let _ = added;
-    let mut cargo = Command::new("cargo");
+    let mut cargo = crate::cargo::cargo();
     cargo.args(["build", "--quiet", "--bins", "--profile", profile.name()]);
     cargo.args(["--target", target]);
     cargo.args(PACKAGES.iter().flat_map(|package| ["--package", package]));

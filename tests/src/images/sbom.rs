@@ -56,7 +56,7 @@ impl Metadata {
     pub(super) fn read(workspace: &Path) -> Result<Self, PartError> {
         let what = "cannot list what the images are made of";
         let remedy = "cargo metadata --locked";
-        let mut cargo = Command::new("cargo");
+        let mut cargo = crate::cargo::cargo();
         cargo.args(["metadata", "--format-version", "1", "--locked"]);
         // What is for Windows only is no part of an image.
         cargo.args(["--filter-platform", "x86_64-unknown-linux-musl"]);

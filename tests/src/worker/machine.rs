@@ -123,6 +123,9 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         self.kill();
+        if std::thread::panicking() {
+            eprintln!("--- {}\n{}", self.dir.display(), self.log());
+        }
         let _ = std::fs::remove_dir_all(&self.dir);
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 use tests::cluster::Node;
 use tests::images::story_agent;
+use tests::line::Line;
 use tests::story::Story;
 use tests::worker::{Lent, Machine};
 
@@ -15,9 +16,25 @@ use crate::cargo::workspace;
 /// Name of the Worker.
 const NAME: &str = "attic";
 
+/// A lent machine, and the line over which it speaks.
+pub(super) struct Lending {
+    machine: Machine,
+    _line: Line,
+}
+
+impl Lending {
+    /// Waits until its agent has ended.
+    pub(super) async fn end(self) {
+        self.machine.end().await;
+    }
+}
+
 /// Lends this machine, and says how. Its builds run as the user of the demo.
-pub(super) async fn lend(story: &Story, node: &Node) -> Result<Machine> {
-    let server = story.release().workers_url().await?;
+pub(super) async fn lend(story: &Story, node: &Node) -> Result<Lending> {
+    let port = story.release().workers().await?;
+    // Where users have an Ingress with TLS. Without TLS an agent speaks with its own machine only.
+    let line = Line::to(&port).await?;
+    let server = line.url();
     let program = story_agent(&workspace());
     let dir = std::env::temp_dir().join(format!("prbuild-demo-{}", std::process::id()));
     println!("\nA volunteer lends a machine, and sends a manifest to the infrastructure team:");
@@ -30,7 +47,10 @@ pub(super) async fn lend(story: &Story, node: &Node) -> Result<Machine> {
     println!("$ prbuild-agent doctor");
     print!("{}", machine.asked("doctor")?);
     println!("$ prbuild-agent run &");
-    Ok(machine)
+    Ok(Lending {
+        machine,
+        _line: line,
+    })
 }
 
 async fn started(

@@ -13,7 +13,6 @@ use tests::cluster::{ControlPlane, ControlPlaneOptions, Node, Release};
 use tests::images::{self, EmptyRegistry, GCC};
 use tests::parts::{self, Cache, Loudness, duration};
 use tests::story::{REPO, Setting, Story};
-use tests::worker::Machine;
 use tokio::task::spawn_blocking;
 
 use crate::Result;
@@ -112,7 +111,7 @@ fn setting() -> Setting {
 }
 
 /// The story: builders, a pull request, a label, and what comes of it. Says whether it came as told.
-async fn tell(story: &Story, node: &Node) -> Result<(bool, Machine)> {
+async fn tell(story: &Story, node: &Node) -> Result<(bool, machine::Lending)> {
     let registry = EmptyRegistry::start().await?;
     builders(story, &registry.image()).await;
     let pages = story.pages_url();

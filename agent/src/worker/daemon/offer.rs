@@ -11,7 +11,7 @@ use protocol::worker::{
     agent::Event,
     assignment::Assignment,
     envelope::Envelope,
-    wire::{DeclineCode, Offer},
+    wire::{DeclineCode, Offer, is_assignment_id},
 };
 
 use super::{Daemon, say, threads};
@@ -27,7 +27,7 @@ const BUSY: Duration = Duration::from_secs(10);
 impl Daemon {
     /// Decides about an offer.
     pub(super) fn offered(&mut self, offer: Offer) {
-        if !is_id(&offer.id) {
+        if !is_assignment_id(&offer.id) {
             say("the gateway offers something whose id is none");
             return self.shared.declined();
         }
@@ -108,12 +108,6 @@ impl Daemon {
             say(&format!("the history cannot be written: {error}"));
         }
     }
-}
-
-/// Whether an id can stand in an address, and lead nowhere else.
-fn is_id(id: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-    (1..=128).contains(&id.len()) && id.bytes().all(is_plain)
 }
 
 /// What the owner's program says against a build now.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crds::{Worker, condition};
 use serde_json::json;
 use tests::cluster::Node;
 use tests::images::story_agent;
@@ -47,10 +48,22 @@ pub(super) async fn lend(story: &Story, node: &Node) -> Result<Lending> {
     println!("$ prbuild-agent doctor");
     print!("{}", machine.asked("doctor")?);
     println!("$ prbuild-agent run &");
+    println!("$ kubectl wait --for=condition=Ready worker/{NAME}");
+    story
+        .eventually_in("the machine is on-line", NAME, is_ready)
+        .await;
     Ok(Lending {
         machine,
         _line: line,
     })
+}
+
+fn is_ready(worker: &Worker) -> std::result::Result<(), String> {
+    let status = worker.status.clone().unwrap_or_default();
+    match condition::is_true(&status.conditions, condition::kind::READY) {
+        true => Ok(()),
+        false => Err(format!("{status:?}")),
+    }
 }
 
 async fn started(

@@ -3,6 +3,7 @@
 mod images;
 mod node;
 mod rendered;
+mod self_test;
 mod tables;
 
 use std::process::Command;

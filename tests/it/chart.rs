@@ -5,6 +5,7 @@ mod node;
 mod rendered;
 mod self_test;
 mod tables;
+mod valid;
 
 use std::process::Command;
 

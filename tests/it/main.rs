@@ -14,6 +14,7 @@ mod crds;
 mod forge;
 mod node;
 mod operator;
+mod plugin;
 mod report;
 mod shipping;
 mod webhook;

@@ -16,6 +16,7 @@ mod node;
 mod operator;
 mod plugin;
 mod report;
+mod rotation;
 mod secrets;
 mod shipping;
 mod webhook;

@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt as _;
-use k8s_openapi::api::core::v1::Event;
+use k8s_openapi::api::core::v1::{Event, ObjectReference};
 use kube::api::{ObjectMeta, PostParams};
 use tests::cluster::{Binary, eventually, shared_control_plane};
 use tests::story::{PATIENCE, SECRET, Setting, Story};
@@ -45,6 +45,10 @@ async fn a_secret_that_a_program_prints_or_an_object_holds_is_found() {
         metadata: ObjectMeta {
             name: Some("planted".to_owned()),
             ..ObjectMeta::default()
+        },
+        involved_object: ObjectReference {
+            namespace: Some(story.install.namespace().to_owned()),
+            ..ObjectReference::default()
         },
         message: Some(format!("GitHub does not take {token}")),
         ..Event::default()

@@ -14,7 +14,7 @@ use crate::GithubError;
 use crate::auth::App;
 use crate::budget::{Budget, Ledger};
 use crate::repo::Repo;
-use crate::settings::{self, ConnectionError, Files, Identity, Settings};
+use crate::settings::{self, ConnectionError, Files, Identity, SELF_TEST, Settings};
 use crate::transport::{Call, Transport};
 
 /// What installation tokens are minted for.
@@ -71,7 +71,7 @@ impl Connections {
 
     /// Why there is no way to GitHub. None: at least one connection can be used.
     pub fn problem(&self) -> Option<String> {
-        if !self.all().is_empty() {
+        if self.lasting().next().is_some() {
             return None;
         }
         let problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
@@ -93,7 +93,7 @@ impl Connections {
     /// Why there is no way to GitHub, as a sentence.
     pub async fn greet(&self) -> Result<(), String> {
         let mut because = self.problem();
-        for connection in self.all() {
+        for connection in self.lasting() {
             match connection.greet().await {
                 Ok(()) => return Ok(()),
                 Err(error) => because = Some(format!("connection `{}`: {error}", connection.name)),
@@ -136,6 +136,12 @@ impl Connections {
         current.values().cloned().collect()
     }
 
+    /// Those that are not only there for a test.
+    fn lasting(&self) -> impl Iterator<Item = Arc<Connection>> {
+        let all = self.all().into_iter();
+        all.filter(|connection| connection.name != SELF_TEST)
+    }
+
     /// Reloads connections when their files change, until the token is cancelled. A connection that
     /// is not valid any more keeps working as it was, and an error is logged once.
     pub fn spawn_reload(self: &Arc<Self>, stop: CancellationToken) {
@@ -161,6 +167,10 @@ impl Connections {
         let mut next = BTreeMap::new();
         let mut problem = None;
         for (name, path) in settings::list(&self.dir)? {
+            if name == SELF_TEST && settings::files(&path)?.are_none() {
+                // It goes at once when its test is over.
+                continue;
+            }
             let old = self.get(&name);
             match self.renewed(&name, &path, old.as_ref()) {
                 Ok(connection) => {
@@ -322,78 +332,5 @@ impl Connection {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TOKEN: &str = "ghp_averysecrettoken";
-    const SECRET: &str = "0123456789abcdef0123456789abcdef";
-
-    fn directory(name: &str) -> PathBuf {
-        let dir =
-            std::env::temp_dir().join(format!("prbuild-github-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(dir.join("main")).expect("a directory");
-        std::fs::write(dir.join("main/token"), format!("{TOKEN}\n")).expect("a file");
-        std::fs::write(dir.join("main/webhook-secret"), SECRET).expect("a file");
-        dir
-    }
-
-    #[tokio::test]
-    async fn a_connection_never_prints_its_token() {
-        let dir = directory("print");
-        let connections = Connections::load(&dir, Access::Read).expect("connections");
-        let connection = connections.get("main").expect("the connection");
-        let repo = connection.repo("o", "r");
-        for text in [
-            format!("{connection:?}"),
-            format!("{repo:?}"),
-            format!("{:?}", connection.webhook_secrets()),
-        ] {
-            assert!(!text.contains(TOKEN) && !text.contains(SECRET), "{text}");
-        }
-        std::fs::remove_dir_all(dir).expect("cleaned up");
-    }
-
-    #[tokio::test]
-    async fn what_is_missing_is_said_until_it_is_there() {
-        let dir = directory("follow");
-        std::fs::remove_file(dir.join("main/token")).expect("a file");
-        std::fs::remove_file(dir.join("main/webhook-secret")).expect("a file");
-        let connections = Connections::follow(&dir, Access::Read).expect("connections");
-        let problem = connections.problem().expect("a problem");
-        assert!(
-            problem.starts_with("connection `main`: it is empty"),
-            "{problem}"
-        );
-        assert_eq!(connections.greet().await, Err(problem));
-        std::fs::write(dir.join("main/token"), TOKEN).expect("a file");
-        connections.reload().expect("a reload");
-        assert_eq!(connections.problem(), None);
-        std::fs::remove_dir_all(dir).expect("cleaned up");
-    }
-
-    #[tokio::test]
-    async fn a_changed_file_is_taken_over_and_a_broken_one_is_not() {
-        let dir = directory("reload");
-        let connections = Connections::load(&dir, Access::Read).expect("connections");
-        let before = connections.get("main").expect("the connection");
-        connections.reload().expect("a reload");
-        assert!(Arc::ptr_eq(
-            &before,
-            &connections.get("main").expect("kept")
-        ));
-
-        std::fs::write(dir.join("main/webhook-secret"), "short").expect("a file");
-        assert!(connections.reload().is_err());
-        assert!(Arc::ptr_eq(
-            &before,
-            &connections.get("main").expect("kept")
-        ));
-
-        std::fs::write(dir.join("main/webhook-secret-next"), SECRET).expect("a file");
-        std::fs::write(dir.join("main/webhook-secret"), "x".repeat(32)).expect("a file");
-        connections.reload().expect("a reload");
-        let after = connections.get("main").expect("the connection");
-        assert_eq!(after.webhook_secrets().len(), 2);
-        std::fs::remove_dir_all(dir).expect("cleaned up");
-    }
-}
+#[path = "connection_tests.rs"]
+mod tests;

@@ -37,7 +37,7 @@ pub use error::GithubError;
 pub use label::same_label;
 pub use reads::{LabelEvents, Listing, Movements};
 pub use repo::Repo;
-pub use settings::ConnectionError;
+pub use settings::{ConnectionError, SELF_TEST};
 pub use setup::Webhook;
 pub use wire::{
     Activity, AppRef, Base, Collaborator, Comment, ForkRef, Head, IssueEvent, Label, MergeCommit,

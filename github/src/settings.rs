@@ -30,6 +30,10 @@ pub enum ConnectionError {
     Client(String),
 }
 
+/// The connection of the chart's test (`helm test`). It has files only while the test runs, so that its
+/// emptiness is no mistake; and what is seen through it says nothing about GitHub.
+pub const SELF_TEST: &str = "prbuild-self-test";
+
 /// Bytes that a webhook secret needs at least.
 const SECRET_BYTES: usize = 32;
 
@@ -57,6 +61,13 @@ pub(crate) struct Settings {
 /// Contents of a connection's files by name.
 #[derive(Clone)]
 pub(crate) struct Files(BTreeMap<String, SecretString>);
+
+impl Files {
+    /// Whether there are none.
+    pub(crate) fn are_none(&self) -> bool {
+        self.0.is_empty()
+    }
+}
 
 impl PartialEq for Files {
     fn eq(&self, other: &Self) -> bool {

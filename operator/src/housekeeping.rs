@@ -223,7 +223,11 @@ pub async fn after_run_deleted(ctx: &Arc<Context>, run: &BuilderRun) -> kube::Re
     ctx.queues.builds.add(&run.spec.pr_build.name);
     ctx.admission.wake();
     if phase_of(run).is_terminal() {
-        return Ok(());
+        // With its build gone as well nobody looks at its pod any more.
+        return match is_orphan(ctx, run) && run.spec.task.worker.is_none() {
+            true => delete_job(&ctx.api.jobs, &names::job_name(&uid)).await,
+            false => Ok(()),
+        };
     }
     if is_orphan(ctx, run) {
         // Its build cannot tell any more that it is gone.

@@ -14,6 +14,7 @@
 //! - [`housekeeping`]: orphans, retention
 //! - [`worker`]: a BuilderRun becomes an Assignment to a physical machine; [`keys`]: key sets that its owner pins
 //! - [`make_keys`]: makes the signing key, once; [`gauges`]: numbers that are looked up for [`metrics`]
+//! - [`self_test`]: a label becomes a status, with an echo of GitHub: what `helm test` runs
 //! - [`leader`], [`app`]: who acts, and how everything is wired
 
 pub mod admission;
@@ -36,6 +37,7 @@ pub mod queue;
 pub mod record;
 pub mod report;
 pub mod run;
+pub mod self_test;
 pub mod specs;
 pub mod watches;
 pub mod worker;

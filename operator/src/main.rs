@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use operator::{
     app::{self, Args},
-    keys, make_keys,
+    keys, make_keys, self_test,
 };
 use service::logging;
 use tokio::signal::unix::{SignalKind, signal};
@@ -29,6 +29,12 @@ async fn main() -> ExitCode {
         .is_some_and(|word| word == make_keys::COMMAND)
     {
         return make_signing_key().await;
+    }
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|word| word == self_test::COMMAND)
+    {
+        return test_itself().await;
     }
     let args = Args::parse();
     logging::start("info,kube_runtime=warn,kube_client=warn");
@@ -69,6 +75,24 @@ async fn make_signing_key() -> ExitCode {
         }
         Err(error) => {
             eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `prbuild-operator self-test`: what `helm test` runs.
+async fn test_itself() -> ExitCode {
+    let stop = CancellationToken::new();
+    tokio::spawn(stop_on_signal(stop.clone()));
+    let args = self_test::Args::parse_from(std::env::args_os().skip(1));
+    match self_test::run(args, stop).await {
+        Ok(said) => {
+            println!("{said}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            // Beside what was printed before: `helm test --logs` shows one stream.
+            println!("error: {error}");
             ExitCode::FAILURE
         }
     }

@@ -20,7 +20,7 @@ use prometheus_client::{
 };
 use service::Standing;
 
-use crate::gauges::Waiting;
+use crate::gauges::{Fleet, Waiting};
 
 /// The version of this program.
 const VERSION: (&str, &str) = ("version", env!("CARGO_PKG_VERSION"));
@@ -37,6 +37,8 @@ pub struct Metrics {
     oldest: Family<OfBuilder, Gauge<i64, AtomicI64>>,
     budget: Family<OfConnection, Gauge<i64, AtomicI64>>,
     budget_limit: Family<OfConnection, Gauge<i64, AtomicI64>>,
+    workers: Family<OfState, Gauge<i64, AtomicI64>>,
+    worker_offline: Family<OfWorker, Gauge<i64, AtomicI64>>,
     ready: Gauge<i64, AtomicI64>,
 }
 
@@ -53,6 +55,16 @@ struct OfBuilder {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct OfConnection {
     connection: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfState {
+    state: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfWorker {
+    worker: String,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -79,6 +91,8 @@ impl Default for Metrics {
             oldest: Family::default(),
             budget: Family::default(),
             budget_limit: Family::default(),
+            workers: Family::default(),
+            worker_offline: Family::default(),
             ready: Gauge::default(),
         };
         metrics.register();
@@ -125,6 +139,12 @@ impl Metrics {
             "github_budget_limit",
             "Requests that GitHub allows an hour, by connection",
             self.budget_limit.clone(),
+        );
+        registry.register("workers", "Workers by how they stand", self.workers.clone());
+        registry.register(
+            "worker_offline_seconds",
+            "Seconds since a worker that is wanted was last on-line; 0 while it is",
+            self.worker_offline.clone(),
         );
         registry.register("build", "What runs", Info::new([VERSION]));
         registry.register(
@@ -191,6 +211,21 @@ impl Metrics {
             };
             self.waiting.get_or_create(&of).set(waiting.runs);
             self.oldest.get_or_create(&of).set(waiting.oldest);
+        }
+    }
+
+    /// Notes how the workers stand; those that are gone are forgotten.
+    pub fn set_fleet(&self, fleet: &Fleet) {
+        self.workers.clear();
+        self.worker_offline.clear();
+        for (state, count) in &fleet.states {
+            let state = state.clone();
+            self.workers.get_or_create(&OfState { state }).set(*count);
+        }
+        for (worker, seconds) in &fleet.offline {
+            let worker = worker.clone();
+            let of = OfWorker { worker };
+            self.worker_offline.get_or_create(&of).set(*seconds);
         }
     }
 

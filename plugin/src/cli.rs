@@ -83,9 +83,27 @@ pub enum Command {
     Doctor,
     /// Print what a shell needs to complete these commands
     Completion {
-        /// For which shell
-        shell: clap_complete::Shell,
+        /// For which shell; `kubectl` is the program by which kubectl completes `kubectl prbuild` itself: put
+        /// it on PATH as `kubectl_complete-prbuild`
+        shell: Completed,
     },
+}
+
+/// Who completes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Completed {
+    /// bash, for `kubectl-prbuild`
+    Bash,
+    /// Elvish, for `kubectl-prbuild`
+    Elvish,
+    /// fish, for `kubectl-prbuild`
+    Fish,
+    /// PowerShell, for `kubectl-prbuild`
+    Powershell,
+    /// Z shell, for `kubectl-prbuild`
+    Zsh,
+    /// kubectl, for `kubectl prbuild` in any shell
+    Kubectl,
 }
 
 /// What is paused.

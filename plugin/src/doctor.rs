@@ -12,7 +12,7 @@ use kube::api::{ListParams, PostParams};
 use kube::{Api, ResourceExt};
 use service::kinds;
 
-use crate::{Desk, PluginError};
+use crate::{Desk, PluginError, accounts};
 
 /// The oldest Kubernetes that PrBuild runs on.
 const OLDEST: (u32, u32) = (1, 33);
@@ -29,7 +29,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn new(what: impl Into<String>, wrong: Option<String>) -> Self {
+    pub(crate) fn new(what: impl Into<String>, wrong: Option<String>) -> Self {
         Self {
             what: what.into(),
             wrong,
@@ -43,6 +43,7 @@ pub(crate) async fn run(desk: &Desk) -> Result<(), PluginError> {
     found.extend(programs(desk).await);
     found.extend(repositories(desk).await);
     found.extend(builders(desk).await);
+    found.push(accounts::look(desk).await);
     found.extend(rights(desk).await);
     for finding in &found {
         match &finding.wrong {

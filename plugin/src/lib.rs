@@ -1,10 +1,12 @@
 //! `kubectl prbuild`: one static program that kubectl finds on PATH by its name.
 //!
 //! It talks to the API server with the rights of who runs it, and to nobody else. [`cli`] is what can
-//! be asked for, [`words`] (pure) what is said about objects, [`doctor`] what is looked at when
+//! be asked for, [`completion`] helps to ask, [`words`] (pure) what is said about objects, [`doctor`] what is looked at when
 //! something is wrong.
 
+mod accounts;
 pub mod cli;
+pub mod completion;
 pub mod doctor;
 mod logs;
 mod pause;
@@ -14,6 +16,7 @@ mod stop;
 pub mod words;
 mod workers;
 
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::config::KubeConfigOptions;
 use kube::{Api, Client, Config};
 
@@ -40,6 +43,14 @@ pub enum PluginError {
         what: String,
         /// Where to look.
         remedy: String,
+    },
+    /// A build that is to be stopped has ended.
+    #[error("{build} cannot be stopped\n  because it has ended: {summary}")]
+    Ended {
+        /// Its name.
+        build: String,
+        /// How it ended.
+        summary: String,
     },
     /// Something is wrong with an install.
     #[error("{0} of these want mending")]
@@ -81,6 +92,17 @@ impl Desk {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
+    /// Namespace of the build pods: what the operator is told, else what the chart calls it.
+    async fn builds(&self) -> String {
+        let operator = self
+            .api::<Deployment>()
+            .get_opt("prbuild-operator")
+            .await
+            .ok();
+        let told = operator.flatten().as_ref().and_then(told_namespace);
+        told.unwrap_or_else(|| format!("{}-builds", self.namespace))
+    }
+
     /// Who we are, as the API server knows us.
     async fn user(&self) -> Result<String, PluginError> {
         use k8s_openapi::api::authentication::v1::SelfSubjectReview;
@@ -94,6 +116,14 @@ impl Desk {
         let user = review.status.and_then(|status| status.user_info);
         Ok(user.and_then(|user| user.username).unwrap_or_default())
     }
+}
+
+fn told_namespace(operator: &Deployment) -> Option<String> {
+    let pod = operator.spec.as_ref()?.template.spec.as_ref()?;
+    let args = pod.containers.iter().filter_map(|one| one.args.as_ref());
+    let mut args = args.flatten();
+    args.find_map(|arg| arg.strip_prefix("--build-namespace="))
+        .map(str::to_owned)
 }
 
 pub(crate) fn failed(what: impl Into<String>) -> impl FnOnce(kube::Error) -> PluginError {

@@ -63,7 +63,7 @@ async fn print(
 /// The pod of a run's Job, in whichever namespace builds run.
 async fn pod_of(desk: &Desk, run: &BuilderRun) -> Result<Option<Pod>, PluginError> {
     let uid = run.uid().unwrap_or_default();
-    let builds = format!("{}-builds", desk.namespace);
+    let builds = desk.builds().await;
     let pods: Api<Pod> = Api::namespaced(desk.client.clone(), &builds);
     let params = ListParams::default().labels(&format!("batch.kubernetes.io/job-name=run-{uid}"));
     let found = pods.list(&params).await;

@@ -4,19 +4,14 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use plugin::cli::{Cli, Command};
+use plugin::completion;
 use plugin::run;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Command::Completion { shell } = cli.command {
-        let mut command = Cli::command();
-        clap_complete::generate(
-            shell,
-            &mut command,
-            "kubectl-prbuild",
-            &mut std::io::stdout(),
-        );
+        completion::print(shell, Cli::command());
         return ExitCode::SUCCESS;
     }
     // Only a second provider could be in the way, and there is none.

@@ -38,10 +38,7 @@ fn repetition(
         .iter()
         .find(|builder| !request.builders.contains(builder));
     if let Some(builder) = unknown {
-        return Err(PluginError::Nothing {
-            what: format!("builder {builder} in {}", origin.name_any()),
-            remedy: format!("one of {}", request.builders.join(", ")),
-        });
+        return Err(crate::stop::unknown_builder(origin, builder));
     }
     if !builders.is_empty() {
         request.builders = builders.to_vec();

@@ -3,7 +3,9 @@
 mod images;
 mod node;
 mod rendered;
+mod self_test;
 mod tables;
+mod valid;
 
 use std::process::Command;
 

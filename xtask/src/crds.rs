@@ -17,6 +17,13 @@ pub struct Args {
     check: bool,
 }
 
+impl Args {
+    /// Only a look at whether the files are up to date.
+    pub fn check() -> Self {
+        Self { check: true }
+    }
+}
+
 /// Writes the custom resource definitions into the chart, and the table of its values.
 pub fn run(args: Args) -> Result {
     let stale = stale(&folder())?;

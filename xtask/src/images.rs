@@ -29,6 +29,9 @@ pub struct Args {
     /// Compile as the demo does: sooner there, slower and larger
     #[arg(long)]
     quick: bool,
+    /// Make each a second time, and fail, before anything is pushed or loaded, where it is another one
+    #[arg(long)]
+    check: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -78,6 +81,9 @@ pub fn run(args: Args) -> Result {
             revision: revision(),
         };
         let images = making.all()?;
+        if args.check {
+            same_again(&making, &images)?;
+        }
         for (component, image) in Component::ALL.into_iter().zip(&images) {
             fits &= tell(component, image, args.quick)?;
         }
@@ -93,6 +99,26 @@ pub fn run(args: Args) -> Result {
     match fits {
         true => Ok(ExitCode::SUCCESS),
         false => Err("an image is larger than it may be; what was added to it?".into()),
+    }
+}
+
+/// Makes the images once more, of the same programs, and compares digests.
+fn same_again(making: &Making, images: &[Image]) -> Result<()> {
+    let digests = |images: &[Image]| -> Result<Vec<String>> {
+        let all = images.iter().map(Image::digest);
+        Ok(all.collect::<std::result::Result<_, _>>()?)
+    };
+    let first = digests(images)?;
+    let second = digests(&making.all()?)?;
+    let both = Component::ALL.into_iter().zip(first.iter().zip(&second));
+    let mut other = both.filter(|(_, (first, second))| first != second);
+    match other.next() {
+        None => Ok(()),
+        Some((component, (first, second))) => Err(format!(
+            "the image {} is another one when it is made again\n  because {first} became {second}",
+            component.name()
+        )
+        .into()),
     }
 }
 

@@ -11,6 +11,7 @@ mod doctor;
 mod forge;
 mod images;
 mod part;
+mod release;
 mod stop;
 mod test;
 mod values;
@@ -53,6 +54,8 @@ enum Task {
     Cluster(cluster::Args),
     /// Obtain one part and print its path
     Part(part::Args),
+    /// Check that versions, changelog and chart agree, and pack the chart
+    Release(release::Args),
 }
 
 fn main() -> ExitCode {
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Task::Forge(args) => forge::run(args),
         Task::Cluster(args) => cluster::run(args),
         Task::Part(args) => part::run(args),
+        Task::Release(args) => release::run(args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error}");

@@ -120,12 +120,25 @@ program says what it misses, and finds it when it is made. */}}
   mountPath: /etc/prbuild/connections/{{ $name }}
   readOnly: true
 {{- end }}
+{{- if .Values.selfTest.enabled }}
+- name: connection-prbuild-self-test
+  mountPath: /etc/prbuild/connections/prbuild-self-test
+  readOnly: true
+{{- end }}
 {{- end -}}
 {{- define "prbuild.connectionVolumes" -}}
 {{- range $name, $secret := .Values.connections }}
 - name: connection-{{ $name }}
   secret:
     secretName: {{ $secret }}
+    optional: true
+    defaultMode: 0440
+{{- end }}
+{{- if .Values.selfTest.enabled }}
+# There only while `helm test` runs.
+- name: connection-prbuild-self-test
+  secret:
+    secretName: prbuild-self-test
     optional: true
     defaultMode: 0440
 {{- end }}

@@ -9,7 +9,7 @@ use tests::parts::{self, Cache, Loudness};
 use super::{NEEDED, object, objects, render};
 
 /// Ways to install it that differ in what is rendered.
-const VARIANTS: [(&str, &[&str]); 5] = [
+pub(super) const VARIANTS: [(&str, &[&str]); 5] = [
     ("as it comes", &[]),
     (
         "with a bucket",
@@ -18,7 +18,7 @@ const VARIANTS: [(&str, &[&str]); 5] = [
     (
         "small, without cluster-wide objects",
         &[
-            "webhook.replicas=1,operator.replicas=1,gateway.store.directory=emptyDir,priorityClasses.create=false,policy.create=false,ingress.enabled=false,networkPolicy.enabled=false",
+            "webhook.replicas=1,operator.replicas=1,gateway.store.directory=emptyDir,priorityClasses.create=false,policy.create=false,ingress.enabled=false,networkPolicy.enabled=false,selfTest.enabled=false",
         ],
     ),
     (
@@ -35,12 +35,12 @@ const VARIANTS: [(&str, &[&str]); 5] = [
     ),
 ];
 
-fn variant(values: &[&str]) -> String {
+pub(super) fn variant(values: &[&str]) -> String {
     render(&[&[NEEDED], values].concat()).unwrap()
 }
 
 /// Gives a text to a program, and returns whether it was content and what it said.
-fn ask(part: &'static parts::Part, args: &[&str], text: &str) -> (bool, String) {
+pub(super) fn ask(part: &'static parts::Part, args: &[&str], text: &str) -> (bool, String) {
     let program = parts::obtain(part, &Cache::of_user(), Loudness::Quiet).unwrap();
     let mut child = Command::new(program)
         .args(args)
@@ -129,14 +129,7 @@ fn a_service_for_the_outside_has_no_port_for_logs_and_metrics() {
 fn every_pod_of_ours_is_unprivileged_and_says_what_it_takes() {
     for (name, values) in VARIANTS {
         let all = objects(&variant(values));
-        let pods = all
-            .iter()
-            .filter(|found| !found["spec"]["template"]["spec"].is_null());
-        for found in pods {
-            let (what, pod) = (
-                &found["metadata"]["name"],
-                &found["spec"]["template"]["spec"],
-            );
+        for (what, pod) in all.iter().filter_map(pod_of) {
             assert_eq!(
                 pod["securityContext"]["runAsNonRoot"], true,
                 "{name}: {what}"
@@ -156,6 +149,16 @@ fn every_pod_of_ours_is_unprivileged_and_says_what_it_takes() {
             );
         }
     }
+}
+
+/// The pod that an object is or makes, and the object's name.
+fn pod_of(object: &Value) -> Option<(&Value, &Value)> {
+    let template = &object["spec"]["template"]["spec"];
+    let pod = match object["kind"] == "Pod" {
+        true => &object["spec"],
+        false => template,
+    };
+    (!pod.is_null()).then_some((&object["metadata"]["name"], pod))
 }
 
 #[test]
@@ -182,7 +185,7 @@ fn the_gateway_has_one_half_of_the_key_and_the_operator_the_other() {
 }
 
 #[test]
-fn no_role_reaches_secrets_but_the_one_that_makes_the_key_and_is_gone_afterwards() {
+fn no_role_reaches_secrets_but_two_that_are_gone_afterwards_and_read_none_that_others_made() {
     for role in objects(&variant(&[])) {
         if role["kind"] != "Role" {
             assert_ne!(role["kind"], "ClusterRole");
@@ -190,12 +193,57 @@ fn no_role_reaches_secrets_but_the_one_that_makes_the_key_and_is_gone_afterwards
         }
         let text = role["rules"].to_string();
         assert!(!text.contains("\"*\""), "{text}");
-        if text.contains("secrets") {
-            assert_eq!(role["metadata"]["name"], "prbuild-make-keys");
-            let policy = &role["metadata"]["annotations"]["helm.sh/hook-delete-policy"];
-            assert_eq!(policy, "before-hook-creation,hook-succeeded");
+        if !text.contains("secrets") {
+            continue;
+        }
+        let policy = &role["metadata"]["annotations"]["helm.sh/hook-delete-policy"];
+        let policy = policy.as_str().unwrap();
+        assert!(policy.contains("before-hook-creation,hook-succeeded"));
+        match role["metadata"]["name"].as_str().unwrap() {
+            // It makes one Secret, and looks whether that is there.
+            "prbuild-make-keys" => {}
+            // It fills one that helm made, and reads none.
+            "prbuild-self-test" => assert_eq!(
+                role["rules"][0],
+                json!({
+                    "apiGroups": [""], "resources": ["secrets"],
+                    "resourceNames": ["prbuild-self-test"], "verbs": ["patch"],
+                })
+            ),
+            other => panic!("{other} reaches Secrets"),
         }
     }
+}
+
+#[test]
+fn the_test_of_a_release_is_there_only_while_it_runs_and_touches_objects_of_its_own_name() {
+    let all = objects(&variant(&[]));
+    let of_test = |object: &&Value| {
+        object["metadata"]["labels"]["app.kubernetes.io/component"] == "self-test"
+    };
+    let test: Vec<&Value> = all.iter().filter(of_test).collect();
+    assert_eq!(test.len(), 11);
+    for object in test {
+        let notes = &object["metadata"]["annotations"];
+        assert_eq!(notes["helm.sh/hook"], "test", "{object}");
+        let policy = "before-hook-creation,hook-succeeded,hook-failed";
+        assert_eq!(notes["helm.sh/hook-delete-policy"], policy, "{object}");
+    }
+    for rule in object(&all, "Role", "prbuild-self-test")["rules"]
+        .as_array()
+        .unwrap()
+    {
+        let names = rule["resourceNames"].as_array().unwrap();
+        let ours = |name: &Value| name.as_str().unwrap().starts_with("prbuild-self-test");
+        assert!(names.iter().all(ours), "{rule}");
+    }
+    // No label of anybody selects its Builder: it has a flavour of its own.
+    let builder = object(&all, "Builder", "prbuild-self-test");
+    assert_eq!(builder["spec"]["flavours"], json!(["prbuild-self-test"]));
+    let echo = object(&all, "NetworkPolicy", "prbuild-self-test");
+    assert_eq!(echo["spec"]["policyTypes"], json!(["Ingress", "Egress"]));
+    let off = variant(&["selfTest.enabled=false"]);
+    assert!(!off.contains("self-test"), "nothing of it where it is off");
 }
 
 #[test]
@@ -252,6 +300,10 @@ fn what_is_wrong_with_a_value_is_said_with_its_name_before_anything_is_installed
         (
             &[NEEDED, "gateway.retentionDays=0"],
             "at '/gateway/retentionDays'",
+        ),
+        (
+            &[NEEDED, "connections.prbuild-self-test=mine"],
+            "invalid propertyName 'prbuild-self-test'",
         ),
         (&[NEEDED, "logLevel="], "at '/logLevel'"),
     ] {

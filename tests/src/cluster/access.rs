@@ -75,6 +75,13 @@ impl Access {
         Client::try_from(config).map_err(ClusterError::api("cannot make a client"))
     }
 
+    /// The token in the kubeconfig that was written for a service account.
+    pub(super) fn token_of(&self, namespace: &str, account: &str) -> Option<String> {
+        let path = self.dir().join(format!("{namespace}-{account}.kubeconfig"));
+        let config: serde_json::Value = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+        Some(config["users"][0]["user"]["token"].as_str()?.to_owned())
+    }
+
     /// Writes a kubeconfig for a service account, with a token that the API server made for an hour.
     pub async fn kubeconfig_for(
         &self,

@@ -202,6 +202,21 @@ impl Install {
         self.programs.get_mut(index)
     }
 
+    /// What each program wrote so far, with where it stands.
+    pub fn printed(&self) -> Vec<(String, String)> {
+        let programs = self.programs.iter();
+        programs
+            .map(|program| (format!("the log of {}", program.name()), program.log()))
+            .collect()
+    }
+
+    /// Tokens of the service accounts that our programs run as here.
+    pub fn account_tokens(&self) -> Vec<String> {
+        let accounts = [Binary::Webhook, Binary::Operator, Binary::Gateway];
+        let tokens = accounts.map(|account| self.access.token_of(&self.namespace, account.name()));
+        tokens.into_iter().flatten().collect()
+    }
+
     /// The address that a program says it listens on (`listening on ADDR:PORT` in its log).
     pub async fn listening(&mut self, index: usize) -> Result<std::net::SocketAddr, ClusterError> {
         self.address(index, "listening on ").await

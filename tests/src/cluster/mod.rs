@@ -17,6 +17,7 @@ mod network;
 mod node;
 mod process;
 mod release;
+mod schemas;
 mod shared;
 mod stand_in;
 
@@ -32,6 +33,7 @@ pub use keys::signing_key;
 pub use node::{Node, NodeFacts};
 pub use process::Process;
 pub use release::{Release, merge};
+pub use schemas::{Kind, write_schemas};
 pub use shared::{CONTROL_VARIABLE, NODE_VARIABLE, shared_control_plane, shared_node};
 pub use stand_in::{Ending, Fate, Script, StandIn};
 

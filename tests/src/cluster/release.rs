@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::access::Access;
 use super::node::NodeFacts;
 use super::{ClusterError, keys};
-use crate::images::{REGISTRY, TAG};
+use crate::images::{BUSYBOX, REGISTRY, TAG};
 use crate::parts;
 
 /// Until everything is ready.
@@ -99,6 +99,7 @@ impl Release {
         let port = |port: u16| json!({ "type": "NodePort", "nodePort": port });
         json!({
             "host": "prbuild.test",
+            "selfTest": { "image": BUSYBOX },
             "image": { "registry": REGISTRY, "tag": TAG, "pullPolicy": "Never" },
             "ingress": { "enabled": false },
             "pagesUrl": self.pages_url(),
@@ -137,6 +138,11 @@ impl Release {
     pub async fn uninstall(&self) -> Result<String, ClusterError> {
         self.helm(&["uninstall", &self.name, "--wait", "--timeout", "120s"])
             .await
+    }
+
+    /// `helm test`: its report, or why it did not pass, with what the test printed.
+    pub async fn test(&self) -> Result<String, ClusterError> {
+        self.helm(&["test", &self.name, "--timeout", "400s"]).await
     }
 
     async fn apply(

@@ -286,8 +286,12 @@ fn jwt(world: &World, token: &str, now: Timestamp) -> Result<Caller, Answer> {
     let signature = BASE64_URL_SAFE_NO_PAD
         .decode(signature)
         .map_err(|_| undecodable())?;
-    let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, &app.public_key);
-    if header["alg"] != "RS256" || key.verify(signed.as_bytes(), &signature).is_err() {
+    let keys = [Some(&app.public_key), app.next_key.as_ref()];
+    let is_signed = keys.into_iter().flatten().any(|key| {
+        let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key);
+        key.verify(signed.as_bytes(), &signature).is_ok()
+    });
+    if header["alg"] != "RS256" || !is_signed {
         return Err(undecodable());
     }
     let (now, issued, ends) = (

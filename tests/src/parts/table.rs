@@ -354,6 +354,15 @@ pub const KUBE_SCORE: Part = checker(
     "main.version",
 );
 
+/// Holds manifests against the schemas of their kinds.
+pub const KUBECONFORM: Part = checker(
+    "kubeconform",
+    "0.8.0",
+    &["-v"],
+    "github.com/yannh/kubeconform/cmd/kubeconform",
+    "main.version",
+);
+
 /// Pushes images to registries, and is a small registry itself.
 pub const CRANE: Part = checker(
     "crane",
@@ -390,7 +399,7 @@ pub const GCC_WINDOWS: Part = Part {
 };
 
 /// All parts, in the order in which they are obtained.
-pub const ALL: [&Part; 25] = [
+pub const ALL: [&Part; 26] = [
     &CONTAINERD,
     &CTR,
     &RUNC,
@@ -412,6 +421,7 @@ pub const ALL: [&Part; 25] = [
     &VERSITYGW,
     &COREDNS,
     &KUBE_SCORE,
+    &KUBECONFORM,
     &CRANE,
     &GCC_AARCH64,
     &GCC_WINDOWS,
@@ -430,8 +440,8 @@ pub fn node() -> impl Iterator<Item = &'static Part> {
 }
 
 /// What checks chart and images.
-pub fn chart_checks() -> [&'static Part; 2] {
-    [&KUBE_SCORE, &CRANE]
+pub fn chart_checks() -> [&'static Part; 3] {
+    [&KUBE_SCORE, &KUBECONFORM, &CRANE]
 }
 
 /// What shows pages as people see them.

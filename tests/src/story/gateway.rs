@@ -96,6 +96,11 @@ impl Gateway {
         token.unwrap_or_else(|| panic!("{} is no key", self.key.display()))
     }
 
+    /// The operator's private key.
+    pub(super) fn key(&self) -> &std::path::Path {
+        &self.key
+    }
+
     /// Address of the pages.
     pub fn pages_url(&self) -> String {
         format!("http://{}", self.pages)

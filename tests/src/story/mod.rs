@@ -5,6 +5,7 @@ mod acts;
 mod calls;
 mod chart;
 mod gateway;
+mod hidden;
 mod looks;
 mod programs;
 
@@ -272,8 +273,9 @@ impl Story {
         }
     }
 
-    /// The end: nothing of GitHub's contract was broken, and the namespaces go.
+    /// The end: nothing of GitHub's contract was broken, nothing secret was printed, and the namespaces go.
     pub async fn end(self) {
+        self.nothing_secret_was_printed().await;
         self.forge.finish().await;
         // Not all of a release lies in its namespaces.
         if let Some(release) = &self.release
@@ -286,6 +288,7 @@ impl Story {
 
     /// The end of a story whose release was uninstalled.
     pub async fn end_without_release(self) {
+        self.nothing_secret_was_printed().await;
         self.forge.finish().await;
         self.clear().await;
     }

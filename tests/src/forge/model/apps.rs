@@ -22,6 +22,8 @@ pub struct App {
     pub bot: Id,
     /// The public key that its JWTs are checked with: PKCS#1 DER.
     pub public_key: Vec<u8>,
+    /// A second one, while its owner changes from one to the other.
+    pub next_key: Option<Vec<u8>>,
     /// What it asks for; an installation may have granted less.
     pub permissions: Permissions,
     /// The events that it subscribes to, besides those that its permissions bring.

@@ -122,6 +122,7 @@ impl Forge {
                 owner,
                 bot: ensure_user(world, &bot, UserType::Bot),
                 public_key: key.public_der.clone(),
+                next_key: None,
                 events: options.events.clone(),
                 permissions: options.permissions.clone(),
                 created_at: now,
@@ -148,6 +149,28 @@ impl Forge {
                 installation_id,
             }
         })
+    }
+
+    /// Gives an App one key more, and returns it. The first one is as good, until it is dropped.
+    pub fn add_app_key(&self, app: Id) -> String {
+        let key = new_key();
+        self.inner.edit(|world| {
+            if let Some(app) = world.apps.get_mut(&app) {
+                app.next_key = Some(key.public_der);
+            }
+        });
+        key.private_pem
+    }
+
+    /// Drops an App's first key; the one that was added stays.
+    pub fn drop_first_app_key(&self, app: Id) {
+        self.inner.edit(|world| {
+            if let Some(app) = world.apps.get_mut(&app)
+                && let Some(next) = app.next_key.take()
+            {
+                app.public_key = next;
+            }
+        });
     }
 
     /// Installs an App on further repositories, all of one owner who has not installed it yet. Returns
@@ -234,6 +257,12 @@ impl Forge {
         });
     }
 
+    /// All tokens that there are: of installations and of people.
+    #[must_use]
+    pub fn tokens(&self) -> Vec<String> {
+        self.inner.lock().tokens.keys().cloned().collect()
+    }
+
     /// The installation by which an App sees a repository.
     #[must_use]
     pub fn installation_on(&self, full_name: &str, app: Id) -> Option<Id> {
@@ -296,25 +325,27 @@ struct Key {
 /// One key for all Apps of the process: making one takes longer than a whole test.
 fn key() -> &'static Key {
     static KEY: OnceLock<Key> = OnceLock::new();
-    KEY.get_or_init(|| {
-        let made = KeyPair::generate(KeySize::Rsa2048).ok().and_then(|pair| {
-            let pkcs8 = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).ok()?;
-            // PKCS#8 of a 2048 bit key wraps the PKCS#1 key in a header of 26 bytes.
-            let pkcs1 = pkcs8
-                .as_ref()
-                .get(26..)
-                .filter(|der| der.first() == Some(&0x30))?
-                .to_vec();
-            Some(Key {
-                private_pem: pem(&pkcs1),
-                public_der: pair.public_key().as_ref().to_vec(),
-            })
-        });
-        match made {
-            Some(key) => key,
-            None => panic!("forge: cannot make an RSA key"),
-        }
-    })
+    KEY.get_or_init(new_key)
+}
+
+fn new_key() -> Key {
+    let made = KeyPair::generate(KeySize::Rsa2048).ok().and_then(|pair| {
+        let pkcs8 = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).ok()?;
+        // PKCS#8 of a 2048 bit key wraps the PKCS#1 key in a header of 26 bytes.
+        let pkcs1 = pkcs8
+            .as_ref()
+            .get(26..)
+            .filter(|der| der.first() == Some(&0x30))?
+            .to_vec();
+        Some(Key {
+            private_pem: pem(&pkcs1),
+            public_der: pair.public_key().as_ref().to_vec(),
+        })
+    });
+    match made {
+        Some(key) => key,
+        None => panic!("forge: cannot make an RSA key"),
+    }
 }
 
 fn pem(der: &[u8]) -> String {

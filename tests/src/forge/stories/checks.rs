@@ -241,6 +241,7 @@ fn other_app(world: &mut World, slug: &str, repository: Id, now: jiff::Timestamp
         owner: ensure_user(world, "app-owner", UserType::User),
         bot: ensure_user(world, &format!("{slug}[bot]"), UserType::Bot),
         public_key: Vec::new(),
+        next_key: None,
         permissions: [("checks".to_owned(), "write".to_owned())].into(),
         events: Vec::new(),
         created_at: now,

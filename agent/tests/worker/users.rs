@@ -103,24 +103,26 @@ fn whatever_a_build_leaves_is_gone_before_the_next_one() {
         format!("/tmp/prbuild-{}-pid", bench.users.unwrap().1),
         format!("/tmp/prbuild-{}-left", bench.users.unwrap().1),
     );
+    let go = bench.root.join("go");
+    let go = go.display();
     // The executor itself can be killed by its build: they are one user.
     let script = format!(
         "echo x > {left}; mkdir -p a/b; chmod 0 a/b; chmod 0 a\n\
          setsid setsid sh -c 'trap \"\" TERM; echo $$ > {pid}; while :; do sleep 1; done' &\n\
-         until test -s {pid}; do sleep 0.1; done; cat {pid}; kill -9 $PPID; sleep 60"
+         until test -e {go}; do sleep 0.1; done; kill -9 $PPID; sleep 60"
     );
-    let assignment = bench.assignment(&script);
-    let completion = bench.completion(&bench.offer(&assignment));
+    let id = bench.offer(&bench.assignment(&script));
+    let daemon = bench.gateway.wait("process that stays behind", |_| {
+        let written = std::fs::read_to_string(&pid).unwrap_or_default();
+        written.ends_with('\n').then(|| written.trim().to_owned())
+    });
+    std::fs::write(bench.root.join("go"), "").unwrap();
+    let completion = bench.completion(&id);
     let RunEnd::Broken { reason } = completion.result else {
         panic!("{completion:?}");
     };
     assert!(reason.contains("something killed it"), "{reason}");
-    let log = bench.log_of(&assignment.run.uid);
-    let daemon = log
-        .lines()
-        .find(|line| line.parse::<u32>().is_ok())
-        .unwrap();
-    assert!(!is_alive(daemon));
+    assert!(!is_alive(&daemon));
     let script = format!("test ! -e {left}; test ! -e a");
     let next = bench.run(&script);
     assert_eq!(verdict(&next), "Passed");

@@ -166,7 +166,8 @@ fn pack(helm: &Path, version: &str) -> Result<()> {
             .into());
     }
     println!("{}", to.join(format!("prbuild-{version}.tgz")).display());
-    println!("next: cargo xtask images --check --push REGISTRY --arch amd64,arm64");
+    println!("next: cargo xtask cross");
+    println!("      cargo xtask images --check --push REGISTRY --arch amd64,arm64");
     println!("      git tag v{version}, and push it");
     Ok(())
 }

@@ -90,7 +90,9 @@ pub enum SelfTestError {
     Stopped,
     /// Something is left.
     #[error(
-        "the test passed, and could not be cleaned up\n  because {0}\n  try: kubectl delete prbuild,ghrepo,bld,secret prbuild-self-test"
+        "the test passed, and could not be cleaned up\n  because {0}\n  try: `helm test` again, which removes what is left first; or kubectl delete prbuilds/{build} builderruns/{run}",
+        build = cluster::build_name(),
+        run = cluster::run_name()
     )]
     Left(String),
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use crds::Worker;
 use k8s_openapi::api::core::v1::{Event, Pod, Secret};
 use kube::api::LogParams;
 
@@ -179,6 +180,7 @@ impl Story {
             ),
             ("Builders".to_owned(), text_of(self.api::<Builder>()).await),
             ("Answers".to_owned(), text_of(self.api::<Answer>()).await),
+            ("Workers".to_owned(), text_of(self.api::<Worker>()).await),
             ("Events".to_owned(), text_of(self.api::<Event>()).await),
             (
                 "Events of builds".to_owned(),

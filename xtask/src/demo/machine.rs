@@ -45,9 +45,9 @@ pub(super) async fn lend(story: &Story, node: &Node) -> Result<Lending> {
     let fingerprint = fingerprint(story, node)?;
     println!("The owner writes it into agent.toml, lets pull requests in, and starts the agent:");
     let machine = started(story, &program, dir, &server, &fingerprint).await?;
+    println!("$ prbuild-agent run &");
     println!("$ prbuild-agent doctor");
     print!("{}", machine.asked("doctor")?);
-    println!("$ prbuild-agent run &");
     println!("$ kubectl wait --for=condition=Ready worker/{NAME}");
     story
         .eventually_in("the machine is on-line", NAME, is_ready)

@@ -51,10 +51,12 @@ document.addEventListener("DOMContentLoaded", () => {
     if (yes) toEnd();
   };
   button?.addEventListener("click", () => follow(!following));
+  // Whoever went up reads. Lines can come before the browser tells of the scrolling.
+  const heedReader = () => following && scrollY < end - 2 && follow(false);
   on("scroll", () => {
     const down = scrollY > before;
     before = scrollY;
-    if (following && scrollY < end - 2) follow(false);
+    heedReader();
     if (down) {
       if (live && !following && bottom() <= innerHeight) follow(true);
       return;
@@ -168,6 +170,7 @@ document.addEventListener("DOMContentLoaded", () => {
   let group = null;
   const unpartial = () => steps.querySelector(".partial")?.remove();
   const add = (html) => {
+    heedReader();
     unpartial();
     const body = bodyOf(current());
     body.querySelector(".none")?.remove();
@@ -203,6 +206,7 @@ document.addEventListener("DOMContentLoaded", () => {
     step(html) {
       const step = parsed(html).firstElementChild;
       if (id(step.id)) return;
+      heedReader();
       group = null;
       const old = current();
       steps.append(step);

@@ -2,7 +2,7 @@
 
 mod node;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -23,6 +23,9 @@ const BARE: ControlPlaneOptions = ControlPlaneOptions {
     pods: false,
 };
 
+/// In the directory of a cluster.
+const KUBECONFIG: &str = "kubeconfig";
+
 /// Processes of a berth, by what their environment says.
 fn processes_of(berth: &Path) -> Vec<u32> {
     let mark = format!("PRBUILD_BERTH={}", berth.display());
@@ -35,6 +38,41 @@ fn processes_of(berth: &Path) -> Vec<u32> {
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter(marked).collect()
+}
+
+/// A cluster while it is there. Its berth may be somebody else's as soon as it is gone.
+struct Presence {
+    dir: PathBuf,
+    processes: Vec<u32>,
+    /// No two clusters have the same.
+    kubeconfig: Vec<u8>,
+}
+
+/// What of a cluster is still there.
+#[derive(Debug, Default, PartialEq)]
+struct Left {
+    processes: Vec<u32>,
+    files: bool,
+}
+
+impl Presence {
+    fn of(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            processes: processes_of(dir),
+            kubeconfig: std::fs::read(dir.join(KUBECONFIG)).unwrap(),
+        }
+    }
+
+    fn left(&self) -> Left {
+        let now = processes_of(&self.dir);
+        let ours = |pid: &u32| self.processes.contains(pid);
+        let kubeconfig = std::fs::read(self.dir.join(KUBECONFIG)).unwrap_or_default();
+        Left {
+            processes: now.into_iter().filter(ours).collect(),
+            files: kubeconfig == self.kubeconfig,
+        }
+    }
 }
 
 async fn make_namespace(client: Client, name: &str) {
@@ -63,11 +101,10 @@ async fn two_control_planes_run_side_by_side_and_do_not_meet() {
 #[tokio::test]
 async fn nothing_is_left_of_a_control_plane_that_was_stopped() {
     let plane = ControlPlane::start(BARE).await.unwrap();
-    let dir = plane.berth().dir().to_owned();
-    assert_eq!(processes_of(&dir).len(), 2, "etcd and kube-apiserver");
+    let there = Presence::of(plane.berth().dir());
+    assert_eq!(there.processes.len(), 2, "etcd and kube-apiserver");
     plane.stop().await.unwrap();
-    assert_eq!(processes_of(&dir), Vec::<u32>::new());
-    assert!(!dir.exists());
+    assert_eq!(there.left(), Left::default());
 }
 
 #[tokio::test]
@@ -92,14 +129,15 @@ async fn a_control_plane_goes_with_the_program_that_started_it_even_if_that_is_k
         }
     };
     let dir = Path::new(&kubeconfig).parent().unwrap();
-    assert!(processes_of(dir).len() >= 2);
+    let there = Presence::of(dir);
+    assert!(there.processes.len() >= 2, "{:?}", there.processes);
     holder.kill().await.unwrap();
-    eventually("its cluster is gone", Duration::from_secs(20), async || {
-        let left = processes_of(dir);
-        if left.is_empty() && !dir.exists() {
+    eventually("its cluster is gone", Duration::from_secs(60), async || {
+        let left = there.left();
+        if left == Left::default() {
             Ok(())
         } else {
-            Err(format!("processes {left:?}"))
+            Err(format!("{left:?}"))
         }
     })
     .await;
@@ -246,7 +284,7 @@ async fn a_bound_pod_is_let_go_after_its_containers_ended() {
         .await
         .unwrap();
     let pods: Api<Pod> = Api::namespaced(install.client(), install.builds());
-    let name = eventually("the pod runs", Duration::from_secs(20), async || {
+    let name = eventually("the pod runs", Duration::from_secs(60), async || {
         let pods = pods
             .list(&ListParams::default())
             .await
@@ -270,7 +308,7 @@ async fn a_bound_pod_is_let_go_after_its_containers_ended() {
         .unwrap();
     eventually(
         "the pod is gone",
-        Duration::from_secs(20),
+        Duration::from_secs(60),
         async || match pods
             .get_opt(&name)
             .await

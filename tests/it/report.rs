@@ -130,7 +130,7 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
             often.tick().await;
         }
     };
-    let waited = tokio::time::timeout(Duration::from_secs(20), asking).await;
+    let waited = tokio::time::timeout(Duration::from_secs(60), asking).await;
     assert!(waited.is_ok(), "waited in vain for {what}");
 }
 

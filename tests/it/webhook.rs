@@ -311,4 +311,4 @@ fn number_of(id: Id) -> i64 {
 }
 
 /// How long a test waits for something that takes moments.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);

@@ -20,6 +20,8 @@ use tally::Tally;
 /// How many tests run at a time; libtest reads it.
 const THREADS_VARIABLE: &str = "RUST_TEST_THREADS";
 const THREADS: &str = "8";
+/// More failures than these are no accident, and are not tried again.
+const TRIED_AGAIN: usize = 8;
 
 /// Arguments of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -65,7 +67,7 @@ pub fn run(args: Args) -> Result {
                 duration(started.elapsed())
             );
         }
-        let tally = test(&args, &clusters).await?;
+        let tally = test_all(&args, &clusters).await?;
         if tally.failed > 0 {
             clusters.keep_logs();
         }
@@ -93,18 +95,36 @@ async fn build(no_node: bool, loudness: Loudness) -> Result<Vec<Image>> {
     Ok(spawn_blocking(move || images::story_images(&workspace(), loudness)).await??)
 }
 
-/// Runs the tests, shows what they print, and counts.
-async fn test(args: &Args, clusters: &Clusters) -> Result<Tally> {
-    let mut environment = clusters.environment();
-    let mut command = vec!["test", "--workspace", "--no-fail-fast", "--"];
-    command.extend(args.filters.iter().map(String::as_str));
+/// Runs the tests. The few that failed get the machine to themselves once more: what passes then was in
+/// want of time, which is worth a word and not a red run.
+async fn test_all(args: &Args, clusters: &Clusters) -> Result<Tally> {
+    let mut wanted: Vec<&str> = args.filters.iter().map(String::as_str).collect();
     if args.no_node {
         eprintln!("left out: tests that run containers");
-        command.extend(["--skip", "node::"]);
+        wanted.extend(["--skip", "node::"]);
     }
+    let mut tally = test(&wanted, THREADS, clusters).await?;
+    if !tally.failures.is_empty() && tally.failures.len() <= TRIED_AGAIN {
+        eprintln!(
+            "\nonce more, one after the other: {}",
+            tally.failures.join(", ")
+        );
+        let mut failures = vec!["--exact"];
+        failures.extend(tally.failures.iter().map(String::as_str));
+        let again = test(&failures, "1", clusters).await?;
+        tally.tried_again(again);
+    }
+    Ok(tally)
+}
+
+/// Runs tests, shows what they print, and counts.
+async fn test(wanted: &[&str], threads: &'static str, clusters: &Clusters) -> Result<Tally> {
+    let mut environment = clusters.environment();
+    let mut command = vec!["test", "--workspace", "--no-fail-fast", "--"];
+    command.extend(wanted);
     // Most tests wait for a cluster most of the time: more of them at a time than there are cores.
     if std::env::var_os(THREADS_VARIABLE).is_none() {
-        environment.push((THREADS_VARIABLE, Path::new(THREADS)));
+        environment.push((THREADS_VARIABLE, Path::new(threads)));
     }
     let mut cargo = Cargo::start(&command, &environment, true)?;
     let mut tally = Tally::default();

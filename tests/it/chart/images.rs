@@ -30,7 +30,7 @@ impl Registry {
         let url = format!("http://{}/v2/", registry.address);
         eventually(
             "the registry answers",
-            Duration::from_secs(20),
+            Duration::from_secs(60),
             async || match crate::http_get(&url).await?.0 {
                 200 => Ok(()),
                 other => Err(other.to_string()),

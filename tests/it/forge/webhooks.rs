@@ -236,7 +236,7 @@ async fn deliveries_get_lost_doubled_and_late_on_request() {
     forge.remove_label(APP, number, "x", "ada");
     forge.add_label(APP, number, "y", "ada");
     let second = forge
-        .eventually(Duration::from_secs(10), "the newer delivery", |_| {
+        .eventually(Duration::from_secs(60), "the newer delivery", |_| {
             listener.actions().get(3).cloned()
         })
         .await;

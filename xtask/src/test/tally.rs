@@ -3,27 +3,46 @@
 use std::fmt;
 
 /// How many tests passed, failed and were left out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     pub(super) passed: u64,
     pub(super) failed: u64,
     pub(super) skipped: u64,
+    /// Names of those that failed.
+    pub(super) failures: Vec<String>,
+    /// Names of those that failed, and passed when they had the machine to themselves.
+    pub(super) unsteady: Vec<String>,
 }
 
 impl Tally {
-    /// Takes a line into account: `test result: ok. 12 passed; 0 failed; 1 ignored; …`.
+    /// Takes a line into account: `test result: ok. 12 passed; 0 failed; 1 ignored; …` or
+    /// `test a::b ... FAILED`.
     pub(super) fn read(&mut self, line: &str) {
-        let Some(result) = line.strip_prefix("test result: ") else {
-            return;
-        };
-        self.passed += before(result, "passed;");
-        self.failed += before(result, "failed;");
-        self.skipped += before(result, "ignored;");
+        if let Some(result) = line.strip_prefix("test result: ") {
+            self.passed += before(result, "passed;");
+            self.failed += before(result, "failed;");
+            self.skipped += before(result, "ignored;");
+        } else if let Some(test) = line.strip_prefix("test ")
+            && let Some(name) = test.strip_suffix(" ... FAILED")
+        {
+            let name = name.strip_suffix(" - should panic").unwrap_or(name);
+            self.failures.push(name.to_owned());
+        }
     }
 
     /// Tests that were looked at.
-    pub(super) fn total(self) -> u64 {
+    pub(super) fn total(&self) -> u64 {
         self.passed + self.failed + self.skipped
+    }
+
+    /// Takes a second try of all that failed into account.
+    pub(super) fn tried_again(&mut self, again: Self) {
+        let failed = |name: &String| again.failures.contains(name);
+        let first = std::mem::take(&mut self.failures);
+        self.unsteady = first.into_iter().filter(|name| !failed(name)).collect();
+        self.passed += again.passed;
+        self.failed = self.failed.saturating_sub(again.passed);
+        self.failures = again.failures;
     }
 }
 
@@ -32,6 +51,12 @@ impl fmt::Display for Tally {
         write!(f, "{} passed, {} failed", self.passed, self.failed)?;
         if self.skipped > 0 {
             write!(f, ", {} skipped", self.skipped)?;
+        }
+        for name in &self.failures {
+            write!(f, "\nfailed: {name}")?;
+        }
+        for name in &self.unsteady {
+            write!(f, "\nunsteady, failed once and passed alone: {name}")?;
         }
         Ok(())
     }
@@ -48,21 +73,39 @@ fn before(text: &str, word: &str) -> u64 {
 mod tests {
     use super::*;
 
+    fn read(lines: &[&str]) -> Tally {
+        let mut tally = Tally::default();
+        lines.iter().for_each(|line| tally.read(line));
+        tally
+    }
+
     #[test]
     fn the_results_of_all_test_programs_are_added_up() {
-        let mut tally = Tally::default();
-        tally.read("test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured; 3 filtered out; finished in 0.01s");
-        tally
-            .read("test result: FAILED. 3 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out");
-        tally.read("test a_test_that_passed ... ok");
-        assert_eq!(
-            tally,
-            Tally {
-                passed: 15,
-                failed: 2,
-                skipped: 1
-            }
-        );
+        let tally = read(&[
+            "test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured; 3 filtered out; finished in 0.01s",
+            "test result: FAILED. 3 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out",
+            "test a_test_that_passed ... ok",
+        ]);
+        assert_eq!(tally.total(), 18);
         assert_eq!(tally.to_string(), "15 passed, 2 failed, 1 skipped");
+    }
+
+    #[test]
+    fn what_passes_only_alone_counts_as_passed_and_is_named() {
+        let mut tally = read(&[
+            "test a::b ... FAILED",
+            "test a::c - should panic ... FAILED",
+            "test result: FAILED. 3 passed; 2 failed; 0 ignored",
+        ]);
+        assert_eq!(tally.failures, ["a::b", "a::c"]);
+        tally.tried_again(read(&[
+            "test a::b ... ok",
+            "test a::c - should panic ... FAILED",
+            "test result: FAILED. 1 passed; 1 failed; 0 ignored",
+        ]));
+        assert_eq!(
+            tally.to_string(),
+            "4 passed, 1 failed\nfailed: a::c\nunsteady, failed once and passed alone: a::b"
+        );
     }
 }

@@ -14,7 +14,6 @@ pub mod pages;
 pub mod records;
 pub mod redact;
 pub mod retention;
-pub mod server;
 pub mod store;
 #[cfg(test)]
 mod testing;

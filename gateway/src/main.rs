@@ -16,14 +16,14 @@ use gateway::metrics::Metrics;
 use gateway::pages::{self, Site};
 use gateway::records::Records;
 use gateway::retention::{self, Keep};
-use gateway::server::{HEADER_TIME, Places, WRITE_TIME, serve};
 use gateway::store::Store;
 use gateway::worker::{Tickets, Workers, key_chain};
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use kube::Client;
 use protocol::token::PublicKeys;
-use service::{Standing, kinds, logging};
+use service::server::{HEADER_BYTES, HEADER_TIME, Places, WRITE_TIME, listen, serve};
+use service::{Standing, kinds, logging, stop_on_signal};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -83,6 +83,8 @@ struct Args {
 /// Connections at a time, and time for requests under way at the end.
 const PAGES: Places = Places {
     connections: 4096,
+    of_one_address: 4096,
+    header_bytes: HEADER_BYTES,
     header_time: HEADER_TIME,
     write_time: WRITE_TIME,
     // Who follows a log comes back.
@@ -90,12 +92,16 @@ const PAGES: Places = Places {
 };
 const INGEST: Places = Places {
     connections: 2048,
+    of_one_address: 2048,
+    header_bytes: HEADER_BYTES,
     header_time: HEADER_TIME,
     write_time: WRITE_TIME,
     grace: Duration::from_secs(9),
 };
 const AGENTS: Places = Places {
     connections: 4096,
+    of_one_address: 4096,
+    header_bytes: HEADER_BYTES,
     header_time: HEADER_TIME,
     write_time: WRITE_TIME,
     // Held polls are told to come again.
@@ -103,6 +109,8 @@ const AGENTS: Places = Places {
 };
 const INNER: Places = Places {
     connections: 64,
+    of_one_address: 64,
+    header_bytes: HEADER_BYTES,
     header_time: HEADER_TIME,
     write_time: WRITE_TIME,
     grace: Duration::from_secs(1),
@@ -154,7 +162,7 @@ async fn run(args: Args) -> Result<(), String> {
         metrics: metrics.clone(),
         standing: Standing::awaiting(&[KEY, KINDS]),
     });
-    let inner = listener("metrics", args.metrics).await?;
+    let inner = listen("metrics", args.metrics).await?;
     let answer = health.clone();
     let respond = move |request| std::future::ready(answer.respond(&request));
     let inner = tokio::spawn(serve(inner, INNER, respond, stop.clone()));
@@ -188,15 +196,15 @@ async fn run(args: Args) -> Result<(), String> {
     tokio::spawn(retention::run(app.clone(), store, stop.clone()));
     tokio::spawn(app.logs.clone().forget_idle(stop.clone()));
 
-    let ingest = listener("ingest", args.ingest).await?;
-    let listen = listener("pages", args.listen).await?;
+    let ingest = listen("ingest", args.ingest).await?;
+    let open = listen("pages", args.listen).await?;
     let site = Arc::new(Site::new(app.clone(), cluster, &args.github));
-    let pages = tokio::spawn(serve_pages(listen, site, stop.clone()));
+    let pages = tokio::spawn(serve_pages(open, site, stop.clone()));
     let taking = Arc::new(Ingest::new(app.clone(), keys.clone()));
     let agents = match (args.workers, client) {
         (Some(address), Some(client)) => {
             let workers = workers(&args, client, &keys, taking.clone(), &stop)?;
-            let listener = listener("workers", address).await?;
+            let listener = listen("workers", address).await?;
             Some(tokio::spawn(serve_workers(listener, workers, stop.clone())))
         }
         _ => None,
@@ -284,28 +292,4 @@ async fn serve_pages(listener: TcpListener, site: Arc<Site>, stop: CancellationT
         async move { answer.await.unwrap_or_else(|never| match never {}) }
     };
     serve(listener, PAGES, respond, stop).await;
-}
-
-async fn listener(name: &str, address: SocketAddr) -> Result<TcpListener, String> {
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|error| format!("cannot listen on {address}: {error}"))?;
-    let address = listener.local_addr().map_err(|error| error.to_string())?;
-    tracing::info!("{name} on {address}");
-    Ok(listener)
-}
-
-async fn stop_on_signal(stop: CancellationToken) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
-        return;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
-    }
-    stop.cancel();
 }

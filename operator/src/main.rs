@@ -7,8 +7,7 @@ use operator::{
     app::{self, Args},
     keys, make_keys, self_test,
 };
-use service::logging;
-use tokio::signal::unix::{SignalKind, signal};
+use service::{logging, stop_on_signal};
 use tokio_util::sync::CancellationToken;
 
 #[cfg(target_env = "musl")]
@@ -96,16 +95,4 @@ async fn test_itself() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// SIGTERM from Kubernetes, Ctrl-C from a person.
-async fn stop_on_signal(stop: CancellationToken) {
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
-    stop.cancel();
 }

@@ -4,12 +4,17 @@
 //!   tell it, and it goes when its cause is mended.
 //! - [`logging`]: logs as JSON, whose level follows a mounted file.
 //! - [`kinds`]: whether the API server knows our kinds, as this program knows them.
+//! - [`server`]: a listener whose connections are bounded in number and time.
+//! - [`stop_on_signal`]: the end that Kubernetes or a person wishes.
 //!
 //! A program does not end because something around it is missing: it would be started again and again,
 //! and say less each time. It waits, says for what, and goes on by itself.
 
 pub mod kinds;
 pub mod logging;
+pub mod server;
+mod signals;
 mod standing;
 
+pub use signals::stop_on_signal;
 pub use standing::{RETRY, Standing};

@@ -212,7 +212,7 @@ impl Town {
     /// One value of the inner port's metrics; 0 where there is none yet.
     async fn metric(&mut self, line: &str) -> f64 {
         let log = self.log();
-        let marker = "inner port on ";
+        let marker = "metrics on ";
         let at = log
             .find(marker)
             .expect("the address of the inner port is logged")

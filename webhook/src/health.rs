@@ -9,7 +9,6 @@ use hyper::body::Incoming;
 use service::Standing;
 
 use crate::metrics::Metrics;
-use crate::server::Answer;
 
 /// What the inner port tells.
 pub struct Health {
@@ -21,7 +20,7 @@ pub struct Health {
 
 impl Health {
     /// Answers one request.
-    pub fn respond(&self, request: &Request<Incoming>) -> Answer {
+    pub fn respond(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         if request.method() != Method::GET {
             return said(StatusCode::METHOD_NOT_ALLOWED, "");
         }
@@ -37,7 +36,7 @@ impl Health {
     }
 }
 
-fn said(status: StatusCode, words: impl Into<Bytes>) -> Answer {
+fn said(status: StatusCode, words: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(words.into()));
     *response.status_mut() = status;
     response

@@ -18,7 +18,6 @@ pub mod metrics;
 pub mod receive;
 pub mod request;
 pub mod resolve;
-pub mod server;
 pub mod signature;
 pub mod stop;
 mod stopping;

@@ -9,8 +9,8 @@ use std::time::Duration;
 use clap::Parser;
 use github::{Access, Connections};
 use kube::{Api, Client};
-use service::{Standing, kinds, logging};
-use tokio::net::TcpListener;
+use service::server::{HEADER_BYTES, Places, WRITE_TIME, listen, serve};
+use service::{Standing, kinds, logging, stop_on_signal};
 use tokio_util::sync::CancellationToken;
 use webhook::builds::Builds;
 use webhook::cache::Cache;
@@ -21,7 +21,7 @@ use webhook::lease::Holder;
 use webhook::metrics::Metrics;
 use webhook::receive::Entrance;
 use webhook::submit::Submit;
-use webhook::{cache, server, sweep};
+use webhook::{cache, sweep};
 
 /// Turns labels on pull requests into PrBuilds.
 #[derive(Parser)]
@@ -52,6 +52,25 @@ const KINDS: &str = "kinds in the cluster";
 const GITHUB: &str = "a way to GitHub";
 const OBJECTS: &str = "Repositories and Builders";
 
+/// GitHub is one of many that knock. An address that is not a proxy's has at most half of the places, so
+/// that no single one keeps GitHub waiting; a proxy's half is enough for all that can be decided at a time.
+const DELIVERIES: Places = Places {
+    connections: 512,
+    of_one_address: 256,
+    header_bytes: 16 << 10,
+    header_time: Duration::from_secs(5),
+    write_time: WRITE_TIME,
+    grace: Duration::from_secs(9),
+};
+const INNER: Places = Places {
+    connections: 64,
+    of_one_address: 64,
+    header_bytes: HEADER_BYTES,
+    header_time: Duration::from_secs(5),
+    write_time: WRITE_TIME,
+    grace: Duration::from_secs(9),
+};
+
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -76,11 +95,8 @@ async fn run(args: Args) -> Result<(), String> {
     let client = Client::try_default()
         .await
         .map_err(|error| format!("no way to the API server: {error}"))?;
-    let deliveries = listener(args.listen).await?;
-    let inner = listener(args.metrics).await?;
-    if let Ok(address) = inner.local_addr() {
-        tracing::info!("inner port on {address}");
-    }
+    let deliveries = listen("deliveries", args.listen).await?;
+    let inner = listen("metrics", args.metrics).await?;
 
     let metrics = Arc::new(Metrics::default());
     let health = Arc::new(Health {
@@ -89,7 +105,7 @@ async fn run(args: Args) -> Result<(), String> {
     });
     let answer = health.clone();
     let respond = move |request| std::future::ready(answer.respond(&request));
-    let inner = tokio::spawn(server::serve(inner, respond, stop.clone()));
+    let inner = tokio::spawn(serve(inner, INNER, respond, stop.clone()));
     tokio::spawn(stop_on_signal(stop.clone()));
 
     let connections =
@@ -137,18 +153,12 @@ async fn run(args: Args) -> Result<(), String> {
         let entrance = entrance.clone();
         async move { entrance.respond(request).await }
     };
-    server::serve(deliveries, respond, stop.clone()).await;
+    serve(deliveries, DELIVERIES, respond, stop.clone()).await;
     if let Some(sweeping) = sweeping {
         let _ = sweeping.await;
     }
     let _ = inner.await;
     Ok(())
-}
-
-async fn listener(address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| format!("cannot listen on {address}: {error}"))
 }
 
 /// Fetches installation tokens before they are needed, so that no delivery waits for one.
@@ -177,19 +187,4 @@ fn identity() -> String {
         .elapsed()
         .unwrap_or_default();
     format!("{host}-{}-{}", std::process::id(), started.as_millis())
-}
-
-async fn stop_on_signal(stop: CancellationToken) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
-        return;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
-    }
-    stop.cancel();
 }

@@ -234,4 +234,8 @@ impl Cluster {
         cluster.runs.was_read();
         cluster
     }
+    /// The API server does not answer since then.
+    pub fn is_away(&self, since: Timestamp) {
+        self.builds.is_away(since);
+    }
 }

@@ -1,8 +1,9 @@
 //! `logs`: what a run printed, from its pod while there is one.
 
 use std::io::Write;
+use std::time::Duration;
 
-use crds::{BuilderRun, PrBuild};
+use crds::{BuilderRun, PrBuild, RunPhase};
 use futures::AsyncReadExt;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, LogParams};
@@ -13,15 +14,20 @@ use crate::{Desk, PluginError, failed};
 /// Containers whose output makes up a log, in their order.
 const CONTAINERS: [&str; 2] = ["checkout", "build"];
 
-/// Prints the log of a run.
+/// Pause between two looks at something that is about to begin.
+const SOON: Duration = Duration::from_millis(500);
+
+/// Prints the log of a run. Who follows it waits for what has not begun.
 pub(crate) async fn show(desk: &Desk, name: &str, follow: bool) -> Result<(), PluginError> {
-    let run = desk.api::<BuilderRun>().get_opt(name).await;
-    let run = run.map_err(failed(format!("{name} cannot be read")))?;
-    let run = run.ok_or_else(|| PluginError::Nothing {
-        what: format!("run {name}"),
-        remedy: "kubectl prbuild status BUILD".to_owned(),
-    })?;
-    let Some(pod) = pod_of(desk, &run).await? else {
+    let (run, pod) = loop {
+        let run = run_of(desk, name).await?;
+        let pod = pod_of(desk, &run).await?;
+        if pod.is_some() || !follow || phase(&run).is_terminal() {
+            break (run, pod);
+        }
+        tokio::time::sleep(SOON).await;
+    };
+    let Some(pod) = pod else {
         return page(desk, &run).await;
     };
     let pods: Api<Pod> = Api::namespaced(desk.client.clone(), &pod.namespace().unwrap_or_default());
@@ -29,6 +35,20 @@ pub(crate) async fn show(desk: &Desk, name: &str, follow: bool) -> Result<(), Pl
         print(&pods, &pod.name_any(), container, follow).await?;
     }
     Ok(())
+}
+
+async fn run_of(desk: &Desk, name: &str) -> Result<BuilderRun, PluginError> {
+    let run = desk.api::<BuilderRun>().get_opt(name).await;
+    let run = run.map_err(failed(format!("{name} cannot be read")))?;
+    run.ok_or_else(|| PluginError::Nothing {
+        what: format!("run {name}"),
+        remedy: "kubectl prbuild status BUILD".to_owned(),
+    })
+}
+
+fn phase(run: &BuilderRun) -> RunPhase {
+    let status = run.status.as_ref();
+    status.map(|status| status.phase).unwrap_or_default()
 }
 
 async fn print(
@@ -43,21 +63,41 @@ async fn print(
         ..LogParams::default()
     };
     let what = format!("the log of {container} in {pod} cannot be read");
-    let mut log = pods.log_stream(pod, &params).await.map_err(failed(&what))?;
-    let mut buffer = vec![0; 16 << 10];
-    loop {
-        let read = log.read(&mut buffer).await;
-        let because = |error: std::io::Error| PluginError::Api {
-            what: what.clone(),
-            because: error.to_string(),
-        };
-        match read.map_err(because)? {
-            0 => return Ok(()),
-            read => std::io::stdout()
-                .write_all(&buffer[..read])
-                .map_err(because)?,
+    let mut log = loop {
+        match pods.log_stream(pod, &params).await {
+            // It is in the queue behind others of its pod, or its image is on the way.
+            Err(kube::Error::Api(status)) if status.code == 400 && follow => {
+                if !may_begin(pods, pod).await {
+                    return Ok(());
+                }
+                tokio::time::sleep(SOON).await;
+            }
+            log => break log.map_err(failed(&what))?,
         }
+    };
+    let mut buffer = vec![0; 16 << 10];
+    let because = |error: std::io::Error| PluginError::Api {
+        what: what.clone(),
+        because: error.to_string(),
+    };
+    loop {
+        let read = log.read(&mut buffer).await.map_err(because)?;
+        if read == 0 {
+            return Ok(());
+        }
+        let mut out = std::io::stdout();
+        out.write_all(&buffer[..read]).map_err(because)?;
+        out.flush().map_err(because)?;
     }
+}
+
+/// Whether a container of this pod can still begin.
+async fn may_begin(pods: &Api<Pod>, pod: &str) -> bool {
+    let Ok(Some(pod)) = pods.get_opt(pod).await else {
+        return false;
+    };
+    let phase = pod.status.and_then(|status| status.phase);
+    phase.is_none_or(|phase| phase == "Pending" || phase == "Running")
 }
 
 /// The pod of a run's Job, in whichever namespace builds run.

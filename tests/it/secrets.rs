@@ -6,7 +6,7 @@ use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::{Event, ObjectReference};
 use kube::api::{ObjectMeta, PostParams};
 use tests::cluster::{Binary, eventually, shared_control_plane};
-use tests::story::{PATIENCE, SECRET, Setting, Story};
+use tests::story::{ADA, PATIENCE, REPO, SECRET, Setting, Story};
 
 async fn begin(name: &str) -> Story {
     let access = shared_control_plane();
@@ -58,6 +58,15 @@ async fn a_secret_that_a_program_prints_or_an_object_holds_is_found() {
     let leaks = story.leaks().await;
     assert!(
         leaks.contains(&"a token of GitHub is in Events".to_owned()),
+        "{leaks:?}"
+    );
+    let number = story.open_pull_request("said", &[("README", "x\n")]).await;
+    story
+        .forge
+        .comment(REPO, number, ADA, &format!("It is {SECRET}."));
+    let leaks = story.leaks().await;
+    assert!(
+        leaks.contains(&"the webhook's secret is in what GitHub was told".to_owned()),
         "{leaks:?}"
     );
     let end = AssertUnwindSafe(story.end()).catch_unwind().await;

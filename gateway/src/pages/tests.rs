@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::{Request, StatusCode, header};
+use jiff::{SignedDuration, Timestamp};
 use protocol::record::RunResult;
 use serde_json::{Value, json};
 
@@ -108,6 +109,19 @@ async fn a_live_build_shows_who_asked_for_what_and_where_each_builder_stands() {
     ] {
         assert!(page.contains(said), "{said}: {page}");
     }
+}
+
+#[tokio::test]
+async fn a_live_build_says_since_when_the_cluster_does_not_answer() {
+    let path = "/r/app/builds/app-7-l1";
+    let site = site(&live_build());
+    assert!(!get(&site, path).await.1.contains("does not answer"));
+    let long_ago = Timestamp::now() - SignedDuration::from_mins(5);
+    site.cluster.is_away(long_ago);
+    let (_, page) = get(&site, path).await;
+    assert!(page.contains("The cluster does not answer since"), "{page}");
+    let json = as_json(&site, "/r/app/builds/app-7-l1.json").await;
+    assert!(json["note"].as_str().unwrap().contains("may have changed"));
 }
 
 #[tokio::test]

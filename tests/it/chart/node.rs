@@ -11,6 +11,8 @@ use tests::cluster::{Release, eventually, shared_node};
 use tests::images::GCC;
 use tests::story::{Setting, Story};
 
+use crate::plugin::prbuild;
+
 /// Images start, Secrets are mounted, probes look: all of it on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(180);
 const KEY: &str = "prbuild-signing-key";
@@ -83,34 +85,29 @@ fn is_ready(pod: &Pod) -> bool {
 #[tokio::test]
 async fn builds_go_on_while_a_release_is_upgraded_and_rolled_back_and_its_key_stays() {
     let story = begin("upgrade").await;
-    builder(&story, "debian", "sleep 15").await;
+    builder(
+        &story,
+        "debian",
+        "echo it begins; sleep 15; echo it is over",
+    )
+    .await;
     let key = || async { story.api::<Secret>().get(KEY).await.unwrap().data };
     let before = key().await;
     let first = label(&story, "first").await;
     let run = format!("{first}-debian-1");
-    eventually("the run has begun", PATIENCE, async || {
-        let run = story.api::<BuilderRun>().get(&run).await;
-        let run = run.map_err(|error| error.to_string())?;
-        match run.status.unwrap_or_default().phase {
-            RunPhase::Running => Ok(()),
-            phase => Err(phase.word().to_owned()),
-        }
+    eventually("there is the run", PATIENCE, async || {
+        let run = story.api::<BuilderRun>().get_opt(&run).await;
+        run.map_err(|error| error.to_string())?
+            .map(drop)
+            .ok_or("not yet".to_owned())
     })
     .await;
-    let mut changed = story.values(&values());
-    changed["operator"] = json!({ "resources": { "requests": { "cpu": "90m" } } });
-    changed["webhook"] = json!({ "replicas": 1 });
-    story.release().upgrade(&changed).await.unwrap();
-    passes(&story, &first).await;
+    let follow = ["logs", "-f", &run];
+    let log = prbuild(&story, &follow);
+    let upgraded = upgraded_meanwhile(&story, &first, &run);
+    let (log, ()) = tokio::join!(log, upgraded);
+    log.says(&["it begins", "it is over"]);
     assert_eq!(key().await, before);
-    eventually("one webhook is left", PATIENCE, async || {
-        let all = pods(&story, "webhook").await;
-        match all.iter().filter(|pod| is_ready(pod)).count() {
-            1 => Ok(()),
-            count => Err(count.to_string()),
-        }
-    })
-    .await;
 
     story.release().rollback().await.unwrap();
     let second = label(&story, "second").await;
@@ -124,6 +121,32 @@ async fn builds_go_on_while_a_release_is_upgraded_and_rolled_back_and_its_key_st
         "and so do the objects"
     );
     story.end_without_release().await;
+}
+
+/// Upgrades the release while a run goes on, and sees its build end.
+async fn upgraded_meanwhile(story: &Story, build: &str, run: &str) {
+    eventually("the run has begun", PATIENCE, async || {
+        let run = story.api::<BuilderRun>().get(run).await;
+        let run = run.map_err(|error| error.to_string())?;
+        match run.status.unwrap_or_default().phase {
+            RunPhase::Running => Ok(()),
+            phase => Err(phase.word().to_owned()),
+        }
+    })
+    .await;
+    let mut changed = story.values(&values());
+    changed["operator"] = json!({ "resources": { "requests": { "cpu": "90m" } } });
+    changed["webhook"] = json!({ "replicas": 1 });
+    story.release().upgrade(&changed).await.unwrap();
+    passes(story, build).await;
+    eventually("one webhook is left", PATIENCE, async || {
+        let all = pods(story, "webhook").await;
+        match all.iter().filter(|pod| is_ready(pod)).count() {
+            1 => Ok(()),
+            count => Err(count.to_string()),
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -189,5 +212,11 @@ async fn pods_without_a_secret_start_say_what_is_missing_and_heal_without_a_rest
     builder(&story, "debian", "true").await;
     let build = label(&story, "healed").await;
     passes(&story, &build).await;
+    eventually("the doctor finds nothing", PATIENCE, async || {
+        let said = prbuild(&story, &["doctor"]).await;
+        let well = said.code == 0 && !said.out.contains('✕');
+        well.then_some(()).ok_or_else(|| format!("{said:?}"))
+    })
+    .await;
     story.end().await;
 }

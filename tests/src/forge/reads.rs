@@ -52,6 +52,23 @@ impl Forge {
         })
     }
 
+    /// All that anybody wrote where people read it: comments, statuses and check runs of all
+    /// repositories, as one text.
+    #[must_use]
+    pub fn written(&self) -> String {
+        let world = self.inner.lock();
+        let of = |repository: &Repository| {
+            let (comments, checks) = (
+                repository.comments.values(),
+                repository.checks.runs.values(),
+            );
+            let comments: Vec<&str> = comments.map(|comment| comment.body.as_str()).collect();
+            let checks: Vec<_> = checks.collect();
+            format!("{comments:?}\n{:?}\n{checks:?}\n", repository.statuses)
+        };
+        world.repositories.values().map(of).collect()
+    }
+
     /// The labels that are on a pull request now.
     #[must_use]
     pub fn labels(&self, full_name: &str, number: u64) -> Vec<String> {

@@ -1,5 +1,5 @@
 //! What nobody may print, and where it was printed all the same. Every story ends with a look at all
-//! that its programs wrote, and its pods, and that stands in objects.
+//! that its programs wrote, and its pods, that stands in objects, and that GitHub was told.
 
 use std::collections::BTreeSet;
 
@@ -65,6 +65,7 @@ impl Story {
         let mut printed = self.install.printed();
         printed.extend(self.said_by_pods().await);
         printed.extend(self.stands_in_objects().await);
+        printed.push(("what GitHub was told".to_owned(), self.forge.written()));
         let mut leaks = Vec::new();
         for (place, text) in &printed {
             let found = hidden.iter().filter(|hidden| hidden.is_in(text));
@@ -195,9 +196,12 @@ async fn text_of<K>(api: Api<K>) -> String
 where
     K: Clone + DeserializeOwned + serde::Serialize + std::fmt::Debug,
 {
-    let all = api.list(&ListParams::default().limit(MOST)).await;
-    let all = all.map(|all| all.items).unwrap_or_default();
-    serde_json::to_string(&all).unwrap_or_default()
+    match api.list(&ListParams::default().limit(MOST)).await {
+        Ok(all) => serde_json::to_string(&all.items).unwrap_or_default(),
+        // A story may have taken the kind away.
+        Err(kube::Error::Api(status)) if status.is_not_found() => String::new(),
+        Err(error) => panic!("what stands in objects cannot be looked at: {error}"),
+    }
 }
 
 fn files_below(connections: &std::path::Path) -> Vec<Hidden> {

@@ -32,6 +32,7 @@ fn head(build: &Build, now: Timestamp) -> Markup {
             a href=(line.pull.github) { "on GitHub" }
         }
         h1 { (build.title()) }
+        @if let Some(note) = &build.note { p class="note" { (note) } }
         p class="result" {
             (line.state.told())
             @if !line.summary.is_empty() { " · " (line.summary) }

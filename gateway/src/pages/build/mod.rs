@@ -57,5 +57,10 @@ async fn find(site: &Site, repository: &str, name: &str) -> Result<Build, Proble
     let build = object.ok_or_else(|| site.unknown("build"))?;
     let runs = site.runs_of(&build);
     let pull = site.pull_of(&build);
-    Ok(model::of_objects(&build, &runs, pull, &shelves))
+    let found = model::of_objects(&build, &runs, pull, &shelves);
+    let note = site.note(Timestamp::now());
+    Ok(Build {
+        note: note.filter(|_| !is_over),
+        ..found
+    })
 }

@@ -38,6 +38,9 @@ pub struct Build {
     /// Name of the build that this one repeats.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rerun_of: Option<String>,
+    /// Why what is said of a build that goes on may be wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// A builder that was asked for and does not run.
@@ -88,6 +91,7 @@ pub fn of_objects(
         builders: parts::of_objects(build, runs),
         left_out: left_out.collect(),
         rerun_of: request.rerun_of.clone(),
+        note: None,
     }
 }
 
@@ -119,6 +123,7 @@ pub fn of_record(record: &BuildRecord, web: &str, shelves: &Shelves) -> Build {
         builders,
         left_out: left_out.collect(),
         rerun_of: record.rerun_of.clone(),
+        note: None,
     }
 }
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::testing::Writer;
 use crate::{
-    pages::{Site, router, samples::*},
+    pages::{Site, router, samples::*, words},
     records::RecordKey,
 };
 
@@ -295,6 +295,31 @@ async fn a_run_that_waits_says_its_place_and_one_that_starts_that_its_log_will_c
     assert!(starts.contains("appears here as it is written"), "{starts}");
     let (status, _) = get(&site, "/r/other/runs/run-x86-1").await;
     assert_eq!(status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_run_that_goes_on_says_how_long_it_usually_takes() {
+    let site = site(&[
+        run("app-7-l1", "s390x", 1, json!({ "phase": "Queued" })),
+        run(
+            "app-7-l1",
+            "x86",
+            1,
+            json!({ "phase": "Running", "startedAt": "2026-01-31T12:00:05Z" }),
+        ),
+    ]);
+    for builder in ["s390x", "x86"] {
+        let history = builder_history(builder, 40);
+        keep(&site, RecordKey::builder(builder), &history).await;
+    }
+    let usual = builder_history("x86", 40).expected_seconds().unwrap();
+    let usual = words::duration(usual);
+    let waits = page(&site, "/r/app/runs/run-s390x-1").await;
+    let said = format!("It usually takes {usual}.");
+    assert!(waits.contains(&said), "{said} {waits}");
+    let runs = page(&site, "/r/app/runs/run-x86-1").await;
+    let said = format!("(usually {usual})");
+    assert!(runs.contains(&said), "{said} {runs}");
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ async fn begin(name: &str) -> Story {
 }
 
 /// A Worker with the label `os: mac`, and its agent, which has said nothing yet.
-async fn lend(story: &Story, name: &str, key: u8) -> Driver {
+async fn lend(story: &Story, name: &str, key: u32) -> Driver {
     let driver = Driver::new(&story.gateway().workers_url(), name, key);
     let spec = json!({
         "contact": "Ada <ada@example.org>",
@@ -38,7 +38,7 @@ async fn lend(story: &Story, name: &str, key: u8) -> Driver {
 }
 
 /// The same, whose agent has a session: the object says that it takes runs.
-async fn online(story: &Story, name: &str, key: u8) -> Driver {
+async fn online(story: &Story, name: &str, key: u32) -> Driver {
     let mut driver = lend(story, name, key).await;
     comes_in(&mut driver).await;
     eventually_ready(story, name, "True", "Online").await;

@@ -46,11 +46,13 @@ pub struct Driver {
 
 impl Driver {
     /// An agent of this worker, with key number `key`, for a gateway at this address. It has said nothing yet.
-    pub fn new(base: &str, name: &str, key: u8) -> Self {
+    pub fn new(base: &str, name: &str, key: u32) -> Self {
+        let mut seed = [0; 32];
+        seed[..4].copy_from_slice(&key.to_le_bytes());
         Self {
             base: base.to_owned(),
             client: Client::builder(TokioExecutor::new()).build_http(),
-            key: AgentKey::from_seed(&[key; 32]),
+            key: AgentKey::from_seed(&seed),
             name: name.to_owned(),
             instance: format!("instance-{key}"),
             boot: "boot-1".to_owned(),

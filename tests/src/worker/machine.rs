@@ -74,6 +74,11 @@ impl Machine {
         std::fs::read_to_string(self.dir.join("log")).unwrap_or_default()
     }
 
+    /// Process id of its agent.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What a command of the agent's prints, whatever its exit code.
     pub fn asked(&self, what: &str) -> Result<String, ClusterError> {
         let output = output(&mut command(&self.program, what, &self.dir))?;

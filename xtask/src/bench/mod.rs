@@ -12,6 +12,7 @@ mod missing;
 mod procfs;
 mod scenarios;
 mod table;
+mod workers;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -49,6 +50,8 @@ enum What {
     Github,
     /// How fast logs are taken in, shown and followed
     Logs,
+    /// What idle machines cost, and how fast machines get their work
+    Workers,
 }
 
 /// Measures.
@@ -73,6 +76,11 @@ pub fn run(args: Args) -> Result {
         }
         if args.what == Some(What::Logs) {
             let table = self::logs::Logs::measure(&plane, args.quick).await?;
+            plane.stop().await?;
+            return told(&table, &args);
+        }
+        if args.what == Some(What::Workers) {
+            let table = self::workers::Workers::measure(&plane, args.quick).await?;
             plane.stop().await?;
             return told(&table, &args);
         }

@@ -217,7 +217,8 @@ impl App {
         let judged = started.elapsed();
         let outcome = match verdict {
             Verdict::Authorized(authorized) => {
-                self.stored(self.submit.build(*authorized).await, "build", "build_again")
+                let (new, before) = (Outcome::Stored("build"), Outcome::Stored("build_again"));
+                self.stored(self.submit.build(*authorized).await, new, before)
             }
             Verdict::Refused(refused) => self.refused(*refused).await,
             Verdict::Stop(stopping) => self.stop(*stopping).await,
@@ -278,12 +279,9 @@ impl App {
 
     async fn refused(&self, refused: crate::gate::Refused) -> Outcome {
         let reason = refused.reason();
-        let outcome = self.stored(
-            self.submit.answer(refused).await,
-            "refused",
-            "refused_again",
-        );
-        if outcome == Outcome::Stored("refused") {
+        let (new, before) = (Outcome::Stored("refused"), Outcome::Stored("refused_again"));
+        let outcome = self.stored(self.submit.answer(refused).await, new, before);
+        if outcome == new {
             self.metrics.refusal(reason);
             if reason == AnswerReason::ActorMismatch {
                 tracing::error!(
@@ -297,12 +295,12 @@ impl App {
     fn stored(
         &self,
         result: Result<Stored, SubmitError>,
-        new: &'static str,
-        before: &'static str,
+        new: Outcome,
+        before: Outcome,
     ) -> Outcome {
         match result {
-            Ok(Stored::New) => Outcome::Stored(new),
-            Ok(Stored::Before) => Outcome::Stored(before),
+            Ok(Stored::New) => new,
+            Ok(Stored::Before) => before,
             Ok(Stored::Deleted) => Outcome::Ignored("deleted"),
             Err(error @ SubmitError::Taken { .. }) => {
                 tracing::error!(%error, "not stored");

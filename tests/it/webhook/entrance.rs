@@ -373,6 +373,52 @@ async fn a_program_that_is_asked_to_stop_ends_cleanly() {
     town.end().await;
 }
 
+#[tokio::test]
+async fn s08_a_body_that_breaks_off_stores_nothing_and_the_next_delivery_is_served() {
+    let (mut town, body) = ready("wh-short").await;
+    let before = town.outcomes().await;
+    let signature = signed(&body);
+    let head = format!(
+        "POST /webhook HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+        x-github-event: pull_request\r\nx-github-delivery: 1\r\nx-hub-signature-256: {signature}\r\n\
+        content-length: {}\r\n\r\n",
+        body.len() + 1
+    );
+    // One says that nothing more comes and still listens, the other one is gone.
+    let reply = cut_off(&town, head.as_bytes(), &body).await;
+    assert!(
+        reply.is_empty() || reply.starts_with("HTTP/1.1 400"),
+        "{reply}"
+    );
+    let mut gone = TcpStream::connect(town.address).await.unwrap();
+    gone.write_all(head.as_bytes()).await.unwrap();
+    gone.write_all(&body).await.unwrap();
+    drop(gone);
+    let expected = [("malformed", 2)];
+    eventually("both are counted", PATIENCE, async || {
+        match more(&before, &town.outcomes().await) {
+            found if found == counts(&expected) => Ok(()),
+            found => Err(format!("{found:?}")),
+        }
+    })
+    .await;
+    town.nothing_stored().await;
+    let headers = headers("pull_request", &signature);
+    assert_eq!(town.post(&headers, &body).await.status, 202);
+    town.end().await;
+}
+
+/// Writes bytes, says that no more come, and reads what comes back.
+async fn cut_off(town: &Town, head: &[u8], body: &[u8]) -> String {
+    let mut stream = TcpStream::connect(town.address).await.unwrap();
+    stream.write_all(head).await.unwrap();
+    stream.write_all(body).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut reply = Vec::new();
+    let _ = stream.read_to_end(&mut reply).await;
+    String::from_utf8_lossy(&reply).into_owned()
+}
+
 /// Deliveries by what came of them.
 type Outcomes = BTreeMap<String, usize>;
 

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use crate::builds::Builds;
 use crate::cache::{Cache, Known};
+use crate::done::{Deed, Done};
 use crate::event::{self, Button, Event, What};
 use crate::gate::{Comment, Gate, Stopping, Verdict};
 use crate::metrics::Metrics;
@@ -32,6 +33,8 @@ pub struct App {
     pub submit: Submit,
     /// The builds that exist.
     pub builds: Builds,
+    /// What was done.
+    pub done: Arc<Done>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
 }
@@ -243,6 +246,11 @@ impl App {
             "decided"
         );
         outcome
+    }
+
+    /// Whether an event was answered, also where somebody deleted the answer.
+    pub(crate) fn is_answered(&self, name: &str) -> bool {
+        self.cache.is_answered(name) || self.done.knows(Deed::Answered(name))
     }
 
     /// A Repository on GitHub, if its connection is there. GitHub's own spelling of its name, so that

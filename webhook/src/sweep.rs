@@ -43,8 +43,15 @@ const RENEWAL: Duration = Duration::from_secs(15);
 /// Between two looks at a Lease that somebody else holds.
 const CANDIDATE: Duration = Duration::from_secs(5);
 
-/// Sweeps while this replica holds the Lease.
-pub async fn run(app: Arc<App>, mut holder: Holder, every: Duration, stop: CancellationToken) {
+/// Sweeps while this replica holds the Lease, until `stop`. Then it waits until every delivery is
+/// answered, so that the Lease says what was done about the last ones, too.
+pub async fn run(
+    app: Arc<App>,
+    mut holder: Holder,
+    every: Duration,
+    stop: CancellationToken,
+    answered_all: CancellationToken,
+) {
     let mut sweep: Option<Sweep> = None;
     let mut next = Instant::now();
     loop {
@@ -86,6 +93,7 @@ pub async fn run(app: Arc<App>, mut holder: Holder, every: Duration, stop: Cance
         }
     }
     let marks = sweep.map(|sweep| sweep.marks.text());
+    answered_all.cancelled().await;
     holder.release(marks.as_deref()).await;
 }
 

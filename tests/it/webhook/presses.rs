@@ -105,3 +105,16 @@ async fn a_press_that_did_not_arrive_is_read_back_from_github_and_done_once() {
     assert_eq!(pressed(&story).await.len(), 1);
     story.end().await;
 }
+
+#[tokio::test]
+async fn a_press_that_did_not_arrive_is_read_back_although_results_are_statuses_by_now() {
+    let (story, _, check) = pressable("wh-press-mode").await;
+    story.repository(|_| {}).await;
+    looks_at_deliveries(&story, 2).await;
+    let faults = story.forge.faults();
+    faults.deliveries(1, Some("check_run"), DeliveryFault::Lost);
+    story.forge.press_rerun(REPO, check, ADA);
+    story.forge.clock().advance(Duration::from_secs(60));
+    one_is_pressed(&story).await;
+    story.end().await;
+}

@@ -5,7 +5,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use tests::cluster::Fate;
 use tests::forge::Fault;
 
-use super::presses::{one_is_pressed, pressable, pressed};
+use super::presses::{looks_at_deliveries, one_is_pressed, pressable, pressed};
 use super::recovery::{LOOK, TEN_MINUTES};
 use super::*;
 
@@ -112,6 +112,70 @@ async fn comes_back_after_ten_minutes(story: &mut Story) {
     story.forge.deliveries_settled().await;
     story.sweep_lease_runs_out().await;
     story.start_webhook_with(LOOK).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_webhook_that_is_killed_while_it_decides_loses_no_request_and_does_none_twice() {
+    let mut story = sweeping("wh-midway").await;
+    let faults = story.forge.faults();
+    let late = Fault::Latency(Duration::from_secs(5));
+    let late = faults.on("GET /repos/*/*/pulls/*", late);
+    let asked = asked(&story).await;
+    let log = story.forge.log();
+    eventually("both are being decided", PATIENCE, async || {
+        let events = log.count("GET /repos/*/*/issues/*/events");
+        let comments = log.count("GET /repos/*/*/issues/comments/*");
+        match events > 0 && comments > 0 {
+            true => Ok(()),
+            false => Err(format!("{events} looks at events, {comments} at comments")),
+        }
+    })
+    .await;
+    story.kill_webhook();
+    faults.off(late);
+    comes_back_after_ten_minutes(&mut story).await;
+    all_done(&story, &asked).await;
+    story.end().await;
+}
+
+#[tokio::test]
+async fn a_webhook_that_is_killed_between_two_commands_of_a_comment_does_each_once() {
+    let mut story = sweeping("wh-between").await;
+    let number = story.open_pull_request("topic", &[("a.txt", "a\n")]).await;
+    let faults = story.forge.faults();
+    // Whoever stops something need not know how the branch moved; whoever builds must.
+    let late = Fault::Latency(Duration::from_secs(5));
+    let late = faults.on("GET /repos/*/*/activity", late);
+    let text = "/prbuild cancel\n\n/prbuild run\n";
+    let comment = story.forge.comment(REPO, number, ADA, text);
+    let first = format!("app-{number}-c{comment}");
+    let what = "the first command is answered";
+    story.eventually_in(what, &first, |_: &Answer| Ok(())).await;
+    story.kill_webhook();
+    faults.off(late);
+    comes_back_after_ten_minutes(&mut story).await;
+    let second = format!("app-{number}-c{}", 1_000_000_000_000_000 + comment);
+    all_done(&story, &[(number, second.clone())]).await;
+    let build: PrBuild = story.api().get(&second).await.unwrap();
+    assert_eq!(build.spec.cancel, None, "nothing was stopped once more");
+    let answers = story.api::<Answer>().list(&ListParams::default()).await;
+    let answers: Vec<String> = answers.unwrap().iter().map(ResourceExt::name_any).collect();
+    assert_eq!(answers, [first]);
+    story.end().await;
+}
+
+#[tokio::test]
+async fn a_press_in_an_outage_of_the_webhook_is_done_once() {
+    let (mut story, head, check) = pressable("wh-press-out").await;
+    is_sweeping(&story).await;
+    story.kill_webhook();
+    story.forge.press_rerun(REPO, check, ADA);
+    comes_back_after_ten_minutes(&mut story).await;
+    let build = one_is_pressed(&story).await;
+    assert_eq!(build.spec.request.head_sha, head);
+    looks_at_deliveries(&story, 2).await;
+    assert_eq!(pressed(&story).await.len(), 1);
+    story.end().await;
 }
 
 #[tokio::test]

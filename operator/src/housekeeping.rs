@@ -34,7 +34,7 @@ const EVERY: Duration = Duration::from_secs(600);
 const KEEP_RUNS: SignedDuration = SignedDuration::from_hours(1);
 /// Builds go this long after they are complete. Events older than a day are not accepted, so nothing
 /// runs twice.
-const KEEP_BUILDS: SignedDuration = SignedDuration::from_hours(48);
+pub(crate) const KEEP_BUILDS: SignedDuration = SignedDuration::from_hours(48);
 /// Answers, the audit, go after this long.
 const KEEP_ANSWERS: SignedDuration = SignedDuration::from_hours(7 * 24);
 

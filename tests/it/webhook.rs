@@ -13,7 +13,9 @@ mod flavours;
 mod label;
 mod movement;
 mod moves;
+mod outage;
 mod people;
+mod presses;
 mod recovery;
 mod replay;
 mod secrets;
@@ -22,13 +24,14 @@ mod sweep;
 mod tokens;
 mod trouble;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crds::{Answer, AnswerReason, PrBuild, Repository, RepositorySpec};
 use hmac::{Hmac, KeyInit, Mac};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use kube::ResourceExt;
 use kube::api::{ListParams, Patch, PatchParams};
@@ -182,6 +185,19 @@ impl Town {
     }
 
     async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+        let here = Ipv4Addr::LOCALHOST;
+        self.send_from(here, method, path, headers, body).await
+    }
+
+    /// The same from another address of this machine.
+    async fn send_from(
+        &self,
+        address: Ipv4Addr,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Reply {
         let uri = format!("http://{}{path}", self.address);
         let mut request = http::Request::builder().method(method).uri(uri);
         for (name, value) in headers {
@@ -190,8 +206,10 @@ impl Town {
         let request = request
             .body(Full::new(bytes::Bytes::copy_from_slice(body)))
             .unwrap();
+        let mut connector = HttpConnector::new();
+        connector.set_local_address(Some(address.into()));
         let response = Client::builder(TokioExecutor::new())
-            .build_http()
+            .build(connector)
             .request(request)
             .await
             .unwrap();
@@ -211,6 +229,13 @@ impl Town {
 
     /// One value of the inner port's metrics; 0 where there is none yet.
     async fn metric(&mut self, line: &str) -> f64 {
+        let text = self.metrics().await;
+        let found = text.lines().find_map(|found| found.strip_prefix(line));
+        found.map_or(0.0, |value| value.trim().parse().unwrap())
+    }
+
+    /// The inner port's metrics.
+    async fn metrics(&mut self) -> String {
         let log = self.log();
         let marker = "metrics on ";
         let at = log
@@ -233,9 +258,7 @@ impl Town {
             .await
             .unwrap()
             .to_bytes();
-        let text = String::from_utf8_lossy(&body).into_owned();
-        let found = text.lines().find_map(|found| found.strip_prefix(line));
-        found.map_or(0.0, |value| value.trim().parse().unwrap())
+        String::from_utf8_lossy(&body).into_owned()
     }
 
     fn log(&mut self) -> String {

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use crate::builds::Builds;
 use crate::cache::{Cache, Known};
+use crate::done::{Deed, Done};
 use crate::event::{self, Button, Event, What};
 use crate::gate::{Comment, Gate, Stopping, Verdict};
 use crate::metrics::Metrics;
@@ -32,6 +33,8 @@ pub struct App {
     pub submit: Submit,
     /// The builds that exist.
     pub builds: Builds,
+    /// What was done.
+    pub done: Arc<Done>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
 }
@@ -217,7 +220,8 @@ impl App {
         let judged = started.elapsed();
         let outcome = match verdict {
             Verdict::Authorized(authorized) => {
-                self.stored(self.submit.build(*authorized).await, "build", "build_again")
+                let (new, before) = (Outcome::Stored("build"), Outcome::Stored("build_again"));
+                self.stored(self.submit.build(*authorized).await, new, before)
             }
             Verdict::Refused(refused) => self.refused(*refused).await,
             Verdict::Stop(stopping) => self.stop(*stopping).await,
@@ -242,6 +246,11 @@ impl App {
             "decided"
         );
         outcome
+    }
+
+    /// Whether an event was answered, also where somebody deleted the answer.
+    pub(crate) fn is_answered(&self, name: &str) -> bool {
+        self.cache.is_answered(name) || self.done.knows(Deed::Answered(name))
     }
 
     /// A Repository on GitHub, if its connection is there. GitHub's own spelling of its name, so that
@@ -278,12 +287,9 @@ impl App {
 
     async fn refused(&self, refused: crate::gate::Refused) -> Outcome {
         let reason = refused.reason();
-        let outcome = self.stored(
-            self.submit.answer(refused).await,
-            "refused",
-            "refused_again",
-        );
-        if outcome == Outcome::Stored("refused") {
+        let (new, before) = (Outcome::Stored("refused"), Outcome::Stored("refused_again"));
+        let outcome = self.stored(self.submit.answer(refused).await, new, before);
+        if outcome == new {
             self.metrics.refusal(reason);
             if reason == AnswerReason::ActorMismatch {
                 tracing::error!(
@@ -297,12 +303,12 @@ impl App {
     fn stored(
         &self,
         result: Result<Stored, SubmitError>,
-        new: &'static str,
-        before: &'static str,
+        new: Outcome,
+        before: Outcome,
     ) -> Outcome {
         match result {
-            Ok(Stored::New) => Outcome::Stored(new),
-            Ok(Stored::Before) => Outcome::Stored(before),
+            Ok(Stored::New) => new,
+            Ok(Stored::Before) => before,
             Ok(Stored::Deleted) => Outcome::Ignored("deleted"),
             Err(error @ SubmitError::Taken { .. }) => {
                 tracing::error!(%error, "not stored");

@@ -5,9 +5,9 @@
 //! delivery is a hint, GitHub's API is the truth, and what no delivery told of is found by the [`sweep`].
 
 pub mod builds;
-pub mod built;
 pub mod cache;
 pub mod command;
+pub mod done;
 pub mod event;
 pub mod gate;
 pub mod handle;

@@ -14,6 +14,7 @@ use service::{Standing, kinds, logging, stop_on_signal};
 use tokio_util::sync::CancellationToken;
 use webhook::builds::Builds;
 use webhook::cache::Cache;
+use webhook::done::{Deed, Done};
 use webhook::gate::Gate;
 use webhook::handle::App;
 use webhook::health::Health;
@@ -125,24 +126,28 @@ async fn run(args: Args) -> Result<(), String> {
         cache = begin => cache,
         () = stop.cancelled() => return Ok(()),
     };
-    let answered = cache.clone();
+    let done = Arc::new(Done::default());
+    let (answered, known) = (cache.clone(), done.clone());
     let app = Arc::new(App {
         connections,
         gate: Gate::new(
             Api::namespaced(client.clone(), &args.namespace),
             Builds::new(&client, &args.namespace),
-            move |name| answered.is_answered(name),
+            move |name| answered.is_answered(name) || known.knows(Deed::Answered(name)),
         ),
-        submit: Submit::new(&client, &args.namespace),
+        submit: Submit::new(&client, &args.namespace, done.clone()),
         builds: Builds::new(&client, &args.namespace),
+        done: done.clone(),
         metrics,
         cache,
     });
     tokio::spawn(keep_warm(app.clone(), stop.clone()));
+    let answered_all = CancellationToken::new();
     let sweeping = (!args.no_sweep).then(|| {
-        let holder = Holder::new(&client, &args.namespace, identity());
+        let holder = Holder::new(&client, &args.namespace, identity(), done);
         let every = Duration::from_secs(args.sweep_seconds);
-        tokio::spawn(sweep::run(app.clone(), holder, every, stop.clone()))
+        let (stop, answered_all) = (stop.clone(), answered_all.clone());
+        tokio::spawn(sweep::run(app.clone(), holder, every, stop, answered_all))
     });
     health.standing.has(OBJECTS);
     let address = deliveries.local_addr().map_err(|error| error.to_string())?;
@@ -154,6 +159,7 @@ async fn run(args: Args) -> Result<(), String> {
         async move { entrance.respond(request).await }
     };
     serve(deliveries, DELIVERIES, respond, stop.clone()).await;
+    answered_all.cancel();
     if let Some(sweeping) = sweeping {
         let _ = sweeping.await;
     }

@@ -9,7 +9,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::IgnoredAny;
 
-use crate::built::Built;
+use crate::done::{Deed, Done};
 use crate::gate::{Authorized, Refused};
 
 /// Writes what the gate decided.
@@ -17,7 +17,7 @@ use crate::gate::{Authorized, Refused};
 pub struct Submit {
     builds: Api<PrBuild>,
     answers: Api<Answer>,
-    built: Arc<Built>,
+    done: Arc<Done>,
 }
 
 /// What came of it.
@@ -52,11 +52,11 @@ pub enum SubmitError {
 
 impl Submit {
     /// Into this namespace.
-    pub fn new(client: &Client, namespace: &str) -> Self {
+    pub fn new(client: &Client, namespace: &str, done: Arc<Done>) -> Self {
         Self {
             builds: Api::namespaced(client.clone(), namespace),
             answers: Api::namespaced(client.clone(), namespace),
-            built: Arc::default(),
+            done,
         }
     }
 
@@ -68,13 +68,19 @@ impl Submit {
     pub async fn build(&self, authorized: Authorized) -> Result<Stored, SubmitError> {
         let build = authorized.into_object();
         let name = build.name_any();
-        let stays = build.spec.request.trigger.kind != TriggerKind::Label;
-        if stays && self.built.knows(&name) && !self.is_built(&name).await? {
+        let trigger = &build.spec.request.trigger;
+        let stays = trigger.kind != TriggerKind::Label;
+        if stays && self.done.knows(Deed::Built(&name)) && !self.is_built(&name).await? {
             return Ok(Stored::Deleted);
         }
+        let note = || {
+            if stays {
+                self.done.note(Deed::Built(&name), trigger.time.0);
+            }
+        };
         let error = match create(&self.builds, &build).await {
             Ok(()) => {
-                self.built.note(&name);
+                note();
                 return Ok(Stored::New);
             }
             Err(error) => error,
@@ -85,7 +91,10 @@ impl Submit {
         let stored = self.builds.get(&name).await;
         let stored = stored.map_err(|error| failed(name.clone(), error))?;
         match is_same(&stored.spec.request, &build.spec.request) {
-            true => Ok(Stored::Before),
+            true => {
+                note();
+                Ok(Stored::Before)
+            }
             false => Err(SubmitError::Taken { name }),
         }
     }
@@ -104,8 +113,18 @@ impl Submit {
         {
             return Ok(Stored::Before);
         }
+        if self.done.knows(Deed::Built(&name)) {
+            return Ok(Stored::Deleted);
+        }
+        let trigger = &answer.spec.trigger;
         let error = match create(&self.answers, &answer).await {
-            Ok(()) => return Ok(Stored::New),
+            Ok(()) => {
+                // A button that is pressed again after a refusal is a new wish.
+                if trigger.kind == TriggerKind::Comment {
+                    self.done.note(Deed::Answered(&name), trigger.time.0);
+                }
+                return Ok(Stored::New);
+            }
             Err(error) => error,
         };
         if !is_taken(&error) {

@@ -43,8 +43,15 @@ const RENEWAL: Duration = Duration::from_secs(15);
 /// Between two looks at a Lease that somebody else holds.
 const CANDIDATE: Duration = Duration::from_secs(5);
 
-/// Sweeps while this replica holds the Lease.
-pub async fn run(app: Arc<App>, mut holder: Holder, every: Duration, stop: CancellationToken) {
+/// Sweeps while this replica holds the Lease, until `stop`. Then it waits until every delivery is
+/// answered, so that the Lease says what was done about the last ones, too.
+pub async fn run(
+    app: Arc<App>,
+    mut holder: Holder,
+    every: Duration,
+    stop: CancellationToken,
+    answered_all: CancellationToken,
+) {
     let mut sweep: Option<Sweep> = None;
     let mut next = Instant::now();
     loop {
@@ -86,6 +93,7 @@ pub async fn run(app: Arc<App>, mut holder: Holder, every: Duration, stop: Cance
         }
     }
     let marks = sweep.map(|sweep| sweep.marks.text());
+    answered_all.cancelled().await;
     holder.release(marks.as_deref()).await;
 }
 
@@ -200,32 +208,46 @@ impl Sweep {
         app.metrics.swept();
     }
 
-    /// Looks at the deliveries to each App whose repositories have buttons, also of those that are paused or
-    /// not ready: what of them cannot be decided now is remembered, and the list is read once.
+    /// Looks at the deliveries to each App, also where its repositories are paused or not ready: what of
+    /// them cannot be decided now is remembered, and the list is read once. Where a repository reports by
+    /// statuses now, the buttons of its older check runs are still there.
     async fn look_for_presses(&mut self, app: &App, repositories: &[Arc<Repository>]) {
-        let mut with_buttons: HashMap<&str, HashSet<i64>> = HashMap::new();
+        let mut by_connection: HashMap<&str, OfApp> = HashMap::new();
         for repository in repositories {
             let Some(id) = repository.status.as_ref().and_then(|status| status.id) else {
                 continue;
             };
             let spec = &repository.spec;
-            if spec.reporting.mode == ReportMode::Checks {
-                let of_connection = with_buttons.entry(&spec.connection).or_default();
-                of_connection.insert(id);
-            }
+            let of_app = by_connection.entry(&spec.connection).or_default();
+            of_app.repositories.insert(id);
+            of_app.needs_buttons |= spec.reporting.mode == ReportMode::Checks;
         }
         self.buttons
-            .retain(|name, _| with_buttons.contains_key(name.as_str()));
-        for (name, repositories) in with_buttons {
+            .retain(|name, _| by_connection.contains_key(name.as_str()));
+        for (name, of_app) in by_connection {
             let Some(connection) = app.connections.get(name) else {
                 continue;
             };
             let buttons = self.buttons.entry(name.to_owned()).or_default();
-            if let Err(error) = buttons.look(app, &connection, &repositories).await {
-                tracing::warn!(%error, connection = name, "the App's deliveries are not to be had");
+            match buttons.look(app, &connection, &of_app.repositories).await {
+                // An App whose repositories report by statuses needs no webhook of its own.
+                Err(GithubError::NotFound { .. }) if !of_app.needs_buttons => {}
+                Err(error) => {
+                    tracing::warn!(%error, connection = name, "the App's deliveries are not to be had");
+                }
+                Ok(()) => {}
             }
         }
     }
+}
+
+/// The repositories of one App.
+#[derive(Default)]
+struct OfApp {
+    /// By GitHub's id.
+    repositories: HashSet<i64>,
+    /// One of them reports by check runs.
+    needs_buttons: bool,
 }
 
 /// What a look at the list of pull requests brought.

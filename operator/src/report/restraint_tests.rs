@@ -179,3 +179,20 @@ fn one_person_with_rights_has_an_allowance_and_labels_have_none() {
     });
     assert_eq!(said(&give_all(labels.collect())), 40);
 }
+
+#[test]
+fn the_page_of_commands_says_how_much_is_answered_and_how_long_a_build_can_be_repeated() {
+    let page = include_str!("../../../docs/commands.md");
+    assert_eq!(WITHIN.as_hours(), 1);
+    for sentence in [
+        format!("Comments are answered {PERSON} times an hour for each person"),
+        format!("people without rights {STRANGERS_THERE} times on a pull request"),
+        format!("and {STRANGERS} times on a connection"),
+        format!(
+            "repeated for {} hours after it ended",
+            crate::housekeeping::KEEP_BUILDS.as_hours()
+        ),
+    ] {
+        assert!(page.contains(&sentence), "{sentence}");
+    }
+}

@@ -55,6 +55,60 @@ fn every_metric_is_in_the_table_and_every_one_of_the_table_exists() {
     assert_eq!(code, table);
 }
 
+/// Outcomes that no delivery comes to: whoever reads back a press says when it was delivered.
+const NO_DELIVERYS: [&str; 1] = ["not_told"];
+
+/// The Rust files below a folder, without tests and without the sweep, which has no deliveries.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let is_left_out = |path: &PathBuf| {
+        let name = path.file_stem().unwrap().to_string_lossy();
+        name == "sweep" || name.ends_with("tests")
+    };
+    let paths = paths.filter(|path| !is_left_out(path));
+    paths
+        .flat_map(|path| match path.is_dir() {
+            true => sources(&path),
+            false => vec![path],
+        })
+        .collect()
+}
+
+/// The words that stand in quotes behind this.
+fn quoted_behind(marker: &str, text: &str) -> BTreeSet<String> {
+    let places = text.split(marker).skip(1);
+    let words = places.filter_map(|rest| rest.split_once('"'));
+    words.map(|(word, _)| word.to_owned()).collect()
+}
+
+#[test]
+fn every_outcome_of_a_delivery_is_in_the_table_and_every_one_of_the_table_exists() {
+    let mut code = BTreeSet::new();
+    for path in sources(&checkout().join("webhook/src")) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let text = text.split("#[cfg(test)]").next().unwrap();
+        for outcome in ["Stored", "Ignored", "Later"] {
+            code.extend(quoted_behind(&format!("Outcome::{outcome}(\""), text));
+        }
+        code.extend(quoted_behind("Stop::Nothing(\"", text));
+        let words = text.split("fn word(self) -> &'static str {").skip(1);
+        let says_outcomes = ["handle.rs", "event.rs", "receive.rs"];
+        let name = path.file_name().unwrap().to_string_lossy();
+        if says_outcomes.contains(&name.as_ref()) {
+            let bodies = words.filter_map(|rest| rest.split_once("\n    }\n"));
+            code.extend(bodies.flat_map(|(body, _)| quoted_behind("=> \"", body)));
+        }
+    }
+    assert!(NO_DELIVERYS.iter().all(|word| code.remove(*word)));
+    let docs = read("docs/kinds.md");
+    let mut rows = docs.lines();
+    let row = rows.find(|line| line.starts_with("| `prbuild_webhook_deliveries_total` |"));
+    let words = row.unwrap().split('`').skip(1).step_by(2);
+    let table: BTreeSet<String> = words.skip(2).map(str::to_owned).collect();
+    assert_eq!(code, table);
+}
+
 #[test]
 fn every_alert_asks_for_metrics_that_exist_and_has_a_page_that_says_what_to_do() {
     let known = metrics_in(&read("docs/kinds.md"));

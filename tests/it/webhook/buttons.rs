@@ -286,20 +286,20 @@ async fn a_button_whose_build_is_gone_is_too_old() {
 
 #[tokio::test]
 async fn each_press_of_a_person_is_one_of_its_own_and_each_body_of_github_is_one_press() {
-    let (story, _, check) = recovery::pressable("wh-press-each").await;
+    let (story, _, check) = presses::pressable("wh-press-each").await;
     let forge = &story.forge;
     // The body as somebody may have kept it.
     let body = forge.check_run_payload(REPO, check, "rerequested", ADA);
     // Nobody presses within the second in which the result came: GitHub's times are whole seconds.
     forge.clock().advance(Duration::from_secs(5));
     forge.press_rerun(REPO, check, ADA);
-    let first = recovery::one_is_pressed(&story).await;
+    let first = presses::one_is_pressed(&story).await;
     for _ in 0..3 {
         forge.deliver_forged(REPO, "check_run", &body);
     }
     forge.deliveries_settled().await;
     assert_eq!(
-        recovery::pressed(&story).await.len(),
+        presses::pressed(&story).await.len(),
         1,
         "under three other ids"
     );
@@ -307,14 +307,10 @@ async fn each_press_of_a_person_is_one_of_its_own_and_each_body_of_github_is_one
     forge.clock().advance(Duration::from_secs(5));
     forge.press_rerun(REPO, check, ADA);
     forge.deliveries_settled().await;
-    assert_eq!(
-        recovery::pressed(&story).await.len(),
-        2,
-        "pressed once more"
-    );
+    assert_eq!(presses::pressed(&story).await.len(), 2, "pressed once more");
     forge.deliver_forged(REPO, "check_run", &body);
     forge.deliveries_settled().await;
-    assert_eq!(recovery::pressed(&story).await.len(), 2);
+    assert_eq!(presses::pressed(&story).await.len(), 2);
     story.end().await;
 }
 

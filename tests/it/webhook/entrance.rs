@@ -1,13 +1,19 @@
 //! What strangers send, and how little they get.
 
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
 use tests::forge::DeliveryFault;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::*;
 
 /// A server without limits would hold a slow connection for ever; this is long on any machine.
 const CLOSED_WITHIN: Duration = Duration::from_secs(45);
+
+/// Another address of this machine than GitHub's.
+const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 /// A label whose delivery was lost: what is posted can build something.
 pub(super) async fn ready(name: &str) -> (Town, Vec<u8>) {
@@ -25,7 +31,8 @@ pub(super) async fn ready(name: &str) -> (Town, Vec<u8>) {
 
 #[tokio::test]
 async fn s02_a_body_that_is_not_signed_with_sha256_asks_github_nothing() {
-    let (town, body) = ready("wh-unsigned").await;
+    let (mut town, body) = ready("wh-unsigned").await;
+    let before = town.outcomes().await;
     town.story.forge.log().clear();
     let good = signed(&body);
     let all = headers("pull_request", &good);
@@ -45,12 +52,15 @@ async fn s02_a_body_that_is_not_signed_with_sha256_asks_github_nothing() {
     town.nothing_stored().await;
     assert!(town.story.forge.log().all().is_empty());
     assert_eq!(town.post(&all, &body).await.status, 202);
+    town.came_to(&before, &[("build", 1), ("unsigned", 2)])
+        .await;
     town.end().await;
 }
 
 #[tokio::test]
 async fn s03_every_bad_signature_gets_the_same_answer() {
-    let (town, body) = ready("wh-signature").await;
+    let (mut town, body) = ready("wh-signature").await;
+    let before = town.outcomes().await;
     let good = signed(&body);
     let hex = &good[7..];
     let mut bodies = Vec::new();
@@ -82,12 +92,14 @@ async fn s03_every_bad_signature_gets_the_same_answer() {
         401
     );
     town.nothing_stored().await;
+    town.came_to(&before, &[("unsigned", 8)]).await;
     town.end().await;
 }
 
 #[tokio::test]
 async fn s04_a_label_under_another_header_is_no_label() {
-    let (town, body) = ready("wh-confused").await;
+    let (mut town, body) = ready("wh-confused").await;
+    let before = town.outcomes().await;
     let signature = signed(&body);
     for event in ["issues", "check_run", "ping", "push", "issue_comment"] {
         assert_eq!(
@@ -97,12 +109,15 @@ async fn s04_a_label_under_another_header_is_no_label() {
         );
     }
     town.nothing_stored().await;
+    town.came_to(&before, &[("action", 2), ("event", 2), ("ping", 1)])
+        .await;
     town.end().await;
 }
 
 #[tokio::test]
 async fn s07_nothing_in_headers_or_body_makes_us_talk_to_another_host() {
-    let (town, body) = ready("wh-host").await;
+    let (mut town, body) = ready("wh-host").await;
+    let before = town.outcomes().await;
     let trap = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let host = trap.local_addr().unwrap().to_string();
     let mut payload: serde_json::Value = serde_json::from_slice(&body).unwrap();
@@ -120,12 +135,15 @@ async fn s07_nothing_in_headers_or_body_makes_us_talk_to_another_host() {
     }
     let called = tokio::time::timeout(Duration::from_millis(50), trap.accept()).await;
     assert!(called.is_err(), "somebody called the host of the headers");
+    town.came_to(&before, &[("build", 1), ("unsigned", 1)])
+        .await;
     town.end().await;
 }
 
 #[tokio::test]
 async fn s08_a_large_body_is_refused_whether_its_length_is_told_or_not() {
-    let town = Town::new("wh-large").await;
+    let mut town = Town::new("wh-large").await;
+    let before = town.outcomes().await;
     let head = "POST /webhook HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
         x-github-event: pull_request\r\nx-github-delivery: 1\r\nx-hub-signature-256: sha256=0\r\n";
     let told = format!("{head}content-length: 3145728\r\n\r\n");
@@ -147,20 +165,25 @@ async fn s08_a_large_body_is_refused_whether_its_length_is_told_or_not() {
         reply.contains("connection: close") && !reply.contains("404"),
         "{reply}"
     );
+    town.came_to(&before, &[("too_large", 2), ("unsigned", 1)])
+        .await;
     town.end().await;
 }
 
 #[tokio::test]
 async fn s08_slow_headers_and_slow_bodies_are_cut_off_and_hold_up_nobody() {
-    let (town, body) = ready("wh-loris").await;
+    let (mut town, body) = ready("wh-loris").await;
+    let before = town.outcomes().await;
     let start = tokio::time::Instant::now();
     let mut headers_only = Vec::new();
     for _ in 0..300 {
-        let mut stream = TcpStream::connect(town.address).await.unwrap();
-        stream
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((ELSEWHERE, 0).into()).unwrap();
+        let mut stream = socket.connect(town.address).await.unwrap();
+        // Those beyond the share of one address are closed.
+        let _ = stream
             .write_all(b"POST /webhook HTTP/1.1\r\nhost: x\r\n")
-            .await
-            .unwrap();
+            .await;
         headers_only.push(stream);
     }
     let mut slow = TcpStream::connect(town.address).await.unwrap();
@@ -194,6 +217,7 @@ async fn s08_slow_headers_and_slow_bodies_are_cut_off_and_hold_up_nobody() {
         "body: {:?}",
         start.elapsed()
     );
+    town.came_to(&before, &[("build", 1), ("slow", 1)]).await;
     town.end().await;
 }
 
@@ -210,10 +234,18 @@ async fn s08_a_crowd_is_sent_away_and_memory_stays_small() {
     town.story.forge.faults().on("GET /repos/*/*/pulls/*", late);
     let body = town.labeled_payload(number, ADA);
     let signature = signed(&body);
-    let all = (0..400).map(|_| async {
-        town.post(&headers("pull_request", &signature), &body)
-            .await
-            .status
+    // No address has more connections than its share.
+    let all = (0..400).map(|n| {
+        let from = if n % 2 == 0 {
+            ELSEWHERE
+        } else {
+            Ipv4Addr::LOCALHOST
+        };
+        let (town, body, headers) = (&town, &body, headers("pull_request", &signature));
+        async move {
+            let reply = town.send_from(from, "POST", "/webhook", &headers, body);
+            reply.await.status
+        }
     });
     let codes = futures::future::join_all(all).await;
     assert!(
@@ -234,12 +266,16 @@ async fn s08_a_crowd_is_sent_away_and_memory_stays_small() {
     let headers = headers("pull_request", &signature);
     assert_eq!(town.post(&headers, &body).await.status, 202);
     assert_eq!(town.builds().await.len(), 1);
+    let busy = town.outcomes().await["busy"];
+    let unavailable = codes.iter().filter(|code| **code == 503).count();
+    assert!((1..=unavailable).contains(&busy), "{busy} of {unavailable}");
     town.end().await;
 }
 
 #[tokio::test]
 async fn s09_only_a_post_of_json_to_the_one_path_is_read() {
-    let (town, body) = ready("wh-shape").await;
+    let (mut town, body) = ready("wh-shape").await;
+    let before = town.outcomes().await;
     let good = signed(&body);
     let json = headers("pull_request", &good);
     let with = |name: &'static str, value: &'static str| {
@@ -288,13 +324,23 @@ async fn s09_only_a_post_of_json_to_the_one_path_is_read() {
         );
     }
     town.nothing_stored().await;
+    let refused = [
+        ("malformed", 2),
+        ("media_type", 2),
+        ("method", 2),
+        ("not_found", 4),
+    ];
+    let ignored = [("event", 1), ("shape", 4)];
+    town.came_to(&before, &[ignored.as_slice(), &refused].concat())
+        .await;
     town.end().await;
 }
 
 #[tokio::test]
 async fn an_unknown_repository_is_ignored_and_says_nothing() {
-    let town = Town::new("wh-unknown-repo").await;
+    let mut town = Town::new("wh-unknown-repo").await;
     let number = town.pull_request().await;
+    let before = town.outcomes().await;
     let body = town.labeled_payload(number, ADA);
     let mut payload: serde_json::Value = serde_json::from_slice(&body).unwrap();
     payload["repository"]["id"] = json!(1);
@@ -305,6 +351,7 @@ async fn an_unknown_repository_is_ignored_and_says_nothing() {
         .await;
     assert_eq!((reply.status, reply.body.as_str()), (200, "OK"));
     town.nothing_stored().await;
+    town.came_to(&before, &[("unknown_repository", 1)]).await;
     town.end().await;
 }
 
@@ -324,6 +371,89 @@ async fn a_program_that_is_asked_to_stop_ends_cleanly() {
     .await;
     assert!(status.success(), "{status:?}");
     town.end().await;
+}
+
+#[tokio::test]
+async fn s08_a_body_that_breaks_off_stores_nothing_and_the_next_delivery_is_served() {
+    let (mut town, body) = ready("wh-short").await;
+    let before = town.outcomes().await;
+    let signature = signed(&body);
+    let head = format!(
+        "POST /webhook HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+        x-github-event: pull_request\r\nx-github-delivery: 1\r\nx-hub-signature-256: {signature}\r\n\
+        content-length: {}\r\n\r\n",
+        body.len() + 1
+    );
+    // One says that nothing more comes and still listens, the other one is gone.
+    let reply = cut_off(&town, head.as_bytes(), &body).await;
+    assert!(
+        reply.is_empty() || reply.starts_with("HTTP/1.1 400"),
+        "{reply}"
+    );
+    let mut gone = TcpStream::connect(town.address).await.unwrap();
+    gone.write_all(head.as_bytes()).await.unwrap();
+    gone.write_all(&body).await.unwrap();
+    drop(gone);
+    let expected = [("malformed", 2)];
+    eventually("both are counted", PATIENCE, async || {
+        match more(&before, &town.outcomes().await) {
+            found if found == counts(&expected) => Ok(()),
+            found => Err(format!("{found:?}")),
+        }
+    })
+    .await;
+    town.nothing_stored().await;
+    let headers = headers("pull_request", &signature);
+    assert_eq!(town.post(&headers, &body).await.status, 202);
+    town.end().await;
+}
+
+/// Writes bytes, says that no more come, and reads what comes back.
+async fn cut_off(town: &Town, head: &[u8], body: &[u8]) -> String {
+    let mut stream = TcpStream::connect(town.address).await.unwrap();
+    stream.write_all(head).await.unwrap();
+    stream.write_all(body).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut reply = Vec::new();
+    let _ = stream.read_to_end(&mut reply).await;
+    String::from_utf8_lossy(&reply).into_owned()
+}
+
+/// Deliveries by what came of them.
+type Outcomes = BTreeMap<String, usize>;
+
+impl Town {
+    /// What came of all deliveries so far.
+    async fn outcomes(&mut self) -> Outcomes {
+        self.story.forge.deliveries_settled().await;
+        let metrics = self.metrics().await;
+        let lines = metrics.lines();
+        let counted = lines.filter_map(|line| {
+            let line = line.strip_prefix("prbuild_webhook_deliveries_total{outcome=\"")?;
+            line.split_once("\"} ")
+        });
+        counted
+            .map(|(outcome, count)| (outcome.to_owned(), count.parse().unwrap()))
+            .collect()
+    }
+
+    /// These came of what was delivered since, and nothing else.
+    async fn came_to(&mut self, before: &Outcomes, expected: &[(&str, usize)]) {
+        assert_eq!(more(before, &self.outcomes().await), counts(expected));
+    }
+}
+
+fn more(before: &Outcomes, now: &Outcomes) -> Outcomes {
+    let since = now.iter().map(|(outcome, count)| {
+        let known = before.get(outcome).copied().unwrap_or_default();
+        (outcome.clone(), count - known)
+    });
+    since.filter(|(_, count)| *count > 0).collect()
+}
+
+fn counts(expected: &[(&str, usize)]) -> Outcomes {
+    let owned = |(outcome, count): &(&str, usize)| ((*outcome).to_owned(), *count);
+    expected.iter().map(owned).collect()
 }
 
 /// Writes bytes as they are, and reads what comes back.

@@ -66,6 +66,19 @@ impl Story {
         }
     }
 
+    /// Asks the webhook to stop, as an upgrade does, and waits until it has.
+    pub async fn stop_webhook(&mut self) {
+        let webhook = self.webhook.take();
+        let Some(program) = webhook.and_then(|index| self.install.program(index)) else {
+            return;
+        };
+        program.terminate();
+        eventually("the webhook has stopped", PATIENCE, async || {
+            program.ended().map(drop).ok_or("it runs".to_owned())
+        })
+        .await;
+    }
+
     /// Kills the webhook, as a crash would. Its lease on the sweep has to run out before another one
     /// sweeps.
     pub fn kill_webhook(&mut self) {

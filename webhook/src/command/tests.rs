@@ -216,6 +216,12 @@ fn the_page_of_commands_shows_every_command_and_button() {
     for number in [
         format!("At most {} characters", crate::resolve::LONGEST_PATTERN),
         format!("more than {} builders", crate::resolve::MOST),
+        format!("of at most {} KB", LONGEST >> 10),
+        format!(
+            "The second command of a comment adds {} to the id, the third {}",
+            crds::names::command_event(0, 1),
+            crds::names::command_event(0, 2)
+        ),
     ] {
         assert!(page.contains(&number), "{number}");
     }

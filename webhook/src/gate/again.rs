@@ -20,7 +20,7 @@ use crate::resolve::{Choice, Name, Reach, Vocabulary, Wanted, select};
 /// A button is good for as long as its build is kept, after its end; the operator's housekeeping keeps
 /// builds this long. What a press made is then there for longer than the press is taken, so that one
 /// that comes again finds it.
-const KEPT: SignedDuration = SignedDuration::from_hours(48);
+pub(super) const KEPT: SignedDuration = SignedDuration::from_hours(48);
 /// Of such a button.
 const TOO_OLD: &str = "That build is too old; add the label again.";
 

@@ -51,7 +51,7 @@ impl From<github::Collaborator> for Right {
 }
 
 /// How long a right that was found may be used again.
-const KEPT: Duration = Duration::from_secs(60);
+pub(super) const KEPT: Duration = Duration::from_secs(60);
 /// Entries after which the old ones are thrown out.
 const MOST: usize = 1024;
 

@@ -1,7 +1,7 @@
 //! Presses of buttons that did not arrive. They leave nothing behind on GitHub but the delivery, so
 //! the App asks for the deliveries that nobody took, and reads what was in them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use github::{Connection, Delivery, GithubError, Listing};
@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::undecided::Undecided;
 use super::{FIRST, OVERLAP, count, earlier};
+use crate::done::Deed;
 use crate::handle::{App, Outcome};
 use crate::signature::Verified;
 
@@ -23,8 +24,6 @@ pub(super) struct Buttons {
     etag: Option<String>,
     /// Deliveries up to here were seen.
     since: Option<Timestamp>,
-    /// Presses that were decided, and when they were delivered.
-    settled: HashMap<String, Timestamp>,
     undecided: Undecided<String, Delivery>,
 }
 
@@ -56,10 +55,9 @@ impl Buttons {
             self.etag = etag;
             self.since = Some(earlier(newest, OVERLAP));
         }
-        self.settled.retain(|_, delivered| *delivered >= oldest);
         for (guid, press) in due {
             let told = press.delivered_at;
-            if told < oldest || self.settled.contains_key(&guid) {
+            if told < oldest || app.done.knows(Deed::Pressed(&guid)) {
                 self.undecided.done(&guid);
             } else if earlier(first.date, YOUNG) < told {
                 self.undecided.again(guid, press);
@@ -90,7 +88,8 @@ impl Buttons {
         }
         count(app, outcome);
         self.undecided.done(&press.guid);
-        self.settled.insert(press.guid, press.delivered_at);
+        app.done
+            .note(Deed::Pressed(&press.guid), press.delivered_at);
     }
 }
 

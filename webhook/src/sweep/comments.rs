@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use super::marks::{Mark, Marks};
 use super::undecided::Undecided;
 use super::{FIRST, LIMIT, OVERLAP, count, earlier};
+use crate::done::Deed;
 use crate::gate;
 use crate::handle::{App, Outcome};
 use crate::request::{Ask, Request};
@@ -152,11 +153,12 @@ async fn decide(app: &App, request: &Request, known: &mut gate::Comment) -> Outc
         let event = names::command_event(*comment, command.ordinal);
         let object = request.repository_name();
         let name = names::name_of(object, request.number, TriggerKind::Comment, event);
-        if app.cache.is_answered(&name) {
+        if app.is_answered(&name) {
             return Outcome::Ignored("answered");
         }
         match app.submit.is_built(&name).await {
             Ok(true) => return Outcome::Ignored("built"),
+            Ok(false) if app.done.knows(Deed::Built(&name)) => return Outcome::Ignored("deleted"),
             Ok(false) => {}
             Err(error) => {
                 tracing::warn!(%error, "cannot tell whether a command was built");

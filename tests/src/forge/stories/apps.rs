@@ -200,6 +200,19 @@ impl Forge {
         })
     }
 
+    /// Lets an installation reach one more repository of its owner.
+    ///
+    /// # Panics
+    /// If there is no such repository.
+    pub fn widen_installation(&self, installation: Id, full_name: &str) {
+        self.inner.edit(|world| {
+            let id = repository(world, full_name);
+            if let Some(one) = world.installations.get_mut(&installation) {
+                one.repositories.push(id);
+            }
+        });
+    }
+
     /// The App that a story made and installed on a repository, if there is one: the first.
     #[must_use]
     pub fn app_on(&self, full_name: &str) -> Option<Id> {

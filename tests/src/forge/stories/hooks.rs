@@ -24,12 +24,17 @@ impl Forge {
         })
     }
 
-    /// Sets the webhook of an App, in place of the one it had.
+    /// Sets the webhook of an App. It has only one, which keeps its deliveries when it points elsewhere.
     pub fn set_app_hook(&self, app: Id, url: &str, secret: &str) -> Id {
         let now = self.inner.clock.now();
         self.inner.edit(|world| {
-            world.hooks.retain(|hook| hook.app != Some(app));
-            add_hook(world, None, Some(app), url, secret, now)
+            let known = world.hooks.iter_mut().find(|hook| hook.app == Some(app));
+            let Some(hook) = known else {
+                return add_hook(world, None, Some(app), url, secret, now);
+            };
+            url.clone_into(&mut hook.url);
+            secret.clone_into(&mut hook.secret);
+            hook.id
         })
     }
 

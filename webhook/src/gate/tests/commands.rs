@@ -414,3 +414,19 @@ fn a_command_where_there_is_no_pull_request_is_nothing() {
     let gone = asked("/prbuild run").with(|s| (s.facts.pull, s.facts.pull_gone) = (None, true));
     assert_eq!(gone.said(), "nothing: pull_request_gone");
 }
+
+#[test]
+fn the_page_of_commands_says_how_long_something_may_be_asked_for() {
+    let page = include_str!("../../../../docs/commands.md");
+    use crate::gate::{again, people, verdict};
+    let (day, kept) = (verdict::OLDEST.as_hours(), again::KEPT.as_hours());
+    for sentence in [
+        format!("Never one that is more than {day} hours old"),
+        format!("A build can be repeated for {kept} hours after it ended"),
+        format!("A button whose build ended more than {kept} hours ago is too old"),
+    ] {
+        assert!(page.contains(&sentence), "{sentence}");
+    }
+    assert!(page.contains("That somebody has no right at all is believed for a minute"));
+    assert_eq!(people::KEPT.as_secs(), 60);
+}

@@ -160,6 +160,17 @@ impl Reporter {
         self.shared.refusals.next().await
     }
 
+    /// Whether a connection lacks a permission to write statuses to a repository, under one of its
+    /// names, as GitHub's answers tell.
+    pub fn lacks_statuses<'a>(
+        &self,
+        connection: &str,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> bool {
+        let refusals = &self.shared.refusals;
+        refusals.lacks_statuses(connection, names, Instant::now())
+    }
+
     /// Tries at once what a connection was refused: what it lacked was granted.
     pub fn try_again(&self, connection: &str) {
         self.shared.plan().try_again(connection);
@@ -258,10 +269,12 @@ impl Shared {
                         let (state, description) = (status.state, &status.description);
                         let (sha, context) = (&target.sha, &target.context);
                         let url = status.url.as_deref();
-                        reply(
-                            repo.create_status(sha, context, state, description, url)
-                                .await,
-                        )
+                        let taken = repo
+                            .create_status(sha, context, state, description, url)
+                            .await;
+                        let answer = taken.as_ref().map(|_| ());
+                        self.refusals.note_status(&target, answer, Instant::now());
+                        reply(taken)
                     }
                 };
                 let budget = connection.budget();

@@ -3,7 +3,7 @@
 use crds::{BuildResult, ReportMode, Repository, RunPhase, condition};
 use tests::{
     cluster::{Fate, eventually, shared_control_plane},
-    forge::{CheckRun, Elsewhere},
+    forge::{CheckRun, Elsewhere, Fault},
     story::{GRACE, PATIENCE, REPO, Setting, Story},
 };
 
@@ -75,6 +75,33 @@ async fn an_app_that_loses_a_permission_in_the_midst_of_a_build_says_so_and_goes
     assert_eq!(build.result, Some(BuildResult::Passed));
     assert_eq!(story.forge.check_runs(REPO, &head).len(), 1);
     assert_eq!(story.last_statuses(number), [], "it never changes over");
+    story.end().await;
+}
+
+#[tokio::test]
+async fn a_personal_token_that_may_not_write_statuses_is_said_while_it_lasts_and_results_arrive_afterwards()
+ {
+    let setting = Setting {
+        app: false,
+        ..Setting::default()
+    };
+    let access = shared_control_plane();
+    let mut story = Story::begin(&access, "weaktoken", setting).await.unwrap();
+    story.builder("debian", |_| {}).await;
+    story.pods_go(|_| Fate::passes());
+    story.start_operator().await.unwrap();
+    ready(&story, "True", "Valid").await;
+    let refused = story.forge.faults().on(STATUSES, Fault::Status(403));
+    let (number, name) = build_of(&story, "change", &["debian"]).await;
+    let sentence = ready(&story, "False", "PermissionMissing").await;
+    for word in ["`statuses: write`", "`repo:status`", "`octo/app`"] {
+        assert!(sentence.contains(word), "{sentence}");
+    }
+    story.forge.faults().off(refused);
+    ready(&story, "True", "Valid").await;
+    let build = story.complete(&name).await.status.unwrap();
+    assert_eq!(build.result, Some(BuildResult::Passed));
+    assert_eq!(story.last_statuses(number)[0].1, "success");
     story.end().await;
 }
 

@@ -99,11 +99,6 @@ impl<T: Waiter> Entry<T> {
         }
     }
 
-    /// Whether nothing waits and nothing is under way.
-    pub fn is_calm(&self) -> bool {
-        self.want.is_none() && self.flight.is_none()
-    }
-
     /// Whether a request is under way.
     pub fn is_under_way(&self) -> bool {
         self.flight.is_some()

@@ -151,21 +151,6 @@ impl<T: Waiter> Plan<T> {
         }
     }
 
-    /// Learns what GitHub took before this process began, so that an older run does not overwrite it
-    /// and the same is not sent again.
-    pub fn remember(&mut self, now: Instant, target: Target, order: Order, status: CommitStatus) {
-        let target = Arc::new(target);
-        let entry = self
-            .targets
-            .entry(Arc::clone(&target))
-            .or_insert_with(|| Entry::new(&order));
-        if order >= entry.newest && entry.is_calm() {
-            entry.newest = order.clone();
-            entry.taken = Some((order, status));
-            self.arrange(now, &target, None);
-        }
-    }
-
     /// The next request, if one may be made now.
     pub fn next(&mut self, now: Instant) -> Next {
         self.forget(now);

@@ -117,14 +117,6 @@ impl Reporter {
         Ticket(ticket)
     }
 
-    /// Learns what GitHub took before this process began, so that the result of an older run, told
-    /// late, does not overwrite it.
-    pub fn remember(&self, target: Target, order: Order, status: CommitStatus) {
-        self.shared
-            .plan()
-            .remember(Instant::now(), target, order, status);
-    }
-
     /// Why GitHub has not taken a state yet, as long as it is being tried.
     pub fn trouble(&self, target: &Target) -> Option<String> {
         self.shared.plan().trouble(target).map(str::to_owned)

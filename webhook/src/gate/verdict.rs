@@ -18,7 +18,7 @@ use crate::request::{Ask, Request};
 use crate::resolve;
 
 /// Events older than this build nothing.
-const OLDEST: SignedDuration = SignedDuration::from_hours(24);
+pub(super) const OLDEST: SignedDuration = SignedDuration::from_hours(24);
 /// How long the sweep leaves an event to its delivery.
 const FRESH: SignedDuration = SignedDuration::from_secs(15);
 /// Times that something is asked for which GitHub is still computing.

@@ -40,6 +40,8 @@ pub enum Reply {
     Taken,
     /// It took the state, as the check run with this id.
     Stands(i64),
+    /// It was not asked: soon it takes no more, and this is no result.
+    Spared,
     /// It will never take it: no such commit, or no more statuses for this context.
     Never(String),
     /// It knows no such repository, or does not show it to this connection.
@@ -114,12 +116,19 @@ impl<T: Waiter> Plan<T> {
         resolved
     }
 
-    /// Learns what stands of a check run that nothing is known of yet.
+    /// Learns what stands for a target that nothing is known of yet.
     pub fn stands(&mut self, target: &Target, order: &Order, standing: Standing) {
         if !self.targets.contains_key(target) {
             let mut entry = Entry::new(order);
             entry.standing = standing;
             self.targets.insert(Arc::new(target.clone()), entry);
+        }
+    }
+
+    /// Learns how many statuses GitHub has for a target.
+    pub fn counted(&mut self, target: &Target, count: u32) {
+        if let Some(entry) = self.targets.get_mut(target) {
+            entry.counted(count);
         }
     }
 

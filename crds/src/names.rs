@@ -6,6 +6,12 @@ use crate::{Trigger, TriggerKind};
 /// GitHub's ids of comments are far below this, and a few times it is an integer that JSON keeps.
 const NEXT_COMMAND: i64 = 1_000_000_000_000_000;
 
+/// Identifier of the button of check runs that runs again what did not pass: the operator puts it
+/// there, and the webhook hears of it.
+pub const RERUN_FAILED: &str = "rerun-failed";
+/// Identifier of the button of check runs that stops a run.
+pub const CANCEL: &str = "cancel";
+
 /// Name of the PrBuild or Answer of one event: `<Repository>-<number>-<l|c|b|m><event id>`.
 pub fn event_name(repository: &str, number: i64, trigger: &Trigger) -> String {
     name_of(repository, number, trigger.kind, trigger.event_id)

@@ -7,7 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Cancel, RepositoryRef, RunPhase, Trigger};
+use crate::{Cancel, ReportMode, RepositoryRef, RunPhase, Trigger};
 
 /// One authorized request: some builders on one commit of one pull request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
@@ -280,4 +280,11 @@ pub struct BuilderResult {
     /// The page of that attempt, with its log; absent where no pages are served.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// What its result is on GitHub; absent before its first attempt was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report_mode: Option<ReportMode>,
+    /// Context of its status, or name of its check run, whatever the Repository and the Builder say since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 255))]
+    pub context: Option<String>,
 }

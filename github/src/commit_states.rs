@@ -14,7 +14,7 @@ use crate::{Dated, GithubError};
 /// The most entries that GitHub puts on a page.
 pub const CHECKS_PAGE: usize = 100;
 
-/// The newest status of a context.
+/// A status of a context.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct CommitContext {
     /// The context.
@@ -75,6 +75,18 @@ impl Repo {
         let path = self.of_commit(sha, "status", page);
         self.page(&path, etag, |found: Statuses| found.statuses)
             .await
+    }
+
+    /// A page of all statuses of a commit, the newest first; pages count from 1.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn statuses_of_commit(
+        &self,
+        sha: &str,
+        page: usize,
+    ) -> Result<Dated<Vec<CommitContext>>, GithubError> {
+        self.get(&self.of_commit(sha, "statuses", page)).await
     }
 
     /// A page of the newest check runs of a commit, of this name if one is given; pages count from 1.

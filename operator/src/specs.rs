@@ -42,6 +42,10 @@ pub async fn repository(ctx: Arc<Context>, name: String) -> Result<Next, SpecErr
         return Ok(Next::Wait);
     };
     let seen = health::repository::look(&ctx.connections, &repository).await;
+    let seen = match is_token_refused(&ctx, &repository) {
+        true if matches!(seen, Seen::Found(_)) => Seen::NoStatuses,
+        _ => seen,
+    };
     let probe = probe(&ctx, &repository, &seen).await;
     let (others, builders) = (ctx.cache.repositories.all(), ctx.cache.builders.all());
     let is_app = ctx.connections.get(&repository.spec.connection);
@@ -75,6 +79,29 @@ pub async fn repository(ctx: Arc<Context>, name: String) -> Result<Next, SpecErr
     }
     let next = ctx.probed.next_look(&repository, standing, Instant::now());
     Ok(Next::After(next))
+}
+
+/// Whether GitHub takes no statuses from a Repository's personal token. What it may do shows only when
+/// one is written; of an App GitHub tells it.
+fn is_token_refused(ctx: &Context, repository: &Repository) -> bool {
+    let connection = &repository.spec.connection;
+    let is_token = ctx
+        .connections
+        .get(connection)
+        .is_some_and(|found| !found.is_app());
+    let names = names(repository);
+    is_token
+        && ctx
+            .reporter
+            .lacks_statuses(connection, names.iter().map(String::as_str))
+}
+
+/// What a Repository may be called on GitHub: as its spec says, and as GitHub does.
+fn names(repository: &Repository) -> Vec<String> {
+    let (spec, status) = (&repository.spec, repository.status.as_ref());
+    let called = status.and_then(|status| status.full_name.clone());
+    let asked = format!("{}/{}", spec.owner, spec.name);
+    [asked].into_iter().chain(called).collect()
 }
 
 /// How a Repository stands, by what was seen and what its status says.
@@ -117,11 +144,8 @@ pub async fn heed_refusals(ctx: Arc<Context>, stop: CancellationToken) {
 }
 
 fn is_about(refusal: &Refusal, repository: &Repository) -> bool {
-    let (spec, status) = (&repository.spec, repository.status.as_ref());
-    let asked = format!("{}/{}", spec.owner, spec.name);
-    let called = status.and_then(|status| status.full_name.as_deref());
-    let mut names = [asked.as_str()].into_iter().chain(called);
-    spec.connection == refusal.connection
+    let mut names = names(repository).into_iter();
+    repository.spec.connection == refusal.connection
         && names.any(|name| name.eq_ignore_ascii_case(&refusal.repository))
 }
 

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use axum::{Router, http::StatusCode};
 use github::{Access, Connections, Repo};
 use tests::forge::{
     AppOptions, ConnectionKind, Forge, ForgeOptions, Id, PullRequest, Role, TokenOptions, UserType,
@@ -21,6 +22,16 @@ use tests::forge::{
 
 /// The repository of all stories.
 const APP: &str = "octo/app";
+
+/// Somebody who answers every delivery with this status. Returns the address.
+pub(crate) async fn receiver(status: u16) -> String {
+    let status = StatusCode::from_u16(status).unwrap();
+    let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", socket.local_addr().unwrap());
+    let router = Router::new().fallback(move || async move { status });
+    tokio::spawn(async move { axum::serve(socket, router).await });
+    url
+}
 
 /// A forge with the pull request of mallory in `octo/app`, where ada may write, and a connection to it.
 struct Scene {

@@ -245,7 +245,7 @@ async fn admit_to(ctx: &Arc<Context>, builder: &Builder, waiting: &[Arc<BuilderR
     let waiters: Vec<Waiter> = waiting.iter().map(|run| waiter(run)).collect();
     if builder.spec.paused {
         for (waiter, run) in waiters.iter().zip(waiting) {
-            let reason = format!("`{}` is paused", builder.spec.display_name);
+            let reason = order::paused(&builder.spec.display_name);
             set_waiting(ctx, run, &waiter.uid, reason, 0);
         }
         return false;
@@ -286,10 +286,7 @@ async fn admit_to(ctx: &Arc<Context>, builder: &Builder, waiting: &[Arc<BuilderR
     for (uid, ahead) in decision.places {
         if let Some(run) = by_uid.get(uid.as_str()) {
             let name = &builder.spec.display_name;
-            let reason = match ahead {
-                0 => format!("next on `{name}`"),
-                ahead => format!("{ahead} ahead on `{name}`"),
-            };
+            let reason = order::place(name, ahead);
             set_waiting(ctx, run, &uid, reason, ahead);
         }
     }

@@ -35,6 +35,19 @@ pub struct Decision {
     pub places: Vec<(String, i32)>,
 }
 
+/// What a run waits for whose builder, of this display name, is paused.
+pub fn paused(builder: &str) -> String {
+    format!("`{builder}` is paused")
+}
+
+/// What a run waits for that has so many before it.
+pub fn place(builder: &str, ahead: i32) -> String {
+    match ahead {
+        0 => format!("next on `{builder}`"),
+        ahead => format!("{ahead} ahead on `{builder}`"),
+    }
+}
+
 /// Hands out the free slots of one builder. A waiter that already holds a slot gets it again: its
 /// grant was written down and then forgotten by a restart.
 pub fn admit(limit: i64, holders: &[Holder], waiters: &[Waiter]) -> Decision {

@@ -245,7 +245,9 @@ fn tell_missing(ctx: &Arc<Context>, build: &PrBuild, family: &Family) {
 }
 
 /// The run that a builder had which has none: as it was when it was deleted, else as it would be made
-/// today. All runs of a build are told in the same way, whatever the Repository says since.
+/// today, and told as the build's status says that it was. Only that of a build whose operator ended
+/// before the first write of the status, some 0.3 s after its runs were made, is told as the Repository
+/// says today, or as the build's other runs are.
 fn stand_in(ctx: &Context, build: &PrBuild, family: &Family, name: &str) -> BuilderRun {
     let uid = build.uid().unwrap_or_default();
     let deleted = ctx
@@ -259,8 +261,14 @@ fn stand_in(ctx: &Context, build: &PrBuild, family: &Family, name: &str) -> Buil
         let builder = builder.as_deref().ok_or_else(|| dispatch::gone(name));
         dispatch::first_attempt(from, name, builder)
     });
-    if let Some(other) = family.runs.first() {
-        run.spec.task.report_mode = other.spec.task.report_mode;
+    let (mode, context) = summary::told_as(build, name);
+    let other = family.runs.first();
+    let task = &mut run.spec.task;
+    if let Some(mode) = mode.or_else(|| other.map(|other| other.spec.task.report_mode)) {
+        task.report_mode = mode;
+    }
+    if let Some(context) = context {
+        task.context = context;
     }
     run
 }

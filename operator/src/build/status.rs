@@ -183,7 +183,10 @@ fn conditions(
 ) -> Vec<Condition> {
     let mut all = old.conditions.clone();
     let total = build.spec.request.builders.len();
-    let dispatched = format!("{total} runs were made");
+    let dispatched = match total {
+        1 => "1 run was made".to_owned(),
+        more => format!("{more} runs were made"),
+    };
     condition::set(
         &mut all,
         kind::DISPATCHED,

@@ -51,8 +51,11 @@ fn story(build: &PrBuild, old: &PrBuildStatus, new: &PrBuildStatus) -> Vec<Told>
     let began = |status: &PrBuildStatus| condition::is_true(&status.conditions, kind::DISPATCHED);
     if began(new) && !began(old) {
         let by = &request.trigger.user.login;
-        let builders = request.builders.len();
-        let note = format!("@{by} asked for {builders} builders on {}", new.short_sha);
+        let builders = match request.builders.len() {
+            1 => "1 builder".to_owned(),
+            more => format!("{more} builders"),
+        };
+        let note = format!("@{by} asked for {builders} on {}", new.short_sha);
         tell(false, "Dispatched", note);
     }
     let admitted = condition::find(&new.conditions, kind::ADMITTED);

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use crds::{BuildResult, BuilderResult, BuilderRun, Counts, PrBuild, RunPhase};
+use crds::{BuildResult, BuilderResult, BuilderRun, Counts, PrBuild, ReportMode, RunPhase};
 use jiff::Timestamp;
 
 use super::stop;
@@ -109,11 +109,25 @@ pub fn summarize(
         refused = refused.or_else(|| run.and_then(|run| refused_because(run)));
         finished = finished.max(run.and_then(|run| finished_at(run)));
         let attempt = run.map_or(1, |run| run.spec.attempt);
+        let (report_mode, context) = match run {
+            Some(run) => {
+                let task = &run.spec.task;
+                // A word of a newer version is not ours to write.
+                let known = task.report_mode != ReportMode::Unknown;
+                (
+                    known.then_some(task.report_mode),
+                    Some(task.context.clone()),
+                )
+            }
+            None => told_as(build, builder),
+        };
         results.push(BuilderResult {
             builder: builder.clone(),
             attempt,
             phase,
             url: None,
+            report_mode,
+            context,
         });
     }
     Summary {
@@ -125,6 +139,15 @@ pub fn summarize(
         counts,
         results,
     }
+}
+
+/// How GitHub is told of a builder and under which context, as far as the build's status has it: that
+/// outlives the runs.
+pub fn told_as(build: &PrBuild, builder: &str) -> (Option<ReportMode>, Option<String>) {
+    let results = build.status.iter().flat_map(|status| &status.results);
+    let mut own = results.filter(|one| one.builder == builder);
+    own.next()
+        .map_or((None, None), |one| (one.report_mode, one.context.clone()))
 }
 
 fn finished_at(run: &BuilderRun) -> Option<Timestamp> {
@@ -275,6 +298,18 @@ mod tests {
             summarize(&build, &runs, &HashMap::new(), &told).untold,
             None
         );
+    }
+
+    #[test]
+    fn how_a_builder_is_told_stays_in_the_status_when_its_run_is_gone() {
+        let mut build = build(&["a"]);
+        let run = run("a", 1, RunPhase::Running, Some("pending"));
+        build.status.get_or_insert_default().results = sum(&build, &[run]).results;
+        let task = crate::run::outcome::tests::task();
+        let told = (Some(task.report_mode), Some(task.context));
+        assert_eq!(told_as(&build, "a"), told);
+        let gone = sum(&build, &[]).results.remove(0);
+        assert_eq!((gone.report_mode, gone.context), told);
     }
 
     #[test]

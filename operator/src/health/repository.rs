@@ -33,6 +33,9 @@ pub enum Seen {
     /// The App was not granted these permissions, as `statuses: write`; without them it gets no
     /// token and reads nothing.
     Lacks(Vec<String>),
+    /// It is there, and takes no statuses from the personal token, of which GitHub does not tell
+    /// what it may do.
+    NoStatuses,
     /// GitHub answered with an error.
     Failed(GithubError),
 }
@@ -165,6 +168,14 @@ fn ready<'s>(
                 "the App of the connection `{connection}` lacks permissions on {name}: {}; \
                  grant them in its settings and accept them for the repository",
                 missing.join(", ")
+            );
+            return Err(Some(bad("PermissionMissing", message)));
+        }
+        Seen::NoStatuses => {
+            let message = format!(
+                "GitHub takes no statuses for {name} from the token of the connection `{connection}`; give it \
+                 the permission `statuses: write` (a classic token the scope `repo:status`), and its account \
+                 write access to the repository"
             );
             return Err(Some(bad("PermissionMissing", message)));
         }

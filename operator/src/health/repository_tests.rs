@@ -81,6 +81,7 @@ fn what_keeps_a_repository_from_being_built_is_named() {
         (found(|info| info.private = true), "Private", "private"),
         (found(|info| info.archived = true), "Archived", "archived"),
         (missing, "PermissionMissing", "statuses: write"),
+        (Seen::NoStatuses, "PermissionMissing", "`repo:status`"),
         (
             Seen::Failed(GithubError::NotFound { call: call() }),
             "NotFound",

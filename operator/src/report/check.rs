@@ -23,11 +23,6 @@ use super::{
     text::{code, duration, inert},
 };
 
-/// Identifier of the button that runs again what did not pass.
-pub const RERUN_FAILED: &str = "rerun-failed";
-/// Identifier of the button that stops a run.
-pub const CANCEL: &str = "cancel";
-
 /// Failing tests that a summary names.
 const FAILURES: usize = 20;
 /// Sentences about tests that fail elsewhere, too.
@@ -101,11 +96,12 @@ fn actions(state: CheckState) -> Vec<CheckAction> {
     };
     match state {
         CheckState::Queued | CheckState::InProgress => {
-            action("Cancel", "Stop this builder", CANCEL)
+            action("Cancel", "Stop this builder", names::CANCEL)
         }
         CheckState::Completed(Conclusion::Success) => Vec::new(),
         CheckState::Completed(_) => {
-            action("Re-run failed", "Run again what did not pass", RERUN_FAILED)
+            let identifier = names::RERUN_FAILED;
+            action("Re-run failed", "Run again what did not pass", identifier)
         }
     }
 }

@@ -16,9 +16,9 @@ use super::{
 };
 
 /// Builders up to which the whole table stands open.
-const OPEN_TABLE: usize = 10;
+pub(super) const OPEN_TABLE: usize = 10;
 /// Rows that stand open in a larger build; the rest is folded.
-const OPEN_ROWS: usize = 15;
+pub(super) const OPEN_ROWS: usize = 15;
 /// Builders left out that are explained; of the rest the number is told.
 const LEFT_OUT_MOST: usize = 12;
 /// Tests that failed on several builders and are named above all.

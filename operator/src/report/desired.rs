@@ -386,3 +386,7 @@ mod tests {
         assert_eq!(desired(&run(1, status), false), None);
     }
 }
+
+#[cfg(test)]
+#[path = "labels_page_tests.rs"]
+mod labels_page_tests;

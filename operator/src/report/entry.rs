@@ -12,7 +12,7 @@ use super::{
 
 /// Statuses of one commit and context after which pending states are left out: GitHub takes a
 /// thousand, and the last ones are for results.
-const RESULTS_ONLY_AFTER: u32 = 980;
+pub const RESULTS_ONLY_AFTER: u32 = 980;
 
 /// Whoever waits for a state to be taken.
 pub trait Waiter {
@@ -99,11 +99,6 @@ impl<T: Waiter> Entry<T> {
         }
     }
 
-    /// Whether nothing waits and nothing is under way.
-    pub fn is_calm(&self) -> bool {
-        self.want.is_none() && self.flight.is_none()
-    }
-
     /// Whether a request is under way.
     pub fn is_under_way(&self) -> bool {
         self.flight.is_some()
@@ -186,6 +181,10 @@ impl<T: Waiter> Entry<T> {
                 let sent = Sent::Taken(flight.status.state);
                 flight.resolve(&sent)
             }
+            Reply::Spared => {
+                self.at_peace();
+                flight.resolve(&Sent::Superseded)
+            }
             Reply::Never(why) => {
                 self.at_peace();
                 self.settled = Some((flight.order.clone(), why.clone()));
@@ -215,7 +214,7 @@ impl<T: Waiter> Entry<T> {
             Reply::Stands(id) => {
                 self.standing = Standing {
                     id: Some(*id),
-                    unsure: false,
+                    ..Standing::default()
                 };
                 let ended = flight.status.is_final();
                 self.ended_by = ended.then(|| flight.order.build.clone());
@@ -224,8 +223,18 @@ impl<T: Waiter> Entry<T> {
                 self.sent = self.sent.saturating_add(1);
                 self.standing.unsure |= self.standing.id.is_none();
             }
-            Reply::Never(_) | Reply::Missing(_) | Reply::Denied(_) | Reply::Limited(..) => {}
+            Reply::Spared
+            | Reply::Never(_)
+            | Reply::Missing(_)
+            | Reply::Denied(_)
+            | Reply::Limited(..) => {}
         }
+    }
+
+    /// Learns how many statuses there are.
+    pub fn counted(&mut self, count: u32) {
+        self.sent = self.sent.max(count);
+        self.standing.uncounted = false;
     }
 
     fn at_peace(&mut self) {

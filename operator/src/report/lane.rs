@@ -206,6 +206,7 @@ impl Lane {
                     self.spacing = Duration::ZERO;
                 }
             }
+            Reply::Spared => {}
             Reply::Never(_) | Reply::Missing(_) | Reply::Denied(_) => self.failures = 0,
             Reply::Limited(wait, _) => {
                 self.close(now + (*wait).min(LIMIT_MOST));
@@ -270,7 +271,9 @@ impl Lane {
 /// How long a target waits after its `tries`th try in a row; none where only its lane waits.
 pub fn back_off(reply: &Reply, tries: u32) -> Option<Duration> {
     match reply {
-        Reply::Taken | Reply::Stands(_) | Reply::Never(_) | Reply::Limited(..) => None,
+        Reply::Taken | Reply::Stands(_) | Reply::Spared | Reply::Never(_) | Reply::Limited(..) => {
+            None
+        }
         Reply::Missing(_) | Reply::Denied(_) => Some(doubling(REFUSED, tries)),
         Reply::Unavailable(_) => Some(doubling(FAILING, tries)),
     }

@@ -12,6 +12,7 @@
 
 pub mod announce;
 pub mod answer;
+mod census;
 pub mod check;
 mod check_writer;
 pub mod comment;

@@ -40,6 +40,8 @@ pub enum Reply {
     Taken,
     /// It took the state, as the check run with this id.
     Stands(i64),
+    /// It was not asked: soon it takes no more, and this is no result.
+    Spared,
     /// It will never take it: no such commit, or no more statuses for this context.
     Never(String),
     /// It knows no such repository, or does not show it to this connection.
@@ -114,12 +116,19 @@ impl<T: Waiter> Plan<T> {
         resolved
     }
 
-    /// Learns what stands of a check run that nothing is known of yet.
+    /// Learns what stands for a target that nothing is known of yet.
     pub fn stands(&mut self, target: &Target, order: &Order, standing: Standing) {
         if !self.targets.contains_key(target) {
             let mut entry = Entry::new(order);
             entry.standing = standing;
             self.targets.insert(Arc::new(target.clone()), entry);
+        }
+    }
+
+    /// Learns how many statuses GitHub has for a target.
+    pub fn counted(&mut self, target: &Target, count: u32) {
+        if let Some(entry) = self.targets.get_mut(target) {
+            entry.counted(count);
         }
     }
 
@@ -148,21 +157,6 @@ impl<T: Waiter> Plan<T> {
                 Some(reply) => lane.landed(now, reply),
                 None => lane.ended(),
             }
-        }
-    }
-
-    /// Learns what GitHub took before this process began, so that an older run does not overwrite it
-    /// and the same is not sent again.
-    pub fn remember(&mut self, now: Instant, target: Target, order: Order, status: CommitStatus) {
-        let target = Arc::new(target);
-        let entry = self
-            .targets
-            .entry(Arc::clone(&target))
-            .or_insert_with(|| Entry::new(&order));
-        if order >= entry.newest && entry.is_calm() {
-            entry.newest = order.clone();
-            entry.taken = Some((order, status));
-            self.arrange(now, &target, None);
         }
     }
 

@@ -170,29 +170,6 @@ fn a_late_result_of_an_older_run_does_not_overwrite_a_newer_one() {
 }
 
 #[test]
-fn what_was_taken_before_a_restart_is_not_overwritten_by_an_older_run() {
-    let mut story = Story::new();
-    let passed = CommitStatus {
-        state: Success,
-        description: "Passed".to_owned(),
-        url: None,
-        check: None,
-    };
-    story
-        .plan
-        .remember(story.now(), target("a"), by((2, 1)), passed);
-    assert_eq!(
-        story.tell("a", (1, 1), Failure, "old", "x"),
-        [("x", Sent::Superseded)]
-    );
-    assert_eq!(
-        story.tell("a", (2, 1), Success, "Passed", "y"),
-        [("y", Sent::Taken(Success))]
-    );
-    assert_eq!(story.said(), Vec::<String>::new());
-}
-
-#[test]
 fn the_same_state_is_not_sent_twice_and_a_moving_place_costs_nothing() {
     let mut story = Story::new();
     story.tell("a", (1, 1), Pending, "3 ahead", "x");

@@ -153,7 +153,7 @@ fn what_is_known_from_before_a_restart_is_gone_by_once() {
     let mut story = Story::new();
     let known = Standing {
         id: Some(7),
-        unsure: false,
+        ..Standing::default()
     };
     story.plan.stands(&target("a"), &by((1, 1)), known);
     story.tell("a", (1, 1), Success, "passed", "x");

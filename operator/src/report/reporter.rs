@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use github::{Budget, Connections, GithubError};
+use github::{Budget, Connections, GithubError, Repo};
 use tokio::{
     sync::{Notify, oneshot},
     task::JoinSet,
@@ -19,8 +19,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    census::Census,
     check_writer::write_check,
-    entry::Waiter,
+    entry::{RESULTS_ONLY_AFTER, Waiter},
     metrics::ReportMetrics,
     pace::Cost,
     plan::{Next, Plan, Reply, Resolved},
@@ -42,6 +43,7 @@ struct Shared {
     turns: Mutex<HashMap<u64, oneshot::Sender<()>>>,
     news: Notify,
     refusals: Refusals,
+    census: Census,
     connections: Arc<Connections>,
     metrics: ReportMetrics,
 }
@@ -83,6 +85,7 @@ impl Reporter {
             turns: Mutex::default(),
             news: Notify::new(),
             refusals: Refusals::default(),
+            census: Census::default(),
             connections,
             metrics: ReportMetrics::default(),
         });
@@ -95,8 +98,8 @@ impl Reporter {
         self.tell_beside(target, order, status, Standing::default())
     }
 
-    /// The same, where something is known of the check run that stands there: by its object, from a
-    /// process before this one.
+    /// The same, where something is known of what stands there: by objects, from a process before
+    /// this one.
     pub fn tell_beside(
         &self,
         target: Target,
@@ -115,14 +118,6 @@ impl Reporter {
         self.shared.resolve(resolved);
         self.shared.news.notify_one();
         Ticket(ticket)
-    }
-
-    /// Learns what GitHub took before this process began, so that the result of an older run, told
-    /// late, does not overwrite it.
-    pub fn remember(&self, target: Target, order: Order, status: CommitStatus) {
-        self.shared
-            .plan()
-            .remember(Instant::now(), target, order, status);
     }
 
     /// Why GitHub has not taken a state yet, as long as it is being tried.
@@ -158,6 +153,17 @@ impl Reporter {
     /// Waits until GitHub refuses to take something, or takes it again.
     pub async fn refusal(&self) -> Refusal {
         self.shared.refusals.next().await
+    }
+
+    /// Whether a connection lacks a permission to write statuses to a repository, under one of its
+    /// names, as GitHub's answers tell.
+    pub fn lacks_statuses<'a>(
+        &self,
+        connection: &str,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> bool {
+        let refusals = &self.shared.refusals;
+        refusals.lacks_statuses(connection, names, Instant::now())
     }
 
     /// Tries at once what a connection was refused: what it lacked was granted.
@@ -254,15 +260,7 @@ impl Shared {
                     Some(check) => write_check(&repo, &target.sha, check, standing)
                         .await
                         .map_or_else(|error| reply(Err(error)), Reply::Stands),
-                    None => {
-                        let (state, description) = (status.state, &status.description);
-                        let (sha, context) = (&target.sha, &target.context);
-                        let url = status.url.as_deref();
-                        reply(
-                            repo.create_status(sha, context, state, description, url)
-                                .await,
-                        )
-                    }
+                    None => self.write_status(&repo, &target, &status, standing).await,
                 };
                 let budget = connection.budget();
                 let limited = budget.limit.is_some();
@@ -280,6 +278,33 @@ impl Shared {
         self.refusals.note(&target, &reply);
         let resolved = self.plan().done(Instant::now(), &target, reply);
         self.resolve(resolved);
+    }
+
+    /// Writes a commit status, if there is room for it.
+    async fn write_status(
+        &self,
+        repo: &Repo,
+        target: &Target,
+        status: &CommitStatus,
+        standing: Standing,
+    ) -> Reply {
+        if standing.uncounted
+            && !status.is_final()
+            && let Some(count) = self.census.of(repo, target).await
+        {
+            self.plan().counted(target, count);
+            if count >= RESULTS_ONLY_AFTER {
+                return Reply::Spared;
+            }
+        }
+        let (sha, context) = (&target.sha, &target.context);
+        let (description, url) = (&status.description, status.url.as_deref());
+        let taken = repo
+            .create_status(sha, context, status.state, description, url)
+            .await;
+        let answer = taken.as_ref().map(|()| ());
+        self.refusals.note_status(target, answer, Instant::now());
+        reply(taken)
     }
 }
 
@@ -334,6 +359,7 @@ fn reply(taken: Result<(), GithubError>) -> Reply {
 fn sorted(reply: &Reply) -> (&'static str, Option<&str>) {
     match reply {
         Reply::Taken | Reply::Stands(_) => ("taken", None),
+        Reply::Spared => ("spared", None),
         Reply::Never(why) => ("settled", Some(why)),
         Reply::Missing(why) => ("missing", Some(why)),
         Reply::Denied(why) => ("denied", Some(why)),

@@ -109,8 +109,9 @@ fn is_personal(reason: AnswerReason) -> bool {
     )
 }
 
-/// Whether as many were said within the hour before this event as are said in an hour. Labels and
-/// buttons are in the hands of people with rights.
+/// Whether as many were said within the hour before this event as are said in an hour. Events come out
+/// of order, too, as the sweep finds them: of later ones those count that were given already. Labels
+/// and buttons are in the hands of people with rights.
 fn is_too_many(answer: &Answer, others: &[&Answer]) -> bool {
     let trigger = &answer.spec.trigger;
     if trigger.kind != TriggerKind::Comment {
@@ -119,9 +120,11 @@ fn is_too_many(answer: &Answer, others: &[&Answer]) -> bool {
     let (at, person) = (moment(answer), trigger.user.id);
     let lately = others.iter().filter(|other| {
         let is_said = other.spec.manner == Manner::Comment || other.spec.manner == Manner::Reaction;
-        let is_earlier = moment(other) < at && at.0.duration_since(moment(other).0) < WITHIN;
+        let is_near = at.0.duration_since(moment(other).0).abs() < WITHIN;
+        let is_before = moment(other) < at || given_as(other).is_some();
         is_said
-            && is_earlier
+            && is_near
+            && is_before
             && other.spec.trigger.kind == TriggerKind::Comment
             && given_as(other) != Some(given::SILENT)
     });

@@ -152,6 +152,17 @@ fn a_stranger_is_answered_a_few_times_an_hour_and_then_no_more() {
 }
 
 #[test]
+fn a_stranger_is_answered_no_more_often_when_the_newest_event_is_found_first() {
+    let mut comments: Vec<Answer> = (0..480)
+        .map(|number| reaction(number, number * 7))
+        .collect();
+    comments.reverse();
+    assert_eq!(said(&give_all(comments)), STRANGERS_THERE);
+    let hours = (0..3).rev().map(|hour| reaction(hour, hour * 3600));
+    assert_eq!(said(&give_all(hours.collect())), 3);
+}
+
+#[test]
 fn many_strangers_on_many_pull_requests_keep_nobody_with_rights_from_an_answer() {
     let mut comments: Vec<Answer> = (0..480)
         .map(|number| {

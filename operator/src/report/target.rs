@@ -80,13 +80,15 @@ pub struct CommitStatus {
     pub check: Option<Arc<CheckRun>>,
 }
 
-/// What is known of the check run that stands on GitHub for a target.
+/// What is known of what stands on GitHub for a target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// Its id.
+    /// The id of its check run.
     pub id: Option<i64>,
     /// One may stand of which there is no id: it has to be looked for before another one is made.
     pub unsure: bool,
+    /// It may have many statuses of which this process knows nothing.
+    pub uncounted: bool,
 }
 
 impl CommitStatus {

@@ -41,7 +41,7 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn ended(exit_code: i32, reason: &str, message: &str) -> ContainerView {
+pub fn ended(exit_code: i32, reason: &str, message: &str) -> ContainerView {
     ContainerView::Terminated {
         exit_code,
         reason: reason.into(),
@@ -78,7 +78,7 @@ fn report(verdict: Verdict, exit_code: i32) -> String {
     .to_message()
 }
 
-fn pod(build: ContainerView) -> PodView {
+pub fn pod(build: ContainerView) -> PodView {
     PodView {
         checkout: checkout(),
         build,
@@ -88,7 +88,11 @@ fn pod(build: ContainerView) -> PodView {
 }
 
 fn end(pod: &PodView) -> Ending {
-    match progress(&task(), pod, at(100)) {
+    end_of(&task(), pod)
+}
+
+pub fn end_of(task: &Task, pod: &PodView) -> Ending {
+    match progress(task, pod, at(100)) {
         Progress::Ended(ending) => ending,
         other => panic!("has not ended: {other:?}"),
     }
@@ -216,7 +220,7 @@ fn a_result_that_was_written_before_the_pod_was_deleted_counts() {
 }
 
 /// A pod whose build container waits.
-fn waiting(reason: &str, message: &str) -> PodView {
+pub fn waiting(reason: &str, message: &str) -> PodView {
     pod(ContainerView::Waiting {
         reason: reason.into(),
         message: message.into(),

@@ -35,6 +35,10 @@ pub fn retried(ctx: &Context, ended: &BuilderRun) {
     say(ctx, ended, order(ctx, ended).next_attempt(), true);
 }
 
+/// Runs of one context from which its statuses are counted on GitHub: each has two as a rule, and GitHub
+/// takes a thousand.
+const MANY_RUNS: usize = 200;
+
 /// `report.sent` while only a pending state was told.
 pub const PENDING: &str = "pending";
 /// What is recorded while GitHub is silent.
@@ -123,7 +127,11 @@ fn speak(
     let mut said = desired(run, retried)?;
     said.url = page(ctx, run, retried);
     if target.channel == Channel::Status {
-        return Some(ctx.reporter.tell(target, order, said));
+        let standing = Standing {
+            uncounted: is_uncounted(ctx, run),
+            ..Standing::default()
+        };
+        return Some(ctx.reporter.tell_beside(target, order, said, standing));
     }
     let also = ctx.recorder.as_ref().map(|known| known.also_failed(run));
     let also = also.unwrap_or_default();
@@ -173,7 +181,16 @@ fn standing(ctx: &Context, run: &BuilderRun, before: Knowledge) -> Standing {
     Standing {
         id,
         unsure: id.is_none() && (!born_here || told() || nameless()),
+        uncounted: false,
     }
+}
+
+/// Whether the context of a run may have many statuses that this process did not send: of a build
+/// that began before it, and where many runs have told of the same.
+fn is_uncounted(ctx: &Context, run: &BuilderRun) -> bool {
+    let uid = &run.spec.pr_build.uid;
+    let born_here = ctx.live_builds.update(uid, |live| live.born_here);
+    !born_here || ctx.cache.runs.group(&of_status(run)).len() >= MANY_RUNS
 }
 
 /// What became of telling a final state.

@@ -130,27 +130,66 @@ async fn a_check_run_ends_whose_run_is_deleted_when_its_repository_has_changed_t
 async fn a_check_run_ends_whose_run_is_deleted_while_no_operator_lives_and_its_repository_changes()
 {
     let (mut story, number, name) = told_by_checks("delmodeoff").await;
+    is_known_how_it_is_told(&story, &name).await;
     crash(&mut story).await;
     story.repository(|_| {}).await;
-    let run = format!("{name}-runs-1");
+    delete_runs(&story, &name).await;
+    story.start_operator().await.unwrap();
+    checks_are(&story, number, &[Some("cancelled"); 2]).await;
+    assert_eq!(story.last_statuses(number), []);
+    story.complete(&name).await;
+    story.end().await;
+}
+
+#[tokio::test]
+async fn a_status_ends_whose_run_is_deleted_while_no_operator_lives_and_its_context_changes() {
+    let mut story = begin("delcontextoff", Fate::ends(Ending::Never)).await;
+    let (number, name) = queued_and_running(&story).await;
+    is_known_how_it_is_told(&story, &name).await;
+    let contexts = |story: &Story| -> Vec<String> {
+        let last = story.last_statuses(number);
+        last.into_iter().map(|(context, ..)| context).collect()
+    };
+    let before = contexts(&story);
+    crash(&mut story).await;
+    story
+        .repository(|spec| spec.reporting.context = "renamed/{builder}".to_owned())
+        .await;
+    story
+        .builder("waits", |spec| {
+            spec.display_name = "waits no more".to_owned()
+        })
+        .await;
+    let run = format!("{name}-waits-1");
     let runs = story.api::<BuilderRun>();
     runs.delete(&run, &DeleteParams::default()).await.unwrap();
     story.start_operator().await.unwrap();
-    let head = story.forge.pull_request(REPO, number).head_sha;
-    eventually("its check is cancelled", PATIENCE, async || {
-        let checks = story.forge.check_runs(REPO, &head);
-        let own = checks
-            .iter()
-            .filter(|one| one.external_id.starts_with(&format!("{name}-runs")));
-        let ended: Vec<Option<&str>> = own.map(|one| one.conclusion.as_deref()).collect();
-        match ended == [Some("cancelled")] {
+    let says = "Cancelled: its run was deleted";
+    eventually("its status says so", PATIENCE, async || {
+        let last = story.last_statuses(number);
+        match last.iter().any(|one| one.1 == "error" && one.2 == says) {
             true => Ok(()),
-            false => Err(format!("{checks:?}")),
+            false => Err(format!("{last:?}")),
         }
     })
     .await;
-    assert_eq!(story.last_statuses(number), []);
+    assert_eq!(contexts(&story), before);
     story.end().await;
+}
+
+/// Waits until the build says how each of its builders is told.
+async fn is_known_how_it_is_told(story: &Story, name: &str) {
+    let builds = story.api::<PrBuild>();
+    eventually("the build says how it is told", PATIENCE, async || {
+        let build = builds.get(name).await.map_err(|error| error.to_string())?;
+        let results = build.status.unwrap_or_default().results;
+        let known = results.iter().filter(|one| one.context.is_some()).count();
+        match known == 2 {
+            true => Ok(()),
+            false => Err(format!("{results:?}")),
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -8,11 +8,12 @@ use kube::{Resource, ResourceExt, api::ListParams};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use tests::{
-    cluster::{Fate, eventually},
-    story::{LABEL, PATIENCE, REPO, Story, apply},
+    cluster::{Fate, eventually, shared_control_plane},
+    story::{ADA, LABEL, PATIENCE, REPO, SECRET, Setting, Story, apply},
 };
 
 use super::{begin, build_of, phase_of, reason_of};
+use crate::report::receiver;
 
 /// Waits until an object's condition is false for this reason, and an Event says so too. Returns
 /// the sentence.
@@ -206,6 +207,45 @@ async fn a_connection_that_comes_after_its_repository_is_found_at_once() {
             }
         })
         .await;
+    story.end().await;
+}
+
+/// A story whose App has a webhook that is answered with this status. No operator runs yet.
+async fn hooked(name: &str, status: u16) -> Story {
+    let access = shared_control_plane();
+    let story = Story::begin(&access, name, Setting::default())
+        .await
+        .unwrap();
+    story.builder("debian", |_| {}).await;
+    let app = story.forge.app_on(REPO).unwrap();
+    let url = receiver(status).await;
+    story.forge.set_app_hook(app, &url, SECRET);
+    story
+}
+
+#[tokio::test]
+async fn a_webhook_that_signs_with_another_secret_is_seen_by_the_operator_and_builds_go_on() {
+    let mut story = hooked("badsecret", 401).await;
+    let number = story.open_pull_request("change", &[("README", "x")]).await;
+    story.forge.comment(REPO, number, ADA, "Looks good.");
+    story.forge.deliveries_settled().await;
+    story.pods_go(|_| Fate::passes());
+    story.start_operator().await.unwrap();
+    let sentence = repository_complains(&story, "app", "WebhookSecret").await;
+    assert!(sentence.contains("with 401"), "{sentence}");
+    let build = story.authorized(number, &["debian"]).await.name_any();
+    let build = story.complete(&build).await;
+    assert_eq!(build.status.unwrap().result, Some(BuildResult::Passed));
+    story.end().await;
+}
+
+#[tokio::test]
+async fn a_webhook_that_never_delivered_is_seen_by_the_operator() {
+    let mut story = hooked("silent", 202).await;
+    story.forge.clock().advance(Duration::from_secs(120));
+    story.start_operator().await.unwrap();
+    let sentence = repository_complains(&story, "app", "WebhookSilent").await;
+    assert!(sentence.contains("never delivered"), "{sentence}");
     story.end().await;
 }
 

@@ -87,6 +87,10 @@ async fn ten_green_builders_with_checks_take_at_most_3_and_2_for_each() {
     let usage = &calls.usage;
     assert!(usage.rest_calls() <= 23, "{usage:?}");
     assert!(usage.graphql <= 2, "{usage:?}");
+    assert!(
+        usage.connections <= 8,
+        "connections are used again: {usage:?}"
+    );
 }
 
 #[tokio::test]

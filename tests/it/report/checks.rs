@@ -16,10 +16,12 @@ const LIST: &str = "GET /repos/octo/app/commits/*/check-runs";
 const SURE: Standing = Standing {
     id: None,
     unsure: false,
+    uncounted: false,
 };
 const UNSURE: Standing = Standing {
     id: None,
     unsure: true,
+    uncounted: false,
 };
 
 fn check(scene: &Scene) -> Target {
@@ -160,7 +162,7 @@ async fn an_id_that_was_stored_is_gone_on_with_after_a_crash() {
     let id = before.check_id(&check(&scene));
     drop(crash);
     let (reporter, _stop) = scene.reporter();
-    let stored = Standing { id, unsure: false };
+    let stored = Standing { id, ..SURE };
     tell(&scene, &reporter, 2, Success, stored).await;
     assert_eq!(scene.checks(), [row("app-1-l2-a-1", "success")]);
     assert_eq!(scene.check_calls(), [1, 1, 0]);

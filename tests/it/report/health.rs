@@ -9,10 +9,9 @@ use operator::health::{
 use serde_json::json;
 use std::time::Duration;
 
-use axum::{Router, http::StatusCode};
 use tests::forge::{App, AppOptions, ConnectionKind, Fault, Role};
 
-use super::{APP, Scene, signed};
+use super::{APP, Scene, receiver, signed};
 
 const SECRET: &str = "a webhook secret of 32 characters";
 
@@ -91,16 +90,6 @@ async fn a_permission_that_the_app_was_not_granted_is_named() {
         reason == "PermissionMissing" && message.contains("statuses"),
         "{reason}: {message}"
     );
-}
-
-/// Somebody who answers every delivery with this status. Returns the address.
-async fn receiver(status: u16) -> String {
-    let status = StatusCode::from_u16(status).unwrap();
-    let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/hook", socket.local_addr().unwrap());
-    let router = Router::new().fallback(move || async move { status });
-    tokio::spawn(async move { axum::serve(socket, router).await });
-    url
 }
 
 /// With an App whose webhook is answered with this status.

@@ -286,18 +286,6 @@ async fn an_answer_that_was_lost_is_asked_for_again_and_the_state_stands() {
 }
 
 #[tokio::test]
-async fn a_reporter_that_was_restarted_remembers_what_it_is_told() {
-    let scene = Scene::new().await;
-    let (reporter, _stop) = scene.reporter();
-    reporter.remember(scene.target("prbuild/a"), by(2), status(Success, "new"));
-    let late = reporter
-        .tell(scene.target("prbuild/a"), by(1), status(Failure, "late"))
-        .await;
-    assert_eq!(late, Sent::Superseded);
-    assert_eq!(scene.stands(), []);
-}
-
-#[tokio::test]
 async fn the_numbers_tell_how_reporting_goes() {
     let scene = Scene::new().await;
     let (reporter, _stop) = scene.reporter();

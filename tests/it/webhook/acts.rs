@@ -105,6 +105,8 @@ impl Town {
                 attempt: 1,
                 phase: *phase,
                 url: None,
+                report_mode: None,
+                context: None,
             })
             .collect();
         let phase = if ended { "Complete" } else { "Running" };

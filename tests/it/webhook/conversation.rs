@@ -128,6 +128,43 @@ async fn buttons_of_check_runs_repeat_builders_and_a_strangers_do_nothing() {
     story.end().await;
 }
 
+#[tokio::test]
+async fn the_cancel_button_of_a_check_run_stops_its_builder_and_the_check_run_says_so() {
+    let story = conversation("talk-cancel", |spec| {
+        spec.reporting.mode = ReportMode::Checks;
+        let rule = json!({ "name": "slow", "flavour": "slow" });
+        spec.labels.push(serde_json::from_value(rule).unwrap());
+    })
+    .await;
+    let number = story.open_pull_request("topic", &[("a.txt", "a\n")]).await;
+    let head = story.forge.pull_request(REPO, number).head_sha;
+    let command = "/prbuild run slow";
+    let comment = story.forge.comment(REPO, number, ADA, command);
+    let name = format!("app-{number}-c{comment}");
+    runs(&story, &format!("{name}-slow-1")).await;
+    let check = || story.forge.check_run(REPO, &head, "prbuild/slow");
+    let waits = eventually("its check run has the button", LONG, async || {
+        let check = check().ok_or("there is none")?;
+        match check.actions.as_slice() {
+            [button] if button.identifier == crds::names::CANCEL => Ok(check.id),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    later(&story);
+    story
+        .forge
+        .press_button(REPO, waits, crds::names::CANCEL, GRACE);
+    let build = story.complete(&name).await;
+    assert_eq!(results(&build), [("slow".to_owned(), RunPhase::Cancelled)]);
+    let check = check().unwrap();
+    assert_eq!(check.id, waits);
+    assert_eq!(check.conclusion.as_deref(), Some("cancelled"));
+    let title = check.output.title.unwrap_or_default();
+    assert!(title.starts_with("Cancelled: by grace"), "{title}");
+    story.end().await;
+}
+
 /// People take their time: nobody presses within the second in which a result came.
 fn later(story: &Story) {
     story.forge.clock().advance(Duration::from_secs(5));

@@ -5,6 +5,7 @@
 //! then. The same body is the same press, whatever header it comes under, and as long as nothing about
 //! the check run or its suite has changed, pressing once more is, too.
 
+use crds::names;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
@@ -67,8 +68,8 @@ impl Button {
     pub fn identifier(self) -> Option<&'static str> {
         match self {
             Self::Rerun | Self::RerunAll => None,
-            Self::RerunFailed => Some("rerun-failed"),
-            Self::Cancel => Some("cancel"),
+            Self::RerunFailed => Some(names::RERUN_FAILED),
+            Self::Cancel => Some(names::CANCEL),
         }
     }
 }

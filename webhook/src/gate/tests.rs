@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use super::facts::{Entry, Facts, Heard, MovementList, Question, Refusal, Seen};
 use super::people::Right;
-use super::verdict::{Step, judge};
+use super::verdict::{OLDEST, Step, judge};
 use super::{Comment, Refused, Verdict};
 use crate::command;
 use crate::event::Button;

@@ -315,3 +315,10 @@ fn every_refusal_has_its_reason() {
         assert_eq!(scene.said(), expected, "{what}");
     }
 }
+
+#[test]
+fn the_page_about_labels_knows_when_a_label_is_given_up() {
+    assert_eq!(OLDEST.as_hours(), 24);
+    let page = include_str!("../../../../docs/labels.md");
+    assert!(page.contains("It gives up on labels that are more than a day old."));
+}

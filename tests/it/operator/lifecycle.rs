@@ -2,12 +2,13 @@
 
 use crds::{BuildResult, BuilderRun, PrBuild, RunPhase};
 use tests::{
-    cluster::{Ending, Fate},
+    cluster::{Ending, Fate, eventually},
     forge::Fault,
-    story::{PATIENCE, REPO},
+    parts,
+    story::{PATIENCE, REPO, Story},
 };
 
-use super::{begin, failing};
+use super::{begin, build_of, failing};
 
 #[tokio::test]
 async fn a_build_that_passes_says_so_on_the_commit_and_takes_the_label_off() {
@@ -43,6 +44,67 @@ async fn a_build_that_passes_says_so_on_the_commit_and_takes_the_label_off() {
         1,
         "one comment announces the build"
     );
+    story.end().await;
+}
+
+/// What `kubectl describe prbuild/NAME` prints. `prbuild` with a space behind it is the category of all our kinds.
+async fn described(story: &Story, build: &str) -> Result<String, String> {
+    let kubectl = parts::existing(&parts::KUBECTL).unwrap();
+    let cache = story.install.dir().unwrap().join("kubectl");
+    let output = tokio::process::Command::new(kubectl)
+        .arg("--kubeconfig")
+        .arg(story.install.access().kubeconfig())
+        .arg("--cache-dir")
+        .arg(cache)
+        .args(["--namespace", story.install.namespace()])
+        .arg("describe")
+        .arg(format!("prbuild/{build}"))
+        .output()
+        .await
+        .map_err(|error| error.to_string())?;
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
+}
+
+/// The fields of one condition, and the columns of one Event, that stand together in a description.
+fn tells(description: &str, block: &[&str]) -> bool {
+    let lines: Vec<&str> = description.lines().collect();
+    let near = |at: usize| lines[at.saturating_sub(6)..(at + 7).min(lines.len())].join("\n");
+    let first = block.first().copied().unwrap_or_default();
+    let places = (0..lines.len()).filter(|at| lines[*at].contains(first));
+    places
+        .map(near)
+        .any(|text| block.iter().all(|words| text.contains(words)))
+}
+
+#[tokio::test]
+async fn kubectl_describe_tells_the_story_of_a_build_by_its_conditions_and_events() {
+    let story = begin("described", Fate::passes()).await;
+    story.builder("debian", |_| {}).await;
+    let (number, name) = build_of(&story, "change", &["debian"]).await;
+    story.complete(&name).await;
+    let head = story.forge.pull_request(REPO, number).head_sha;
+    let asked = format!("@ada asked for 1 builder on {}", &head[..10]);
+    let blocks: [&[&str]; 7] = [
+        &["1 run was made", "Dispatched", "RunsExist", "True"],
+        &["GitHub has the result of every builder", "Reported", "True"],
+        &["ResultStands", "Announced", "True"],
+        &["LabelRemoved", "True"],
+        &["1 passed", "Summary:"],
+        &["Normal", "Dispatched", &asked],
+        &["Normal", "Complete", "1 passed in "],
+    ];
+    eventually("kubectl tells all of it", PATIENCE, async || {
+        let description = described(&story, &name).await?;
+        let missing = blocks.iter().find(|block| !tells(&description, block));
+        match missing {
+            None => Ok(()),
+            Some(block) => Err(format!("{block:?} is not in\n{description}")),
+        }
+    })
+    .await;
     story.end().await;
 }
 

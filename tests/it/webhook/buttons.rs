@@ -190,6 +190,43 @@ async fn the_cancel_button_stops_that_run() {
 }
 
 #[tokio::test]
+async fn a_press_that_a_pause_refused_builds_when_it_is_pressed_again_afterwards() {
+    let (town, build, run) = built("wh-paused-button").await;
+    town.stands(&build.name_any(), &[("linux", Failed)]).await;
+    town.story.repository(|spec| spec.paused = true).await;
+    let number = u64::try_from(build.spec.request.number).unwrap();
+    eventually("the webhook knows the pause", PATIENCE, async || {
+        let (name, _) = town.said(number, ADA, "/prbuild rerun failed").await;
+        match town.story.api::<Answer>().get_opt(&name).await.unwrap() {
+            Some(answer) if reason(&answer) == AnswerReason::Paused => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    let press = press("rerequested", &build, &run);
+    assert_eq!(town.press(&press).await, 202);
+    let answers = town.answers().await;
+    let mut of_presses = answers
+        .iter()
+        .filter(|answer| answer.spec.trigger.kind == TriggerKind::Button);
+    assert_eq!(reason(of_presses.next().unwrap()), AnswerReason::Paused);
+    assert_eq!(town.pressed_builds().await.len(), 0);
+
+    town.story.repository(|spec| spec.paused = false).await;
+    let mut delivery = 1;
+    eventually("the press builds", PATIENCE, async || {
+        delivery += 1;
+        town.press(&Press { delivery, ..press }).await;
+        match town.pressed_builds().await.len() {
+            1 => Ok(()),
+            builds => Err(format!("{builds} builds")),
+        }
+    })
+    .await;
+    town.end().await;
+}
+
+#[tokio::test]
 async fn a_press_by_a_stranger_or_on_what_is_not_ours_does_nothing() {
     let (town, build, run) = built("wh-foreign-button").await;
     town.stands(&build.name_any(), &[("linux", Failed)]).await;

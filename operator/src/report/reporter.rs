@@ -302,7 +302,7 @@ impl Shared {
         let taken = repo
             .create_status(sha, context, status.state, description, url)
             .await;
-        let answer = taken.as_ref().map(|()| ());
+        let answer = taken.as_ref().copied();
         self.refusals.note_status(target, answer, Instant::now());
         reply(taken)
     }

@@ -51,8 +51,9 @@ document.addEventListener("DOMContentLoaded", () => {
     if (yes) toEnd();
   };
   button?.addEventListener("click", () => follow(!following));
-  // Whoever went up reads. Lines can come before the browser tells of the scrolling.
-  const heedReader = () => following && scrollY < end - 2 && follow(false);
+  // Whoever went up, out of sight of the end, reads. A page that became shorter moved by itself. Lines can
+  // come before the browser tells of the scrolling.
+  const heedReader = () => following && scrollY < end - 2 && bottom() > innerHeight && follow(false);
   on("scroll", () => {
     const down = scrollY > before;
     before = scrollY;

@@ -108,7 +108,7 @@ async fn a_run_that_waits_longer_than_its_queue_timeout_ends_in_error_with_the_r
     story
         .builder("debian", |spec| {
             spec.paused = true;
-            spec.timeouts.queue_seconds = 1;
+            spec.timeouts.queue_seconds = 5;
         })
         .await;
     let number = story.open_pull_request("change", &[("README", "x")]).await;
@@ -123,7 +123,7 @@ async fn a_run_that_waits_longer_than_its_queue_timeout_ends_in_error_with_the_r
     assert_eq!(run.phase, RunPhase::Error);
     assert_eq!(
         run.outcome.unwrap().reason,
-        "did not start within 1 s: `debian` is paused"
+        "did not start within 5 s: `debian` is paused"
     );
     assert_eq!(story.last_statuses(number)[0].1, "error");
     story.end().await;

@@ -1,6 +1,8 @@
 //! What GitHub refuses to take in the midst of a build, and what becomes of it.
 
-use crds::{BuildResult, ReportMode, Repository, RunPhase, condition};
+use crds::{BuildResult, BuilderRun, ReportMode, Repository, RunPhase, condition};
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
 use tests::{
     cluster::{Fate, eventually, shared_control_plane},
     forge::{CheckRun, Elsewhere, Fault},
@@ -158,6 +160,13 @@ async fn a_context_whose_thousand_statuses_are_nearly_used_up_keeps_the_last_for
     })
     .await;
     crash(&mut story).await;
+    // It ended before it had written down that GitHub was told.
+    let untold = Patch::Merge(json!({ "status": { "report": null } }));
+    let runs = story.api::<BuilderRun>();
+    let run = format!("{name}-debian-1");
+    runs.patch_status(&run, &PatchParams::default(), &untold)
+        .await
+        .unwrap();
     // Nobody who lives has counted these.
     for _ in story.forge.statuses(REPO, &head).len()..985 {
         let (forge, context) = (&story.forge, "prbuild/debian");

@@ -46,6 +46,11 @@ impl Daemon {
                 return self.decline(&offer.id, No::new(DeclineCode::Invalid, reason));
             }
         };
+        if !self.has_room() {
+            // It came while another one was being taken. A decline would be remembered for long; like this
+            // it comes again to whoever has a free slot first.
+            return self.shared.declined();
+        }
         if let Err(no) = self.judge(&assignment) {
             self.note(&assignment, What::Declined, &no.reason);
             return self.decline(&offer.id, no);
@@ -78,12 +83,12 @@ impl Daemon {
         let mut machine = self.machine(&Wish::load(&self.site.layout));
         machine.busy = busy(&self.site.config.policy.busy_command);
         self.shared.set_busy(machine.busy.clone());
-        policy::closed(&self.site.config, &machine)?;
+        policy::closed(&self.site.config, &machine)
+    }
+
+    fn has_room(&self) -> bool {
         let slots = usize::try_from(self.site.config.slots).unwrap_or(1);
-        match self.book.busy() < slots {
-            true => Ok(()),
-            false => Err(No::new(DeclineCode::Busy, "all of its slots are taken")),
-        }
+        self.book.busy() < slots
     }
 
     pub(super) fn decline(&self, id: &str, no: No) {

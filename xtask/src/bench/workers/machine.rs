@@ -81,7 +81,7 @@ impl Real {
     pub async fn checkout(&self, story: &Story, runs: usize) -> Result<f64> {
         let (mirror, tree) = (self.dir.join("mirror"), self.dir.join("tree"));
         let url = format!(
-            "{}{REPO}.git",
+            "{}/{REPO}.git",
             story.forge.git_url(story.forge.address().ip())
         );
         git(&self.dir, &["init", "--quiet", "--bare", "mirror"])?;

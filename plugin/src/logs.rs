@@ -22,7 +22,9 @@ pub(crate) async fn show(desk: &Desk, name: &str, follow: bool) -> Result<(), Pl
     let (run, pod) = loop {
         let run = run_of(desk, name).await?;
         let pod = pod_of(desk, &run).await?;
-        if pod.is_some() || !follow || phase(&run).is_terminal() {
+        // A run on a worker never has one.
+        let has_none = phase(&run).is_terminal() || run.spec.task.worker.is_some();
+        if pod.is_some() || has_none || !follow {
             break (run, pod);
         }
         tokio::time::sleep(SOON).await;
@@ -125,6 +127,7 @@ async fn page(desk: &Desk, run: &BuilderRun) -> Result<(), PluginError> {
         .filter(|result| &result.builder == builder && result.attempt == run.spec.attempt)
         .find_map(|result| result.url);
     match url {
+        Some(url) if run.spec.task.worker.is_some() => println!("its log is at {url}"),
         Some(url) => println!("its pod is gone; the log is kept at {url}"),
         None => println!("{}", crate::words::about_run(run).join("\n")),
     }

@@ -5,7 +5,6 @@
 
 pub mod app;
 pub mod cluster;
-pub mod health;
 pub mod ingest;
 pub mod logs;
 pub mod metrics;

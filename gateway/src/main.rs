@@ -9,7 +9,6 @@ use std::time::Duration;
 use clap::Parser;
 use gateway::app::App;
 use gateway::cluster::Cluster;
-use gateway::health::Health;
 use gateway::ingest::Ingest;
 use gateway::logs::{LogOptions, Logs};
 use gateway::metrics::Metrics;
@@ -22,8 +21,9 @@ use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use kube::Client;
 use protocol::token::PublicKeys;
+use protocol::worker::keys::KeyChain;
 use service::server::{HEADER_BYTES, HEADER_TIME, Places, WRITE_TIME, listen, serve};
-use service::{Standing, kinds, logging, stop_on_signal};
+use service::{Inner, Standing, kinds, logging, stop_on_signal};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -107,17 +107,10 @@ const AGENTS: Places = Places {
     // Held polls are told to come again.
     grace: Duration::from_secs(5),
 };
-const INNER: Places = Places {
-    connections: 64,
-    of_one_address: 64,
-    header_bytes: HEADER_BYTES,
-    header_time: HEADER_TIME,
-    write_time: WRITE_TIME,
-    grace: Duration::from_secs(1),
-};
-
 /// What it waits for at its start.
 const KEY: &str = "the operator's public key";
+const TRUST: &str = "the keys for workers";
+const STORE: &str = "the store";
 const KINDS: &str = "kinds in the cluster";
 
 #[cfg(target_env = "musl")]
@@ -158,27 +151,28 @@ async fn run(args: Args) -> Result<(), String> {
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone()));
     let metrics = Arc::new(Metrics::default());
-    let health = Arc::new(Health {
-        metrics: metrics.clone(),
-        standing: Standing::awaiting(&[KEY, KINDS]),
-    });
+    // A store that is down later is no reason not to be ready: what is in memory is shown, and senders keep
+    // what is not stored.
+    let standing = Standing::awaiting(&[KEY, TRUST, STORE, KINDS]);
     let inner = listen("metrics", args.metrics).await?;
-    let answer = health.clone();
-    let respond = move |request| std::future::ready(answer.respond(&request));
-    let inner = tokio::spawn(serve(inner, INNER, respond, stop.clone()));
+    let counted = metrics.clone();
+    let answers = Inner::new(standing.clone(), move || counted.text());
+    let inner = tokio::spawn(answers.serve(inner, stop.clone()));
     let cluster = Arc::new(Cluster::default());
     let begin = async {
-        let standing = &health.standing;
         let key = || std::future::ready(public_keys(&args.operator_key));
         let keys = standing.until(KEY, key).await;
-        let client = follow(args.namespace.as_deref(), &cluster, standing).await?;
-        Ok::<_, String>((keys, client))
+        let trust = || std::future::ready(trust(&args, &keys));
+        let trust = standing.until(TRUST, trust).await;
+        let store = || std::future::ready(Store::open(&args.store, metrics.clone()));
+        let store = standing.until(STORE, store).await;
+        let client = follow(args.namespace.as_deref(), &cluster, &standing).await?;
+        Ok::<_, String>((keys, trust, store, client))
     };
-    let (keys, client) = tokio::select! {
+    let (keys, trust, store, client) = tokio::select! {
         begun = begin => begun?,
         () = stop.cancelled() => return Ok(()),
     };
-    let store = Store::open(&args.store, metrics.clone()).map_err(|error| error.to_string())?;
     let options = LogOptions {
         log_limit: args.log_limit,
     };
@@ -203,7 +197,7 @@ async fn run(args: Args) -> Result<(), String> {
     let taking = Arc::new(Ingest::new(app.clone(), keys.clone()));
     let agents = match (args.workers, client) {
         (Some(address), Some(client)) => {
-            let workers = workers(&args, client, &keys, taking.clone(), &stop)?;
+            let workers = workers(&args, client, trust, taking.clone(), &stop);
             let listener = listen("workers", address).await?;
             Some(tokio::spawn(serve_workers(listener, workers, stop.clone())))
         }
@@ -229,14 +223,8 @@ fn public_keys(file: &Path) -> Result<PublicKeys, String> {
     PublicKeys::from_pem(&text).map_err(|error| format!("{}: {error}", file.display()))
 }
 
-/// What agents of physical workers talk to.
-fn workers(
-    args: &Args,
-    client: Client,
-    keys: &PublicKeys,
-    ingest: Arc<Ingest>,
-    stop: &CancellationToken,
-) -> Result<Arc<Workers>, String> {
+/// What sessions of workers are made with, and what their agents trust.
+fn trust(args: &Args, keys: &PublicKeys) -> Result<(Tickets, KeyChain), String> {
     let tickets = match &args.session_key {
         None => Tickets::fresh()?,
         Some(file) => {
@@ -245,12 +233,22 @@ fn workers(
             Tickets::of(&key).map_err(|error| say(&error))?
         }
     };
-    let chain = key_chain(args.key_chain.as_deref(), keys)?;
+    Ok((tickets, key_chain(args.key_chain.as_deref(), keys)?))
+}
+
+/// What agents of physical workers talk to.
+fn workers(
+    args: &Args,
+    client: Client,
+    (tickets, chain): (Tickets, KeyChain),
+    ingest: Arc<Ingest>,
+    stop: &CancellationToken,
+) -> Arc<Workers> {
     let namespace = args.namespace.as_deref().unwrap_or_default();
     let workers = Workers::new(client, namespace, tickets, chain, ingest, stop.clone());
     let workers = Arc::new(workers);
     tokio::spawn(workers.clone().run());
-    Ok(workers)
+    workers
 }
 
 /// Follows the cluster, if there is one to follow.

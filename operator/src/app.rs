@@ -12,8 +12,8 @@ use clap::Parser;
 use github::{Access, Connections};
 use kube::Client;
 use protocol::token::{KeyError, Signer};
-use service::{Standing, kinds};
-use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
+use service::{Inner, Standing, kinds, server};
+use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     answers, build,
     context::{Apis, Caches, Context, Live, LiveBuilds, Queues},
     gauges, housekeeping, leader,
-    metrics::{self, Metrics},
+    metrics::Metrics,
     pressure::Pressure,
     queue::Queue,
     record::{GatewayError, Recorder, client::Records},
@@ -114,13 +114,8 @@ pub enum AppError {
     #[error("{0}")]
     Connections(#[from] github::ConnectionError),
     /// The metrics address is taken.
-    #[error("cannot listen on {address} for metrics: {source}; choose another with --metrics")]
-    Listen {
-        /// The address.
-        address: std::net::SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error("{0}; choose another with --metrics")]
+    Listen(String),
     /// The gateway takes nothing that is not signed.
     #[error(
         "--gateway needs --signing-key: make one with `openssl genpkey -algorithm ed25519`, and give its public half to the gateway"
@@ -238,16 +233,11 @@ async fn serve_metrics(
     standing: Arc<Standing>,
     stop: CancellationToken,
 ) -> Result<(), AppError> {
-    let address = args.metrics;
-    let listener = TcpListener::bind(address).await;
-    let listener = listener.map_err(|source| AppError::Listen { address, source })?;
-    if let Ok(address) = listener.local_addr() {
-        tracing::info!("metrics on {address}");
-    }
-    let server = axum::serve(listener, metrics::router(metrics, standing));
-    tokio::spawn(async move {
-        let _ = server.with_graceful_shutdown(stop.cancelled_owned()).await;
-    });
+    let listener = server::listen("metrics", args.metrics).await;
+    let listener = listener.map_err(AppError::Listen)?;
+    // A follower is ready too: it is ready to lead.
+    let inner = Inner::new(standing, move || metrics.text());
+    tokio::spawn(inner.serve(listener, stop));
     Ok(())
 }
 

@@ -50,7 +50,7 @@ pub enum KeysError {
     },
     /// The Secret is there without a key.
     #[error(
-        "the Secret {secret} has no {PRIVATE} and {PUBLIC}; put them in, or remove it and upgrade the release"
+        "the Secret {secret} has not all of {PRIVATE}, {PUBLIC} and {SESSION}; put them in, or remove it and upgrade the release"
     )]
     Incomplete {
         /// Its name.
@@ -103,7 +103,7 @@ fn kept(secret: &Secret, name: &str) -> Result<String, KeysError> {
             .as_ref()
             .is_some_and(|data| data.contains_key(key))
     };
-    match has(PRIVATE) && has(PUBLIC) {
+    match [PRIVATE, PUBLIC, SESSION].into_iter().all(has) {
         true => Ok(format!("the signing key {name} is there and stays")),
         false => Err(KeysError::Incomplete {
             secret: name.to_owned(),

@@ -18,7 +18,6 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::Registry,
 };
-use service::Standing;
 
 use crate::gauges::{Fleet, Waiting};
 
@@ -256,27 +255,3 @@ impl Metrics {
     }
 }
 
-/// Answers `/healthz`, `/readyz` and `/metrics`.
-pub fn router(metrics: Arc<Metrics>, standing: Arc<Standing>) -> axum::Router {
-    use axum::{
-        http::{StatusCode, header::CONTENT_TYPE},
-        routing::get,
-    };
-    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    axum::Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        // A follower is ready too: it is ready to lead.
-        .route(
-            "/readyz",
-            get(move || async move {
-                match standing.problem() {
-                    None => (StatusCode::OK, "ok".to_owned()),
-                    Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, problem),
-                }
-            }),
-        )
-        .route(
-            "/metrics",
-            get(move || async move { ([(CONTENT_TYPE, OPEN_METRICS)], metrics.text()) }),
-        )
-}

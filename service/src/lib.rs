@@ -3,6 +3,7 @@
 //! - [`Standing`]: what keeps the program from being ready, in one sentence each; `/readyz` and the log
 //!   tell it, and it goes when its cause is mended.
 //! - [`logging`]: logs as JSON, whose level follows a mounted file.
+//! - [`Inner`]: the port that probes and Prometheus ask.
 //! - [`kinds`]: whether the API server knows our kinds, as this program knows them.
 //! - [`server`]: a listener whose connections are bounded in number and time.
 //! - [`stop_on_signal`]: the end that Kubernetes or a person wishes.
@@ -10,11 +11,13 @@
 //! A program does not end because something around it is missing: it would be started again and again,
 //! and say less each time. It waits, says for what, and goes on by itself.
 
+mod inner;
 pub mod kinds;
 pub mod logging;
 pub mod server;
 mod signals;
 mod standing;
 
+pub use inner::{Inner, OPEN_METRICS};
 pub use signals::stop_on_signal;
 pub use standing::{RETRY, Standing};

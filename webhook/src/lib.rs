@@ -11,7 +11,6 @@ pub mod done;
 pub mod event;
 pub mod gate;
 pub mod handle;
-pub mod health;
 pub mod kept;
 pub mod lease;
 pub mod metrics;

@@ -10,14 +10,13 @@ use clap::Parser;
 use github::{Access, Connections};
 use kube::{Api, Client};
 use service::server::{HEADER_BYTES, Places, WRITE_TIME, listen, serve};
-use service::{Standing, kinds, logging, stop_on_signal};
+use service::{Inner, Standing, kinds, logging, stop_on_signal};
 use tokio_util::sync::CancellationToken;
 use webhook::builds::Builds;
 use webhook::cache::Cache;
 use webhook::done::{Deed, Done};
 use webhook::gate::Gate;
 use webhook::handle::App;
-use webhook::health::Health;
 use webhook::lease::Holder;
 use webhook::metrics::Metrics;
 use webhook::receive::Entrance;
@@ -63,15 +62,6 @@ const DELIVERIES: Places = Places {
     write_time: WRITE_TIME,
     grace: Duration::from_secs(9),
 };
-const INNER: Places = Places {
-    connections: 64,
-    of_one_address: 64,
-    header_bytes: HEADER_BYTES,
-    header_time: Duration::from_secs(5),
-    write_time: WRITE_TIME,
-    grace: Duration::from_secs(9),
-};
-
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -100,22 +90,18 @@ async fn run(args: Args) -> Result<(), String> {
     let inner = listen("metrics", args.metrics).await?;
 
     let metrics = Arc::new(Metrics::default());
-    let health = Arc::new(Health {
-        metrics: metrics.clone(),
-        standing: Standing::awaiting(&[KINDS, GITHUB, OBJECTS]),
-    });
-    let answer = health.clone();
-    let respond = move |request| std::future::ready(answer.respond(&request));
-    let inner = tokio::spawn(serve(inner, INNER, respond, stop.clone()));
+    let standing = Standing::awaiting(&[KINDS, GITHUB, OBJECTS]);
+    let counted = metrics.clone();
+    let answers = Inner::new(standing.clone(), move || counted.text());
+    let inner = tokio::spawn(answers.serve(inner, stop.clone()));
     tokio::spawn(stop_on_signal(stop.clone()));
 
     let connections =
         Connections::follow(&args.connections, Access::Read).map_err(|error| error.to_string())?;
     connections.spawn_reload(stop.clone());
     // Deliveries are answered without GitHub, too: that it is away, and that they shall come again.
-    let (ready, ways) = (health.clone(), connections.clone());
-    tokio::spawn(async move { ready.standing.until(GITHUB, || ways.greet()).await });
-    let standing = &health.standing;
+    let (ready, ways) = (standing.clone(), connections.clone());
+    tokio::spawn(async move { ready.until(GITHUB, || ways.greet()).await });
     let begin = async {
         standing.until(KINDS, || kinds::fit(&client)).await;
         let cache = Cache::start(&client, &args.namespace, &stop);
@@ -149,7 +135,7 @@ async fn run(args: Args) -> Result<(), String> {
         let (stop, answered_all) = (stop.clone(), answered_all.clone());
         tokio::spawn(sweep::run(app.clone(), holder, every, stop, answered_all))
     });
-    health.standing.has(OBJECTS);
+    standing.has(OBJECTS);
     let address = deliveries.local_addr().map_err(|error| error.to_string())?;
     tracing::info!("listening on {address}");
 

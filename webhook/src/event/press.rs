@@ -7,7 +7,7 @@
 
 use crds::names;
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
+use aws_lc_rs::digest::{SHA256, digest};
 
 use super::wire::{CheckRunBody, CheckSuiteBody};
 use super::{Event, Ignored, What, action, expect_action, parsed};
@@ -153,7 +153,7 @@ fn second(time: Option<Timestamp>) -> String {
 
 /// 60 bits of the digest of these parts.
 fn id_of(parts: &[&str]) -> i64 {
-    let digest = hex::encode(Sha256::digest(parts.join("\n").as_bytes()));
+    let digest = hex::encode(digest(&SHA256, parts.join("\n").as_bytes()));
     // Fifteen hexadecimal digits are 60 bits; ids begin with 1.
     i64::from_str_radix(&digest[..15], 16)
         .unwrap_or_default()

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Mutex, PoisonError,
         atomic::{AtomicI64, AtomicU64},
     },
 };
@@ -254,4 +254,3 @@ impl Metrics {
         }
     }
 }
-

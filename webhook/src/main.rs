@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Parser;
 use github::{Access, Connections};
 use kube::{Api, Client};
-use service::server::{HEADER_BYTES, Places, WRITE_TIME, listen, serve};
+use service::server::{Places, WRITE_TIME, listen, serve};
 use service::{Inner, Standing, kinds, logging, stop_on_signal};
 use tokio_util::sync::CancellationToken;
 use webhook::builds::Builds;

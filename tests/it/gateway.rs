@@ -1,0 +1,51 @@
+//! A gateway that lacks something at its start: it says what, and begins when that is there.
+
+use std::path::Path;
+
+use protocol::token::Signer;
+use tests::cluster::{Binary, eventually, shared_control_plane, signing_key};
+use tests::story::{PATIENCE, Setting, Story};
+
+/// What stands in the gateway's log after some words, once they are there.
+async fn says(story: &mut Story, gateway: usize, words: &str) {
+    eventually(format!("it says: {words}"), PATIENCE, async || {
+        let program = story.install.program(gateway);
+        let log = program.map(|program| program.log()).unwrap_or_default();
+        log.contains(words).then_some(()).ok_or(log)
+    })
+    .await;
+}
+
+fn write(path: &Path, content: &[u8]) {
+    // As a mounted Secret: it is there as a whole or not at all.
+    let staged = path.with_extension("staged");
+    std::fs::write(&staged, content).unwrap();
+    std::fs::rename(&staged, path).unwrap();
+}
+
+#[tokio::test]
+async fn a_gateway_without_its_keys_says_which_and_begins_when_they_are_there() {
+    let access = shared_control_plane();
+    let mut story = Story::begin(&access, "gw-nokey", Setting::default())
+        .await
+        .unwrap();
+    let dir = story.install.dir().unwrap();
+    let (public, session) = (dir.join("public.pem"), dir.join("session.key"));
+    let (key, ticket) = (public.display().to_string(), session.display().to_string());
+    let store = dir.join("store").display().to_string();
+    let mut args = vec!["--store", &store, "--operator-key", &key];
+    args.extend(["--workers", "127.0.0.1:0", "--session-key", &ticket]);
+    args.extend(["--listen", "127.0.0.1:0", "--ingest", "127.0.0.1:0"]);
+    args.extend(["--metrics", "127.0.0.1:0"]);
+    let gateway = story.install.start(Binary::Gateway, &args).await.unwrap();
+    says(&mut story, gateway, "cannot read the operator's keys").await;
+    let signer = Signer::from_pem(&signing_key()).unwrap();
+    write(&public, signer.public_pem().unwrap().as_bytes());
+    says(&mut story, gateway, "session.key: No such file").await;
+    write(&session, b"short");
+    says(&mut story, gateway, "session.key: ").await;
+    write(&session, &[7; 32]);
+    let workers = story.install.address(gateway, "workers on ").await;
+    workers.unwrap();
+    story.end().await;
+}

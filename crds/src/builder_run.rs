@@ -121,7 +121,7 @@ pub struct Task {
     #[schemars(length(max = 30))]
     pub repository: String,
     /// Login of the person who asked; requesters take turns in the queue.
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = 253))]
     pub requester: String,
     /// Numeric id of that person.
     pub requester_id: i64,

@@ -28,8 +28,9 @@ pub struct RepositoryRef {
 pub struct Person {
     /// GitHub's numeric user id.
     pub id: i64,
-    /// Login at the time of the request; people change theirs.
-    #[schemars(length(max = 64))]
+    /// Login at the time of the request; people change theirs. A build that was made by hand has the
+    /// name of a user of the cluster.
+    #[schemars(length(max = 253))]
     pub login: String,
 }
 

@@ -6,9 +6,12 @@ mod defaults;
 mod examples;
 mod immutable;
 mod kubectl;
+mod policies;
 mod refused;
 mod samples;
 
+use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     JSONSchemaProps, JSONSchemaPropsOrArray,
 };
@@ -16,17 +19,20 @@ use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use tests::cluster::{Access, Install, shared_control_plane};
+use tests::story::as_webhook;
 
 /// A namespace of one's own on the shared API server.
 struct Desk {
     install: Install,
+    /// The administrator in the webhook's name, who alone may say what was asked for on GitHub.
+    gate: Client,
 }
 
 impl Desk {
     async fn open(name: &str) -> Self {
-        Self {
-            install: Install::new(&shared_control_plane(), name).await.unwrap(),
-        }
+        let install = Install::new(&shared_control_plane(), name).await.unwrap();
+        let gate = as_webhook(&install).await.unwrap();
+        Self { install, gate }
     }
 
     async fn close(self) {
@@ -35,13 +41,51 @@ impl Desk {
 
     /// Objects of a kind as plain JSON: the types of `crds` could not even say what is wrong here.
     fn objects(&self, kind: &str) -> Api<DynamicObject> {
-        objects(self.install.client(), self.install.namespace(), kind)
+        let client = match kind {
+            "PrBuild" => self.gate.clone(),
+            _ => self.install.client(),
+        };
+        objects(client, self.install.namespace(), kind)
     }
 
     /// A client with the rights of a service account in the namespace of the objects.
     async fn client_of(&self, account: &str) -> Client {
         let kubeconfig = self.install.kubeconfig_for(account).await.unwrap();
         Access::by(kubeconfig).client().await.unwrap()
+    }
+
+    /// Makes an account in the namespace of the objects and lets it in, as a careless administrator would:
+    /// rules of roles, each in a namespace. Answers a client with its rights, which take a moment to spread.
+    async fn let_in(&self, account: &str, rights: &[(&str, Value)]) -> Client {
+        let (client, own) = (self.install.client(), self.install.namespace());
+        let params = PostParams::default();
+        let made: ServiceAccount =
+            serde_json::from_value(json!({ "metadata": { "name": account } })).unwrap();
+        Api::namespaced(client.clone(), own)
+            .create(&params, &made)
+            .await
+            .unwrap();
+        for (namespace, rules) in rights {
+            let role: Role = serde_json::from_value(json!({
+                "metadata": { "name": account }, "rules": rules,
+            }))
+            .unwrap();
+            Api::namespaced(client.clone(), namespace)
+                .create(&params, &role)
+                .await
+                .unwrap();
+            let binding: RoleBinding = serde_json::from_value(json!({
+                "metadata": { "name": account },
+                "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": account },
+                "subjects": [{ "kind": "ServiceAccount", "name": account, "namespace": own }],
+            }))
+            .unwrap();
+            Api::namespaced(client.clone(), namespace)
+                .create(&params, &binding)
+                .await
+                .unwrap();
+        }
+        self.client_of(account).await
     }
 
     /// Offers an object to the API server, which checks it and keeps nothing.

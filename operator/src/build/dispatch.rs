@@ -7,8 +7,11 @@ use crds::{
 use kube::{ResourceExt, api::ObjectMeta};
 use protocol::{Recipe, Source};
 
-/// A task has at most this many bytes; it travels in the environment of a container.
-const TASK_LIMIT: usize = 32 * 1024;
+use crate::health::builder::RECIPE_LIMIT;
+
+/// A task has at most this many bytes: the steps that a Builder may have, and as much again for the commits,
+/// the machine and its names. So a Builder that is ready can run.
+const TASK_LIMIT: usize = 2 * RECIPE_LIMIT;
 
 /// Characters that a task's context and its `invalid` may have.
 const CONTEXT_LIMIT: usize = 255;

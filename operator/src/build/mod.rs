@@ -4,6 +4,7 @@ pub mod cancel;
 pub mod dispatch;
 mod place;
 mod reconcile;
+mod repeat;
 mod status;
 pub mod stop;
 mod story;

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::{
     cancel,
     dispatch::{self, Materials},
+    repeat,
     status::{changed, due, is_talked, status},
     stop,
     story::tell_story,
@@ -104,10 +105,20 @@ pub async fn reconcile(ctx: Arc<Context>, name: String) -> Result<Next, BuildErr
 /// Creates the first attempt of every builder. Doing it twice meets the runs of the first time.
 async fn dispatch(ctx: &Context, build: &PrBuild) -> Result<(), BuildError> {
     let builders = ctx.cache.builders.all();
+    // Asked only here: once its runs are made, the build that it repeats may be collected.
+    let origin = build.spec.request.rerun_of.as_ref();
+    let origin = origin.and_then(|name| ctx.cache.builds.get(name));
+    let unfounded = repeat::unfounded(build, origin.as_deref());
     let names = build.spec.request.builders.iter();
     let runs: Vec<BuilderRun> = with_materials(ctx, build, |from| {
         names
-            .map(|name| dispatch::first_attempt(from, name, usable(name, &builders)))
+            .map(|name| {
+                let builder = match &unfounded {
+                    Some(why) => Err(why.clone()),
+                    None => usable(name, &builders),
+                };
+                dispatch::first_attempt(from, name, builder)
+            })
             .collect()
     });
     stream::iter(runs)

@@ -182,7 +182,8 @@ async fn a_name_that_is_taken_by_something_else_is_an_error_and_an_alert() {
     };
     other.spec.request.trigger.user.id += 1;
     let somebody = other.spec.request.trigger.user.clone();
-    api.create(&kube::api::PostParams::default(), &other)
+    let gate = town.story.gate().await;
+    gate.create(&kube::api::PostParams::default(), &other)
         .await
         .unwrap();
 

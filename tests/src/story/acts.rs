@@ -105,7 +105,8 @@ impl Story {
             spec,
             status: None,
         };
-        match self.api().create(&PostParams::default(), &build).await {
+        let builds = self.gate().await;
+        match builds.create(&PostParams::default(), &build).await {
             Ok(build) => build,
             Err(error) => panic!("the build was not taken: {error}"),
         }

@@ -4,6 +4,7 @@
 mod acts;
 mod calls;
 mod chart;
+mod gate;
 mod gateway;
 mod hidden;
 mod looks;
@@ -40,6 +41,7 @@ use crate::{
 
 pub use acts::cancellation;
 pub use calls::Calls;
+pub use gate::as_webhook;
 pub use gateway::Gateway;
 
 /// The repository of every story.
@@ -99,6 +101,7 @@ pub struct Story {
     /// PrBuild.
     pub install: Install,
     setting: Setting,
+    gate: gate::Gate,
     stand_in: Option<StandIn>,
     operator: Option<usize>,
     webhook: Option<usize>,
@@ -144,6 +147,7 @@ impl Story {
             forge,
             install,
             setting,
+            gate: gate::Gate::default(),
             stand_in: None,
             operator: None,
             webhook: None,

@@ -48,7 +48,7 @@ impl Bare {
         story
             .forge
             .remove_label(REPO, number, tests::story::LABEL, tests::story::ADA);
-        let hand = Hand::new(&story, template, builder);
+        let hand = Hand::new(&story, template, builder).await;
         let made = AtomicUsize::new(0);
         Ok(Self {
             story,
@@ -148,7 +148,7 @@ struct Hand {
 }
 
 impl Hand {
-    fn new(story: &Story, mut template: PrBuild, builder: Builder) -> Self {
+    async fn new(story: &Story, mut template: PrBuild, builder: Builder) -> Self {
         let client: Client = story.install.client();
         let namespace = story.install.builds();
         let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
@@ -156,7 +156,7 @@ impl Hand {
         let (sender, made) = watch::channel(std::collections::HashSet::new());
         tokio::spawn(watch_pods(pods.clone(), sender));
         Self {
-            builds: story.api(),
+            builds: story.gate().await,
             runs: story.api(),
             jobs: Api::namespaced(client, namespace),
             pods,

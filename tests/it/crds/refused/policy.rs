@@ -83,6 +83,9 @@ pub fn builder() -> Vec<Case> {
         { "kubernetes": null, "worker": {} } => "spec.worker", WORKER;
         { "kubernetes": null, "worker": { "name": "mac", "selector": { "os": "mac" } } } => "spec.worker", WORKER;
         { "kubernetes": null, "worker": { "name": "Mac" } } => "spec.worker.name", PATTERN;
+        { "kubernetes": null, "worker": { "selector": { "os": "o".repeat(64) } } } => "spec.worker.selector.os", TOO_LONG;
+        { "kubernetes": { "nodeSelector": { "disk": "d".repeat(64) } } } => "spec.kubernetes.nodeSelector.disk", TOO_LONG;
+        { "steps": [{ "run": "true", "env": { "A": "a".repeat(8193) } }] } => "spec.steps[0].env.A", TOO_LONG;
         { "displayName": "a\nb" } => "spec.displayName", PATTERN;
         { "displayName": "@everybody" } => "spec.displayName", PATTERN;
         { "displayName": "d".repeat(81) } => "spec.displayName", PATTERN;

@@ -11,6 +11,8 @@ pub fn pr_build() -> Vec<Case> {
     const TOGETHER: &str =
         "mergeSha, mergeTree and baseSha come together: they are the pinned test merge";
     const IDS: &str = "repository.id and trigger.user.id are GitHub's numeric ids, from 1: names can change hands";
+    const NAMES: &str =
+        "a key of spec.cancelBuilders is the name of a Builder, which has at most 40 characters";
     let unlabelled = without(samples::spec("PrBuild"), "request.trigger.label");
     let mut all = vec![
         missing("PrBuild", "request", "spec.request"),
@@ -53,6 +55,10 @@ pub fn pr_build() -> Vec<Case> {
         { "by": "", "reason": "r", "at": "2026-01-31T12:00:00Z" } => "spec.cancel.by", EMPTY;
         { "by": "ada", "at": "2026-01-31T12:00:00Z" } => "spec.cancel.reason", MISSING;
         { "by": "ada", "reason": "r", "at": "now" } => "spec.cancel.at", "must be of type date-time";
+    ));
+    let builders = |change: Value| json!({ "cancelBuilders": change });
+    all.extend(refused!("PrBuild", builders;
+        { ("b".repeat(41)): samples::cancel() } => "spec.cancelBuilders", NAMES;
     ));
     for bad in not_shas() {
         all.extend(refused!("PrBuild", request;

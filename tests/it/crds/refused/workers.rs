@@ -20,6 +20,7 @@ pub fn worker() -> Vec<Case> {
     ];
     all.extend(refused!("Worker", spec;
         { "contact": "" } => "spec.contact", EMPTY;
+        { "labels": { "os": "o".repeat(64) } } => "spec.labels.os", TOO_LONG;
         { "slots": 0 } => "spec.slots", TOO_SMALL;
         { "slots": 65 } => "spec.slots", TOO_LARGE;
         { "publicKeys": ["ssh-ed25519 AAAA"] } => "spec.publicKeys[0]", PATTERN;

@@ -9,6 +9,7 @@ use std::{
 use protocol::{CheckoutReport, Source, StepResult, log::MarkKind};
 
 use crate::{
+    frames,
     git::{Commit, FetchFailure, Git, GitError, GitOutput},
     log::Log,
     mirror::MirrorError,
@@ -110,6 +111,16 @@ pub enum CheckoutError {
     },
 }
 
+impl CheckoutError {
+    /// Whether it would be the same on every machine.
+    fn is_everywhere(&self) -> bool {
+        matches!(
+            self,
+            Self::Source(_) | Self::Missing(_) | Self::NoRepository(_) | Self::OtherContent(..)
+        )
+    }
+}
+
 /// Makes the directories beneath `dir`, copies this program to `install`, and checks the source's
 /// commit out into `dir/src`. Never fails: what goes wrong is in the report.
 pub fn run(
@@ -154,7 +165,12 @@ pub(crate) fn end(
             };
             (report, StepResult::Passed)
         }
-        Err(error) => (failed(&error.to_string(), log), StepResult::Failed),
+        Err(error) => {
+            if error.is_everywhere() {
+                log.say(&frames::nowhere());
+            }
+            (failed(&error.to_string(), log), StepResult::Failed)
+        }
     };
     let (n, exit) = (0, None);
     log.mark(MarkKind::End { n, result, exit });

@@ -22,6 +22,8 @@ pub enum Frame {
     Mark(MarkKind),
     /// What was checked out.
     Checkout(CheckoutReport),
+    /// No machine could check it out, as the report that comes next says.
+    Nowhere,
     /// How the steps ended; nothing comes after it.
     Report(ExecReport),
 }
@@ -39,6 +41,11 @@ pub fn mark(what: &MarkKind) -> Vec<u8> {
 /// The bytes of a checkout's report.
 pub fn checkout(report: &CheckoutReport) -> Vec<u8> {
     frame(b'c', &serde_json::to_vec(report).unwrap_or_default())
+}
+
+/// The bytes that say that no machine could check it out.
+pub fn nowhere() -> Vec<u8> {
+    frame(b'n', &[])
 }
 
 /// The bytes of a report.
@@ -78,6 +85,7 @@ pub fn read(from: &mut impl Read) -> io::Result<Option<Frame>> {
         b'l' => Frame::Log(bytes),
         b'm' => Frame::Mark(json(&bytes)?),
         b'c' => Frame::Checkout(json(&bytes)?),
+        b'n' => Frame::Nowhere,
         b'r' => Frame::Report(json(&bytes)?),
         _ => {
             return Err(io::Error::new(
@@ -112,12 +120,14 @@ mod tests {
         };
         let mut pipe: Vec<u8> = log(b"one\n").flatten().collect();
         pipe.extend(mark(&step));
+        pipe.extend(nowhere());
         pipe.extend(checkout(&checked_out));
         pipe.extend(report(&passed));
         let mut from = &pipe[..];
         for expected in [
             Frame::Log(b"one\n".to_vec()),
             Frame::Mark(step),
+            Frame::Nowhere,
             Frame::Checkout(checked_out),
             Frame::Report(passed),
         ] {

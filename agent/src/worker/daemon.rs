@@ -8,7 +8,7 @@ mod threads;
 mod watch;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc,
         mpsc::{Receiver, Sender, channel},
@@ -18,7 +18,6 @@ use std::{
 
 use protocol::worker::{
     agent::Event,
-    assignment::Assignment,
     fault::FaultCode,
     session::{Close, SessionRequest},
     wire::{Accepted, HeartbeatAnswer, Instruction, PollAnswer},
@@ -108,7 +107,8 @@ pub struct Daemon {
     pinned: Option<Pinned>,
     breaker: Breaker,
     history: History,
-    offers: HashMap<String, Assignment>,
+    /// What has happened once and could not be written down yet.
+    unwritten: VecDeque<Event>,
     live: HashMap<String, Live>,
     to_self: Sender<Message>,
     inbox: Receiver<Message>,
@@ -140,11 +140,7 @@ pub fn run(config: Config, builder: Builder) -> Result<(), DaemonError> {
         }
         .save(&layout)?;
     }
-    let site = Arc::new(Site {
-        config,
-        layout,
-        builder,
-    });
+    let site = Arc::new(Site::new(config, layout, builder));
     reap::earlier(&site)?;
     let mut daemon = Daemon::new(site, lock)?;
     daemon.begin()?;
@@ -190,7 +186,7 @@ impl Daemon {
             link,
             clock,
             book,
-            offers: HashMap::new(),
+            unwritten: VecDeque::new(),
             live: HashMap::new(),
             to_self,
             inbox,
@@ -352,17 +348,53 @@ impl Daemon {
         }
     }
 
-    /// Writes an event down and carries out what comes of it.
+    /// Writes an event down and carries out what comes of it. What cannot be written down now and does not
+    /// come again by itself is kept until it can: the end of a run would hold its slot for ever.
     fn happen(&mut self, event: Event) {
-        match self.book.on(event) {
-            Ok(commands) => {
-                self.tell_running();
-                commands
-                    .into_iter()
-                    .for_each(|command| self.carry_out(command));
+        let comes_again = matches!(
+            event,
+            Event::Offered { .. } | Event::Instructed { .. } | Event::Tick { .. }
+        );
+        self.catch_up();
+        if let Err(error) = self.write_down(event.clone()) {
+            let later = match comes_again {
+                true => "",
+                false => "; it is written down later",
+            };
+            say(&format!("the journal cannot be kept: {error}{later}"));
+            if !comes_again {
+                self.unwritten.push_back(event);
             }
-            Err(error) => say(&format!("the journal cannot be kept: {error}")),
         }
+    }
+
+    /// Writes down what could not be written down before, as far as that goes now.
+    fn catch_up(&mut self) {
+        while let Some(event) = self.unwritten.pop_front() {
+            let event = match event {
+                Event::Accepted {
+                    id, lease_until, ..
+                } => Event::Accepted {
+                    id,
+                    lease_until,
+                    now: steady(),
+                },
+                event => event,
+            };
+            if self.write_down(event.clone()).is_err() {
+                self.unwritten.push_front(event);
+                return;
+            }
+        }
+    }
+
+    fn write_down(&mut self, event: Event) -> Result<(), FileError> {
+        let commands = self.book.on(event)?;
+        self.tell_running();
+        commands
+            .into_iter()
+            .for_each(|command| self.carry_out(command));
+        Ok(())
     }
 
     /// Tells the other threads what is held.

@@ -199,18 +199,30 @@ fn gateway(config: &Config, layout: &Layout, key: protocol::worker::key::AgentKe
             "write the fingerprint that the project's people told you into `operator`",
         ),
     });
-    match clock.off() {
-        Some(off) if off.as_secs() > 120 => findings.push(Finding::not(
+    findings.push(time(&clock));
+    findings
+}
+
+fn time(clock: &Clock) -> Finding {
+    match (clock.ahead(), clock.off()) {
+        (Some(ahead), _) => Finding::not(
+            Mark::Bad,
+            format!(
+                "this machine's clock is ahead by {}, and every build looks too old to be begun",
+                crate::text::duration(ahead)
+            ),
+            "set the clock, or let NTP do it",
+        ),
+        (None, Some(off)) if off.as_secs() > 120 => Finding::not(
             Mark::Doubt,
             format!(
                 "this machine's clock is off by {}",
                 crate::text::duration(off)
             ),
             "the agent does without, but git and builds may not: set the clock, or let NTP do it",
-        )),
-        _ => findings.push(Finding::good("the clock is right")),
+        ),
+        _ => Finding::good("the clock is right"),
     }
-    findings
 }
 
 fn unreachable(error: &CallError) -> Finding {

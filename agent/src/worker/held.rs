@@ -103,7 +103,10 @@ impl Record {
     pub fn cut_off(&self) -> RunEnd {
         let reason = "the agent or its machine was restarted while it ran".to_owned();
         match self.stage {
-            Stage::Preparing => RunEnd::NotRun { reason },
+            Stage::Preparing => RunEnd::NotRun {
+                reason,
+                machine: true,
+            },
             Stage::Steps => RunEnd::Broken { reason },
         }
     }

@@ -119,17 +119,16 @@ fn resolve(users: &Users) -> Result<(Ids, Vec<Ids>), LaunchError> {
     Ok((resolved[0], builds))
 }
 
-/// Waits for the agent, and hands on that somebody wants it to stop.
+/// Waits for the agent, and hands on each wish that it stops: the second one means something else.
 fn watch(agent: &mut Child, signals: &mut Signals) -> io::Result<u8> {
     let pid = i32::try_from(agent.id()).ok().and_then(Pid::from_raw);
-    let mut told = false;
     loop {
         if let Some(status) = agent.try_wait()? {
             let code = status.code().and_then(|code| code.try_into().ok());
             return Ok(code.unwrap_or(1));
         }
-        if let Some(pid) = pid.filter(|_| signals.stopping() && !told) {
-            told = true;
+        if let Some(pid) = pid.filter(|_| signals.stopping()) {
+            *signals = Signals::of_this_process()?;
             kill_process(pid, Signal::TERM)?;
         }
         // The end of a child wakes this up.

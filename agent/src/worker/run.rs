@@ -3,7 +3,7 @@
 use std::{
     io,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -33,6 +33,11 @@ use crate::{
     os::Leash,
     spool::Spool,
 };
+
+/// Time between two looks whether the mirrors are free.
+const TURN: Duration = Duration::from_millis(50);
+/// What a shell says of a program that was killed.
+const KILLED: i32 = 137;
 
 /// Why a run is stopped from outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +87,32 @@ pub struct Site {
     pub layout: Layout,
     /// Who starts builds.
     pub builder: Builder,
+    /// Held by the one fetch that works in the mirrors.
+    fetching: Mutex<()>,
+}
+
+impl Site {
+    /// A machine on which nothing runs yet.
+    pub fn new(config: Config, layout: Layout, builder: Builder) -> Self {
+        Self {
+            config,
+            layout,
+            builder,
+            fetching: Mutex::default(),
+        }
+    }
+
+    /// Waits until no other run fetches; nothing where this one is stopped before.
+    fn turn(&self, stop: &Stop) -> Option<MutexGuard<'_, ()>> {
+        loop {
+            match self.fetching.try_lock() {
+                Ok(turn) => return Some(turn),
+                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) if stop.why().is_some() => return None,
+                Err(TryLockError::WouldBlock) => std::thread::sleep(TURN),
+            }
+        }
+    }
 }
 
 /// What the executors said.
@@ -89,6 +120,8 @@ pub struct Site {
 struct Heard {
     checkout: Option<CheckoutReport>,
     report: Option<ExecReport>,
+    /// No machine could check out what was ordered.
+    nowhere: bool,
     began: Option<u64>,
 }
 
@@ -134,11 +167,13 @@ fn carry_out(site: &Site, record: &mut Record, stop: &Stop, heard: &mut Heard) -
     let spools = Spools::of(&site.layout, &record.id);
     if site.builder.isolated() {
         let mut spool = Spool::new(&spools.checkout, limits).map_err(io::Error::other)?;
-        let started = builder::start_fetch(&site.layout, record.slot)?;
-        let order = serde_json::to_vec(&record.assignment.work.source)?;
-        follow(site, record, started, &order, stop, &mut |_, frame| {
-            hear(frame, &mut spool, heard)
-        })?;
+        if let Some(_turn) = site.turn(stop) {
+            let started = builder::start_fetch(&site.layout, record.slot)?;
+            let order = serde_json::to_vec(&record.assignment.work.source)?;
+            follow(site, record, started, &order, stop, &mut |_, frame| {
+                hear(frame, &mut spool, heard)
+            })?;
+        }
         spool.end().map_err(io::Error::other)?;
         let is_there = |report: &CheckoutReport| report.error.is_none();
         if stop.why().is_some() || !heard.checkout.as_ref().is_some_and(is_there) {
@@ -224,6 +259,7 @@ fn hear(frame: Frame, spool: &mut Spool, heard: &mut Heard) -> io::Result<()> {
         Frame::Mark(what) => spool.mark(what).map_err(io::Error::other)?,
         // The first one is that of the agent's own user, where there are two.
         Frame::Checkout(report) => drop(heard.checkout.get_or_insert(report)),
+        Frame::Nowhere => heard.nowhere = true,
         Frame::Report(report) => heard.report = Some(report),
     }
     Ok(())
@@ -236,7 +272,10 @@ fn result(record: &Record, stop: &Stop, heard: &mut Heard, ran: io::Result<()>) 
     let has_steps = record.stage == Stage::Steps;
     let ours = |reason: String| match has_steps {
         true => RunEnd::Broken { reason },
-        false => RunEnd::NotRun { reason },
+        false => RunEnd::NotRun {
+            reason,
+            machine: true,
+        },
     };
     match (
         stop.why(),
@@ -253,7 +292,18 @@ fn result(record: &Record, stop: &Stop, heard: &mut Heard, ran: io::Result<()>) 
                 error: Some(reason),
                 ..
             }),
-        ) => RunEnd::NotRun { reason },
+        ) => RunEnd::NotRun {
+            reason,
+            machine: !heard.nowhere,
+        },
+        // The code runs as the executor's user: what happens to the executor beside it is the code's doing.
+        (None, _, Some(checkout)) if has_steps && ran.is_ok() => {
+            let report = ExecReport {
+                reason: Some("was killed before it could tell its result".to_owned()),
+                ..ExecReport::new(Verdict::Failed, KILLED)
+            };
+            RunEnd::Ran { checkout, report }
+        }
         _ => ours(match ran {
             Err(error) => format!("the machine failed: {error}"),
             Ok(()) => "the executor ended without a result; something killed it".into(),
@@ -263,7 +313,13 @@ fn result(record: &Record, stop: &Stop, heard: &mut Heard, ran: io::Result<()>) 
 
 fn trouble_in(result: &RunEnd, stop: &Stop) -> Option<String> {
     match result {
-        RunEnd::NotRun { reason } | RunEnd::Broken { reason } if stop.why().is_none() => {
+        RunEnd::NotRun {
+            reason,
+            machine: true,
+        }
+        | RunEnd::Broken { reason }
+            if stop.why().is_none() =>
+        {
             Some(reason.clone())
         }
         _ => None,
@@ -301,6 +357,6 @@ pub fn take_hint(stop: &Stop) -> bool {
     stop.hinted.swap(false, Ordering::SeqCst)
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

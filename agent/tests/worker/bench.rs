@@ -38,8 +38,9 @@ pub struct Bench {
     pub server: Server,
     pub commit: String,
     pub agent: Option<Child>,
-    /// Users of agent and build, by number, where they differ.
+    /// Users of agent and build, by number, where they differ. Those of more slots follow.
     pub users: Option<(u32, u32)>,
+    pub slots: u32,
 }
 
 impl Bench {
@@ -66,6 +67,7 @@ impl Bench {
             commit,
             agent: None,
             users: None,
+            slots: 1,
         };
         bench.init(&fingerprint, policy);
         bench
@@ -106,6 +108,14 @@ impl Bench {
         fs::write(self.config(), format!("{head}[policy]\n{policy}\n{limits}")).unwrap();
     }
 
+    /// Lets it take that many runs at a time.
+    pub fn take(&mut self, slots: u32) {
+        let text = fs::read_to_string(self.config()).unwrap();
+        let text = text.replace("\nslots = 1\n", &format!("\nslots = {slots}\n"));
+        fs::write(self.config(), text).unwrap();
+        self.slots = slots;
+    }
+
     pub fn config(&self) -> PathBuf {
         self.root.join("agent.toml")
     }
@@ -136,9 +146,11 @@ impl Bench {
         };
         match self.users {
             None => command.arg("run"),
-            Some((agent, build)) => command
-                .args(["launcher", "--agent-user", &agent.to_string()])
-                .args(["--build-user", &build.to_string()]),
+            Some((agent, build)) => {
+                command.args(["launcher", "--agent-user", &agent.to_string()]);
+                let builds = (build..build + self.slots).map(|build| build.to_string());
+                command.args(builds.flat_map(|build| ["--build-user".to_owned(), build]))
+            }
         };
         command
             .arg("--config")

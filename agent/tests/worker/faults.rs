@@ -185,6 +185,46 @@ fn t8_a_worker_that_lost_its_state_begins_nothing_that_it_may_have_begun() {
 }
 
 #[test]
+fn t8_a_run_whose_record_cannot_be_read_any_more_holds_nothing_up() {
+    let mut bench = Bench::running(OPEN);
+    let (script, began, _) = until_told(&bench);
+    let id = bench.offer(&bench.assignment(&script));
+    bench.file(&began);
+    bench.kill();
+    for record in fs::read_dir(bench.own("held")).unwrap() {
+        fs::write(record.unwrap().path(), "{").unwrap();
+    }
+    bench.start();
+    bench
+        .gateway
+        .wait("session", |has| has.sessions.get(1).map(drop));
+    assert!(bench.owner(&["drain"]).status.success());
+    assert_eq!(bench.ended(), Some(0));
+    assert!(!bench.gateway.has().completed.contains_key(&id));
+}
+
+#[test]
+fn t12_the_end_of_a_run_that_could_not_be_written_down_is_written_down_later() {
+    let bench = Bench::running(OPEN);
+    let (script, began, go) = until_told(&bench);
+    let id = bench.offer(&bench.assignment(&script));
+    bench.file(&began);
+    // Nothing can be written where a directory is, as on a full disk.
+    let new = bench.own("journal.new");
+    fs::create_dir(&new).unwrap();
+    fs::write(&go, "").unwrap();
+    wait(|| {
+        bench
+            .log()
+            .contains("it is written down later")
+            .then_some(())
+    });
+    fs::remove_dir(&new).unwrap();
+    assert_eq!(verdict(&bench.completion(&id)), "Passed");
+    assert_eq!(verdict(&bench.run("true")), "Passed");
+}
+
+#[test]
 fn t9_a_worker_that_is_not_let_in_keeps_trying() {
     for code in [
         FaultCode::Duplicate,
@@ -255,14 +295,18 @@ fn t12_a_full_disk_closes_the_worker_and_says_so() {
 }
 
 #[test]
-fn t14_a_commit_that_is_gone_is_no_other_commit() {
+fn t14_a_commit_that_is_gone_is_no_other_commit_and_not_the_machines_fault() {
     let bench = Bench::running(OPEN);
     let mut assignment = bench.assignment("true");
     assignment.work.source.commit = "e".repeat(40);
     assignment.work_digest = protocol::worker::assignment::digest_of(&assignment.work).unwrap();
-    let RunEnd::NotRun { reason } = bench.completion(&bench.offer(&assignment)).result else {
+    let RunEnd::NotRun { reason, machine } = bench.completion(&bench.offer(&assignment)).result
+    else {
         panic!("it ran");
     };
+    assert!(!machine);
+    let counted = fs::read_to_string(bench.own("breaker.json")).unwrap();
+    assert!(counted.contains("\"failures\": 0"), "{counted}");
     assert!(
         reason.contains("does not exist on GitHub any more"),
         "{reason}"

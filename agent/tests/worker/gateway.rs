@@ -45,6 +45,8 @@ pub struct Has {
     pub logs: BTreeMap<String, Vec<u8>>,
     pub ended: BTreeSet<String>,
     pub lease_seconds: i64,
+    /// Seconds that its clock is behind this machine's.
+    pub behind: i64,
     /// Nothing is answered: connections are closed.
     pub cut_off: bool,
     /// Requests to these paths are carried out, and their answers lost; how many.
@@ -79,6 +81,7 @@ impl Gateway {
             logs: BTreeMap::new(),
             ended: BTreeSet::new(),
             lease_seconds: 900,
+            behind: 0,
             cut_off: false,
             lose: Vec::new(),
             refuse: None,
@@ -139,8 +142,9 @@ impl Gateway {
                 return;
             }
             let (status, body) = answer;
+            let time = agent::worker::clock::own() - self.has().behind;
             let head = format!(
-                "HTTP/1.1 {status} X\r\ncontent-length: {}\r\nprbuild-time: 1\r\n\r\n",
+                "HTTP/1.1 {status} X\r\ncontent-length: {}\r\nprbuild-time: {time}\r\n\r\n",
                 body.len()
             );
             let mut writer = connection;

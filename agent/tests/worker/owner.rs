@@ -147,3 +147,42 @@ fn doctor_says_what_is_wrong_and_what_is_right() {
         "{text}"
     );
 }
+
+#[test]
+fn a_clock_that_is_far_ahead_closes_the_worker_and_both_sides_are_told() {
+    let mut bench = Bench::new(OPEN);
+    bench.gateway.change(|has| has.behind = 7_230);
+    bench.start();
+    let closed = bench.gateway.wait("closed", |has| {
+        has.polls.iter().find_map(|poll| poll.closed.clone())
+    });
+    assert_eq!(closed, "its clock is ahead by 2 h 00 min");
+    bench.gateway.wait("status", |_| {
+        let status = String::from_utf8(bench.owner(&["status"]).stdout).unwrap();
+        status
+            .contains("takes nothing: its clock is ahead by 2 h 00 min")
+            .then_some(())
+    });
+    let doctor = bench.owner(&["doctor"]);
+    let text = String::from_utf8(doctor.stdout).unwrap();
+    assert_eq!(doctor.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("✕ this machine's clock is ahead by 2 h 00 min"),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_offer_that_only_a_fast_clock_calls_too_old_is_declined_with_that_reason() {
+    let mut bench = Bench::running(OPEN);
+    assert_eq!(verdict(&bench.run("true")), "Passed");
+    bench.kill();
+    bench.gateway.change(|has| has.behind = 7_230);
+    let mut assignment = bench.assignment("true");
+    assignment.expires = agent::worker::clock::own() - 3_600;
+    let id = bench.offer(&assignment);
+    bench.start();
+    let decline = bench.decline(&id);
+    assert_eq!(decline.code, DeclineCode::Invalid);
+    assert_eq!(decline.reason, "its clock is ahead by 2 h 00 min");
+}

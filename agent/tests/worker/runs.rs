@@ -44,6 +44,15 @@ fn a_failing_step_is_a_result_and_no_trouble_of_the_machine() {
 }
 
 #[test]
+fn a_build_that_kills_its_executor_has_failed_and_is_no_trouble_of_the_machine() {
+    let bench = Bench::running(OPEN);
+    for _ in 0..4 {
+        assert_eq!(verdict(&bench.run("kill -9 $PPID; sleep 60")), "Failed");
+    }
+    assert_eq!(verdict(&bench.run("true")), "Passed");
+}
+
+#[test]
 fn a_step_sees_nothing_of_the_agent_and_its_directory_is_new_each_time() {
     let bench = Bench::running(OPEN);
     let script = "test ! -e left; touch left; env; test \"$HOME\" != \"\"; ls -A \"$HOME\"";

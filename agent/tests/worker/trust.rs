@@ -13,6 +13,21 @@ use protocol::{
 
 use crate::bench::{Bench, OPEN, key_set, verdict};
 
+/// A worker that asked for an assignment, and was killed before it heard the answer; the assignment's id.
+fn killed_while_it_asks(assignment: impl FnOnce(&Bench) -> Assignment) -> (Bench, String) {
+    let mut bench = Bench::running(OPEN);
+    bench
+        .gateway
+        .change(|has| has.lose = vec![("/accept", usize::MAX)]);
+    let id = bench.offer(&assignment(&bench));
+    bench
+        .gateway
+        .wait("accept", |has| has.accepted.contains(&id).then_some(()));
+    bench.kill();
+    bench.gateway.change(|has| has.lose.clear());
+    (bench, id)
+}
+
 #[test]
 fn s28_what_is_not_signed_for_this_worker_does_not_run() {
     let bench = Bench::running(OPEN);
@@ -124,4 +139,44 @@ fn keys_change_hands_only_by_the_signature_of_a_pinned_key() {
             .find(|(id, _)| id.ends_with(".fence"))
             .map(drop)
     });
+}
+
+#[test]
+fn s28_what_was_asked_for_before_a_restart_is_answered_with_no_other_run() {
+    let mut asked = None;
+    let (mut bench, id) = killed_while_it_asks(|bench| {
+        let assignment = bench.assignment("true");
+        asked.insert(assignment).clone()
+    });
+    let canary = bench.root.join("canary");
+    let other = bench.assignment(&format!("touch {}", canary.display()));
+    let signed = Envelope::seal(&other, &bench.operator).unwrap();
+    bench.gateway.has().offers.clear();
+    bench.offer_signed(&id, signed);
+    bench.start();
+    bench.gateway.wait("refusal", |_| {
+        bench
+            .log()
+            .contains("another run than it had offered")
+            .then_some(())
+    });
+    // What it had asked for has not begun here, and may.
+    let signed = Envelope::seal(&asked.unwrap(), &bench.operator).unwrap();
+    bench.offer_signed("again", signed);
+    assert_eq!(verdict(&bench.completion("again")), "Passed");
+    assert!(!canary.exists());
+}
+
+#[test]
+fn what_was_asked_for_before_a_restart_is_judged_by_the_rules_of_today() {
+    let (mut bench, id) = killed_while_it_asks(|bench| bench.assignment("true"));
+    bench.write_policy(&format!("{OPEN}\nrepositories = [\"octo/other\"]"));
+    bench.start();
+    bench.gateway.wait("refusal", |_| {
+        bench
+            .log()
+            .contains("does not run what it accepted: its owner does not take runs of `octo/demo`")
+            .then_some(())
+    });
+    assert!(!bench.gateway.has().completed.contains_key(&id));
 }

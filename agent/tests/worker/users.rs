@@ -9,19 +9,28 @@ use std::{
 
 use protocol::worker::completion::RunEnd;
 
-use crate::bench::{Bench, OPEN, is_alive, verdict};
+use crate::{
+    bench::{Bench, OPEN, is_alive, verdict},
+    git::{Manner, Server},
+};
 
 /// A worker with a launcher, whose users nobody else has.
 fn launched(policy: &str) -> Bench {
+    let mut bench = to_be_launched(policy);
+    bench.start();
+    bench
+}
+
+/// The same, which does not run yet.
+fn to_be_launched(policy: &str) -> Bench {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     assert!(rustix::process::geteuid().is_root(), "run this as root");
-    let first = 2_000_000_000 + NEXT.fetch_add(2, Ordering::Relaxed) + std::process::id() * 64;
+    let first = 2_000_000_000 + NEXT.fetch_add(3, Ordering::Relaxed) + std::process::id() * 64;
     let mut bench = Bench::new(policy);
     bench.users = Some((first, first + 1));
     for path in walk(&bench.root.join("state/agent")) {
         chown(&path, Some(first), Some(first)).unwrap();
     }
-    bench.start();
     bench
 }
 
@@ -118,10 +127,12 @@ fn whatever_a_build_leaves_is_gone_before_the_next_one() {
     });
     std::fs::write(bench.root.join("go"), "").unwrap();
     let completion = bench.completion(&id);
-    let RunEnd::Broken { reason } = completion.result else {
-        panic!("{completion:?}");
+    assert_eq!(verdict(&completion), "Failed");
+    let RunEnd::Ran { report, .. } = completion.result else {
+        unreachable!()
     };
-    assert!(reason.contains("something killed it"), "{reason}");
+    let reason = report.reason.unwrap();
+    assert_eq!(reason, "was killed before it could tell its result");
     assert!(!is_alive(&daemon));
     let script = format!("test ! -e {left}; test ! -e a");
     let next = bench.run(&script);
@@ -153,4 +164,63 @@ fn when_the_launcher_is_told_to_stop_the_build_is_finished() {
     std::fs::write(&go, "").unwrap();
     assert_eq!(verdict(&bench.completion(&id)), "Passed");
     assert_eq!(bench.ended(), Some(0));
+}
+
+#[test]
+fn when_the_launcher_is_told_a_second_time_to_stop_the_build_is_stopped_too() {
+    let mut bench = launched(OPEN);
+    let build = bench.users.unwrap().1;
+    let id = bench.offer(&bench.assignment("sleep 600"));
+    let builds = bench.root.join("state/builds/0/run");
+    bench.gateway.wait("build", |_| {
+        let owner = builds.join("src/file").metadata().map(|meta| meta.uid());
+        (owner.ok() == Some(build)).then_some(())
+    });
+    bench.signal("-TERM");
+    bench.gateway.wait("drain", |_| {
+        bench
+            .log()
+            .contains("stops when what runs has ended")
+            .then_some(())
+    });
+    bench.signal("-TERM");
+    let result = bench.completion(&id).result;
+    let (RunEnd::Broken { reason } | RunEnd::NotRun { reason, .. }) = result else {
+        panic!("{result:?}");
+    };
+    assert_eq!(reason, "its owner stopped the agent");
+    assert_eq!(bench.ended(), Some(0));
+}
+
+#[test]
+fn of_two_runs_one_fetches_at_a_time_and_the_other_can_be_stopped_while_it_waits() {
+    let mut bench = to_be_launched(OPEN);
+    bench.take(2);
+    // A fetch from it takes minutes.
+    bench.server = Server::new(&bench.root.join("origin.git"), Manner::Silent);
+    bench.start();
+    let runs = [bench.assignment("true"), bench.assignment("true")];
+    let ids = runs.each_ref().map(|run| bench.offer(run));
+    for run in &runs {
+        let begins = format!("begins {} for", run.run.name);
+        bench
+            .gateway
+            .wait("begin", |_| bench.log().contains(&begins).then_some(()));
+    }
+    let fetches = |at: usize| bench.log_of(&runs[at].run.uid).contains("fetching ");
+    bench.gateway.wait("fetch", |has| {
+        let mut logs = has.logs.values();
+        logs.any(|log| String::from_utf8_lossy(log).contains("fetching "))
+            .then_some(())
+    });
+    let first = usize::from(!fetches(0));
+    let second = 1 - first;
+    for at in [second, first] {
+        let id = ids[at].clone();
+        bench
+            .gateway
+            .change(|has| has.cancelled.extend([id.clone()]));
+        assert_eq!(bench.completion(&id).result, RunEnd::Cancelled);
+    }
+    assert!(!fetches(second), "it did not wait for its turn");
 }

@@ -120,10 +120,12 @@ impl Workers {
 fn counted(old: Option<&Failing>, end: &RunEnd, now: Timestamp) -> Option<Option<Failing>> {
     match end {
         RunEnd::Ran { .. } => Some(None),
-        RunEnd::NotRun { reason } | RunEnd::Broken { reason } => {
-            Some(Some(failed_again(old, reason, now)))
+        RunEnd::NotRun {
+            reason,
+            machine: true,
         }
-        RunEnd::Cancelled => None,
+        | RunEnd::Broken { reason } => Some(Some(failed_again(old, reason, now))),
+        RunEnd::NotRun { machine: false, .. } | RunEnd::Cancelled => None,
     }
 }
 
@@ -171,4 +173,41 @@ fn refused(code: FaultCode) -> Fault {
         _ => "it cannot be done",
     };
     Fault::new(code, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::{CheckoutReport, ExecReport, Verdict};
+
+    use super::*;
+
+    /// Runs in a row that are counted after two and this end; none where it says nothing.
+    fn after(end: &RunEnd) -> Option<i64> {
+        let now = Timestamp::UNIX_EPOCH;
+        let one = failed_again(None, "no disk", now);
+        let two = failed_again(Some(&one), "no disk", now);
+        let counted = counted(Some(&two), end, now)?;
+        Some(counted.map_or(0, |failing| failing.runs))
+    }
+
+    #[test]
+    fn only_what_a_machine_did_counts_against_it() {
+        let reason = || "a sentence".to_owned();
+        let not_run = |machine| RunEnd::NotRun {
+            reason: reason(),
+            machine,
+        };
+        let checkout = CheckoutReport {
+            commit: "c".to_owned(),
+            parents: Vec::new(),
+            tree: "t".to_owned(),
+            error: None,
+        };
+        let report = ExecReport::new(Verdict::Failed, 137);
+        assert_eq!(after(&RunEnd::Broken { reason: reason() }), Some(3));
+        assert_eq!(after(&not_run(true)), Some(3));
+        assert_eq!(after(&not_run(false)), None, "a commit that is gone");
+        assert_eq!(after(&RunEnd::Cancelled), None);
+        assert_eq!(after(&RunEnd::Ran { checkout, report }), Some(0));
+    }
 }

@@ -57,9 +57,12 @@ fn is_about(run: &BuilderRun, assignment: &Assignment, worker: &str, said: &Comp
 fn verdict(run: &BuilderRun, assignment: &Assignment, said: &Completion) -> Ending {
     match &said.result {
         RunEnd::Ran { checkout, report } => ran(&run.spec.task.source, checkout, report),
-        RunEnd::NotRun { reason } => {
+        RunEnd::NotRun { reason, machine } => {
             let why = format!("its worker could not run it: {}", one_line(reason));
-            Ending::infrastructure(why)
+            match machine {
+                true => Ending::infrastructure(why),
+                false => Ending::new(RunPhase::Error, why),
+            }
         }
         RunEnd::Broken { reason } => {
             Ending::infrastructure(format!("its worker broke it off: {}", one_line(reason)))

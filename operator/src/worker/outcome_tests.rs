@@ -116,6 +116,11 @@ fn what_the_code_did_is_red_and_what_the_machine_did_may_be_tried_again() {
             true,
         ),
         (
+            json!({ "kind": "notRun", "reason": "the commit is gone", "machine": false }),
+            RunPhase::Error,
+            false,
+        ),
+        (
             json!({ "kind": "broken", "reason": "a reboot" }),
             RunPhase::Error,
             true,

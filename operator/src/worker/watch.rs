@@ -13,6 +13,9 @@ pub const LOST_FOR: SignedDuration = SignedDuration::from_hours(24);
 /// How much longer than its steps may take a run may be on its worker, which stops them itself.
 const SLACK: SignedDuration = SignedDuration::from_hours(2);
 
+/// How long a worker that is there may take to stop a run and to deliver its end.
+const STOPPED_WITHIN: SignedDuration = SignedDuration::from_hours(1);
+
 /// What an assignment without a result needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stands {
@@ -44,7 +47,7 @@ pub enum Stands {
     },
     /// It has to be stopped on its worker: it takes longer than it may.
     TooLong,
-    /// It will never end: why. Nobody runs it any more.
+    /// It will never end: why. Nobody runs it any more, or nobody says so.
     Over {
         /// A sentence.
         reason: String,
@@ -84,9 +87,19 @@ pub fn stands(
     }
     let Some(away) = away(worker, now) else {
         let longest = SignedDuration::from_secs(run_seconds) + SLACK;
-        return match now > since + longest && assignment.spec.cancel.is_none() {
-            true => Stands::TooLong,
-            false => Stands::Running {
+        return match &assignment.spec.cancel {
+            None if now > since + longest => Stands::TooLong,
+            Some(cancel) if now > cancel.at.0 + STOPPED_WITHIN => {
+                let reason = format!(
+                    "`{holder}` was told to stop it and delivers no end: {}",
+                    cancel.reason
+                );
+                Stands::Over {
+                    reason,
+                    retried: false,
+                }
+            }
+            _ => Stands::Running {
                 worker: holder,
                 since,
             },

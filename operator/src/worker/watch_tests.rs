@@ -115,3 +115,24 @@ fn what_its_worker_has_forgotten_may_be_tried_again_and_what_takes_too_long_is_s
     let run = assignment(false, taken());
     assert_eq!(look(&run, &worker(None), 3_600 + 7_201), Stands::TooLong);
 }
+
+#[test]
+fn what_was_told_to_stop_and_delivers_no_end_is_over_and_not_tried_again() {
+    let mut run = assignment(false, taken());
+    let told = 3_600 + 7_201;
+    let cancel = json!({ "by": "prbuild", "reason": "too long", "at": at(told).to_string() });
+    run.spec.cancel = Some(serde_json::from_value(cancel).unwrap());
+    let stops = look(&run, &worker(None), told + 3_600);
+    assert!(matches!(stops, Stands::Running { .. }), "{stops:?}");
+    let reason = "`mac` was told to stop it and delivers no end: too long".to_owned();
+    let over = Stands::Over {
+        reason,
+        retried: false,
+    };
+    assert_eq!(look(&run, &worker(None), told + 3_601), over);
+    let away = look(&run, &worker(Some(at(told))), told + 3_601);
+    assert!(
+        matches!(away, Stands::Lost { .. }),
+        "it may still come: {away:?}"
+    );
+}

@@ -44,14 +44,18 @@ pub enum RunEnd {
     Ran {
         /// What was checked out: no code of the pull request had run by then.
         checkout: CheckoutReport,
-        /// What the executor says of the steps.
+        /// What the executor says of the steps; of one that was killed beside them, that it was.
         report: ExecReport,
     },
-    /// No step was begun: the owner, the disk, the network or the agent were against it. Another attempt
-    /// may be made at once.
+    /// No step was begun: the owner, the disk, the network or the agent were against it, and another attempt
+    /// may be made at once; or no machine could.
     NotRun {
         /// Why, as a sentence.
         reason: String,
+        /// It is this machine's doing. Where it is not (the commit is gone, or is not what was authorized),
+        /// another attempt ends in the same way. Absent: true, as agents said it that knew no difference.
+        #[serde(default = "yes", skip_serializing_if = "is_yes")]
+        machine: bool,
     },
     /// The steps were begun, and the machine's doing ended them: a crash, a reboot, a full disk, an
     /// expired lease. No process of them is left.
@@ -61,6 +65,14 @@ pub enum RunEnd {
     },
     /// It was stopped because the operator asked, before or after its steps began; no process of it is left.
     Cancelled,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(said: &bool) -> bool {
+    *said
 }
 
 /// What one stream of the log was.

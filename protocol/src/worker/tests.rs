@@ -1,10 +1,13 @@
 //! What a signature proves, and what it does not.
 
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
 use super::{
     assignment::{Assignment, Audience, EventKind, Evidence, Unfit},
     completion::{Completion, RunEnd},
     envelope::{Envelope, Payload, SealError},
-    key::{AgentKey, PublicKey, Sign as _},
+    key::{AgentKey, PublicKey, Sign as _, sha256},
     keys::{ChainError, KeyChain, KeySet},
     session::SessionRequest,
     testing::{agent, assignment, operator},
@@ -30,7 +33,35 @@ fn a_signed_assignment_is_read_as_it_was_written_and_says_whom_it_is_for() {
     assert_eq!(read.fits("pi", 1_000), Err(Unfit::Worker("pi".to_owned())));
     let mut other = read;
     other.work.recipe.steps[0].run = "rm -rf /".to_owned();
-    assert_eq!(other.fits("mac", 1_000), Err(Unfit::Digest));
+    let sealed = Envelope::seal(&other, &operator(1)).unwrap();
+    let error = sealed.open::<Assignment>(&keys).unwrap_err();
+    assert!(error.to_string().contains("its digest is not"), "{error}");
+}
+
+/// An assignment of an operator that knows more than this one.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct Newer(Value);
+
+impl Payload for Newer {
+    const PURPOSE: &'static str = Assignment::PURPOSE;
+    const LIMIT: usize = Assignment::LIMIT;
+}
+
+#[test]
+fn an_agent_takes_work_with_a_field_that_it_does_not_know_by_the_digest_of_the_text() {
+    let ordered = assignment(Audience::Worker("mac".to_owned()));
+    let keys = [operator(1).public()];
+    let mut newer = serde_json::to_value(&ordered).unwrap();
+    newer["work"]["recipe"]["novelty"] = json!({ "of": 1.5 });
+    newer["workDigest"] = json!(sha256(newer["work"].to_string().as_bytes()));
+    let sealed = Envelope::seal(&Newer(newer.clone()), &operator(1)).unwrap();
+    let read: Assignment = sealed.open(&keys).unwrap();
+    assert_eq!(read.work, ordered.work);
+    assert_eq!(read.fits("mac", 1_000), Ok(()));
+    newer["work"]["recipe"]["novelty"] = json!({ "of": 2.5 });
+    let sealed = Envelope::seal(&Newer(newer), &operator(1)).unwrap();
+    assert!(sealed.open::<Assignment>(&keys).is_err());
 }
 
 #[test]
@@ -88,6 +119,7 @@ fn a_signature_for_one_purpose_is_none_for_another() {
 fn what_is_too_long_is_neither_signed_nor_read() {
     let result = RunEnd::NotRun {
         reason: "x".repeat(Completion::LIMIT),
+        machine: true,
     };
     let long = Completion {
         assignment: "a".to_owned(),

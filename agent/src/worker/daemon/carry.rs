@@ -3,8 +3,10 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use protocol::worker::{
-    agent::{Command, Event},
+    agent::{Command, Event, Held},
+    assignment::Assignment,
     completion::RunEnd,
+    envelope::Envelope,
     fault::FaultCode,
     wire::{Accepted, DeclineCode},
 };
@@ -17,7 +19,7 @@ use crate::{
         files,
         held::{Record, Stage},
         history::What,
-        policy::No,
+        policy::{self, No},
         run::{self, Finished, Stop, Why, log_limits},
         shipping::{Shipping, Spools},
     },
@@ -30,10 +32,10 @@ impl Daemon {
             if let Command::Deliver(id) = &command
                 && let Err(error) = self.cut_off(id)
             {
+                // What is not known any more cannot be told, and is forgotten.
                 say(&format!(
                     "the end of a run before the restart is lost: {error}"
                 ));
-                continue;
             }
             self.carry_out(command);
         }
@@ -115,7 +117,6 @@ impl Daemon {
         sent: u64,
         answer: Result<Box<Accepted>, FaultCode>,
     ) {
-        let offered = self.offers.remove(&id);
         let accepted = match answer {
             Ok(accepted) => *accepted,
             Err(code) => {
@@ -129,14 +130,7 @@ impl Daemon {
             lease_seconds,
             ..
         } = accepted;
-        let verified = self.verify(&signed);
-        let assignment = match (verified, offered) {
-            (Ok(assignment), Some(offered)) if assignment.run != offered.run => {
-                Err("the gateway let it have another run than it had offered".to_owned())
-            }
-            (verified, _) => verified,
-        };
-        let record = assignment.and_then(|assignment| {
+        let record = self.ordered(&id, &signed).and_then(|assignment| {
             let record = Record {
                 id: id.clone(),
                 assignment,
@@ -166,6 +160,20 @@ impl Daemon {
                 self.happen(Event::Refused { id });
             }
         }
+    }
+
+    /// The assignment that was let have, if it is the run that was asked for, and its owner takes it: since it
+    /// was offered the agent may have been started again, with other rules.
+    fn ordered(&self, id: &str, signed: &Envelope) -> Result<Assignment, String> {
+        let assignment = self.verify(signed)?;
+        let held = self.book.journal().held.get(id);
+        let is_same =
+            |held: &Held| held.run == assignment.run && held.pool == assignment.to.is_pool();
+        if !held.is_some_and(is_same) {
+            return Err("the gateway let it have another run than it had offered".to_owned());
+        }
+        policy::takes(&self.site.config.policy, &assignment).map_err(|no| no.reason)?;
+        Ok(assignment)
     }
 
     /// The first slot that no held run has.
@@ -219,9 +227,11 @@ impl Daemon {
 
     /// The last process of a run is gone.
     pub(super) fn gone(&mut self, id: &str, finished: Finished) {
-        match &finished.trouble {
-            None => self.breaker.worked(),
-            Some(why) => self.breaker.failed(&one_line(why, 200), steady()),
+        match (&finished.trouble, &finished.result) {
+            (Some(why), _) => self.breaker.failed(&one_line(why, 200), steady()),
+            (None, RunEnd::Ran { .. }) => self.breaker.worked(),
+            // What was stopped, or would run nowhere, says nothing about the machine.
+            (None, _) => {}
         }
         let path = self.site.layout.own("breaker.json");
         if let Err(error) = files::write_json(&path, &self.breaker) {
@@ -292,7 +302,7 @@ fn in_words(end: &RunEnd) -> String {
                 format!("{:?}", report.verdict).to_lowercase()
             ),
         },
-        RunEnd::NotRun { reason } => format!("did not run: {reason}"),
+        RunEnd::NotRun { reason, .. } => format!("did not run: {reason}"),
         RunEnd::Broken { reason } => format!("was cut off: {reason}"),
         RunEnd::Cancelled => "was cancelled".into(),
     }

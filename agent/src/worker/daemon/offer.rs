@@ -9,13 +9,14 @@ use std::{
 
 use protocol::worker::{
     agent::Event,
-    assignment::Assignment,
+    assignment::{Assignment, Unfit},
     envelope::Envelope,
     wire::{DeclineCode, Offer, is_assignment_id},
 };
 
 use super::{Daemon, say, threads};
 use crate::worker::{
+    clock,
     control::Wish,
     history::{Entry, What},
     policy::{self, No},
@@ -56,7 +57,6 @@ impl Daemon {
             return self.decline(&offer.id, no);
         }
         let (run, pool) = (assignment.run.clone(), assignment.to.is_pool());
-        self.offers.insert(offer.id.clone(), assignment);
         let id = offer.id;
         self.happen(Event::Offered { id, run, pool });
     }
@@ -74,8 +74,11 @@ impl Daemon {
         let assignment: Assignment = signed.open(&keys).map_err(|error| error.to_string())?;
         self.clock.told(assignment.issued);
         let fits = assignment.fits(&self.site.config.name, self.clock.now());
-        fits.map_err(|error| error.to_string())?;
-        Ok(assignment)
+        match (fits, self.clock.ahead()) {
+            (Ok(()), _) => Ok(assignment),
+            (Err(Unfit::Expired(_)), Some(ahead)) => Err(clock::in_words(ahead)),
+            (Err(unfit), _) => Err(unfit.to_string()),
+        }
     }
 
     fn judge(&mut self, assignment: &Assignment) -> Result<(), No> {
@@ -100,7 +103,7 @@ impl Daemon {
     pub(super) fn note(&self, assignment: &Assignment, what: What, how: &str) {
         let source = &assignment.work.source;
         let entry = Entry {
-            at: crate::worker::clock::own(),
+            at: clock::own(),
             what,
             run: assignment.run.name.clone(),
             repository: source.repository.clone(),

@@ -83,7 +83,8 @@ impl Daemon {
             closed: wish
                 .closed()
                 .or_else(|| (self.stops > 0).then(|| "its owner stops it".to_owned()))
-                .or_else(|| self.breaker.closed(steady())),
+                .or_else(|| self.breaker.closed(steady()))
+                .or_else(|| self.clock.ahead().map(clock::in_words)),
         }
     }
 

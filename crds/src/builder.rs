@@ -160,7 +160,10 @@ pub struct Kubernetes {
     pub runtime_class: Option<String>,
     /// Labels that the node must have, such as `kubernetes.io/arch: s390x`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32))]
+    #[schemars(extend(
+        "maxProperties" = 32,
+        "additionalProperties" = { "type": "string", "maxLength": 63 }
+    ))]
     pub node_selector: BTreeMap<String, String>,
 }
 
@@ -175,7 +178,10 @@ pub struct OnWorker {
     pub name: Option<String>,
     /// Labels that a Worker must have, all of them. Whichever takes a run first runs it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32))]
+    #[schemars(extend(
+        "maxProperties" = 32,
+        "additionalProperties" = { "type": "string", "maxLength": 63 }
+    ))]
     pub selector: BTreeMap<String, String>,
     /// Also workers whose builds run as the same user as the agent, so that one build can lie in wait for
     /// the next: for machines on which nothing else works.

@@ -101,6 +101,7 @@ pub struct PrBuildSpec {
     /// Stops single builders of the build, by the name of the Builder object. Entries stay.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 256))]
+    #[x_kube(validation = Rule::new("self.all(b, size(b) <= 40)").message("a key of spec.cancelBuilders is the name of a Builder, which has at most 40 characters"))]
     pub cancel_builders: BTreeMap<String, Cancel>,
 }
 

@@ -20,6 +20,11 @@ fn collect(path: &str, schema: &Value, found: &mut Vec<(String, Value)>) {
         let path = format!("{path}.{name}");
         collect(&path, field, found);
         collect(&format!("{path}[]"), &field["items"], found);
+        collect(
+            &format!("{path}{{}}"),
+            &field["additionalProperties"],
+            found,
+        );
         found.push((path, field.clone()));
     }
 }
@@ -46,10 +51,15 @@ fn every_text_and_list_that_people_write_has_a_bound() {
         let bounded = |schema: &Value| match schema["type"].as_str() {
             Some("string") => has(schema, &["maxLength", "pattern", "enum", "format"]),
             Some("array") => has(schema, &["maxItems"]),
+            Some("object") if has(schema, &["additionalProperties"]) => {
+                has(schema, &["maxProperties"])
+            }
             _ => true,
         };
         assert!(bounded(&field), "{path} has no bound");
         assert!(bounded(&field["items"]), "an item of {path} has no bound");
+        let value = &field["additionalProperties"];
+        assert!(bounded(value), "a value of {path} has no bound");
     }
 }
 

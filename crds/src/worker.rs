@@ -41,7 +41,10 @@ pub struct WorkerSpec {
     pub contact: String,
     /// Words that Builders select workers by: `os: freebsd`, `arch: s390x`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32))]
+    #[schemars(extend(
+        "maxProperties" = 32,
+        "additionalProperties" = { "type": "string", "maxLength": 63 }
+    ))]
     pub labels: BTreeMap<String, String>,
     /// How many runs it takes at a time. The agent may take fewer.
     #[serde(default = "one")]

@@ -95,6 +95,13 @@ pub struct Step {
     pub shell: Option<Shell>,
     /// Environment variables of this step.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(extend(
+            "maxProperties" = 100,
+            "additionalProperties" = { "type": "string", "maxLength": 8192 }
+        ))
+    )]
     pub env: BTreeMap<String, String>,
     /// Directory relative to the checkout.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -9,7 +9,7 @@ use http::Method;
 use jiff::Timestamp;
 use octocrab::auth::EncodingKey;
 use octocrab::models::AppId;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::path::segment;
@@ -130,9 +130,15 @@ impl App {
         });
     }
 
-    /// Forgets a token that GitHub does not accept any more.
+    /// Forgets the token, whatever it is.
     pub fn forget(&self, owner: &str, name: &str) {
         self.slot(owner, name).set(None);
+    }
+
+    /// Forgets a token that GitHub did not accept. One that took its place meanwhile stays: others asked
+    /// with the same token, and one of them was told sooner.
+    pub fn refused(&self, owner: &str, name: &str, token: &SecretString) {
+        self.slot(owner, name).refused(token);
     }
 
     /// Whether the App may write check runs on a repository; none before its first token.
@@ -307,6 +313,11 @@ impl Slot {
     fn set(&self, held: Option<Held>) {
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = held;
     }
+
+    fn refused(&self, token: &SecretString) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.take_if(|held| held.token.expose_secret() == token.expose_secret());
+    }
 }
 
 /// The permissions that each part of PrBuild needs.
@@ -385,6 +396,33 @@ mod tests {
         assert_eq!(report["statuses"], "write");
         assert_eq!(report["checks"], "write");
         assert_eq!(report["contents"], "read");
+    }
+
+    fn held(token: &str, life: Duration) -> Option<Held> {
+        Some(Held {
+            token: SecretString::from(token),
+            ends: Instant::now() + life,
+        })
+    }
+
+    #[test]
+    fn a_late_refusal_of_an_old_token_does_not_take_the_new_one() {
+        let slot = Slot::default();
+        slot.set(held("new", REFRESH * 2));
+        slot.refused(&SecretString::from("old"));
+        assert!(slot.usable().is_some());
+        slot.refused(&SecretString::from("new"));
+        assert!(slot.usable().is_none());
+    }
+
+    #[test]
+    fn a_token_about_to_end_is_not_used_and_one_near_its_end_is() {
+        let slot = Slot::default();
+        slot.set(held("a", MARGIN));
+        assert!(slot.usable().is_none());
+        slot.set(held("a", MARGIN + Duration::from_secs(60)));
+        let (_, left) = slot.usable().expect("it is good for a while");
+        assert!(left < REFRESH, "the next one is fetched");
     }
 
     #[test]

@@ -139,16 +139,12 @@ impl Repo {
         extras: Extras<'_>,
     ) -> Result<Answer, GithubError> {
         let body = extras.body.map(|body| body.to_string().into_bytes());
-        let attempt = async || {
-            let credential = match extras.anonymous {
-                true => None,
-                false => Some(self.credential().await?),
-            };
+        let attempt = async |credential: Option<&SecretString>| {
             let call = Call {
                 method: method.clone(),
                 url: url.clone(),
                 name: call_name(&method, path),
-                credential: credential.as_ref(),
+                credential,
                 body: body.clone(),
                 etag: extras.etag,
                 ledger: credential
@@ -157,10 +153,17 @@ impl Repo {
             };
             self.connection.transport.send(call).await
         };
-        match (attempt().await, &self.connection.credential) {
-            (Err(GithubError::Unauthorized { .. }), Credential::App(app)) if !extras.anonymous => {
-                app.forget(&self.owner, &self.name);
-                attempt().await
+        if extras.anonymous {
+            return attempt(None).await;
+        }
+        let credential = self.credential().await?;
+        match (
+            attempt(Some(&credential)).await,
+            &self.connection.credential,
+        ) {
+            (Err(GithubError::Unauthorized { .. }), Credential::App(app)) => {
+                app.refused(&self.owner, &self.name, &credential);
+                attempt(Some(&self.credential().await?)).await
             }
             (result, _) => result,
         }

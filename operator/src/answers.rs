@@ -28,6 +28,9 @@ use crate::{
 /// Pause before another try where a person has to change something first.
 const SLOWLY: Duration = Duration::from_secs(300);
 
+/// Between two looks for a Repository or a connection that is not there.
+const ABSENT: Duration = Duration::from_secs(30);
+
 /// Why an answer could not be given yet. It is tried again.
 #[derive(Debug, thiserror::Error)]
 pub enum AnswerError {
@@ -90,18 +93,9 @@ async fn bring_further(
     status: AnswerStatus,
 ) -> Result<Next, AnswerError> {
     let Some((repo, house)) = repo(ctx, answer) else {
-        let given = Some(answer::given::FAILED.to_owned());
-        write(
-            ctx,
-            answer,
-            AnswerStatus {
-                given,
-                label_settled: true,
-                ..status
-            },
-        )
-        .await?;
-        return Ok(Next::Wait);
+        // Its Repository or the connection is away, perhaps for as long as somebody makes it anew: the
+        // person is answered once it is back, and nobody after the days that answers are kept.
+        return Ok(Next::After(ABSENT));
     };
     let mut new = give(ctx, &repo, answer, &house, &status).await?;
     let spec = &answer.spec;

@@ -1,9 +1,11 @@
 //! What an outage of ten minutes costs: of the webhook, of the operator, of GitHub.
 
-use crds::BuildPhase;
+use crds::condition::{self, kind};
+use crds::{BuildPhase, Builder, BuilderSpec};
 use k8s_openapi::api::coordination::v1::Lease;
 use tests::cluster::Fate;
 use tests::forge::Fault;
+use tests::story::MALLORY;
 
 use super::presses::{looks_at_deliveries, one_is_pressed, pressable, pressed};
 use super::recovery::{LOOK, TEN_MINUTES};
@@ -218,4 +220,42 @@ async fn an_outage_of_github_at_any_moment_loses_no_request_and_no_result() {
     faults.clear();
     all_done(&story, &asked).await;
     story.end().await;
+}
+
+#[tokio::test]
+async fn a_refusal_waits_for_a_repository_that_is_made_anew() {
+    let mut town = Town::new("wh-anew").await;
+    let number = town.pull_request().await;
+    let (name, _) = town.labelled_by(number, MALLORY).await;
+    let story = &mut town.story;
+    let repositories = story.api::<Repository>();
+    let gone = repositories.delete("app", &Default::default()).await;
+    gone.unwrap();
+    let index = story.start_another_operator().await.unwrap();
+    eventually("the operator has read everything", PATIENCE, async || {
+        let log = story.install.program(index).map(|program| program.log());
+        let log = log.unwrap_or_default();
+        log.contains("everything is read").then_some(()).ok_or(log)
+    })
+    .await;
+    // What it looks at next it looks at after the answer.
+    let nowhere = |spec: &mut BuilderSpec| {
+        let machine = spec.kubernetes.as_mut().unwrap();
+        machine.image = "GCC Latest!".to_owned();
+    };
+    story.builder("linux", nowhere).await;
+    story
+        .eventually_in("it looks around", "linux", |builder: &Builder| {
+            let status = builder.status.clone().unwrap_or_default();
+            let ready = condition::find(&status.conditions, kind::READY);
+            let sees = ready.is_some_and(|ready| ready.status == "False");
+            sees.then_some(()).ok_or(format!("{status:?}"))
+        })
+        .await;
+    let answer = story.api::<Answer>().get(&name).await.unwrap();
+    assert_eq!(answer.status.and_then(|status| status.given), None);
+    story.repository(|_| {}).await;
+    let given = story.answered(&name).await.status.unwrap().given;
+    assert_eq!(given.as_deref(), Some("Comment"));
+    town.end().await;
 }

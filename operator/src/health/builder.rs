@@ -10,9 +10,10 @@ use protocol::{Recipe, Step};
 use super::{Change, Finding, counts_beside, image, is_older, label_syntax, settle};
 use crate::report::text::code;
 
-/// Bytes that the steps may take in a run: they travel in one environment variable of a container,
-/// and Linux gives one at most 128 KiB.
-const RECIPE_LIMIT: usize = 32 * 1024;
+/// Bytes that the steps may take in a run, which has the commits, the machine and its names beside them:
+/// all that is bounded by its own lengths stays below the difference. They travel in one environment variable
+/// of a container, and Linux gives one at most 128 KiB.
+pub(crate) const RECIPE_LIMIT: usize = 32 * 1024;
 
 /// Why runs of a Builder cannot be started.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

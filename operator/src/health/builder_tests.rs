@@ -24,6 +24,29 @@ fn machine(builder: &mut Builder) -> &mut Kubernetes {
 }
 
 #[test]
+fn a_builder_as_large_as_it_may_be_makes_runs() {
+    let mut largest = builder("a", 1);
+    let filled = |b: &mut Builder, bytes: usize| {
+        b.spec.steps[0].env = [("A".to_owned(), "x".repeat(bytes))].into();
+    };
+    let fits = |b: &Builder| validate(b, NONE).is_ok();
+    let most = (0..RECIPE_LIMIT).rev().find(|bytes| {
+        filled(&mut largest, *bytes);
+        fits(&largest)
+    });
+    assert!(most.is_some_and(|most| most > RECIPE_LIMIT / 2));
+    let build = crate::admission::guard::tests::build();
+    let from = crate::build::dispatch::Materials {
+        build: &build,
+        repository: None,
+        clone_url: "https://github.com/o/r.git",
+        writes_checks: false,
+    };
+    let run = crate::build::dispatch::first_attempt(&from, "a", Ok(&largest));
+    assert_eq!(run.spec.task.invalid, None);
+}
+
+#[test]
 fn a_builder_that_cannot_run_says_why() {
     type Change = fn(&mut Builder);
     let table: [(&str, Change); 10] = [

@@ -10,7 +10,7 @@ use kube::api::ListParams;
 
 use super::{
     end::end,
-    outcome::{Ending, Progress},
+    outcome::{DELETED, Ending, LATE, Progress},
     patience::{queue_time_left, why_forbidden},
     reconcile::{POD_EXPECTED_AFTER, RunError, failed, follow, phase},
 };
@@ -79,10 +79,8 @@ fn job_is_over(job: &Job) -> Option<Ending> {
         .find(|found| over.contains(&found.type_.as_str()))?;
     Some(match (over.type_.as_str(), over.reason.as_deref()) {
         ("Complete", _) => Ending::infrastructure("its pod is gone, and its result with it"),
-        (_, Some("DeadlineExceeded")) => {
-            Ending::new(RunPhase::TimedOut, "took longer than its deadline")
-        }
-        _ => Ending::infrastructure("its pod was deleted before it ended"),
+        (_, Some("DeadlineExceeded")) => Ending::new(RunPhase::TimedOut, LATE),
+        _ => Ending::infrastructure(DELETED),
     })
 }
 
@@ -121,4 +119,31 @@ async fn refused_pod(
         .max_by_key(|event| event.last_timestamp.clone());
     let message = newest.and_then(|event| event.message);
     Ok(message.map(|message| format!("the cluster refuses its pod: {}", why_forbidden(&message))))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn over(kind: &str, status: &str, reason: &str) -> Option<(RunPhase, bool)> {
+        let condition = json!({ "type": kind, "status": status, "reason": reason });
+        let job = json!({ "status": { "conditions": [condition] } });
+        let job: Job = serde_json::from_value(job).expect("a Job");
+        job_is_over(&job).map(|ending| (ending.phase, ending.outcome.retryable))
+    }
+
+    #[test]
+    fn a_job_tells_how_a_run_ended_whose_pod_is_gone() {
+        let again = Some((RunPhase::Error, true));
+        let late = Some((RunPhase::TimedOut, false));
+        assert_eq!(over("Complete", "True", ""), again);
+        assert_eq!(over("FailureTarget", "True", "DeadlineExceeded"), late);
+        assert_eq!(over("Failed", "True", "DeadlineExceeded"), late);
+        assert_eq!(over("Failed", "True", "BackoffLimitExceeded"), again);
+        assert_eq!(over("FailureTarget", "False", "DeadlineExceeded"), None);
+        assert_eq!(over("Suspended", "True", ""), None);
+        assert_eq!(job_is_over(&Job::default()), None);
+    }
 }

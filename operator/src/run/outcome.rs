@@ -21,6 +21,10 @@ pub const NODE_SILENCE: SignedDuration = SignedDuration::from_secs(30);
 /// How much longer than its steps may take a pod may run: the agent stops them itself.
 const AGENT_SLACK: SignedDuration = SignedDuration::from_secs(120);
 
+/// Why a run ended whose pod was deleted, and why one did that had its Job's deadline.
+pub(super) const DELETED: &str = "its pod was deleted before it ended";
+pub(super) const LATE: &str = "took longer than its deadline";
+
 /// How far a run with a Job is.
 #[allow(
     clippy::large_enum_variant,
@@ -105,14 +109,15 @@ pub fn progress(task: &Task, pod: &PodView, now: Timestamp) -> Progress {
     }
 }
 
+/// How long all steps together may take.
+fn limit(task: &Task) -> SignedDuration {
+    let seconds = |recipe: &protocol::Recipe| recipe.timeouts.run_seconds;
+    SignedDuration::from_secs(task.recipe.as_ref().map_or(0, seconds))
+}
+
 fn running(task: &Task, since: Option<Timestamp>, now: Timestamp) -> Progress {
-    let limit = task
-        .recipe
-        .as_ref()
-        .map_or(0, |recipe| recipe.timeouts.run_seconds);
-    let limit = SignedDuration::from_secs(limit);
     match since {
-        Some(since) if now > since + limit + AGENT_SLACK => {
+        Some(since) if now > since + limit(task) + AGENT_SLACK => {
             let reason = "the steps took longer than they may, and did not stop when told";
             let mut ending = Ending::new(RunPhase::TimedOut, reason).stopping();
             ending.started = Some(since);
@@ -137,7 +142,7 @@ fn pod_ended(task: &Task, pod: &PodView) -> Option<Ending> {
             Ending::new(RunPhase::Failed, format!("used more disk than its {disk}"))
         }
         "Evicted" => Ending::infrastructure(format!("was evicted from its node: {message}")),
-        "DeadlineExceeded" => Ending::new(RunPhase::TimedOut, "took longer than its deadline"),
+        "DeadlineExceeded" => Ending::new(RunPhase::TimedOut, LATE),
         // Also set beside containers that ended by themselves; then they tell more.
         "Completed" | "Error" => return None,
         reason => Ending::infrastructure(format!("its node gave it up ({reason}): {message}")),
@@ -261,8 +266,8 @@ fn verdict(task: &Task, pod: &PodView, exit_code: i32, reason: &str, message: &s
         _ => {}
     }
     let mut ending = match ExecReport::parse(message) {
-        Ok(report) => reported(pod, exit_code, report),
-        Err(_) if pod.deletion_asked.is_some() => deleted(),
+        Ok(report) => reported(task, pod, exit_code, report),
+        Err(_) if pod.deletion_asked.is_some() => deleted(task, pod),
         Err(_) if exit_code == 137 => Ending::new(
             RunPhase::Failed,
             "was killed before it could tell its result",
@@ -276,13 +281,13 @@ fn verdict(task: &Task, pod: &PodView, exit_code: i32, reason: &str, message: &s
     ending
 }
 
-fn reported(pod: &PodView, exit_code: i32, report: ExecReport) -> Ending {
+fn reported(task: &Task, pod: &PodView, exit_code: i32, report: ExecReport) -> Ending {
     let says = one_line(report.reason.as_deref().unwrap_or_default());
     let mut ending = match (report.verdict, exit_code) {
         (Verdict::Passed, 0) => Ending::new(RunPhase::Succeeded, says),
         (Verdict::Failed, code) if code != 0 => Ending::new(RunPhase::Failed, says),
         (Verdict::TimedOut, code) if code != 0 => Ending::new(RunPhase::TimedOut, says),
-        (Verdict::Cancelled, _) if pod.deletion_asked.is_some() => return deleted(),
+        (Verdict::Cancelled, _) if pod.deletion_asked.is_some() => return deleted(task, pod),
         (Verdict::Cancelled, _) => Ending::new(RunPhase::Failed, "stopped itself"),
         (Verdict::Error, code) if code != 0 => Ending::new(RunPhase::Error, says),
         (verdict, code) => {
@@ -300,9 +305,18 @@ fn reported(pod: &PodView, exit_code: i32, report: ExecReport) -> Ending {
     ending
 }
 
-/// Somebody deleted the pod, or its node was drained: not the code's doing.
-fn deleted() -> Ending {
-    Ending::infrastructure("its pod was deleted before it ended")
+/// Somebody deleted the pod, or its node was drained: not the code's doing. When its time was over, it was
+/// the Job controller, at the Job's deadline.
+fn deleted(task: &Task, pod: &PodView) -> Ending {
+    let ContainerView::Terminated { started, .. } = &pod.build else {
+        return Ending::infrastructure(DELETED);
+    };
+    match (started, pod.deletion_asked) {
+        (Some(started), Some(asked)) if asked > *started + limit(task) => {
+            Ending::new(RunPhase::TimedOut, LATE)
+        }
+        _ => Ending::infrastructure(DELETED),
+    }
 }
 
 /// The words of others end up in statuses: one plain line of them.

@@ -213,6 +213,19 @@ fn what_the_infrastructure_does_is_an_error_and_retried() {
 }
 
 #[test]
+fn a_pod_that_is_deleted_at_the_deadline_of_its_job_was_too_slow() {
+    let mut task = task();
+    task.recipe.as_mut().unwrap().timeouts.run_seconds = 60;
+    for (asked, phase) in [(60, RunPhase::Error), (80, RunPhase::TimedOut)] {
+        let mut pod = pod(ended(143, "Error", &report(Verdict::Cancelled, 143)));
+        pod.deletion_asked = Some(at(asked));
+        let ending = end_of(&task, &pod);
+        assert_eq!(ending.phase, phase, "{asked} s");
+        assert_eq!(ending.outcome.retryable, phase == RunPhase::Error);
+    }
+}
+
+#[test]
 fn a_result_that_was_written_before_the_pod_was_deleted_counts() {
     let mut passed = pod(ended(0, "Completed", &report(Verdict::Passed, 0)));
     passed.deletion_asked = Some(at(20));

@@ -23,10 +23,13 @@ pub struct Args {
 /// Runs a cluster until Ctrl-C.
 pub fn run(args: Args) -> Result {
     let cache = Cache::of_user();
-    parts::obtain_all(parts::control_plane(), &cache, Loudness::Normal)?;
+    let mut wanted: Vec<_> = parts::control_plane().collect();
     if args.node {
-        parts::obtain_all(parts::node(), &cache, Loudness::Normal)?;
+        wanted.extend(parts::node());
     }
+    let as_root = args.node.then_some("run it as root, or without --node");
+    parts::check(&wanted, as_root, &cache)?;
+    parts::obtain_all(wanted, &cache, Loudness::Normal)?;
     run_until_stopped(async {
         let started = Instant::now();
         let clusters = Clusters::start(args.node).await?;

@@ -45,13 +45,14 @@ pub fn run(args: Args) -> Result {
         Loudness::Normal
     };
     let cache = Cache::of_user();
-    parts::obtain_all(parts::control_plane(), &cache, loudness)?;
-    parts::obtain_all(parts::bucket(), &cache, loudness)?;
-    parts::obtain_all(parts::chart_checks(), &cache, loudness)?;
+    let mut wanted: Vec<_> = parts::control_plane().chain(parts::bucket()).collect();
+    wanted.extend(parts::chart_checks());
     if !args.no_node {
-        parts::obtain_all(parts::node(), &cache, loudness)?;
-        parts::obtain_all(parts::browser(), &cache, loudness)?;
+        wanted.extend(parts::node().chain(parts::browser()));
     }
+    let as_root = (!args.no_node).then_some("run it as root, or with --no-node");
+    parts::check(&wanted, as_root, &cache)?;
+    parts::obtain_all(wanted, &cache, loudness)?;
     run_until_stopped(async {
         let (clusters, built) = tokio::join!(
             Clusters::start(!args.no_node),

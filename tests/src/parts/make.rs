@@ -103,13 +103,17 @@ fn kubernetes_module(part: &Part, package: &str, cache: &Cache) -> Result<(), Pa
     run(
         build,
         &format!("cannot build {} {}", part.name, part.version),
-        NETWORK_OF_GO,
+        &network_of_go(),
     )?;
     keep(&built, part, cache)
 }
 
-const NETWORK_OF_GO: &str =
-    "check that Go reaches its module proxy: go list -m k8s.io/kubernetes@v1.35.4";
+/// What to do where Go gets nothing.
+fn network_of_go() -> String {
+    format!(
+        "check that Go reaches its module proxy: go list -m {GITHUB_OF_LIBRARIES}@v{KUBERNETES}"
+    )
+}
 
 /// Writes go.mod, go.sum and the file that makes `go mod tidy` keep what the commands need.
 fn write_module(dir: &Path) -> Result<(), PartError> {
@@ -126,9 +130,9 @@ fn write_module(dir: &Path) -> Result<(), PartError> {
         "-json",
         &format!("{GITHUB_OF_LIBRARIES}@v{KUBERNETES}"),
     ]);
-    let json = run(download, &what, NETWORK_OF_GO)?;
+    let json = run(download, &what, &network_of_go())?;
     let downloaded: serde_json::Value = serde_json::from_slice(&json)
-        .map_err(|error| PartError::new(&what, error.to_string(), NETWORK_OF_GO))?;
+        .map_err(|error| PartError::new(&what, error.to_string(), network_of_go()))?;
     let theirs =
         fs::read_to_string(downloaded["GoMod"].as_str().unwrap_or_default()).map_err(io)?;
     text.push_str(&replacements(&theirs, &KUBERNETES.replacen("1.", "0.", 1)));
@@ -136,7 +140,7 @@ fn write_module(dir: &Path) -> Result<(), PartError> {
     fs::write(dir.join("tools.go"), tools()).map_err(io)?;
     let mut tidy = go(dir);
     tidy.args(["mod", "tidy"]);
-    run(tidy, &what, NETWORK_OF_GO)?;
+    run(tidy, &what, &network_of_go())?;
     fs::write(dir.join("ready"), "").map_err(io)
 }
 
@@ -179,7 +183,7 @@ fn go_install(part: &Part, package: &str, variable: &str, cache: &Cache) -> Resu
     run(
         install,
         &format!("cannot build {} {}", part.name, part.version),
-        NETWORK_OF_GO,
+        &network_of_go(),
     )?;
     keep(&dir.join(part.name), part, cache)
 }
@@ -217,6 +221,11 @@ fn apt_install(package: &str, what: &str) -> Result<(), PartError> {
     if run(install(package), what, &remedy).is_ok() {
         return Ok(());
     }
+    // What an interrupted install left half done keeps apt from everything else.
+    let mut configure = Command::new("dpkg");
+    configure.args(["--configure", "-a"]);
+    configure.env("DEBIAN_FRONTEND", "noninteractive");
+    let _ = run(configure, what, &remedy);
     // The lists of packages may be old, or never fetched.
     let mut update = Command::new("apt-get");
     update.args(["update", "-q"]);

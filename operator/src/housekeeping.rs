@@ -99,30 +99,28 @@ async fn has_build(ctx: &Context, run: &BuilderRun) -> kube::Result<bool> {
 /// Whether a run may go: it has ended, GitHub knows, it is on record, and its build has been complete for an hour or
 /// is gone.
 fn run_is_over(ctx: &Context, run: &BuilderRun, now: Timestamp) -> bool {
-    let Some(status) = run
-        .status
-        .as_ref()
-        .filter(|status| status.phase.is_terminal())
-    else {
-        return false;
-    };
-    if status
-        .report
-        .as_ref()
-        .and_then(|report| report.sent.as_ref())
-        .is_none()
-    {
+    if !is_told(run) {
         return false;
     }
     if is_orphan(ctx, run) {
         return keep::run_is_kept(ctx, run, None, now);
     }
     let build = ctx.cache.builds.get(&run.spec.pr_build.name);
-    if !keep::run_is_kept(ctx, run, build.as_deref(), now) {
-        return false;
-    }
-    let completed = build.and_then(|build| completed(&build));
-    completed.is_some_and(|completed| now > completed + KEEP_RUNS)
+    keep::run_is_kept(ctx, run, build.as_deref(), now)
+        && build.is_some_and(|build| runs_are_over(&build, now))
+}
+
+/// Whether a run has ended, and GitHub knows.
+fn is_told(run: &BuilderRun) -> bool {
+    let status = run.status.as_ref();
+    let ended = status.filter(|status| status.phase.is_terminal());
+    let report = ended.and_then(|status| status.report.as_ref());
+    report.is_some_and(|report| report.sent.is_some())
+}
+
+/// Whether the time of a build's runs is over: it has been complete for an hour.
+fn runs_are_over(build: &PrBuild, now: Timestamp) -> bool {
+    completed(build).is_some_and(|completed| now > completed + KEEP_RUNS)
 }
 
 fn completed(build: &PrBuild) -> Option<Timestamp> {
@@ -287,3 +285,7 @@ where
         deleted => deleted.map(|_| ()),
     }
 }
+
+#[cfg(test)]
+#[path = "housekeeping_tests.rs"]
+mod tests;

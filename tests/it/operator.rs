@@ -26,15 +26,10 @@ use std::{
 };
 
 use crds::{BuilderRun, PrBuild, RunPhase};
-use k8s_openapi::api::{
-    authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
-    core::v1::Pod,
-    events::v1::Event,
-    rbac::v1::Role,
-};
+use k8s_openapi::api::{core::v1::Pod, events::v1::Event};
 use kube::{
-    Api, ResourceExt,
-    api::{Patch, PatchParams, PostParams},
+    ResourceExt,
+    api::{Patch, PatchParams},
 };
 use protocol::{ExecReport, StepReport, StepResult, Verdict};
 use serde_json::json;
@@ -42,6 +37,8 @@ use tests::{
     cluster::{Fate, eventually, shared_control_plane},
     story::{PATIENCE, Setting, Story},
 };
+
+use crate::rights::{self, Revoked};
 
 /// A story with an operator, whose pods do what `fate` says.
 async fn begin(name: &str, fate: Fate) -> Story {
@@ -229,101 +226,9 @@ async fn crash(story: &mut Story) {
     story.lease_runs_out().await;
 }
 
-/// A right that was taken from the operator, so that it stops exactly before one write.
-struct Revoked(Role);
-
-/// Takes away the right to `verb` a `resource` (`builderruns/status`) of prbuild.dev, and waits until
-/// the API server knows.
+/// Takes the right to `verb` a `resource` of prbuild.dev away from the operator.
 async fn revoke(story: &Story, verb: &str, resource: &str) -> Revoked {
-    let roles = story.api::<Role>();
-    let before = roles.get("prbuild-operator").await.unwrap();
-    let mut after = before.clone();
-    let mut rules = Vec::new();
-    for mut rule in after.rules.take().unwrap_or_default() {
-        let resources = rule.resources.clone().unwrap_or_default();
-        if resources.iter().any(|one| one == resource) && rule.verbs.iter().any(|one| one == verb) {
-            let mut rest = rule.clone();
-            rest.resources = Some(vec![resource.to_owned()]);
-            rest.verbs.retain(|one| one != verb);
-            rule.resources = Some(
-                resources
-                    .into_iter()
-                    .filter(|one| one != resource)
-                    .collect(),
-            );
-            if !rest.verbs.is_empty() {
-                rules.push(rest);
-            }
-        }
-        if rule
-            .resources
-            .as_ref()
-            .is_some_and(|resources| !resources.is_empty())
-        {
-            rules.push(rule);
-        }
-    }
-    after.rules = Some(rules);
-    roles
-        .replace("prbuild-operator", &PostParams::default(), &after)
-        .await
-        .unwrap();
-    may(story, verb, resource, false).await;
-    Revoked(before)
-}
-
-/// Gives the right back.
-async fn restore(story: &Story, verb: &str, resource: &str, revoked: Revoked) {
-    let rules = Patch::Merge(json!({ "rules": revoked.0.rules }));
-    let roles = story.api::<Role>();
-    roles
-        .patch("prbuild-operator", &PatchParams::default(), &rules)
-        .await
-        .unwrap();
-    may(story, verb, resource, true).await;
-}
-
-async fn may(story: &Story, verb: &str, resource: &str, expected: bool) {
-    let reviews: Api<SubjectAccessReview> = Api::all(story.install.client());
-    let (resource, subresource) = match resource.split_once('/') {
-        Some((resource, sub)) => (resource, Some(sub.to_owned())),
-        None => (resource, None),
-    };
-    let namespace = story.install.namespace();
-    let review = SubjectAccessReview {
-        spec: SubjectAccessReviewSpec {
-            user: Some(format!(
-                "system:serviceaccount:{namespace}:prbuild-operator"
-            )),
-            resource_attributes: Some(ResourceAttributes {
-                group: Some(crds::GROUP.to_owned()),
-                namespace: Some(namespace.to_owned()),
-                resource: Some(resource.to_owned()),
-                subresource,
-                verb: Some(verb.to_owned()),
-                ..ResourceAttributes::default()
-            }),
-            ..SubjectAccessReviewSpec::default()
-        },
-        ..SubjectAccessReview::default()
-    };
-    eventually(
-        format!("the operator may {verb} {resource}: {expected}"),
-        PATIENCE,
-        async || {
-            let answer = reviews
-                .create(&PostParams::default(), &review)
-                .await
-                .map_err(|error| error.to_string())?;
-            let allowed = answer.status.is_some_and(|status| status.allowed);
-            if allowed == expected {
-                Ok(())
-            } else {
-                Err(format!("allowed: {allowed}"))
-            }
-        },
-    )
-    .await;
+    rights::revoke(story, "prbuild-operator", verb, resource).await
 }
 
 /// Waits for an Event about a build, and returns what it says.

@@ -222,7 +222,13 @@ async fn a_refusal_is_explained_and_a_run_without_a_pod_says_where_its_log_is() 
     let answer = story.name_of(number, event);
     story.answered(&answer).await;
     let said = prbuild(&story, &["explain", &answer]).await;
-    said.says(&["is an answer to @tristan", "Permission", "docs/refusals.md"]);
+    said.says(&[
+        "is an answer to @tristan",
+        "Permission",
+        "This label needs write access",
+        "try: let somebody with write access ask for it",
+        "docs/refusals.md",
+    ]);
 
     let number = story.open_pull_request("another", &[("new", "2")]).await;
     let build = story.name_of(number, story.label(number));

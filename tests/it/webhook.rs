@@ -236,17 +236,7 @@ impl Town {
 
     /// The inner port's metrics.
     async fn metrics(&mut self) -> String {
-        let log = self.log();
-        let marker = "metrics on ";
-        let at = log
-            .find(marker)
-            .expect("the address of the inner port is logged")
-            + marker.len();
-        let address: String = log[at..]
-            .chars()
-            .take_while(|c| c.is_ascii_digit() || ".:".contains(*c))
-            .collect();
-        let uri = format!("http://{address}/metrics").parse().unwrap();
+        let uri = format!("http://{}/metrics", self.inner()).parse().unwrap();
         let client: Client<_, Full<bytes::Bytes>> =
             Client::builder(TokioExecutor::new()).build_http();
         let body = client
@@ -259,6 +249,20 @@ impl Town {
             .unwrap()
             .to_bytes();
         String::from_utf8_lossy(&body).into_owned()
+    }
+
+    /// The address of the inner port.
+    fn inner(&mut self) -> String {
+        let log = self.log();
+        let marker = "metrics on ";
+        let at = log
+            .find(marker)
+            .expect("the address of the inner port is logged")
+            + marker.len();
+        log[at..]
+            .chars()
+            .take_while(|c| c.is_ascii_digit() || ".:".contains(*c))
+            .collect()
     }
 
     fn log(&mut self) -> String {

@@ -218,10 +218,16 @@ impl App {
             .decide(request, &builders, &repo, comment, deadline);
         let verdict = deciding.await;
         let judged = started.elapsed();
+        let mut head_sha = request.head_sha().map(str::to_owned);
+        let mut build = None;
         let outcome = match verdict {
             Verdict::Authorized(authorized) => {
                 let (new, before) = (Outcome::Stored("build"), Outcome::Stored("build_again"));
-                self.stored(self.submit.build(*authorized).await, new, before)
+                let name = authorized.name().to_owned();
+                head_sha = Some(authorized.head_sha().to_owned());
+                let outcome = self.stored(self.submit.build(*authorized).await, new, before);
+                build = matches!(outcome, Outcome::Stored(_)).then_some(name);
+                outcome
             }
             Verdict::Refused(refused) => self.refused(*refused).await,
             Verdict::Stop(stopping) => self.stop(*stopping).await,
@@ -239,6 +245,8 @@ impl App {
         tracing::info!(
             repository = request.repository_id,
             pull_request = request.number,
+            head_sha,
+            build,
             decision = outcome.word(),
             swept = request.told.is_none(),
             gate_ms = milliseconds(judged),

@@ -205,6 +205,15 @@ impl Request {
         asks.into_iter().map(request).collect()
     }
 
+    /// The commit that is asked about, where whoever told of it says one: GitHub's delivery of a label, and
+    /// the check run of a button.
+    pub fn head_sha(&self) -> Option<&str> {
+        match &self.ask {
+            Ask::Button(press) => Some(&press.head_sha),
+            Ask::Label { .. } | Ask::Command { .. } => self.told.as_ref()?.head_sha.as_deref(),
+        }
+    }
+
     /// `owner/name` of the repository, as GitHub spells it where that is known.
     pub fn full_name(&self) -> String {
         let status = self.repository.status.as_ref();

@@ -207,6 +207,10 @@ pub async fn take(
         }
         Err(error) => {
             if matches!(&error, kube::Error::Api(status) if status.is_conflict()) {
+                tracing::info!(
+                    builder = name,
+                    "somebody else wrote since the ledger was read; it is read anew"
+                );
                 return Taken::Conflict;
             }
             tracing::warn!(builder = name, %error, "the ledger could not be written; nobody gets a slot until it can");

@@ -266,6 +266,80 @@ fn builds_reach_names_the_log_and_the_internet_and_no_private_address() {
 }
 
 #[test]
+fn builds_with_name_servers_of_their_own_ask_these_and_no_others() {
+    let all = objects(&variant(&["builds.nameServers={9.9.9.9,2620:fe::fe}"]));
+    let rule = |name: &str| {
+        let policy = object(&all, "NetworkPolicy", name);
+        let rules = policy["spec"]["egress"].as_array().unwrap().iter();
+        let of_names = rules.filter(|rule| rule["ports"][0]["port"] == 53);
+        let of_names: Vec<&Value> = of_names.collect();
+        assert_eq!(of_names.len(), 1, "{name}");
+        of_names[0].clone()
+    };
+    let ports = json!([{ "port": 53, "protocol": "UDP" }, { "port": 53, "protocol": "TCP" }]);
+    assert_eq!(
+        rule("prbuild-builds"),
+        json!({
+            "to": [
+                { "ipBlock": { "cidr": "9.9.9.9/32" } },
+                { "ipBlock": { "cidr": "2620:fe::fe/128" } },
+            ],
+            "ports": ports,
+        })
+    );
+    let kube_system = json!({ "kubernetes.io/metadata.name": "kube-system" });
+    let cluster = json!([{ "namespaceSelector": { "matchLabels": kube_system } }]);
+    assert_eq!(
+        rule("prbuild-operator"),
+        json!({ "to": cluster, "ports": ports })
+    );
+}
+
+#[test]
+fn every_pod_of_ours_connects_to_the_ports_that_are_named_and_to_no_others() {
+    let all = objects(&variant(&["networkPolicy.ports={8443}"]));
+    // In the release's namespace, and with an end outside of it.
+    for name in [
+        "prbuild-webhook",
+        "prbuild-operator",
+        "prbuild-gateway",
+        "prbuild-make-keys",
+        "prbuild-self-test",
+    ] {
+        let policy = object(&all, "NetworkPolicy", name);
+        let rules = policy["spec"]["egress"].as_array().unwrap().iter();
+        let anywhere = rules.filter(|rule| rule["to"].is_null());
+        let ports: Vec<&Value> = anywhere.map(|rule| &rule["ports"]).collect();
+        let named = json!([{ "port": 8443, "protocol": "TCP" }]);
+        assert_eq!(ports, [&named], "{name}");
+    }
+}
+
+#[test]
+fn alerts_are_about_their_own_release_and_wait_as_long_as_they_are_told() {
+    let all = objects(&variant(&[
+        "monitoring.prometheusRule=true,monitoring.queueOldSeconds=3600000,monitoring.runbooks=https://wiki.example.org",
+    ]));
+    let rule = object(&all, "PrometheusRule", "prbuild");
+    let alerts = rule["spec"]["groups"][0]["rules"].as_array().unwrap();
+    for alert in alerts {
+        let (name, asks) = (&alert["alert"], alert["expr"].as_str().unwrap());
+        let metrics = asks.matches("prbuild_").count();
+        assert!(metrics > 0, "{name}: {asks}");
+        let here = asks.matches("{namespace=\"prbuild\"").count();
+        assert_eq!(here, metrics, "{name}: {asks}");
+        assert_eq!(alert["labels"]["namespace"], "prbuild", "{name}");
+        let page = alert["annotations"]["runbook_url"].as_str().unwrap();
+        assert!(page.starts_with("https://wiki.example.org/"), "{page}");
+    }
+    let mut old = alerts
+        .iter()
+        .filter(|alert| alert["alert"] == "PrBuildQueueOld");
+    let asks = old.next().unwrap()["expr"].as_str().unwrap();
+    assert!(asks.ends_with(" > 3600000"), "{asks}");
+}
+
+#[test]
 fn what_is_wrong_with_a_value_is_said_with_its_name_before_anything_is_installed() {
     for (values, says) in [
         (
@@ -288,10 +362,37 @@ fn what_is_wrong_with_a_value_is_said_with_its_name_before_anything_is_installed
             &[NEEDED, "webhok.replicas=1"],
             "additional properties 'webhok' not allowed",
         ),
-        (&[NEEDED, "host=https://a.example.org"], "at '/host'"),
+        (
+            &[NEEDED, "gateway.store.bucket=https://logs"],
+            "gateway.store.bucket: `https://logs` is no bucket, which begins with s3://, gs:// or az://. For example: --set gateway.replicas=2,gateway.store.bucket=s3://logs-of-prbuild",
+        ),
+        (
+            &[NEEDED, "host=https://a.example.org"],
+            "host: `https://a.example.org` is an address; only the name in it is wanted. For example: --set host=prbuild.example.org",
+        ),
+        (
+            &[NEEDED, "host=a.example.org:8443"],
+            "host: `a.example.org:8443` is no name of a host, in small letters, without port and path. For example: --set host=prbuild.example.org",
+        ),
+        (
+            &[NEEDED, "image.registry=https://reg/x"],
+            "image.registry: `https://reg/x` is an address of the web; names of images have none of `https://`. For example: --set image.registry=registry.example.org/prbuild",
+        ),
+        (
+            &[NEEDED, "image.registry=reg.example.org/X"],
+            "image.registry: names of images cannot begin with `reg.example.org/X`. For example:",
+        ),
+        (
+            &[NEEDED, "image.pullSecrets={pull}"],
+            "For example: --set 'builds.pullSecrets={pull}'",
+        ),
         (
             &[NEEDED, "connections=null"],
-            "connections: how is GitHub reached?",
+            "connections: how is GitHub reached? Name at least one Secret, for example: --set connections.github=prbuild-github",
+        ),
+        (
+            &[NEEDED, "connections.github="],
+            "connections.github: `` is no name of a Secret. For example: --set connections.github=prbuild-github",
         ),
         (
             &[NEEDED, "builds.namespace=prbuild"],
@@ -310,4 +411,17 @@ fn what_is_wrong_with_a_value_is_said_with_its_name_before_anything_is_installed
         let said = render(values).unwrap_err();
         assert!(said.contains(says), "{values:?}: {said}");
     }
+}
+
+#[test]
+fn a_directory_with_two_writers_is_refused_also_where_the_schema_is_left_out() {
+    let mut helm = Command::new(parts::existing(&parts::HELM_CLI).unwrap());
+    helm.args(["template", "prbuild"])
+        .arg(tests::cluster::Release::chart());
+    helm.args(["--skip-schema-validation", "--set", NEEDED]);
+    helm.args(["--set", "gateway.replicas=2"]);
+    let output = helm.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let says = "gateway.replicas: one gateway writes a directory; more need a bucket. For example: --set gateway.replicas=2,gateway.store.bucket=s3://logs-of-prbuild";
+    assert!(!output.status.success() && said.contains(says), "{said}");
 }

@@ -1,6 +1,6 @@
 //! Documents that say what stands elsewhere, too: metrics, alerts, values.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -133,4 +133,42 @@ fn the_dashboard_shows_metrics_that_exist() {
     let known = metrics_in(&read("docs/kinds.md"));
     let shown = metrics_in(&read("charts/prbuild/files/dashboard.json"));
     assert!(shown.is_subset(&known), "{:?}", shown.difference(&known));
+}
+
+/// The properties of a schema and of those below it, by their path, with what is said of each.
+fn described(schema: &Value, above: &str) -> Vec<(String, String)> {
+    let Some(properties) = schema["properties"].as_object() else {
+        return Vec::new();
+    };
+    let of_one = |(name, schema): (&String, &Value)| {
+        let path = format!("{above}{name}");
+        let said = schema["description"].as_str().unwrap_or_default();
+        let below = described(schema, &format!("{path}."));
+        [(path, said.to_owned())].into_iter().chain(below)
+    };
+    properties.iter().flat_map(of_one).collect()
+}
+
+#[test]
+fn the_schema_says_of_every_value_what_the_table_says() {
+    let schema = read("charts/prbuild/values.schema.json");
+    let schema: Value = serde_json::from_str(&schema).unwrap();
+    let described: BTreeMap<String, String> = described(&schema, "").into_iter().collect();
+    assert!(described.len() > 80, "{}", described.len());
+    for (path, said) in &described {
+        assert!(!said.is_empty(), "{path} has no description");
+        assert!(!said.contains('\n'), "{path}: {said}");
+    }
+    let table = read("docs/values.md");
+    let rows = table.lines().filter_map(|line| {
+        let cells = line.strip_prefix("| `")?.strip_suffix(" |")?;
+        let (path, cells) = cells.split_once("` | ")?;
+        let (_, said) = cells.split_once(" | ")?;
+        Some((path, said.replace("\\|", "|")))
+    });
+    let commented: Vec<(&str, String)> = rows.filter(|(_, said)| !said.is_empty()).collect();
+    assert!(commented.len() > 50, "{}", commented.len());
+    for (path, said) in commented {
+        assert_eq!(described.get(path), Some(&said), "{path}");
+    }
 }

@@ -3,13 +3,43 @@
 use std::time::Duration;
 
 use crds::{Builder, BuilderRun, RunPhase};
-use kube::api::ListParams;
+use kube::api::{ListParams, Patch, PatchParams};
+use serde_json::json;
 use tests::{
     cluster::{Fate, eventually},
-    story::PATIENCE,
+    story::{PATIENCE, Story},
 };
 
-use super::begin;
+use super::{begin, build_of, phase_of, revoke};
+
+/// What the operator says of a ledger that somebody else wrote first.
+const CONFLICT: &str = "somebody else wrote since the ledger was read";
+/// What it says of one that the API server does not take.
+const NOT_WRITTEN: &str = "the ledger could not be written";
+
+/// How often the operator said this.
+fn said(story: &mut Story, words: &str) -> usize {
+    let index = story.operator().unwrap();
+    let log = story.install.program(index).unwrap().log();
+    log.matches(words).count()
+}
+
+/// No two runs were running at a time.
+async fn assert_one_at_a_time(story: &Story) {
+    let runs = story.api::<BuilderRun>().list(&ListParams::default()).await;
+    let mut spans: Vec<_> = runs
+        .unwrap()
+        .items
+        .into_iter()
+        .map(|run| run.status.unwrap())
+        .map(|status| (status.started_at.unwrap().0, status.finished_at.unwrap().0))
+        .collect();
+    spans.sort();
+    assert!(
+        spans.windows(2).all(|two| two[0].1 <= two[1].0),
+        "two ran at a time: {spans:?}"
+    );
+}
 
 #[tokio::test]
 async fn a_limit_holds_and_everyone_behind_it_knows_their_place() {
@@ -59,20 +89,7 @@ async fn a_limit_holds_and_everyone_behind_it_knows_their_place() {
         story.complete(name).await;
         assert_eq!(story.last_statuses(*number)[0].1, "success");
     }
-    let mut spans: Vec<_> = runs
-        .list(&ListParams::default())
-        .await
-        .unwrap()
-        .items
-        .into_iter()
-        .map(|run| run.status.unwrap())
-        .map(|status| (status.started_at.unwrap().0, status.finished_at.unwrap().0))
-        .collect();
-    spans.sort();
-    assert!(
-        spans.windows(2).all(|two| two[0].1 <= two[1].0),
-        "two ran at a time: {spans:?}"
-    );
+    assert_one_at_a_time(&story).await;
     story.end().await;
 }
 
@@ -126,5 +143,86 @@ async fn a_run_that_waits_longer_than_its_queue_timeout_ends_in_error_with_the_r
         "did not start within 5 s: `debian` is paused"
     );
     assert_eq!(story.last_statuses(number)[0].1, "error");
+    story.end().await;
+}
+
+#[tokio::test]
+async fn a_limit_holds_and_nobody_starves_while_somebody_else_writes_its_builder_all_the_time() {
+    let mut story = begin("conflicts", Fate::passes().after(Duration::from_secs(1))).await;
+    story
+        .builder("debian", |spec| spec.max_concurrent = Some(1))
+        .await;
+    let builders = story.api::<Builder>();
+    let busy = tokio::spawn(async move {
+        for n in 0_u64.. {
+            let note = json!({ "metadata": { "annotations": { "story": n.to_string() } } });
+            builders
+                .patch("debian", &PatchParams::default(), &Patch::Merge(note))
+                .await
+                .unwrap();
+            // For as long as these looks take the operator may be the first to write.
+            for _ in 0..5 {
+                let builder = builders.get("debian").await.unwrap();
+                let running = builder.status.unwrap_or_default().running;
+                assert!(running.len() <= 1, "{running:?}");
+            }
+        }
+    });
+    let mut builds = Vec::new();
+    for branch in ["one", "two", "three", "four"] {
+        builds.push(build_of(&story, branch, &["debian"]).await);
+    }
+    for (_, name) in &builds {
+        story.complete(name).await;
+    }
+    // Each grant is a race that the operator may win: more of them, until it has lost one.
+    for n in 0..20 {
+        if said(&mut story, CONFLICT) > 0 {
+            break;
+        }
+        let more = build_of(&story, &format!("more{n}"), &["debian"]).await;
+        story.complete(&more.1).await;
+        builds.push(more);
+    }
+    assert!(said(&mut story, CONFLICT) > 0, "nobody was in its way");
+    assert!(!busy.is_finished(), "it was left in peace");
+    busy.abort();
+    for (number, _) in &builds {
+        assert_eq!(story.last_statuses(*number)[0].1, "success");
+    }
+    assert_one_at_a_time(&story).await;
+    story.end().await;
+}
+
+#[tokio::test]
+async fn nobody_starts_while_a_ledger_cannot_be_written_and_everybody_does_once_it_can() {
+    let mut story = begin("noledger", Fate::passes()).await;
+    story
+        .builder("debian", |spec| spec.max_concurrent = Some(1))
+        .await;
+    let revoked = revoke(&story, "patch", "builders/status").await;
+    let mut builds = Vec::new();
+    for branch in ["one", "two"] {
+        builds.push(build_of(&story, branch, &["debian"]).await.1);
+    }
+    // The second time it had all the time between the two to start somebody.
+    eventually("it tries twice", PATIENCE, async || {
+        match said(&mut story, NOT_WRITTEN) {
+            0 | 1 => Err("it has not".to_owned()),
+            _ => Ok(()),
+        }
+    })
+    .await;
+    assert!(story.jobs().await.is_empty());
+    for name in &builds {
+        for run in story.runs(name).await {
+            assert_eq!(phase_of(&run), RunPhase::Queued, "{name}");
+        }
+    }
+    revoked.restore(&story).await;
+    for name in &builds {
+        story.complete(name).await;
+    }
+    assert_one_at_a_time(&story).await;
     story.end().await;
 }

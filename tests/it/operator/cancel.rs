@@ -13,7 +13,7 @@ use tests::{
 
 use super::{
     begin, begin_without_kubelet, build_of, builder_of, nothing_is_pending, pause, phase_is,
-    phase_of, pods_are, restore, revoke, run_is,
+    phase_of, pods_are, revoke, run_is,
 };
 
 const SAYS: &str = "Cancelled: by infra: not needed any more";
@@ -130,7 +130,7 @@ async fn a_build_is_cancelled_before_its_next_attempt_is_there() {
             }
         })
         .await;
-    restore(&story, "create", "builderruns", revoked).await;
+    revoked.restore(&story).await;
     story.complete(&name).await;
     let last = nothing_is_pending(&story, number, 1).await;
     assert_eq!(last[0].1, "error");

@@ -10,9 +10,7 @@ use tests::{
     story::{REPO, Story},
 };
 
-use super::{
-    begin_without_kubelet, build_of, crash, phase_is, pods_are, reason_of, restore, revoke,
-};
+use super::{begin_without_kubelet, build_of, crash, phase_is, pods_are, reason_of, revoke};
 
 /// What comes to the next pod.
 type NextFate = Arc<Mutex<Fate>>;
@@ -89,7 +87,7 @@ async fn an_older_run_that_is_stopped_after_a_restart_does_not_overwrite_a_newer
     let newer = story.authorized(number, &["debian"]).await.name_any();
     story.complete(&newer).await;
     crash(&mut story).await;
-    restore(&story, "patch", "builderruns", revoked).await;
+    revoked.restore(&story).await;
     story.start_operator().await.unwrap();
     story.cancel(&older).await;
     let build = story.complete(&older).await;

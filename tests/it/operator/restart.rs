@@ -20,7 +20,7 @@ use tests::{
 
 use super::{
     Seen, begin, begin_without_kubelet, build_of, builder_of, crash, holds, jobs_are, pause,
-    phase_is, phase_of, pods_are, restore, revoke, run_is,
+    phase_is, phase_of, pods_are, revoke, run_is,
 };
 
 const COMMENTS: &str = "mutation addComment";
@@ -208,7 +208,7 @@ async fn a_result_that_only_github_knows_is_written_down_by_the_next_operator() 
         .await;
     crash(&mut story).await;
     assert_eq!(phase_of(&story.runs(&name).await[0]), RunPhase::Queued);
-    restore(&story, "patch", "builderruns/status", revoked).await;
+    revoked.restore(&story).await;
     story.start_operator().await.unwrap();
     assert_whole(&story, number, &name).await;
     assert_green_stays(&story, number, "prbuild/debian");
@@ -245,7 +245,7 @@ async fn a_comment_that_stands_before_the_crash_is_not_written_twice() {
         .await;
     crash(&mut story).await;
     story.forge.faults().off(fault);
-    restore(&story, "patch", "prbuilds/status", revoked).await;
+    revoked.restore(&story).await;
     story.start_operator().await.unwrap();
     assert_whole(&story, number, &name).await;
     story.end().await;
@@ -264,7 +264,7 @@ async fn a_label_that_is_off_before_the_crash_is_known_to_be_off() {
         })
         .await;
     crash(&mut story).await;
-    restore(&story, "patch", "prbuilds/status", revoked).await;
+    revoked.restore(&story).await;
     story.start_operator().await.unwrap();
     let build = assert_whole(&story, number, &name).await;
     let head = build.spec.request.head_sha;
@@ -381,7 +381,7 @@ async fn an_attempt_that_was_due_before_the_crash_is_made_once() {
         .unwrap();
     phase_is(&story, &format!("{name}-debian-1"), RunPhase::Error).await;
     crash(&mut story).await;
-    restore(&story, "create", "builderruns", revoked).await;
+    revoked.restore(&story).await;
     story.start_operator().await.unwrap();
     assert_whole(&story, number, &name).await;
     assert_eq!(story.runs(&name).await.len(), 2);

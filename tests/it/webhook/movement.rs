@@ -80,11 +80,18 @@ async fn s18_a_push_after_the_build_was_granted_builds_nothing_more() {
     let number = town.pull_request().await;
     let (name, _) = town.label(number).await;
     let before = town.build(&name).await.spec.request.head_sha;
+    town.advance(60);
     let after = town.push("b\n").await;
     town.story.forge.deliveries_settled().await;
     assert_eq!(town.builds().await.len(), 1);
     assert_ne!(before, after);
-    assert_eq!(town.build(&name).await.spec.request.head_sha, before);
+    let spec = town.build(&name).await.spec;
+    assert_eq!(spec.request.head_sha, before);
+    // Nor is the build of what was labelled dispatched, where it was not yet.
+    let cancel = spec.cancel.unwrap();
+    assert_eq!(cancel.by, MALLORY);
+    assert!(cancel.reason.contains("newer commits"), "{cancel:?}");
+    assert!(!cancel.waiting_only, "{cancel:?}");
     town.end().await;
 }
 

@@ -33,6 +33,7 @@ async fn s10_secrets_rotate_while_it_runs_and_bad_ones_are_not_used() {
     becomes(&old, 401).await;
     becomes(&new, 200).await;
 
+    let first = town.address;
     for secret in ["", "short"] {
         std::fs::write(dir.join("webhook-secret"), secret).unwrap();
         let connections = town.story.connections().unwrap().display().to_string();
@@ -63,6 +64,13 @@ async fn s10_secrets_rotate_while_it_runs_and_bad_ones_are_not_used() {
             program.ended().is_none(),
             "it can be mended without a start"
         );
+        let second = town.story.install.listening(index).await.unwrap();
+        let signature = by(secret);
+        for address in [first, second] {
+            town.address = address;
+            let reply = town.post(&headers("ping", &signature), &body).await;
+            assert_eq!(reply.status, 401, "{secret:?} {address}");
+        }
     }
     town.end().await;
 }

@@ -1,8 +1,16 @@
-//! GitHub is late, slow, or wrong for a while: nothing is half done, and nothing is lost.
+//! GitHub is late, slow, or wrong for a while, or the API server takes nothing: nothing is half done,
+//! and nothing is lost.
 
 use tests::forge::{DeliveryFault, Fault, TestMergeSwitch};
+use tests::story::TRISTAN;
 
 use super::*;
+use crate::rights::revoke;
+
+/// The account of the webhook, and its role.
+const ACCOUNT: &str = "prbuild-webhook";
+/// Deliveries whose object the API server did not take.
+const NOT_STORED: &str = r#"prbuild_webhook_deliveries_total{outcome="not_stored"}"#;
 
 #[tokio::test]
 async fn a_label_event_that_the_timeline_shows_late_is_waited_for() {
@@ -146,4 +154,54 @@ async fn a_slow_github_is_answered_in_time_and_stores_nothing() {
     assert!(took < Duration::from_secs(9), "{took:?}");
     town.nothing_stored().await;
     town.end().await;
+}
+
+#[tokio::test]
+async fn a_build_that_the_api_server_does_not_take_comes_again_and_is_built_once() {
+    for (n, command) in [(1, None), (2, Some("/prbuild run"))] {
+        let mut town = Town::new(&format!("wh-untaken{n}")).await;
+        let number = town.pull_request().await;
+        let revoked = revoke(&town.story, ACCOUNT, "create", "prbuilds").await;
+        let (name, code) = match command {
+            Some(text) => town.said(number, ADA, text).await,
+            None => town.label(number).await,
+        };
+        assert_eq!(code, 503, "{command:?}");
+        assert!(town.metric(NOT_STORED).await >= 1.0, "{command:?}");
+        town.nothing_stored().await;
+        if command.is_none() {
+            assert_eq!(town.story.forge.labels(REPO, number), [LABEL]);
+        }
+        revoked.restore(&town.story).await;
+        assert_eq!(town.again().await, 202, "{command:?}");
+        assert_eq!(town.again().await, 202, "{command:?}");
+        assert_eq!(town.names_of_builds().await, [name]);
+        assert!(town.answers().await.is_empty(), "{command:?}");
+        town.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_the_api_server_does_not_take_comes_again_and_is_told_once() {
+    for (n, command) in [(1, None), (2, Some("/prbuild help"))] {
+        let mut town = Town::new(&format!("wh-untold{n}")).await;
+        let number = town.pull_request().await;
+        let revoked = revoke(&town.story, ACCOUNT, "create", "answers").await;
+        let (name, code) = match command {
+            Some(text) => town.said(number, ADA, text).await,
+            None => town.labelled_by(number, TRISTAN).await,
+        };
+        assert_eq!(code, 503, "{command:?}");
+        assert!(town.metric(NOT_STORED).await >= 1.0, "{command:?}");
+        town.nothing_stored().await;
+        if command.is_none() {
+            assert_eq!(town.story.forge.labels(REPO, number), [LABEL]);
+        }
+        revoked.restore(&town.story).await;
+        assert_eq!(town.again().await, 202, "{command:?}");
+        assert_eq!(town.answers().await.len(), 1, "{command:?}");
+        town.refused(&name).await;
+        assert!(town.builds().await.is_empty(), "{command:?}");
+        town.end().await;
+    }
 }

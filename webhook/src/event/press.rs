@@ -5,9 +5,9 @@
 //! then. The same body is the same press, whatever header it comes under, and as long as nothing about
 //! the check run or its suite has changed, pressing once more is, too.
 
+use aws_lc_rs::digest::{SHA256, digest};
 use crds::names;
 use jiff::Timestamp;
-use aws_lc_rs::digest::{SHA256, digest};
 
 use super::wire::{CheckRunBody, CheckSuiteBody};
 use super::{Event, Ignored, What, action, expect_action, parsed};

@@ -39,6 +39,16 @@ pub struct Authorized {
 }
 
 impl Authorized {
+    /// Name of the build.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The commit that is built.
+    pub fn head_sha(&self) -> &str {
+        &self.request.head_sha
+    }
+
     /// The object that stands for it.
     pub fn into_object(self) -> PrBuild {
         PrBuild {

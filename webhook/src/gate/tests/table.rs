@@ -316,6 +316,44 @@ fn every_refusal_has_its_reason() {
     }
 }
 
+/// Reasons, each with the test that shows it and the text of its file. A reason without a row does not
+/// compile.
+macro_rules! shown {
+    ($($file:literal, $test:ident: $($reason:ident)*;)*) => {{
+        let _ = |reason: AnswerReason| match reason {
+            $($(AnswerReason::$reason => (),)*)*
+            // Nobody is told of it: a newer version wrote it.
+            AnswerReason::Unknown => (),
+        };
+        [$($((stringify!($reason), stringify!($test), include_str!($file)),)*)*]
+    }};
+}
+
+#[test]
+fn every_refusal_is_shown_by_a_test() {
+    let rows = shown! {
+        "table.rs", every_refusal_has_its_reason:
+            Permission Denied Team Bot ThroughApp ActorMismatch HeadMovedBefore HeadMovedAfter
+            MovementUnknown Closed ForkDeleted BaseBranch Conflict NoBuilder TooOld;
+        "commands.rs", every_mistake_in_a_command_has_its_reason_and_says_what_would_help:
+            UnknownCommand NoMatch WrongSha Help Pattern;
+        "commands.rs", more_than_a_build_or_a_comment_can_have_is_told: TooMany;
+        "commands.rs", a_paused_repository_takes_in_nothing_and_answers_questions: Paused Status;
+        "repeating.rs", what_cannot_be_repeated_is_told: NoBuild;
+        "stopping.rs", cancel_stops_everything_that_was_asked_for_before_it: Cancelled;
+    };
+    for (reason, test, source) in rows {
+        let at = source.find(&format!("#[test]\nfn {test}()"));
+        let rest = &source[at.expect(test)..];
+        let body = rest.split("\n}\n").next().unwrap_or(rest);
+        let says = [format!("\"{reason}\""), format!("::{reason}")];
+        assert!(
+            says.iter().any(|says| body.contains(says)),
+            "{test} does not show {reason}"
+        );
+    }
+}
+
 #[test]
 fn the_page_about_labels_knows_when_a_label_is_given_up() {
     assert_eq!(OLDEST.as_hours(), 24);

@@ -1,6 +1,6 @@
 //! What is said about objects. Pure.
 
-use crds::{Answer, BuilderRun, PrBuild};
+use crds::{Answer, AnswerReason, AnswerSpec, BuilderRun, PrBuild};
 use jiff::Timestamp;
 use kube::ResourceExt;
 
@@ -167,17 +167,86 @@ pub fn about_run(run: &BuilderRun) -> Vec<String> {
     lines
 }
 
-/// What was answered to somebody who built nothing.
+/// What was answered to somebody who built nothing: the sentence, whether it was told, and what comes next.
 pub fn about_answer(answer: &Answer) -> Vec<String> {
     let spec = &answer.spec;
-    vec![format!(
-        "{} is an answer to @{} on #{} of {}: {:?}; docs/refusals.md says what it means and what to do",
+    let status = answer.status.clone().unwrap_or_default();
+    let mut lines = vec![format!(
+        "{} is an answer to @{} on #{} of {}: {:?}",
         answer.name_any(),
         spec.trigger.user.login,
         spec.number,
         spec.repository.full_name,
         spec.reason,
-    )]
+    )];
+    let sentence = status.sentence;
+    lines.push(sentence.unwrap_or_else(|| "the operator has not answered yet".to_owned()));
+    let told = match status.given.as_deref() {
+        Some("Reaction") => Some("on GitHub it is a reaction, without these words"),
+        Some("Silent") => Some("nobody was told on GitHub"),
+        Some("Failed") => Some("GitHub did not take it"),
+        _ => None,
+    };
+    lines.extend(told.map(str::to_owned));
+    lines.extend(next_step(spec).map(|next| format!("try: {next}")));
+    lines.push("docs/refusals.md says more".to_owned());
+    lines
+}
+
+/// What helps after a refusal; nothing where what was asked for was done.
+fn next_step(spec: &AnswerSpec) -> Option<String> {
+    let repository = &spec.repository.name;
+    let next = match spec.reason {
+        AnswerReason::Permission => {
+            let needed = spec.facts.needed.as_deref().unwrap_or("write");
+            return Some(format!("let somebody with {needed} access ask for it"));
+        }
+        AnswerReason::Denied => {
+            return Some(format!(
+                "take the id off `authorization.deniedUserIds` of the Repository {repository}, if it is there by mistake"
+            ));
+        }
+        AnswerReason::Team => "let an active member of the team ask for it",
+        AnswerReason::Bot => "let a person ask for it",
+        AnswerReason::ThroughApp => "let the person ask for it on github.com, or with `gh`",
+        AnswerReason::ActorMismatch => {
+            "rotate the webhook secret, as docs/rotation.md says: others may know it"
+        }
+        AnswerReason::HeadMovedBefore | AnswerReason::HeadMovedAfter => {
+            "look at the changes, then ask again"
+        }
+        AnswerReason::MovementUnknown => {
+            "approve exactly this commit in a review and ask again, or name its full SHA in a command"
+        }
+        AnswerReason::Closed => "reopen the pull request, then ask again",
+        AnswerReason::ForkDeleted => "open a new pull request from a branch that exists",
+        AnswerReason::BaseBranch => {
+            return Some(format!(
+                "change the base of the pull request, or `guards.baseBranches` of the Repository {repository}"
+            ));
+        }
+        AnswerReason::Conflict => "update the branch, then ask again",
+        AnswerReason::NoBuilder => {
+            return Some(format!(
+                "do what the reasons say, or correct the labels of the Repository {repository}: kubectl get builders"
+            ));
+        }
+        AnswerReason::WrongSha => "copy the SHA from the pull request's list of commits",
+        AnswerReason::UnknownCommand => "write one of the commands in docs/commands.md",
+        AnswerReason::Pattern => "correct the regular expression of the command or label",
+        AnswerReason::NoMatch => "name builders that there are: kubectl get builders",
+        AnswerReason::TooMany => "ask for fewer at a time",
+        AnswerReason::NoBuild => "kubectl prbuild status, for the builds that there are",
+        AnswerReason::Paused => {
+            return Some(format!(
+                "kubectl prbuild resume --repository {repository}, then ask again"
+            ));
+        }
+        AnswerReason::TooOld => "ask again",
+        AnswerReason::Unknown => "a kubectl-prbuild of the version that is installed",
+        AnswerReason::Help | AnswerReason::Status | AnswerReason::Cancelled => return None,
+    };
+    Some(next.to_owned())
 }
 
 #[cfg(test)]
@@ -205,5 +274,55 @@ mod tests {
         assert_eq!(said(7200), "2 h");
         assert_eq!(said(259_200), "3 d");
         assert_eq!(ago(None, now), "");
+    }
+
+    fn answer(reason: &str, facts: serde_json::Value, status: serde_json::Value) -> Answer {
+        let object = serde_json::json!({
+            "apiVersion": "prbuild.dev/v1alpha1", "kind": "Answer",
+            "metadata": { "name": "app-7-l10" },
+            "spec": {
+                "repository": { "name": "app", "id": 1, "fullName": "o/r" }, "number": 7,
+                "reason": reason, "facts": facts,
+                "trigger": { "kind": "Label", "eventId": 10, "label": "test",
+                    "time": "1970-01-01T00:00:00Z",
+                    "user": { "id": 2, "login": "ada" }, "permission": "triage" },
+            },
+            "status": status,
+        });
+        serde_json::from_value(object).unwrap()
+    }
+
+    #[test]
+    fn a_refusal_is_explained_by_its_sentence_and_by_what_to_do() {
+        let sentence = "This label needs write access (you have triage).";
+        let given = serde_json::json!({ "given": "Comment", "sentence": sentence });
+        let facts = serde_json::json!({ "needed": "maintain" });
+        assert_eq!(
+            about_answer(&answer("Permission", facts, given)),
+            [
+                "app-7-l10 is an answer to @ada on #7 of o/r: Permission",
+                sentence,
+                "try: let somebody with maintain access ask for it",
+                "docs/refusals.md says more",
+            ]
+        );
+        let nothing = || serde_json::json!({});
+        let silent = serde_json::json!({ "given": "Silent", "sentence": "Builds are paused." });
+        assert_eq!(
+            about_answer(&answer("Paused", nothing(), silent))[1..],
+            [
+                "Builds are paused.",
+                "nobody was told on GitHub",
+                "try: kubectl prbuild resume --repository app, then ask again",
+                "docs/refusals.md says more",
+            ]
+        );
+        assert_eq!(
+            about_answer(&answer("Help", nothing(), nothing()))[1..],
+            [
+                "the operator has not answered yet",
+                "docs/refusals.md says more"
+            ]
+        );
     }
 }

@@ -1,7 +1,8 @@
-//! `cargo xtask cross`: builds and lints the agent for the systems that a worker may have. What is built
-//! here and not run on this machine is listed in `docs/workers.md`.
+//! `cargo xtask cross`: builds and lints the agent for the systems that a worker may have, and `kubectl prbuild`
+//! for those that a static program is handed out for. What is built here and not run on this machine is
+//! listed in `docs/workers.md`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use tests::parts::{self, Cache, Loudness, Part};
@@ -17,29 +18,51 @@ pub struct Args {
     check: bool,
 }
 
-/// One system that the agent is built for.
+/// What is built.
+struct Program {
+    /// The package that it is in. Each is compiled by itself, or one would get the other's features.
+    package: &'static str,
+    /// Its file, without the `.exe` of Windows.
+    file: &'static str,
+    /// MiB that it may have.
+    limit: u64,
+}
+
+const AGENT: Program = Program {
+    package: "agent",
+    file: "prbuild-agent",
+    limit: 10,
+};
+
+const PLUGIN: Program = Program {
+    package: "plugin",
+    file: "kubectl-prbuild",
+    limit: 25,
+};
+
+/// One system that is built for.
 struct Target {
     /// As rustc calls it.
     name: &'static str,
-    /// The compiler of its C code, and the linker; none: that of this machine.
+    /// The compiler of the C code, and the linker; none: that of this machine.
     compiler: Option<&'static Part>,
-    /// The program's file.
-    file: &'static str,
+    /// What runs there.
+    programs: &'static [Program],
     /// Variables for cargo and the `cc` crate.
     variables: &'static [(&'static str, &'static str)],
 }
 
-const TARGETS: [Target; 3] = [
+static TARGETS: [Target; 3] = [
     Target {
         name: "x86_64-unknown-linux-musl",
         compiler: None,
-        file: "prbuild-agent",
+        programs: &[AGENT, PLUGIN],
         variables: &[],
     },
     Target {
         name: "aarch64-unknown-linux-musl",
         compiler: Some(&parts::GCC_AARCH64),
-        file: "prbuild-agent",
+        programs: &[AGENT, PLUGIN],
         variables: &[
             ("CC_aarch64_unknown_linux_musl", "aarch64-linux-gnu-gcc"),
             (
@@ -51,13 +74,10 @@ const TARGETS: [Target; 3] = [
     Target {
         name: "x86_64-pc-windows-gnu",
         compiler: Some(&parts::GCC_WINDOWS),
-        file: "prbuild-agent.exe",
+        programs: &[AGENT],
         variables: &[],
     },
 ];
-
-/// Bytes that the agent may have.
-const SIZE_LIMIT: u64 = 10 << 20;
 
 /// Lints for each target, and builds for it.
 pub fn run(args: Args) -> Result {
@@ -66,30 +86,15 @@ pub fn run(args: Args) -> Result {
         for target in &TARGETS {
             prepare(target)?;
             println!("== {}", target.name);
-            let lint = [
-                "clippy",
-                "--package",
-                "agent",
-                "--quiet",
-                "--target",
-                target.name,
-                "--",
-                "-D",
-                "warnings",
-            ];
-            cargo(target, &lint).await?;
-            if !args.check {
-                let build = [
-                    "build",
-                    "--package",
-                    "agent",
-                    "--release",
-                    "--quiet",
-                    "--target",
-                    target.name,
-                ];
-                cargo(target, &build).await?;
-                measure(target)?;
+            for program in target.programs {
+                let of_program = ["--package", program.package, "--target", target.name];
+                let (lint, strictly) = (["clippy", "--quiet"], ["--", "-D", "warnings"]);
+                cargo(target, &[&lint[..], &of_program, &strictly].concat()).await?;
+                if !args.check {
+                    let build = ["build", "--release", "--quiet"];
+                    cargo(target, &[&build[..], &of_program].concat()).await?;
+                    measure(target, program)?;
+                }
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -128,19 +133,60 @@ async fn cargo(target: &Target, arguments: &[&str]) -> Result<()> {
     }
 }
 
-/// Says how large the program is, and refuses one that is too large.
-fn measure(target: &Target) -> Result<()> {
+/// Where a program lies when it is built.
+fn file(target: &Target, program: &Program) -> PathBuf {
     let root =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), Into::into);
-    let file = root.join(target.name).join("release").join(target.file);
+    let ending = match target.name.contains("windows") {
+        true => ".exe",
+        false => "",
+    };
+    let name = format!("{}{ending}", program.file);
+    root.join(target.name).join("release").join(name)
+}
+
+/// Every file that `cargo xtask cross` makes.
+pub fn files() -> Vec<PathBuf> {
+    let of_target = |target: &'static Target| {
+        let programs = target.programs.iter();
+        programs.map(move |program| file(target, program))
+    };
+    TARGETS.iter().flat_map(of_target).collect()
+}
+
+/// Says how large the program is, and refuses one that is too large.
+fn measure(target: &Target, program: &Program) -> Result<()> {
+    let file = file(target, program);
     let size = file.metadata()?.len();
     println!(
         "   {} is {:.1} MiB",
-        target.file,
+        program.file,
         size as f64 / f64::from(1 << 20)
     );
-    match size <= SIZE_LIMIT {
+    match size <= program.limit << 20 {
         true => Ok(()),
-        false => Err(format!("{} is larger than 10 MiB", file.display()).into()),
+        false => Err(format!("{} is larger than {} MiB", file.display(), program.limit).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests_of_files {
+    use super::*;
+
+    #[test]
+    fn the_agent_and_the_plugin_are_handed_out_for_both_kinds_of_machine() {
+        let files: Vec<String> = files()
+            .iter()
+            .map(|file| file.display().to_string())
+            .collect();
+        for file in [
+            "x86_64-unknown-linux-musl/release/prbuild-agent",
+            "x86_64-unknown-linux-musl/release/kubectl-prbuild",
+            "aarch64-unknown-linux-musl/release/prbuild-agent",
+            "aarch64-unknown-linux-musl/release/kubectl-prbuild",
+            "x86_64-pc-windows-gnu/release/prbuild-agent.exe",
+        ] {
+            assert!(files.iter().any(|found| found.ends_with(file)), "{files:?}");
+        }
     }
 }

@@ -42,7 +42,7 @@ enum Task {
     Bench(bench::Args),
     /// Write what is generated: the chart's definitions, and the table of its values
     Crds(crds::Args),
-    /// Build and lint the agent for the systems that a worker may have
+    /// Build and lint the agent for the systems that a worker may have, and `kubectl prbuild` as a static program
     Cross(cross::Args),
     /// Make the images that PrBuild consists of, and push or load them
     Images(images::Args),

@@ -8,7 +8,7 @@ use ::tests::parts::{self, Cache, Loudness};
 use serde_json::Value;
 
 use crate::cargo::workspace;
-use crate::{Result, crds};
+use crate::{Result, crds, cross};
 
 /// Arguments of `cargo xtask release`.
 #[derive(Debug, clap::Args)]
@@ -166,7 +166,10 @@ fn pack(helm: &Path, version: &str) -> Result<()> {
             .into());
     }
     println!("{}", to.join(format!("prbuild-{version}.tgz")).display());
-    println!("next: cargo xtask cross");
+    println!("next: cargo xtask cross, which makes");
+    for file in cross::files() {
+        println!("        {}", file.display());
+    }
     println!("      cargo xtask images --check --push REGISTRY --arch amd64,arm64");
     println!("      git tag v{version}, and push it");
     Ok(())

@@ -29,6 +29,11 @@ pub(crate) struct Target {
     pub builders: Vec<String>,
 }
 
+/// Whether the gate decided it, and not a person by hand.
+fn is_of_the_gate(build: &&PrBuild) -> bool {
+    build.spec.request.trigger.kind != TriggerKind::Manual
+}
+
 impl<'a> Known<'a> {
     /// Those before this event. What was asked for later is not what the person meant, and an event
     /// that is looked at again must not meet what it made itself.
@@ -61,7 +66,8 @@ impl<'a> Known<'a> {
             .find(|build| build.name_any() == name)
     }
 
-    /// All families, the one with the newest build first.
+    /// All families, the one with the newest build first. One of builds that people made by hand and
+    /// nothing else is none: the gate decided nothing of its commits.
     pub fn families(&self) -> Vec<Family<'a>> {
         let mut families: Vec<Family<'a>> = Vec::new();
         for build in &self.0 {
@@ -74,6 +80,7 @@ impl<'a> Known<'a> {
                 }),
             }
         }
+        families.retain(|family| family.members.iter().any(is_of_the_gate));
         families
     }
 
@@ -141,9 +148,14 @@ impl<'a> Known<'a> {
 }
 
 impl<'a> Family<'a> {
-    /// The build that the others repeat, or the oldest of them that is left.
+    /// The build that the others repeat, or the oldest of them that is left and that the gate decided.
     pub fn origin(&self) -> &'a PrBuild {
-        self.members[self.members.len() - 1]
+        let oldest = self
+            .members
+            .iter()
+            .rev()
+            .find(|build| is_of_the_gate(build));
+        oldest.unwrap_or(&self.members[self.members.len() - 1])
     }
 
     /// What a build that repeats it names as its origin.

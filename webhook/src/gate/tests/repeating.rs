@@ -364,3 +364,16 @@ fn a_press_that_is_read_back_happened_when_it_was_delivered() {
     assert_eq!(told(60).built().trigger.time, expected);
     assert_eq!(told(86_500).said(), "TooOld");
 }
+
+#[test]
+fn what_a_person_made_by_hand_is_repeated_only_beside_what_the_gate_decided() {
+    let mut by_hand = repeats("app-7-m1", 900, "app-7-l400", &[("b", Failed)]);
+    by_hand.spec.request.trigger.kind = crds::TriggerKind::Manual;
+    by_hand.spec.request.head_sha = OTHER.to_owned();
+    let alone = asked("/prbuild rerun failed", std::slice::from_ref(&by_hand));
+    assert_eq!(alone.said(), "NoBuild");
+    // The first one is gone, and the oldest that is left is not the gate's.
+    let decided = repeats("app-7-c1", 300, "app-7-l400", &[("c", Failed)]);
+    let request = asked("/prbuild rerun failed", &[by_hand, decided]).built();
+    assert_eq!(request.head_sha, HEAD);
+}

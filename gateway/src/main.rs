@@ -107,6 +107,7 @@ const AGENTS: Places = Places {
     // Held polls are told to come again.
     grace: Duration::from_secs(5),
 };
+
 /// What it waits for at its start.
 const KEY: &str = "the operator's public key";
 const TRUST: &str = "the keys for workers";

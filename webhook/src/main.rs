@@ -62,6 +62,7 @@ const DELIVERIES: Places = Places {
     write_time: WRITE_TIME,
     grace: Duration::from_secs(9),
 };
+
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -150,12 +150,9 @@ impl<'a> Known<'a> {
 impl<'a> Family<'a> {
     /// The build that the others repeat, or the oldest of them that is left and that the gate decided.
     pub fn origin(&self) -> &'a PrBuild {
-        let oldest = self
-            .members
-            .iter()
-            .rev()
-            .find(|build| is_of_the_gate(build));
-        oldest.unwrap_or(&self.members[self.members.len() - 1])
+        let mut oldest_first = self.members.iter().rev();
+        let decided = oldest_first.find(|build| is_of_the_gate(build));
+        decided.unwrap_or(&self.members[self.members.len() - 1])
     }
 
     /// What a build that repeats it names as its origin.

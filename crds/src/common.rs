@@ -167,7 +167,7 @@ pub struct Trigger {
 #[serde(rename_all = "camelCase")]
 pub struct Cancel {
     /// Who asked: a login, or a part of PrBuild.
-    #[schemars(length(min = 1, max = 100))]
+    #[schemars(length(min = 1, max = 253))]
     pub by: String,
     /// Why, as a sentence.
     #[schemars(length(max = 300))]

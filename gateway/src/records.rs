@@ -3,12 +3,17 @@
 use bytes::Bytes;
 use protocol::record::{BuildRecord, BuilderHistory, PullHistory, RunRecord};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::names::{RunKey, is_number, is_object_name};
+use crate::redact::redacted;
 use crate::store::{Store, StoreError};
 
 /// Bytes of a record.
 pub const RECORD_LIMIT: usize = 1 << 20;
+
+/// Fields that a build may have written into: names of its tests and steps, and sentences that have them.
+const OF_BUILDS: [&str; 4] = ["failures", "reason", "steps", "summary"];
 
 /// The records. Cheap to clone.
 #[derive(Clone)]
@@ -92,6 +97,38 @@ impl RecordKey {
             RecordKind::Builder => drop(serde_json::from_slice::<BuilderHistory>(body)?),
         }
         Ok(())
+    }
+}
+
+/// A record in which the tokens are illegible that a build wrote into the name of a test and the like. Each
+/// text stands for itself, so that a key which never ends takes nothing of the record along. Names of objects
+/// are found by what they are and stay.
+pub fn without_tokens(record: Bytes) -> Bytes {
+    let Ok(mut value) = serde_json::from_slice::<Value>(&record) else {
+        return record;
+    };
+    match redact_texts(&mut value, false) {
+        true => value.to_string().into(),
+        false => record,
+    }
+}
+
+/// Makes tokens illegible; whether there were any.
+fn redact_texts(value: &mut Value, of_build: bool) -> bool {
+    match value {
+        Value::String(text) if of_build => {
+            let seen = redacted(text);
+            let changed = seen != *text;
+            *text = seen;
+            changed
+        }
+        Value::Array(values) => values.iter_mut().fold(false, |changed, value| {
+            redact_texts(value, of_build) || changed
+        }),
+        Value::Object(fields) => fields.iter_mut().fold(false, |changed, (name, value)| {
+            redact_texts(value, of_build || OF_BUILDS.contains(&name.as_str())) || changed
+        }),
+        _ => false,
     }
 }
 

@@ -195,6 +195,14 @@ fn whole(text: &[u8]) -> Reach {
     }
 }
 
+/// A text of which this is all, with its tokens illegible.
+pub fn redacted(text: &str) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    redact(&mut bytes, true);
+    // What becomes a `*` is ASCII, so the rest is what it was.
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
 /// The next place at or behind `at` where a token could begin, and where its secret part would.
 fn next_beginning(text: &[u8], at: usize) -> Option<(usize, usize, Shape)> {
     if let Some(beginnings) = &*BEGINNINGS {

@@ -21,8 +21,9 @@ const OFTEN: Duration = Duration::from_secs(300);
 const SOON: Duration = Duration::from_secs(60);
 /// How long after the start for the first time: what is under way comes first.
 const FIRST: Duration = Duration::from_secs(60);
-/// Seconds after which a log that nobody ended is at its end. No run waits as long for its next line.
-pub const ABANDONED: i64 = 24 * 3600;
+/// Seconds after which a log that nobody ended is at its end. The longest run takes seven days, and a worker
+/// that was away may send its log for seven days more.
+pub const ABANDONED: i64 = 15 * DAY;
 /// Seconds after which a log that has ended should be one file.
 const UNDONE: i64 = 600;
 const DAY: i64 = 24 * 3600;

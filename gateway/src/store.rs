@@ -86,7 +86,7 @@ pub struct Found {
 #[derive(Clone)]
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
-    down: Arc<AtomicBool>,
+    failing: Arc<Failing>,
     refused: Arc<Notify>,
     directory: Option<PathBuf>,
     metrics: Arc<Metrics>,
@@ -110,16 +110,17 @@ impl Store {
     pub fn around(objects: Arc<dyn ObjectStore>, metrics: Arc<Metrics>) -> Self {
         Self {
             objects,
-            down: Arc::default(),
+            failing: Arc::default(),
             refused: Arc::default(),
             directory: None,
             metrics,
         }
     }
 
-    /// Whether its last operation failed.
+    /// Whether it took nothing when something was stored last, or gave nothing when it was asked last.
     pub fn is_down(&self) -> bool {
-        self.down.load(Ordering::Relaxed)
+        let Failing { writes, reads } = &*self.failing;
+        writes.load(Ordering::Relaxed) || reads.load(Ordering::Relaxed)
     }
 
     /// Waits until the store has not taken something since this was asked last.
@@ -263,8 +264,11 @@ impl Store {
         };
         self.metrics
             .operation(operation, began.elapsed(), result.is_err());
-        if result.is_ok() && self.down.swap(false, Ordering::Relaxed) {
-            tracing::info!("the store works again");
+        if result.is_ok() && self.failing.of(operation).swap(false, Ordering::Relaxed) {
+            match is_write(operation) {
+                true => tracing::info!("the store takes what it is given again"),
+                false => tracing::info!("the store answers again"),
+            }
         }
         result
     }
@@ -280,14 +284,40 @@ impl Store {
             key: key.to_owned(),
             cause: cause.to_string(),
         };
-        if matches!(operation, "create" | "write") {
+        if is_write(operation) {
             self.refused.notify_one();
         }
-        if !self.down.swap(true, Ordering::Relaxed) {
-            tracing::warn!(%error, "the store is down");
+        if !self.failing.of(operation).swap(true, Ordering::Relaxed) {
+            match is_write(operation) {
+                true => tracing::warn!(%error, "the store takes nothing"),
+                false => tracing::warn!(%error, "the store does not answer"),
+            }
         }
         error
     }
+}
+
+/// What of a store fails. One that is full can be read as before, and that says nothing of writing.
+#[derive(Default)]
+struct Failing {
+    /// Nothing is taken, until something is.
+    writes: AtomicBool,
+    /// Nothing is read, listed or removed, until something is.
+    reads: AtomicBool,
+}
+
+impl Failing {
+    fn of(&self, operation: &str) -> &AtomicBool {
+        match is_write(operation) {
+            true => &self.writes,
+            false => &self.reads,
+        }
+    }
+}
+
+/// Whether an operation stores something.
+fn is_write(operation: &str) -> bool {
+    matches!(operation, "create" | "write")
 }
 
 /// What is an answer of the store, and no failure.

@@ -24,7 +24,7 @@ use crate::app::App;
 use crate::logs::live::{OpenRun, now};
 use crate::logs::stream::TakeError;
 use crate::names::{RunKey, is_writer};
-use crate::records::{RECORD_LIMIT, RecordKey};
+use crate::records::{RECORD_LIMIT, RecordKey, without_tokens};
 
 /// Bytes of a chunk's body: text that does not shrink grows a little.
 const BODY_LIMIT: usize = CHUNK_LIMIT + (16 << 10);
@@ -160,7 +160,7 @@ impl Ingest {
         let read = self.room.read(body, RECORD_LIMIT).await;
         let Read { bytes, .. } = read.map_err(|error| unread_body(error, None))?;
         key.check(&bytes)?;
-        self.app.records.put(&key, bytes).await?;
+        self.app.records.put(&key, without_tokens(bytes)).await?;
         Ok(empty(StatusCode::NO_CONTENT))
     }
 

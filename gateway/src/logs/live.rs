@@ -159,30 +159,38 @@ impl OpenRun {
         if let Some(known) = self.end() {
             return same_end(known, end, log.taken());
         }
-        let expected = [(Stream::Log, end.log), (Stream::Marks, end.marks)];
-        for (stream, bytes) in expected {
-            let received = self.stream(stream).taken().received;
-            if received < bytes {
-                return Err(TakeError::Gap(stream, received));
-            }
-            if received > bytes {
-                return Err(TakeError::Short(stream, received));
-            }
+        // What comes late from here on would be behind the end.
+        let _closed = Closed(&self.streams);
+        let sizes = [end.log, end.marks];
+        for (log, size) in self.streams.iter().zip(sizes) {
+            log.close(size)?;
         }
-        for log in &self.streams {
+        for (log, size) in self.streams.iter().zip(sizes) {
             log.finish();
             log.store_all().await?;
+            // Another gateway may have taken more than was received here.
+            if log.archive().is_none() {
+                log.close(size)?;
+            }
         }
-        let key = self.key.end();
-        let bytes = serde_json::to_vec(&end).unwrap_or_default();
-        let known = match self.shared.store.create(&key, bytes.into()).await? {
-            true => end,
-            false => stored_end(&self.shared.store, &self.key)
-                .await?
-                .unwrap_or(end),
-        };
+        let known = self.store_end(end).await?;
         self.set_end(known);
         same_end(known, end, log.taken())
+    }
+
+    /// Stores the end, or finds the one that is stored: also where only the answer was lost.
+    async fn store_end(&self, end: LogEnd) -> Result<LogEnd, StoreError> {
+        let store = &self.shared.store;
+        let bytes = serde_json::to_vec(&end).unwrap_or_default();
+        let created = store.create(&self.key.end(), bytes.into()).await;
+        if matches!(created, Ok(true)) {
+            return Ok(end);
+        }
+        match (created, stored_end(store, &self.key).await) {
+            (_, Ok(Some(known))) => Ok(known),
+            (Err(error), _) | (Ok(_), Err(error)) => Err(error),
+            (Ok(_), Ok(None)) => Ok(end),
+        }
     }
 
     fn set_end(&self, end: LogEnd) {
@@ -213,6 +221,15 @@ impl OpenRun {
             self.set_end(end);
         }
         Ok(())
+    }
+}
+
+/// Streams that take nothing more as long as this lives. Then they have ended, or the end was not stored.
+struct Closed<'a>(&'a [Arc<OpenLog>; 2]);
+
+impl Drop for Closed<'_> {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|log| log.reopen());
     }
 }
 

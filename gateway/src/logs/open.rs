@@ -117,6 +117,23 @@ impl Logs {
         }
     }
 
+    /// Bytes of a log that are sent while its run goes on. What follows is kept by the machine that runs it,
+    /// which sends the end of it at the end.
+    pub fn head(&self) -> u64 {
+        LogLimits::of(self.0.options.log_limit).head
+    }
+
+    /// Whether a log that is in memory goes on, and has all that is sent before its end.
+    pub fn is_at_head(&self, key: &RunKey) -> bool {
+        let run = self.in_memory(key).filter(|run| run.end().is_none());
+        run.is_some_and(|run| run.stream(Stream::Log).taken().received >= self.head())
+    }
+
+    /// Whether the store fails.
+    pub fn store_is_down(&self) -> bool {
+        self.0.shared.store.is_down()
+    }
+
     /// Ends a run's log, and makes one file of each stream some time later.
     pub async fn end(&self, run: &Arc<OpenRun>, end: LogEnd) -> Result<LogTaken, TakeError> {
         let taken = run.finish(end).await?;

@@ -1,5 +1,6 @@
 //! One stream of a run whose log grows: taken in at once, stored in time.
 
+use std::cmp::Ordering::{Equal, Greater, Less};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -99,6 +100,8 @@ struct Text {
     tail: Tail,
     segments: Vec<Place>,
     storer: bool,
+    /// The end is being stored: nothing more is taken, unless that fails.
+    closed: bool,
     ended: bool,
 }
 
@@ -117,6 +120,7 @@ impl OpenLog {
                 tail: Tail::new(stream, chain.end, chain.last),
                 segments: chain.segments,
                 storer: false,
+                closed: false,
                 ended: false,
             }),
             progress: watch::Sender::new(progress),
@@ -222,6 +226,9 @@ impl OpenLog {
                 true => Ok(()),
                 false => Err(TakeError::Ended(before)),
             };
+        }
+        if text.closed && end > before {
+            return Err(TakeError::Full(before));
         }
         if end > limit {
             return Err(TakeError::Limit {
@@ -392,6 +399,25 @@ impl OpenLog {
     /// What could have become a token is none.
     pub(super) fn finish(&self) {
         self.lock().tail.finish();
+    }
+
+    /// Takes nothing more until [`Self::reopen`], if so many bytes were received.
+    pub(super) fn close(&self, bytes: u64) -> Result<(), TakeError> {
+        let mut text = self.lock();
+        let received = text.tail.received();
+        match received.cmp(&bytes) {
+            Less => Err(TakeError::Gap(self.stream, received)),
+            Greater => Err(TakeError::Short(self.stream, received)),
+            Equal => {
+                text.closed = true;
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes more again, unless it has ended.
+    pub(super) fn reopen(&self) {
+        self.lock().closed = false;
     }
 
     /// Nothing more comes.

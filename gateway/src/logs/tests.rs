@@ -341,6 +341,33 @@ async fn a_viewer_sees_what_was_received_before_it_is_stored_and_wakes_up_for_mo
 }
 
 #[tokio::test]
+async fn bytes_that_come_while_the_end_is_being_stored_are_not_taken_unless_that_fails() {
+    let objects = Faulty::default();
+    let gateway = Gateway::on(&objects);
+    let mut sender = Sender::of(b"one\nlate\n");
+    sender.send(&gateway, 4).await;
+    gateway.app.logs.stop().await;
+    let early = LogEnd {
+        log: 4,
+        ..sender.end()
+    };
+    objects.hang();
+    tokio::select! {
+        biased;
+        came = gateway.end(early) => panic!("{came:?}"),
+        came = gateway.put(Stream::Log, 4, b"late\n") => {
+            assert_eq!(came, Came::Refused(RefusalCode::Store, Some(4)));
+        }
+    }
+    objects.heal();
+    sender.send(&gateway, 5).await;
+    assert_eq!(sender.next, 9);
+    sender.finish(&gateway).await;
+    gateway.archived().await;
+    assert_whole(&objects, b"one\nlate\n", "what came late").await;
+}
+
+#[tokio::test]
 async fn a_run_that_nobody_uses_leaves_memory_and_comes_back_from_the_store() {
     let gateway = Gateway::on(&Faulty::default());
     let mut sender = Sender::of(b"some text\n");

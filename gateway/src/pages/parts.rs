@@ -13,7 +13,7 @@ use super::{
     text::Foreign,
     words::{self, Moment},
 };
-use crate::cluster::phase_of;
+use crate::{cluster::phase_of, redact::redacted};
 
 /// What a run that has no place yet waits for: the operator writes a reason when it has lasted.
 const QUEUED: &str = "queued a moment ago";
@@ -114,11 +114,11 @@ impl Part {
             reason: match state {
                 State::Waiting => waiting.unwrap_or_else(|| QUEUED.to_owned()),
                 State::Starting => waiting.unwrap_or_default(),
-                _ => outcome.reason,
+                _ => redacted(&outcome.reason),
             }
             .into(),
             failures_total: outcome.failures_total.max(outcome.failures.len() as i64),
-            failures: outcome.failures.into_iter().map(Foreign).collect(),
+            failures: foreign(&outcome.failures),
             earlier: Vec::new(),
         }
     }
@@ -134,16 +134,17 @@ impl Part {
             attempt: run.attempt,
             started: None,
             seconds: run.seconds,
-            reason: run.reason.as_str().into(),
-            failures: run
-                .failures
-                .iter()
-                .map(|name| name.as_str().into())
-                .collect(),
+            reason: redacted(&run.reason).into(),
+            failures: foreign(&run.failures),
             failures_total: run.failures.len() as i64,
             earlier: Vec::new(),
         }
     }
+}
+
+/// Names of tests, which may have a token in them, as a log may.
+fn foreign(names: &[String]) -> Vec<Foreign> {
+    names.iter().map(|name| redacted(name).into()).collect()
 }
 
 /// The builders of a live build, what needs a look first.

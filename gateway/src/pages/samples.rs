@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
-use object_store::memory::InMemory;
+use object_store::{ObjectStore, memory::InMemory};
 use protocol::record::{
     BuildRecord, BuildRun, BuilderHistory, Cell, HistoryRun, PullBuild, PullHistory, PullRef,
     RunResult,
@@ -31,11 +31,21 @@ pub const HEAD: &str = "c0ffee0123456789c0ffee0123456789c0ffee01";
 /// Another one.
 pub const MERGE: &str = "feed5eed00112233feed5eed00112233feed5eed";
 
+/// Bytes of a log that a site keeps.
+pub const LOG_LIMIT: u64 = 1 << 20;
+
 /// A site of these objects with an empty store.
 pub fn site(objects: &[Value]) -> Arc<Site> {
+    site_on(Arc::new(InMemory::new()), objects)
+}
+
+/// A site of these objects with this store.
+pub fn site_on(kept: Arc<dyn ObjectStore>, objects: &[Value]) -> Arc<Site> {
     let metrics = Arc::new(Metrics::default());
-    let store = Store::around(Arc::new(InMemory::new()), metrics.clone());
-    let options = LogOptions { log_limit: 1 << 20 };
+    let store = Store::around(kept, metrics.clone());
+    let options = LogOptions {
+        log_limit: LOG_LIMIT,
+    };
     let app = App {
         logs: Logs::new(store.clone(), options, metrics.clone()),
         records: Records::new(store),

@@ -2,7 +2,7 @@ use protocol::log::{LogEnd, Stream};
 
 use super::*;
 use crate::testing::faulty::Faulty;
-use crate::testing::{Gateway, key, sample};
+use crate::testing::{Came, Gateway, key, sample, sha256};
 
 fn run(id: i64, bytes: u64, ended: bool) -> RunUse {
     RunUse {
@@ -125,7 +125,7 @@ async fn a_log_that_grows_stays_whatever_it_takes() {
 }
 
 #[tokio::test]
-async fn a_log_that_nobody_ended_is_ended_a_day_later() {
+async fn a_log_that_nobody_ended_is_ended_when_nobody_can_send_it_any_more() {
     let objects = Faulty::default();
     let text = sample(10 << 10);
     let gateway = Gateway::on(&objects);
@@ -144,6 +144,38 @@ async fn a_log_that_nobody_ended_is_ended_a_day_later() {
     gateway.archived().await;
     let view = gateway.reader(Stream::Log).await.unwrap().view();
     assert!(view.ended && view.size > 9 << 10);
+}
+
+#[tokio::test]
+async fn a_worker_that_was_away_for_three_days_sends_the_rest_of_its_log() {
+    let objects = Faulty::default();
+    let text = sample(20 << 10);
+    let gateway = Gateway::on(&objects);
+    gateway.put(Stream::Log, 0, &text[..10 << 10]).await;
+    gateway.app.logs.stop().await;
+    drop(gateway);
+    let gateway = Gateway::on(&objects);
+    pass(&gateway.app, &gateway.store, KEEP, now() + 3 * DAY)
+        .await
+        .unwrap();
+    let Came::Taken(taken) = gateway.put(Stream::Log, 0, b"").await else {
+        panic!("the sender is told where to go on");
+    };
+    let rest = &text[taken.received as usize..];
+    let came = gateway.put(Stream::Log, taken.received, rest).await;
+    assert!(matches!(came, Came::Taken(_)), "{came:?}");
+    let end = LogEnd {
+        log: text.len() as u64,
+        marks: 0,
+        left_out: 0,
+        unfinished: false,
+    };
+    let came = gateway.end(end).await;
+    assert!(matches!(came, Came::Taken(_)), "{came:?}");
+    gateway.archived().await;
+    assert_eq!(sha256(&gateway.text(Stream::Log).await), sha256(&text));
+    let view = gateway.reader(Stream::Log).await.unwrap().view();
+    assert!(view.ended && !view.unfinished);
 }
 
 /// Retention that is stopped at any operation goes on, and a page never finds the half of a run.

@@ -32,6 +32,8 @@ struct State {
     refused: Mutex<Option<String>>,
     /// Nothing is answered any more.
     hangs: AtomicBool,
+    /// Nothing is taken any more.
+    is_full: AtomicBool,
 }
 
 impl Default for State {
@@ -43,6 +45,7 @@ impl Default for State {
             lists: AtomicU64::new(0),
             refused: Mutex::default(),
             hangs: AtomicBool::new(false),
+            is_full: AtomicBool::new(false),
         }
     }
 }
@@ -72,6 +75,13 @@ impl Faulty {
     /// Everything works again.
     pub fn heal(&self) {
         self.state.left.store(-1, Ordering::SeqCst);
+        self.state.hangs.store(false, Ordering::SeqCst);
+        self.state.is_full.store(false, Ordering::SeqCst);
+    }
+
+    /// Nothing is taken any more, and all that is there can be read and removed: a disk that is full.
+    pub fn refuse_writes(&self) {
+        self.state.is_full.store(true, Ordering::SeqCst);
     }
 
     /// What is below this cannot be listed any more.
@@ -128,6 +138,13 @@ impl Faulty {
         }
     }
 
+    async fn written<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        match self.state.is_full.load(Ordering::SeqCst) {
+            true => Err(lost()),
+            false => self.through(work).await,
+        }
+    }
+
     async fn through<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         if self.state.hangs.load(Ordering::SeqCst) {
             return std::future::pending().await;
@@ -157,7 +174,7 @@ impl ObjectStore for Faulty {
         bytes: PutPayload,
         options: PutOptions,
     ) -> Result<PutResult> {
-        self.through(self.objects.put_opts(at, bytes, options))
+        self.written(self.objects.put_opts(at, bytes, options))
             .await
     }
 
@@ -166,7 +183,7 @@ impl ObjectStore for Faulty {
         at: &Path,
         options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        self.through(self.objects.put_multipart_opts(at, options))
+        self.written(self.objects.put_multipart_opts(at, options))
             .await
     }
 
@@ -207,7 +224,7 @@ impl ObjectStore for Faulty {
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.through(self.objects.copy_opts(from, to, options))
+        self.written(self.objects.copy_opts(from, to, options))
             .await
     }
 }

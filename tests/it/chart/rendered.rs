@@ -263,6 +263,25 @@ fn builds_reach_names_the_log_and_the_internet_and_no_private_address() {
     ] {
         assert!(text.contains(address), "{text}");
     }
+    let rules = policy["spec"]["egress"].as_array().unwrap().iter();
+    let of_pods = rules.filter(|rule| {
+        let mut peers = rule["to"].as_array().into_iter().flatten();
+        rule["to"].is_null() || peers.any(|peer| peer["ipBlock"].is_null())
+    });
+    // Besides the cluster's name servers: of ours the gateway where logs come in, and nothing else.
+    let of_ours: Vec<&Value> = of_pods
+        .filter(|rule| rule["ports"][0]["port"] != 53)
+        .collect();
+    let gateway = json!({
+        "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": "prbuild" } },
+        "podSelector": { "matchLabels": {
+            "app.kubernetes.io/name": "prbuild",
+            "app.kubernetes.io/instance": "prbuild",
+            "app.kubernetes.io/component": "gateway",
+        } },
+    });
+    let ingest = json!({ "to": [gateway], "ports": [{ "port": 8081, "protocol": "TCP" }] });
+    assert_eq!(of_ours, [&ingest]);
 }
 
 #[test]

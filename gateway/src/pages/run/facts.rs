@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::{
     cluster::phase_of,
     pages::{line::Pull, state::State, text::Foreign, words},
+    redact::redacted,
 };
 
 /// What a run waits for of which nothing was said yet: the operator says it when it has lasted.
@@ -129,7 +130,7 @@ impl Facts {
                 .as_ref()
                 .map(|kubernetes| kubernetes.image.as_str().into()),
             image_digest: None,
-            reason: reason.into(),
+            reason: redacted(&reason).into(),
             exit_code: outcome.exit_code,
             failures_total: outcome.failures_total.max(outcome.failures.len() as i64),
             failures: failures(&outcome.failures),
@@ -141,7 +142,7 @@ impl Facts {
             expected_seconds: None,
             followed: false,
             same_as: None,
-            reported: outcome.steps,
+            reported: steps(outcome.steps),
         }
     }
 
@@ -155,7 +156,7 @@ impl Facts {
             base_ref: record.base_ref.into(),
             image: record.image.map(Foreign),
             image_digest: record.image_digest.map(Foreign),
-            reason: record.reason.into(),
+            reason: redacted(&record.reason).into(),
             failures: failures(&record.failures),
             failures_total: record.failures_total.max(record.failures.len() as i64),
             name: record.name,
@@ -174,7 +175,7 @@ impl Facts {
             expected_seconds: None,
             followed: record.followed,
             same_as: record.same_as,
-            reported: record.steps,
+            reported: steps(record.steps),
         }
     }
 
@@ -231,9 +232,17 @@ pub fn is_live(run: &BuilderRun) -> bool {
     !phase.is_terminal() && phase != RunPhase::Unknown
 }
 
+/// What a build called its tests and steps may have a token in it, as its log may.
+fn steps(mut reports: Vec<StepReport>) -> Vec<StepReport> {
+    for report in &mut reports {
+        report.name = redacted(&report.name);
+    }
+    reports
+}
+
 fn failures(names: &[String]) -> Vec<Failure> {
     let failure = |name: &String| Failure {
-        name: name.as_str().into(),
+        name: redacted(name).into(),
         also_failed: None,
     };
     names.iter().map(failure).collect()

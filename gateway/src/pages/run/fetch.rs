@@ -15,7 +15,7 @@ use super::{
     hub::{Hub, Viewer},
     line::Frame,
     marks::{self, Marks, Section},
-    model::{Log, Missing, Model, Shown},
+    model::{Held, Log, Missing, Model, Shown},
     number,
     search::{self, Found},
     shelf::Shelf,
@@ -93,7 +93,10 @@ impl Runs {
         let (facts, opened) = tokio::join!(self.facts(key), opened);
         let facts = facts?.ok_or_else(|| self.unknown())?;
         let log = match opened {
-            Ok(Ok(None)) => Log::Missing(Missing::of(&facts, now)),
+            Ok(Ok(None)) => {
+                let is_down = self.site.app.logs.store_is_down();
+                Log::Missing(Missing::of(&facts, is_down, now))
+            }
             Ok(Ok(Some(opened))) => {
                 let shown = timeout(PATIENCE + SEARCH, self.shown(opened, &facts, wish));
                 match shown.await {
@@ -108,6 +111,7 @@ impl Runs {
         Ok(Model {
             facts,
             log,
+            held: self.held(key),
             now,
             keeps: self.site.keeps(),
         })
@@ -127,6 +131,15 @@ impl Runs {
             Ok(None) => Ok(told),
             Err(_) if told.is_some() => Ok(told),
             Err(problem) => Err(problem),
+        }
+    }
+
+    /// What keeps some of the log of a run away, as far as is known without asking the store.
+    pub fn held(&self, key: &RunKey) -> Held {
+        let logs = &self.site.app.logs;
+        Held {
+            store_is_down: logs.store_is_down(),
+            end_later: logs.is_at_head(key),
         }
     }
 

@@ -1,8 +1,9 @@
 //! One log, many who watch it: it is rendered once, and what is sent to all of them is the same bytes.
 //!
 //! A task follows each log that somebody watches, and publishes what comes. Whoever joins renders what it
-//! misses itself, from the store, up to where the task is; so does whoever was too slow and lost events.
-//! So nobody is waited for, and no queue grows.
+//! misses itself, from the store and in pieces, up to where the task is; so does whoever was too slow and
+//! lost events. So nobody is waited for, and no queue grows. What changed right where somebody joins is told
+//! twice rather than never: who watches knows the steps that it has.
 
 use std::{
     collections::HashMap,
@@ -19,7 +20,7 @@ use tokio::{
 use super::{
     extent::Extent,
     render::{Renderer, push_event},
-    streams::Streams,
+    streams::{Streams, few_lines},
 };
 use crate::store::StoreError;
 
@@ -33,6 +34,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_millis(200);
 /// How often a connection shows that it lives.
 const ALIVE: Duration = Duration::from_secs(15);
+/// Bytes of a log that a viewer renders for itself at once: colours can make ten times as much of them.
+const PIECE: u64 = 32 << 10;
 /// How long to wait after the store did not answer.
 const STORE_PAUSE: Duration = Duration::from_secs(2);
 
@@ -131,6 +134,7 @@ impl Hub {
             run: run.to_owned(),
             at: extent.offset_of(line).await?,
             streams,
+            missed: None,
             feed: None,
             hello: true,
             is_over: false,
@@ -250,9 +254,19 @@ pub struct Viewer {
     streams: Streams,
     /// Offset up to which it has been told everything.
     at: u64,
+    missed: Option<Missed>,
     feed: Option<broadcast::Receiver<Event>>,
     hello: bool,
     is_over: bool,
+}
+
+/// What somebody has missed, and renders piece by piece before the feed goes on.
+struct Missed {
+    feed: broadcast::Receiver<Event>,
+    place: Place,
+    renderer: Renderer,
+    /// The log ends there.
+    is_end: bool,
 }
 
 impl Viewer {
@@ -285,34 +299,51 @@ impl Viewer {
         }
     }
 
-    /// Joins the feed and renders what lies before it.
+    /// Renders the next piece of what lies before the feed. None where there is nothing to tell: then the
+    /// next piece follows, or the feed.
     async fn catch_up(&mut self) -> Result<Option<Bytes>, StoreError> {
-        let (feed, place) = self.hub.join(&self.run, &self.streams).await?;
-        let mut out = String::new();
-        if self.at < place.at {
-            let extent = Extent::of(self.streams.log.clone()).await?;
-            let line = extent.first_line(self.at).await?;
-            let mut renderer = Renderer::at(self.at, line, &self.streams.plain);
-            self.streams.push_marks(&mut renderer, &mut 0).await?;
-            self.streams.jump(&mut renderer).await?;
-            while renderer.offset() < place.at {
-                let from = renderer.offset();
-                let bytes = self.streams.log.read(from..place.at).await?;
-                if bytes.is_empty() {
-                    break;
-                }
-                renderer.push(&bytes);
-            }
-            if extent.view.ended && place.at >= extent.size {
-                renderer.finish();
-            }
-            out = renderer.take();
-            self.at = place.at;
+        let mut missed = match self.missed.take() {
+            Some(missed) => missed,
+            None => self.join().await?,
+        };
+        let (renderer, end) = (&mut missed.renderer, missed.place.at);
+        let from = renderer.offset();
+        let bytes = self.streams.log.read(from..end.min(from + PIECE)).await?;
+        renderer.push(few_lines(&bytes));
+        if !bytes.is_empty() && renderer.offset() < end {
+            let out = renderer.take();
+            self.missed = Some(missed);
+            return Ok((!out.is_empty()).then(|| out.into()));
         }
-        self.feed = Some(feed);
-        let partial = place.partial.unwrap_or_default();
-        let missed = [out.as_bytes(), &partial].concat();
-        Ok((!missed.is_empty()).then(|| missed.into()))
+        if missed.is_end {
+            renderer.finish();
+        }
+        let mut out = renderer.take().into_bytes();
+        if self.at <= end {
+            out.extend_from_slice(&missed.place.partial.unwrap_or_default());
+        }
+        self.at = self.at.max(end).max(renderer.done());
+        self.feed = Some(missed.feed);
+        Ok((!out.is_empty()).then(|| out.into()))
+    }
+
+    /// Joins the feed. What lies before it begins with the marks: a step that printed nothing since is
+    /// nowhere else.
+    async fn join(&self) -> Result<Missed, StoreError> {
+        let (feed, place) = self.hub.join(&self.run, &self.streams).await?;
+        let extent = Extent::of(self.streams.log.clone()).await?;
+        let line = extent.first_line(self.at).await?;
+        let mut renderer = Renderer::at(self.at, line, &self.streams.plain);
+        self.streams.push_marks(&mut renderer, &mut 0).await?;
+        if self.at < place.at {
+            self.streams.jump(&mut renderer).await?;
+        }
+        Ok(Missed {
+            feed,
+            renderer,
+            is_end: extent.view.ended && place.at >= extent.size,
+            place,
+        })
     }
 }
 

@@ -150,3 +150,39 @@ async fn a_log_that_nobody_can_follow_is_told_with_a_gap() {
     assert!(text.contains("<span>399999</span>") && text.ends_with("event: end\ndata: \n\n"));
     assert!(text.len() < 4 << 20, "{}", text.len());
 }
+
+#[tokio::test]
+async fn who_joins_where_others_are_is_told_a_step_that_has_printed_nothing() {
+    let hub = Arc::new(Hub::default());
+    let (writer, streams) = begun("one\n").await;
+    let mut stays = hub.watch("run", streams.clone(), 0).await.unwrap().unwrap();
+    until(&mut stays, ">one<").await;
+    let mark = "{\"at\":4,\"ms\":1000,\"mark\":\"step\",\"n\":1,\"name\":\"Test\"}\n";
+    writer.marks(mark).await;
+    until(&mut stays, "event: step").await;
+    let mut late = hub.watch("run", streams, 4).await.unwrap().unwrap();
+    let told = timeout(Duration::from_secs(10), until(&mut late, "event: step")).await;
+    let told = told.expect("the step is told");
+    assert!(
+        told.contains("id=\"step-1\"") && !told.contains(">one<"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn what_somebody_missed_comes_in_pieces_however_colourful_it_is() {
+    let hub = Arc::new(Hub::default());
+    let line = "\u{1b}[31ma\u{1b}[32mb".repeat(40) + "\n";
+    let (writer, streams) = begun(&line.repeat(500)).await;
+    writer.end().await;
+    let mut viewer = hub.watch("run", streams, 0).await.unwrap().unwrap();
+    let (mut text, mut largest) = (String::new(), 0);
+    while let Some(bytes) = viewer.next().await {
+        largest = largest.max(bytes.len());
+        text += &String::from_utf8_lossy(&bytes);
+    }
+    let missing = (1..=500).find(|n| !text.contains(&format!("id=\"L{n}\"")));
+    assert_eq!(missing, None);
+    assert!(text.len() > 900_000, "{}", text.len());
+    assert!(largest < 200_000, "{largest} of {}", text.len());
+}

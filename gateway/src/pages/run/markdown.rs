@@ -61,8 +61,19 @@ struct Safe {
     open: Vec<Shown>,
     /// How many of them are shown.
     depth: usize,
+    /// The link that is open.
+    link: Option<Link>,
     /// Level of the heading before, beneath the page's first one.
     heading: Option<HeadingLevel>,
+}
+
+/// A link that leads out.
+#[derive(Debug)]
+struct Link {
+    address: String,
+    host: String,
+    /// What stands between its beginning and its end.
+    text: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +90,9 @@ enum Shown {
 
 impl Safe {
     fn take<'a>(&mut self, event: Event<'a>) -> Option<Event<'a>> {
+        if let (Some(link), Event::Text(text) | Event::Code(text)) = (&mut self.link, &event) {
+            link.text.push_str(text);
+        }
         match event {
             Event::Start(tag) => self.start(tag),
             Event::End(end) => self.end(end),
@@ -104,9 +118,11 @@ impl Safe {
                 attrs: Vec::new(),
             })),
             Tag::CodeBlock(_) => Some(Event::Start(Tag::CodeBlock(CodeBlockKind::Indented))),
-            Tag::Link { dest_url, .. } => {
-                link(&dest_url).map(|html| Event::InlineHtml(html.into()))
-            }
+            Tag::Link { dest_url, .. } => Link::to(&dest_url).map(|link| {
+                let html = link.begin();
+                self.link = Some(link);
+                Event::InlineHtml(html.into())
+            }),
             Tag::Paragraph
             | Tag::BlockQuote(_)
             | Tag::List(_)
@@ -151,27 +167,53 @@ impl Safe {
         self.depth -= usize::from(shown != Shown::No);
         match (shown, end) {
             (Shown::No, _) => None,
-            (Shown::Link, _) => Some(Event::InlineHtml("</a>".into())),
+            (Shown::Link, _) => {
+                let end = self.link.take().map(|link| link.end());
+                Some(Event::InlineHtml(end.unwrap_or_default().into()))
+            }
             (Shown::Heading(level), _) => Some(Event::End(TagEnd::Heading(level))),
             (Shown::Yes, end) => Some(Event::End(end)),
         }
     }
 }
 
-/// The beginning of a link, where it may lead there.
-fn link(address: &str) -> Option<String> {
-    let address = address.trim();
-    let lower = address.to_ascii_lowercase();
-    let plain = address
-        .chars()
-        .all(|c| !c.is_control() && escape::stand_in(c).is_none());
-    if !plain || !(lower.starts_with("https://") || lower.starts_with("http://")) {
-        return None;
+impl Link {
+    /// A link to an address, where it may lead there: to a host that anybody can read, as in a log.
+    fn to(address: &str) -> Option<Self> {
+        let address = address.trim();
+        let is_seen = |c: char| !c.is_control() && escape::stand_in(c).is_none();
+        let (scheme, rest) = address.split_once("://")?;
+        let is_web = ["https", "http"]
+            .iter()
+            .any(|known| scheme.eq_ignore_ascii_case(known));
+        let host = rest.split(['/', '?', '#']).next()?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+        let is_host = !host.is_empty() && host.chars().all(plain);
+        (is_web && is_host && address.chars().all(is_seen)).then(|| Self {
+            address: address.to_owned(),
+            host: host.to_owned(),
+            text: String::new(),
+        })
     }
-    let mut out = "<a rel=\"nofollow noopener noreferrer ugc\" href=\"".to_owned();
-    escape::push_escaped(&mut out, address);
-    out.push_str("\">");
-    Some(out)
+
+    fn begin(&self) -> String {
+        let mut out =
+            "<a class=\"ugc\" rel=\"nofollow noopener noreferrer ugc\" href=\"".to_owned();
+        escape::push_escaped(&mut out, &self.address);
+        out.push_str("\">");
+        out
+    }
+
+    /// The end, with where it leads unless that is what it says.
+    fn end(&self) -> String {
+        let mut out = "</a>".to_owned();
+        if self.text.trim() != self.address {
+            out.push_str(" (");
+            escape::push_escaped(&mut out, &self.host);
+            out.push(')');
+        }
+        out
+    }
 }
 
 /// Text with what is not seen made visible; line feeds stay, as code has them.
@@ -221,7 +263,7 @@ mod tests {
             "href=\"/",
             "mailto:x@y\"",
             " id=",
-            "class=",
+            "class=\"class",
         ] {
             assert!(!html.contains(tag), "{tag} in {html}");
         }
@@ -239,9 +281,37 @@ mod tests {
 
     #[test]
     fn a_link_leads_out_and_is_not_recommended() {
+        let link = |address: &str, text: &str, host: &str| {
+            format!(
+                "<p><a class=\"ugc\" rel=\"nofollow noopener noreferrer ugc\" href=\"{address}\">{text}</a>{host}</p>\n"
+            )
+        };
         let html = render("[docs](https://docs.example/?a=1&b=2)");
-        let expected = "<p><a rel=\"nofollow noopener noreferrer ugc\" href=\"https://docs.example/?a=1&amp;b=2\">docs</a></p>\n";
+        let expected = link(
+            "https://docs.example/?a=1&amp;b=2",
+            "docs",
+            " (docs.example)",
+        );
         assert_eq!(html, expected);
+        let html = render("<https://docs.example/a>");
+        let address = "https://docs.example/a";
+        assert_eq!(html, link(address, address, ""));
+        let html = render("[`https://github.com/octo/app`](HTTPS://evil.example:8443/#x)");
+        let expected = link(
+            "HTTPS://evil.example:8443/#x",
+            "<code>https://github.com/octo/app</code>",
+            " (evil.example:8443)",
+        );
+        assert_eq!(html, expected);
+        for none in [
+            "[a](https://github.com@evil.example/)",
+            "[a](https://gіthub.example/)",
+            "[a](https://evil.example\\\\@github.com/)",
+            "[a](https:///evil.example)",
+        ] {
+            let html = render(none);
+            assert_eq!(html, "<p>a</p>\n", "{none}");
+        }
     }
 
     #[test]

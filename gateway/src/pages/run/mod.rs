@@ -148,7 +148,7 @@ async fn state(
         return asked.problem(&runs.unknown());
     };
     match runs.known(&key).await {
-        Ok(Some(facts)) => facts.told().into_response(),
+        Ok(Some(facts)) => runs.held(&key).told(&facts).into_response(),
         Ok(None) => asked.problem(&runs.unknown()),
         Err(problem) => asked.problem(&problem),
     }

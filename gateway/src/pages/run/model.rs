@@ -7,7 +7,7 @@ use protocol::StepResult;
 use serde::Serialize;
 
 use super::{facts::Facts, marks::Section, search::Found, window::Window};
-use crate::logs::View;
+use crate::{logs::View, pages::state::State};
 
 /// The page of a run.
 pub struct Model {
@@ -15,10 +15,35 @@ pub struct Model {
     pub facts: Facts,
     /// Its log, as far as it is asked for.
     pub log: Log,
+    /// What keeps some of the log away.
+    pub held: Held,
     /// The moment that times are relative to.
     pub now: Timestamp,
     /// What is kept for how long, as a sentence.
     pub keeps: String,
+}
+
+/// What keeps the end of a log that goes on from where it is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// The store is away or full.
+    pub store_is_down: bool,
+    /// It has all that is sent before the end of the run.
+    pub end_later: bool,
+}
+
+impl Held {
+    /// Where a run stands and why, and what keeps some of its log away, in a line.
+    pub fn told(self, facts: &Facts) -> String {
+        let mut told = facts.told();
+        if self.store_is_down {
+            told.push_str("; the store of logs is away or full");
+        }
+        if self.end_later {
+            told.push_str("; the end of the log comes later");
+        }
+        told
+    }
 }
 
 /// The log of a run.
@@ -58,17 +83,20 @@ pub enum Missing {
     OnItsWay,
     /// It is kept no longer, or never arrived.
     Gone,
-    /// The store does not answer.
+    /// The store does not answer, or takes nothing.
     StoreIsDown,
 }
 
 impl Missing {
-    /// Why a run has no log.
-    pub fn of(facts: &Facts, now: Timestamp) -> Self {
+    /// Why a run has no log. One that is being sent is not there either where the store takes nothing.
+    pub fn of(facts: &Facts, store_is_down: bool, now: Timestamp) -> Self {
         match facts {
             _ if facts.same_as.is_some() => Self::Elsewhere,
+            _ if facts.state == State::Waiting => Self::NotYet,
+            _ if !facts.is_over() && store_is_down => Self::StoreIsDown,
             _ if !facts.is_over() => Self::NotYet,
             _ if facts.started_ms.is_none() => Self::Never,
+            _ if facts.ended_lately(now) && store_is_down => Self::StoreIsDown,
             _ if facts.ended_lately(now) => Self::OnItsWay,
             _ => Self::Gone,
         }
@@ -93,6 +121,14 @@ impl Missing {
 }
 
 impl Model {
+    /// Whether what was printed may be missing because the store is away or full.
+    pub fn store_is_down(&self) -> bool {
+        match &self.log {
+            Log::Shown(shown) => shown.view.store_is_down,
+            Log::Missing(missing) => *missing == Missing::StoreIsDown,
+        }
+    }
+
     /// After how much time a page about this is to be loaded again where no script follows the run.
     pub fn again(&self) -> Option<Duration> {
         let is_live = match &self.log {
@@ -133,6 +169,8 @@ struct JsonLog {
     lines: u64,
     left_out: u64,
     unfinished: bool,
+    end_later: bool,
+    store_is_down: bool,
     text: String,
 }
 
@@ -150,6 +188,8 @@ impl Serialize for Model {
                     lines: shown.view.lines,
                     left_out: shown.view.left_out,
                     unfinished: shown.view.unfinished,
+                    end_later: self.held.end_later,
+                    store_is_down: self.store_is_down(),
                     text,
                 };
                 (shown.sections.iter().map(json_step).collect(), log)
@@ -162,6 +202,8 @@ impl Serialize for Model {
                     lines: 0,
                     left_out: 0,
                     unfinished: false,
+                    end_later: false,
+                    store_is_down: self.store_is_down(),
                     text,
                 };
                 (Vec::new(), log)

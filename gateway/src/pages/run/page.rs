@@ -34,7 +34,7 @@ fn address(facts: &Facts) -> String {
 fn head(model: &Model) -> Markup {
     let facts = &model.facts;
     html! {
-        section id="facts" data-over[facts.is_over()] data-told=(facts.told()) {
+        section id="facts" data-over[facts.is_over()] data-told=(model.held.told(facts)) {
             p class="soft trail" {
                 a href=(facts.pull.address()) { (facts.pull.full_name) " #" (facts.pull.number) }
                 " / "
@@ -49,6 +49,19 @@ fn head(model: &Model) -> Markup {
             p class="lead" role="status" { (verdict(model)) }
             (code(model))
             (failures(facts))
+            (held(model))
+        }
+    }
+}
+
+/// What keeps some of the log away. It stands here because a page that is open learns of it.
+fn held(model: &Model) -> Markup {
+    html! {
+        @if model.store_is_down() {
+            p class="note" { "The store of logs is away or full. What is printed is kept by the machine that runs it and will appear here." }
+        }
+        @if model.held.end_later {
+            p class="note" { "This log is longer than may be kept; its end appears when the run ends." }
         }
     }
 }
@@ -229,9 +242,6 @@ fn shown_log(model: &Model, shown: &Shown) -> Markup {
         }
         (steps::left_out(shown.view.left_out))
         (unfinished(model, shown))
-        @if shown.view.store_is_down {
-            p class="note" { "The store of logs does not answer. The log is kept by the machine that runs it and will appear here." }
-        }
         @if let Some((words, _)) = &shown.search { (found(shown, words)) }
         div id="steps" data-live=[shown.live_from] data-log={ (address(&model.facts)) } {
             (steps::steps(&shown.sections, shown.open, &shown.window, model.facts.is_over()))
@@ -293,7 +303,7 @@ fn missing_log(model: &Model, missing: Missing) -> Markup {
                 Missing::Elsewhere => "The log is that of the run whose outcome this one took over.",
                 Missing::OnItsWay => "The run has ended, and its log is on its way.",
                 Missing::Gone => { "There is no log any more: it is kept no longer, or it never arrived. " (model.keeps) }
-                Missing::StoreIsDown => "The store of logs does not answer. A log that is being written is kept by the machine that runs it and will appear here.",
+                Missing::StoreIsDown => "The log cannot be shown now.",
             }
         }
     }

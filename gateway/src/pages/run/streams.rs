@@ -111,7 +111,7 @@ impl Streams {
 }
 
 /// As much of some bytes as has no more than [`LINES`] lines: empty ones make a hundred times their size.
-fn few_lines(bytes: &[u8]) -> &[u8] {
+pub(super) fn few_lines(bytes: &[u8]) -> &[u8] {
     let mut ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
     match ends.nth(LINES - 1) {
         Some((last, _)) => &bytes[..=last],

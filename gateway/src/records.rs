@@ -122,12 +122,20 @@ fn redact_texts(value: &mut Value, of_build: bool) -> bool {
             *text = seen;
             changed
         }
-        Value::Array(values) => values.iter_mut().fold(false, |changed, value| {
-            redact_texts(value, of_build) || changed
-        }),
-        Value::Object(fields) => fields.iter_mut().fold(false, |changed, (name, value)| {
-            redact_texts(value, of_build || OF_BUILDS.contains(&name.as_str())) || changed
-        }),
+        // Counted, not `any`: every text must be seen, also behind the first that changes.
+        Value::Array(values) => {
+            let changed = values
+                .iter_mut()
+                .filter_map(|value| redact_texts(value, of_build).then_some(()));
+            changed.count() > 0
+        }
+        Value::Object(fields) => {
+            let changed = fields.iter_mut().filter_map(|(name, value)| {
+                let of_build = of_build || OF_BUILDS.contains(&name.as_str());
+                redact_texts(value, of_build).then_some(())
+            });
+            changed.count() > 0
+        }
         _ => false,
     }
 }

@@ -22,6 +22,7 @@ mod secrets;
 mod stops;
 mod sweep;
 mod tokens;
+mod traced;
 mod trouble;
 
 use std::net::{Ipv4Addr, SocketAddr};

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::LogParams;
-use tests::cluster::{Node, shared_node};
+use tests::cluster::{NODE_VARIABLE, Node, shared_node};
 use tests::images::{BUSYBOX, CHECKOUT, GCC, small_images};
 use tokio::io::AsyncWriteExt;
 
@@ -168,4 +168,43 @@ async fn nothing_is_left_of_a_node_that_was_stopped_with_a_pod_on_it() {
     assert!(!mounts().contains(&here), "{}", mounts());
     assert!(!Path::new(&bridge).exists());
     assert!(!dir.exists());
+}
+
+/// The mounts below a directory. No two of containers and pods have the same paths.
+fn mounts_in(dir: &Path) -> Vec<String> {
+    let here = format!(" {}/", dir.display());
+    let mounts = std::fs::read_to_string("/proc/mounts").unwrap();
+    let mounts = mounts.lines().filter(|line| line.contains(&here));
+    mounts.map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_a_node_with_a_pod_on_it_when_ctrl_c_has_ended_the_program() {
+    let holder = Holder::start(&["--node"], NODE_VARIABLE).await;
+    let clusters = [CONTROL_VARIABLE, NODE_VARIABLE].map(|variable| holder.access(variable));
+    let [control, node] = &clusters;
+    let install = Install::new(node, "interrupted").await.unwrap();
+    let pods: Api<Pod> = Api::namespaced(install.client(), install.builds());
+    pods.create(&PostParams::default(), &pod("a", "sleep 3600"))
+        .await
+        .unwrap();
+    until_phase(&pods, "a", "Running").await;
+    let there = [control, node].map(|cluster| Presence::of(cluster.dir()));
+    let mounted = mounts_in(node.dir());
+    assert!(!mounted.is_empty(), "a pod has mounts");
+    // The number of a network device, which is given to no other one.
+    let number = node.dir().file_name().unwrap().to_str().unwrap();
+    let device = format!("/sys/class/net/prbuild{number}/ifindex");
+    let bridge = std::fs::read_to_string(&device).unwrap();
+
+    assert_eq!(holder.interrupt().await, Some(130));
+    for cluster in &there {
+        assert_eq!(cluster.left(), Left::default(), "{:?}", cluster.dir);
+    }
+    let left = mounts_in(node.dir());
+    assert!(
+        mounted.iter().all(|mount| !left.contains(mount)),
+        "{left:?}"
+    );
+    assert_ne!(std::fs::read_to_string(&device).ok(), Some(bridge));
 }

@@ -11,6 +11,7 @@ mod browser;
 mod chart;
 mod cluster;
 mod crds;
+mod docs;
 mod forge;
 mod gateway;
 mod node;

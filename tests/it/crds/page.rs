@@ -79,3 +79,26 @@ fn every_column_is_on_the_page_in_the_order_in_which_it_is_printed() {
         assert_eq!(quoted(wide), printed(true), "{kind}, wide");
     }
 }
+
+#[test]
+fn the_readme_shows_what_kubectl_prints_now() {
+    let readme = include_str!("../../../README.md");
+    for (kind, plural) in [
+        ("PrBuild", "prbuilds"),
+        ("BuilderRun", "builderruns"),
+        ("Worker", "workers"),
+    ] {
+        let (_, printed) = readme
+            .split_once(&format!("$ kubectl get {plural}\n"))
+            .unwrap();
+        let header = printed.lines().next().unwrap();
+        let all = definitions().into_iter();
+        let columns = all.filter(|(found, ..)| found == kind);
+        let columns = columns.flat_map(|(.., columns)| columns);
+        let columns = columns.filter(|one| one["priority"].as_i64() != Some(1));
+        let names = columns.map(|one| one["name"].as_str().unwrap().to_uppercase());
+        let expected: Vec<String> = std::iter::once("NAME".to_owned()).chain(names).collect();
+        let shown: Vec<&str> = header.split_whitespace().collect();
+        assert_eq!(shown, expected, "{plural}");
+    }
+}

@@ -66,3 +66,18 @@ async fn the_forge_alone_says_where_it_is_answers_git_and_api_and_ends_at_ctrl_c
     let gone = Client::at(url).ask(http::Method::GET, "/meta", None).await;
     assert!(gone.is_err(), "{gone:?}");
 }
+
+#[tokio::test]
+async fn a_forge_whose_port_is_taken_says_so_and_what_to_try() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let mut command = Command::new(crate::beside("xtask"));
+    command.args(["forge", "--port", &port]).kill_on_drop(true);
+    let output = tokio::time::timeout(PATIENCE, command.output()).await;
+    let output = output.expect("it ends").unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    let words = format!("error: the forge cannot listen on 127.0.0.1:{port}\n  because ");
+    assert!(said.contains(&words), "{said}");
+    assert!(said.contains("\n  try: another --port"), "{said}");
+}

@@ -10,6 +10,7 @@ mod deleted;
 mod entrance;
 mod examples;
 mod flavours;
+mod flood;
 mod label;
 mod movement;
 mod moves;

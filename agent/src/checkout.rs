@@ -10,7 +10,7 @@ use protocol::{CheckoutReport, Source, StepResult, log::MarkKind};
 
 use crate::{
     frames,
-    git::{Commit, FetchFailure, Git, GitError, GitOutput},
+    git::{self, Commit, FetchFailure, Git, GitError, GitOutput},
     log::Log,
     mirror::MirrorError,
     os::{self, Signals},
@@ -262,7 +262,8 @@ pub(crate) fn fetch(
         let again = if attempt == 1 { "" } else { " again" };
         let sha = short(&source.commit);
         log.line(&format!("fetching {sha} from {}{again}", source.clone_url));
-        let output = git.run(&fetch_arguments(source), left.min(limits.one), signals)?;
+        let fetch = git::fetch_of(&source.clone_url, &source.commit);
+        let output = git.run(&fetch, left.min(limits.one), signals)?;
         if output.ok {
             break;
         }
@@ -284,22 +285,6 @@ pub(crate) fn fetch(
         rest(pause, signals)?;
     }
     Ok(())
-}
-
-/// The arguments of a fetch. Nothing but the checked URL and SHA comes from outside.
-fn fetch_arguments(source: &Source) -> Vec<&str> {
-    vec![
-        "fetch",
-        "--quiet",
-        "--depth=1",
-        "--no-tags",
-        "--no-recurse-submodules",
-        "--no-auto-maintenance",
-        "--no-write-commit-graph",
-        "--",
-        &source.clone_url,
-        &source.commit,
-    ]
 }
 
 fn fetch_error(

@@ -46,6 +46,23 @@ pub enum GitError {
     Cancelled,
 }
 
+/// The arguments that fetch one commit and nothing else. Only these two come from outside: an address that
+/// was checked, or a mirror's directory, and a SHA.
+pub fn fetch_of<'a>(from: &'a str, commit: &'a str) -> [&'a str; 10] {
+    [
+        "fetch",
+        "--quiet",
+        "--depth=1",
+        "--no-tags",
+        "--no-recurse-submodules",
+        "--no-auto-maintenance",
+        "--no-write-commit-graph",
+        "--",
+        from,
+        commit,
+    ]
+}
+
 impl Git {
     /// git in `directory`, over one scheme and no other.
     pub fn new(directory: &Path, home: &Path, scheme: Scheme) -> Self {

@@ -16,6 +16,7 @@ mod error;
 mod graphql;
 mod label;
 mod path;
+mod permissions;
 mod reads;
 mod repo;
 mod settings;

@@ -241,29 +241,27 @@ async fn serve_metrics(
     Ok(())
 }
 
-/// Leads: reads everything anew, then acts.
-async fn operate(
-    args: Args,
-    client: Client,
+/// What everything works with, and who reports and records.
+fn context(
+    args: &Args,
+    client: &Client,
     connections: Arc<Connections>,
     outlet: Outlet,
     metrics: Arc<Metrics>,
-    stop: CancellationToken,
-) {
+    stop: &CancellationToken,
+) -> Arc<Context> {
     let reporter = Reporter::spawn(connections.clone(), stop.clone());
     metrics.with_registry(|registry| reporter.metrics().register(registry));
     let shipping = outlet.records.as_ref().map(|records| Shipping {
         gateway: records.address().to_owned(),
         log_limit: args.log_limit,
     });
-    let recorder = outlet
-        .records
-        .map(|records| Recorder::spawn(records, &stop));
+    let recorder = outlet.records.map(|records| Recorder::spawn(records, stop));
     if let Some(recorder) = &recorder {
         metrics.with_registry(|registry| recorder.metrics().register(registry));
     }
-    let ctx = Arc::new(Context {
-        api: Apis::new(&client, &args.namespace, &args.build_namespace),
+    Arc::new(Context {
+        api: Apis::new(client, &args.namespace, &args.build_namespace),
         cache: Caches::default(),
         queues: Queues::default(),
         pressure: Pressure::default(),
@@ -289,7 +287,19 @@ async fn operate(
         notifier: outlet.notifier,
         client: client.clone(),
         metrics,
-    });
+    })
+}
+
+/// Leads: reads everything anew, then acts.
+async fn operate(
+    args: Args,
+    client: Client,
+    connections: Arc<Connections>,
+    outlet: Outlet,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+) {
+    let ctx = context(&args, &client, connections, outlet, metrics, &stop);
     let (mut watches, mut workers) = (JoinSet::new(), JoinSet::new());
     let everything_read =
         watches::watch_all(&ctx, &args.namespace, &args.build_namespace, &mut watches);

@@ -1,8 +1,11 @@
 //! The clusters themselves: what all other tests stand on.
 
 mod node;
+mod parts;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -10,11 +13,15 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{ListParams, PostParams};
 use kube::{Api, Client, ResourceExt};
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::json;
 use tests::cluster::{
-    ControlPlane, ControlPlaneOptions, Ending, Fate, Install, StandIn, eventually,
-    shared_control_plane,
+    Access, CONTROL_VARIABLE, ControlPlane, ControlPlaneOptions, Ending, Fate, Install, StandIn,
+    eventually, shared_control_plane,
 };
+use tests::story::PATIENCE;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 
 const BARE: ControlPlaneOptions = ControlPlaneOptions {
     controllers: false,
@@ -107,32 +114,59 @@ async fn nothing_is_left_of_a_control_plane_that_was_stopped() {
     assert_eq!(there.left(), Left::default());
 }
 
+/// `cargo xtask cluster`, as a shell starts it: in a process group of its own. Dropping it kills it.
+struct Holder {
+    child: Child,
+    /// The kubeconfigs of its clusters, by the variables that lead to them.
+    kubeconfigs: BTreeMap<String, PathBuf>,
+    /// Kept open: who prints into a closed pipe ends.
+    _lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Holder {
+    /// Starts it, and waits until it has told of the last of these clusters.
+    async fn start(args: &[&str], last: &str) -> Self {
+        let mut command = Command::new(crate::beside("xtask"));
+        command.arg("cluster").args(args).process_group(0);
+        command.stdout(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut kubeconfigs = BTreeMap::new();
+        while !kubeconfigs.contains_key(last) {
+            let line = lines.next_line().await.unwrap();
+            let line = line.expect("`xtask cluster` prints where its clusters are");
+            let export = line.strip_prefix("export ").unwrap_or_default();
+            if let Some((name, path)) = export.split_once('=') {
+                kubeconfigs.insert(name.to_owned(), PathBuf::from(path));
+            }
+        }
+        Self {
+            child,
+            kubeconfigs,
+            _lines: lines,
+        }
+    }
+
+    fn access(&self, variable: &str) -> Access {
+        Access::by(&self.kubeconfigs[variable])
+    }
+
+    /// Ctrl-C, which a terminal tells the whole process group. Returns the exit code.
+    async fn interrupt(mut self) -> Option<i32> {
+        let pid = i32::try_from(self.child.id().unwrap()).unwrap();
+        kill_process_group(Pid::from_raw(pid).unwrap(), Signal::INT).unwrap();
+        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        ended.expect("it ends").unwrap().code()
+    }
+}
+
 #[tokio::test]
 async fn a_control_plane_goes_with_the_program_that_started_it_even_if_that_is_killed() {
-    use tokio::io::{AsyncBufReadExt, BufReader};
-
-    let mut command = tokio::process::Command::new(beside("xtask"));
-    command
-        .arg("cluster")
-        .stdout(std::process::Stdio::piped())
-        .kill_on_drop(true);
-    let mut holder = command.spawn().unwrap();
-    let mut lines = BufReader::new(holder.stdout.take().unwrap()).lines();
-    let kubeconfig = loop {
-        let line = lines
-            .next_line()
-            .await
-            .unwrap()
-            .expect("`xtask cluster` prints its kubeconfig");
-        if let Some(path) = line.strip_prefix("export KUBECONFIG=") {
-            break path.to_owned();
-        }
-    };
-    let dir = Path::new(&kubeconfig).parent().unwrap();
-    let there = Presence::of(dir);
+    let mut holder = Holder::start(&[], CONTROL_VARIABLE).await;
+    let there = Presence::of(holder.access(CONTROL_VARIABLE).dir());
     assert!(there.processes.len() >= 2, "{:?}", there.processes);
-    holder.kill().await.unwrap();
-    eventually("its cluster is gone", Duration::from_secs(60), async || {
+    holder.child.kill().await.unwrap();
+    eventually("its cluster is gone", PATIENCE, async || {
         let left = there.left();
         if left == Left::default() {
             Ok(())
@@ -143,16 +177,13 @@ async fn a_control_plane_goes_with_the_program_that_started_it_even_if_that_is_k
     .await;
 }
 
-/// A program that was built with this test.
-fn beside(name: &str) -> std::path::PathBuf {
-    let exe = std::env::current_exe().unwrap();
-    let program = exe.parent().unwrap().parent().unwrap().join(name);
-    assert!(
-        program.is_file(),
-        "there is no {}: run `cargo xtask test`",
-        program.display()
-    );
-    program
+#[tokio::test]
+async fn nothing_is_left_of_a_control_plane_when_ctrl_c_has_ended_the_program() {
+    let holder = Holder::start(&[], CONTROL_VARIABLE).await;
+    let there = Presence::of(holder.access(CONTROL_VARIABLE).dir());
+    assert!(there.processes.len() >= 2, "{:?}", there.processes);
+    assert_eq!(holder.interrupt().await, Some(130));
+    assert_eq!(there.left(), Left::default());
 }
 
 /// A Job as the operator makes them, as far as pods and their endings go.

@@ -6,6 +6,7 @@ mod defaults;
 mod examples;
 mod immutable;
 mod kubectl;
+mod page;
 mod policies;
 mod refused;
 mod samples;

@@ -1,6 +1,7 @@
 //! Stories that show how the forge behaves, so that others can rely on it. They need no cluster.
 
 mod accounts;
+mod alone;
 mod apps;
 mod checks;
 mod client;

@@ -11,6 +11,7 @@ mod browser;
 mod chart;
 mod cluster;
 mod crds;
+mod docs;
 mod forge;
 mod gateway;
 mod node;
@@ -36,4 +37,16 @@ async fn http_get(url: &str) -> Result<(u16, String), String> {
     let body = answer.into_body().collect().await;
     let body = body.map_err(|error| format!("{url}: {error}"))?.to_bytes();
     Ok((status, String::from_utf8_lossy(&body).into_owned()))
+}
+
+/// A program that was built with this test.
+fn beside(name: &str) -> std::path::PathBuf {
+    let exe = std::env::current_exe().unwrap();
+    let program = exe.parent().unwrap().parent().unwrap().join(name);
+    assert!(
+        program.is_file(),
+        "there is no {}: run `cargo xtask test`",
+        program.display()
+    );
+    program
 }

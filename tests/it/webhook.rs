@@ -10,6 +10,7 @@ mod deleted;
 mod entrance;
 mod examples;
 mod flavours;
+mod flood;
 mod label;
 mod movement;
 mod moves;
@@ -22,6 +23,7 @@ mod secrets;
 mod stops;
 mod sweep;
 mod tokens;
+mod traced;
 mod trouble;
 
 use std::net::{Ipv4Addr, SocketAddr};

@@ -1,18 +1,17 @@
 //! One delivery from verified to stored, and the sweep's share of the same path.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crds::{AnswerReason, PrBuild, Repository};
+use crds::{AnswerReason, Repository};
 use github::Connections;
-use jiff::Timestamp;
 
+use crate::all_checks::all_checks;
 use crate::builds::Builds;
 use crate::cache::{Cache, Known};
 use crate::done::{Deed, Done};
 use crate::event::{self, Button, Event, What};
-use crate::gate::{Comment, Gate, Stopping, Verdict};
+use crate::gate::{Comment, Gate, Refused, Stopping, Verdict};
 use crate::metrics::Metrics;
 use crate::request::Request;
 use crate::signature::Verified;
@@ -70,6 +69,11 @@ impl Outcome {
         }
     }
 
+    /// Whether an object stands for the event.
+    fn stands(self) -> bool {
+        matches!(self, Self::Stored(_))
+    }
+
     /// A word for metrics and log.
     pub fn word(self) -> &'static str {
         match self {
@@ -77,6 +81,30 @@ impl Outcome {
             Self::Foreign => "foreign",
             Self::Taken => "taken",
         }
+    }
+}
+
+/// What cannot be told now.
+const UNDECIDED: Outcome = Outcome::Later("undecided");
+
+/// What the log says of a decision beside its outcome.
+#[derive(Default)]
+struct Line {
+    /// The commit that it is about, where that is known.
+    head_sha: Option<String>,
+    /// The build that stands for it.
+    build: Option<String>,
+    /// The answer that stands for it.
+    answer: Option<String>,
+    /// Why nothing is built.
+    reason: Option<String>,
+}
+
+impl Line {
+    /// Notes why something was refused. Returns the name of the answer.
+    fn refused(&mut self, refused: &Refused) -> String {
+        self.reason = Some(format!("{:?}", refused.reason()));
+        refused.name().to_owned()
     }
 }
 
@@ -218,42 +246,66 @@ impl App {
             .decide(request, &builders, &repo, comment, deadline);
         let verdict = deciding.await;
         let judged = started.elapsed();
-        let mut head_sha = request.head_sha().map(str::to_owned);
-        let mut build = None;
-        let outcome = match verdict {
-            Verdict::Authorized(authorized) => {
-                let (new, before) = (Outcome::Stored("build"), Outcome::Stored("build_again"));
-                let name = authorized.name().to_owned();
-                head_sha = Some(authorized.head_sha().to_owned());
-                let outcome = self.stored(self.submit.build(*authorized).await, new, before);
-                build = matches!(outcome, Outcome::Stored(_)).then_some(name);
-                outcome
-            }
-            Verdict::Refused(refused) => self.refused(*refused).await,
-            Verdict::Stop(stopping) => self.stop(*stopping).await,
-            Verdict::Nothing(word) => Outcome::Ignored(word),
-            Verdict::Retry(why) => {
-                tracing::warn!(
-                    repository = request.repository_id,
-                    pull_request = request.number,
-                    why,
-                    "cannot decide now"
-                );
-                Outcome::Later("undecided")
-            }
+        let mut line = Line {
+            head_sha: request.head_sha().map(str::to_owned),
+            ..Line::default()
         };
+        let outcome = self.carry_out(verdict, &mut line).await;
+        if outcome == UNDECIDED {
+            tracing::warn!(
+                delivery = request.delivery(),
+                repository = request.repository_id,
+                pull_request = request.number,
+                reason = line.reason,
+                "cannot decide now"
+            );
+        }
         tracing::info!(
+            delivery = request.delivery(),
             repository = request.repository_id,
             pull_request = request.number,
-            head_sha,
-            build,
+            head_sha = line.head_sha,
+            build = line.build,
+            answer = line.answer,
             decision = outcome.word(),
+            reason = line.reason,
             swept = request.told.is_none(),
             gate_ms = milliseconds(judged),
             store_ms = milliseconds(started.elapsed().saturating_sub(judged)),
             "decided"
         );
         outcome
+    }
+
+    /// Does what the gate decided, and notes what the log says of it.
+    async fn carry_out(&self, verdict: Verdict, line: &mut Line) -> Outcome {
+        match verdict {
+            Verdict::Authorized(authorized) => {
+                let (new, before) = (Outcome::Stored("build"), Outcome::Stored("build_again"));
+                let name = authorized.name().to_owned();
+                line.head_sha = Some(authorized.head_sha().to_owned());
+                let outcome = self.stored(self.submit.build(*authorized).await, new, before);
+                line.build = outcome.stands().then_some(name);
+                outcome
+            }
+            Verdict::Refused(refused) => {
+                let name = line.refused(&refused);
+                let outcome = self.refused(*refused).await;
+                line.answer = outcome.stands().then_some(name);
+                outcome
+            }
+            Verdict::Stop(stopping) => {
+                let name = line.refused(stopping.answer());
+                let outcome = self.stop(*stopping).await;
+                line.answer = outcome.stands().then_some(name);
+                outcome
+            }
+            Verdict::Nothing(word) => Outcome::Ignored(word),
+            Verdict::Retry(why) => {
+                line.reason = Some(why);
+                UNDECIDED
+            }
+        }
     }
 
     /// Whether an event was answered, also where somebody deleted the answer.
@@ -293,7 +345,7 @@ impl App {
         self.refused(answer).await
     }
 
-    async fn refused(&self, refused: crate::gate::Refused) -> Outcome {
+    async fn refused(&self, refused: Refused) -> Outcome {
         let reason = refused.reason();
         let (new, before) = (Outcome::Stored("refused"), Outcome::Stored("refused_again"));
         let outcome = self.stored(self.submit.answer(refused).await, new, before);
@@ -331,73 +383,7 @@ impl App {
     }
 }
 
-/// The builds that all checks of a commit came from: no repetitions, nothing that was asked for since
-/// the button was shown, and of each pull request none whose builders were all built again by newer ones.
-fn all_checks(builds: &[PrBuild], shown: Timestamp) -> Vec<&PrBuild> {
-    let mut builds: Vec<&PrBuild> = builds
-        .iter()
-        .filter(|build| {
-            let request = &build.spec.request;
-            request.rerun_of.is_none() && request.trigger.time.0 <= shown
-        })
-        .collect();
-    builds.sort_by_key(|build| {
-        let trigger = &build.spec.request.trigger;
-        std::cmp::Reverse((trigger.time.0, trigger.event_id))
-    });
-    let mut covered = HashSet::new();
-    builds.retain(|build| {
-        let request = &build.spec.request;
-        let new = |builder| covered.insert((request.number, builder));
-        request.builders.iter().map(new).filter(|new| *new).count() > 0
-    });
-    builds
-}
-
 /// For the log: to the hundredth.
 pub(crate) fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e5).round() / 100.0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn build(number: i64, second: i64, builders: &[&str], rerun_of: Option<&str>) -> PrBuild {
-        let object = serde_json::json!({
-            "apiVersion": "prbuild.dev/v1alpha1", "kind": "PrBuild",
-            "metadata": { "name": format!("app-{number}-l{second}") },
-            "spec": { "request": {
-                "repository": { "name": "app", "id": 1, "fullName": "o/r" }, "number": number,
-                "headSha": "a", "baseRef": "main", "flavour": "default", "builders": builders,
-                "rerunOf": rerun_of,
-                "trigger": { "kind": "Label", "eventId": second, "label": "test",
-                    "time": Timestamp::from_second(second).expect("a time"),
-                    "user": { "id": 2, "login": "ada" }, "permission": "write" },
-            }},
-        });
-        serde_json::from_value(object).expect("a build")
-    }
-
-    #[test]
-    fn all_checks_of_a_commit_are_those_of_every_label_and_the_same_when_asked_again() {
-        let mut builds = vec![
-            build(7, 10, &["linux"], None),
-            build(7, 20, &["linux", "windows"], None),
-            build(7, 30, &["refleaks"], None),
-            build(7, 40, &["linux"], Some("app-7-l20")),
-            build(8, 15, &["linux"], None),
-        ];
-        let names = |builds: &[PrBuild]| -> Vec<String> {
-            let shown = Timestamp::from_second(50).expect("a time");
-            all_checks(builds, shown)
-                .into_iter()
-                .filter_map(|build| build.metadata.name.clone())
-                .collect()
-        };
-        let expected = ["app-7-l30", "app-7-l20", "app-8-l15"];
-        assert_eq!(names(&builds), expected);
-        builds.push(build(8, 60, &["linux", "windows"], None));
-        assert_eq!(names(&builds), expected, "what was asked for since");
-    }
 }

@@ -4,6 +4,7 @@
 //! only way through: only [`signature`] makes a `Verified`, only [`gate`] makes an `Authorized`. A
 //! delivery is a hint, GitHub's API is the truth, and what no delivery told of is found by the [`sweep`].
 
+mod all_checks;
 pub mod builds;
 pub mod cache;
 pub mod command;

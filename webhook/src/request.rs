@@ -81,6 +81,8 @@ impl Press {
 /// What a delivery said.
 #[derive(Clone, Debug)]
 pub struct Told {
+    /// Id of the delivery, by which people find it on GitHub; for the log.
+    pub delivery: String,
     /// Who did it.
     pub sender: github::User,
     /// The head of the pull request at that time.
@@ -105,6 +107,7 @@ impl Request {
             return Vec::new();
         }
         let mut told = Told {
+            delivery: verified.id().to_owned(),
             sender: event.sender.clone(),
             head_sha: None,
             updated_at: None,
@@ -160,6 +163,7 @@ impl Request {
                 changed_at: pressed.changed_at,
             }),
             told: Some(Told {
+                delivery: verified.id().to_owned(),
                 sender: event.sender.clone(),
                 head_sha: None,
                 updated_at: None,
@@ -203,6 +207,11 @@ impl Request {
             told: None,
         };
         asks.into_iter().map(request).collect()
+    }
+
+    /// Id of the delivery that told of it, if one did.
+    pub fn delivery(&self) -> Option<&str> {
+        Some(self.told.as_ref()?.delivery.as_str())
     }
 
     /// The commit that is asked about, where whoever told of it says one: GitHub's delivery of a label, and

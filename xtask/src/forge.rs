@@ -1,12 +1,13 @@
 //! `cargo xtask forge`: the fake GitHub alone, with a small world to try.
 
-use std::net::IpAddr;
-use std::path::PathBuf;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use tests::forge::{
     App, AppOptions, ConnectionKind, Forge, ForgeOptions, PullRequest, Role, TokenOptions, UserType,
 };
+use tests::parts::{self, Cache, Loudness};
 
 use crate::Result;
 use crate::stop::run_until_stopped;
@@ -46,6 +47,11 @@ struct World {
 
 /// Runs the forge until Ctrl-C.
 pub fn run(args: Args) -> Result {
+    can_listen(SocketAddr::new(args.bind, args.port))?;
+    if args.validate {
+        // It fetches the descriptions.
+        parts::obtain(&parts::NPM, &Cache::of_user(), Loudness::Normal)?;
+    }
     run_until_stopped(async move {
         let options = ForgeOptions {
             validate: args.validate,
@@ -61,7 +67,8 @@ pub fn run(args: Args) -> Result {
                 ("token", ConnectionKind::Token(world.core.clone())),
             ];
             for (name, kind) in kinds {
-                let written = forge.write_connection(dir, name, &kind, &[SECRET], args.bind)?;
+                let written = forge.write_connection(dir, name, &kind, &[SECRET], args.bind);
+                let written = written.map_err(|error| not_written(dir, &error))?;
                 eprintln!("wrote {}", written.display());
             }
         }
@@ -70,6 +77,23 @@ pub fn run(args: Args) -> Result {
         follow(&forge).await;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Whether the forge can listen here: within a test it panics where it cannot, and a person is told what to do.
+fn can_listen(address: SocketAddr) -> Result<()> {
+    TcpListener::bind(address).map(drop).map_err(|error| {
+        format!(
+            "the forge cannot listen on {address}\n  because {error}\n  try: another --port, or none for a free one"
+        )
+        .into()
+    })
+}
+
+fn not_written(dir: &Path, error: &std::io::Error) -> String {
+    format!(
+        "the connections cannot be written below {}\n  because {error}\n  try: another --connections",
+        dir.display()
+    )
 }
 
 /// Tells of differences from GitHub's descriptions when the forge is stopped.

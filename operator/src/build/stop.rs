@@ -5,7 +5,7 @@
 //! build, a check that failed, a permission that is gone) it writes into the BuilderRun's own
 //! `spec.cancel`, so that it stays true when its cause is forgotten.
 
-use crds::{BuilderRun, Cancel, PrBuild};
+use crds::{BuilderRun, Cancel, PrBuild, TriggerKind};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
@@ -70,7 +70,8 @@ pub fn takes_the_place(
 }
 
 /// The newest of the builds of a pull request that stops an older one: of another commit, and still
-/// wanted. A repetition of an old commit is no step forward and stops nothing.
+/// wanted. A repetition of an old commit is no step forward and stops nothing, and what was made by hand is
+/// a repetition, or builds nothing.
 pub fn newer<'a>(
     build: &PrBuild,
     of_pull_request: impl IntoIterator<Item = &'a PrBuild>,
@@ -83,6 +84,7 @@ pub fn newer<'a>(
             && asked.number == request.number
             && asked.head_sha != request.head_sha
             && asked.rerun_of.is_none()
+            && asked.trigger.kind != TriggerKind::Manual
             && other.spec.cancel.is_none()
             && order(other) > own
     });
@@ -260,8 +262,10 @@ mod tests {
         elsewhere.spec.request.number = 8;
         let mut stopped = newest.clone();
         stopped.spec.cancel = Some(cancel("ada", false));
+        let mut by_hand = newest.clone();
+        by_hand.spec.request.trigger.kind = TriggerKind::Manual;
         let mut repeats = newest;
         repeats.spec.request.rerun_of = Some("app-7-l0".to_owned());
-        assert_eq!(stops(&[elsewhere, stopped, repeats]), None);
+        assert_eq!(stops(&[elsewhere, stopped, by_hand, repeats]), None);
     }
 }

@@ -4,7 +4,7 @@
 //! sweep finds labels that no delivery tells of. Commands and buttons need the deliveries.
 
 use crds::{ReportMode, Repository};
-use github::{GithubError, Listing, PullRequest, Repo, Webhook};
+use github::{Delivery, GithubError, Listing, PullRequest, Repo, Webhook};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Finding, spec::Fault};
@@ -259,36 +259,8 @@ fn one(repository: &Repository, probe: &Probe, hook: &Webhook, needed: &[&str]) 
             format!("{name} does not tell of {events}; subscribe it to that in its settings");
         return wrong("EventMissing", message);
     }
-    let decided = hook.deliveries.iter().find(|one| one.status_code != 0);
-    match decided {
-        Some(newest) if newest.was_taken() => Entrance::Works(format!("{name} delivers")),
-        Some(newest) if newest.status_code == 401 => wrong(
-            "WebhookSecret",
-            format!(
-                "{name} signs with another secret than the connection `{}` has (a delivery of {} UTC was answered \
-                 with 401); set the same one in its settings and as `webhook-secret` of the connection",
-                repository.spec.connection,
-                newest.delivered_at.strftime("%Y-%m-%d %H:%M")
-            ),
-        ),
-        // A delivery arrived before, or the answer says to come again: it is an outage, not a mistake.
-        Some(newest)
-            if newest.status_code == 503 || hook.deliveries.iter().any(|one| one.was_taken()) =>
-        {
-            Entrance::Works(format!(
-                "{name} delivers; the newest delivery was answered with {}",
-                newest.status_code
-            ))
-        }
-        Some(newest) => wrong(
-            "WebhookSilent",
-            format!(
-                "nothing that {name} delivers arrives: the newest delivery, of {} UTC, ended with {}; check its \
-                 address, and redeliver on GitHub",
-                newest.delivered_at.strftime("%Y-%m-%d %H:%M"),
-                newest.status_code
-            ),
-        ),
+    match hook.deliveries.iter().find(|one| one.status_code != 0) {
+        Some(newest) => delivers(repository, hook, newest, &name),
         None if is_silent(probe, hook) => wrong(
             "WebhookSilent",
             format!(
@@ -299,6 +271,35 @@ fn one(repository: &Repository, probe: &Probe, hook: &Webhook, needed: &[&str]) 
             "Quiet",
             format!("{name} had nothing to tell in the last days"),
         ),
+    }
+}
+
+/// How it stands with a webhook that delivered something, by the newest delivery that came to an end.
+fn delivers(repository: &Repository, hook: &Webhook, newest: &Delivery, name: &str) -> Entrance {
+    let wrong = |reason, message| Entrance::Wrong(Fault::new(reason, message));
+    let at = newest.delivered_at.strftime("%Y-%m-%d %H:%M");
+    let status = newest.status_code;
+    // A delivery arrived before, or the answer says to come again: it is an outage, not a mistake.
+    let is_outage = || status == 503 || hook.deliveries.iter().any(|one| one.was_taken());
+    if newest.was_taken() {
+        Entrance::Works(format!("{name} delivers"))
+    } else if status == 401 {
+        let message = format!(
+            "{name} signs with another secret than the connection `{}` has (a delivery of {at} UTC was answered \
+             with 401); set the same one in its settings and as `webhook-secret` of the connection",
+            repository.spec.connection,
+        );
+        wrong("WebhookSecret", message)
+    } else if is_outage() {
+        Entrance::Works(format!(
+            "{name} delivers; the newest delivery was answered with {status}"
+        ))
+    } else {
+        let message = format!(
+            "nothing that {name} delivers arrives: the newest delivery, of {at} UTC, ended with {status}; check its \
+             address, and redeliver on GitHub"
+        );
+        wrong("WebhookSilent", message)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::LogParams;
-use tests::cluster::{Node, shared_node};
+use tests::cluster::{NODE_VARIABLE, Node, shared_node};
 use tests::images::{BUSYBOX, CHECKOUT, GCC, small_images};
 use tokio::io::AsyncWriteExt;
 
@@ -149,23 +149,80 @@ async fn nothing_is_left_of_a_node_that_was_stopped_with_a_pod_on_it() {
         ..ControlPlaneOptions::default()
     };
     let plane = ControlPlane::start(options).await.unwrap();
-    let dir = plane.berth().dir().to_owned();
-    let bridge = format!("/sys/class/net/{}", plane.berth().bridge());
     let node = Node::start(plane, &small_images().unwrap()).await.unwrap();
-    let install = Install::new(node.access(), "stopped").await.unwrap();
+    let access = node.access().clone();
+    let there = with_a_pod(&access, "stopped").await;
+    node.stop().await.unwrap();
+    assert_eq!(there.left(), Left::default());
+    there.assert_no_traces();
+}
+
+/// A node while a pod runs on it. Its berth may be somebody else's as soon as it is gone.
+struct Occupied {
+    presence: Presence,
+    /// Mounts of pods and containers, which have no two the same paths.
+    mounts: Vec<String>,
+    /// The bridge, and its number, which no other device gets.
+    bridge: (PathBuf, String),
+    /// Kept, so that it is the cluster's end that takes the pod away.
+    _install: Install,
+}
+
+/// Runs a pod that would run for long, and looks at what is there then.
+async fn with_a_pod(access: &Access, name: &str) -> Occupied {
+    let install = Install::new(access, name).await.unwrap();
     let pods: Api<Pod> = Api::namespaced(install.client(), install.builds());
     pods.create(&PostParams::default(), &pod("a", "sleep 3600"))
         .await
         .unwrap();
     until_phase(&pods, "a", "Running").await;
-    let mounts = || std::fs::read_to_string("/proc/mounts").unwrap();
-    let here = format!(" {}/", dir.display());
-    assert!(mounts().contains(&here));
-    assert!(Path::new(&bridge).exists());
+    let dir = access.dir();
+    let berth = dir.file_name().unwrap().to_str().unwrap();
+    let bridge = PathBuf::from(format!("/sys/class/net/prbuild{berth}/ifindex"));
+    let number = std::fs::read_to_string(&bridge).unwrap();
+    let mounts = mounts_in(dir);
+    assert!(!mounts.is_empty(), "a pod has mounts");
+    Occupied {
+        presence: Presence::of(dir),
+        mounts,
+        bridge: (bridge, number),
+        _install: install,
+    }
+}
 
-    node.stop().await.unwrap();
-    assert_eq!(processes_of(&dir), Vec::<u32>::new());
-    assert!(!mounts().contains(&here), "{}", mounts());
-    assert!(!Path::new(&bridge).exists());
-    assert!(!dir.exists());
+impl Occupied {
+    fn left(&self) -> Left {
+        self.presence.left()
+    }
+
+    fn assert_no_traces(&self) {
+        let mounts = mounts_in(&self.presence.dir);
+        let left: Vec<_> = self
+            .mounts
+            .iter()
+            .filter(|one| mounts.contains(one))
+            .collect();
+        assert!(left.is_empty(), "{left:?}");
+        let (bridge, number) = &self.bridge;
+        assert_ne!(std::fs::read_to_string(bridge).ok().as_ref(), Some(number));
+    }
+}
+
+/// The mounts below a directory.
+fn mounts_in(dir: &Path) -> Vec<String> {
+    let here = format!(" {}/", dir.display());
+    let mounts = std::fs::read_to_string("/proc/mounts").unwrap();
+    let mounts = mounts.lines().filter(|line| line.contains(&here));
+    mounts.map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_a_node_with_a_pod_on_it_when_ctrl_c_has_ended_the_program() {
+    let holder = Holder::start(&["--node"], NODE_VARIABLE).await;
+    let control = Presence::of(holder.access(CONTROL_VARIABLE).dir());
+    let there = with_a_pod(&holder.access(NODE_VARIABLE), "interrupted").await;
+    assert_eq!(holder.interrupt().await, Some(130));
+    assert_eq!(control.left(), Left::default());
+    assert_eq!(there.left(), Left::default());
+    there.assert_no_traces();
 }

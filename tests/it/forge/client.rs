@@ -28,13 +28,18 @@ pub struct Reply {
 impl Client {
     /// Somebody without credentials.
     pub fn anonymous(forge: &Forge) -> Self {
+        Self::at(&forge.api_url())
+    }
+
+    /// The same, of a forge at this URL.
+    pub fn at(base: &str) -> Self {
         let headers = vec![
             ("user-agent", "story".to_owned()),
             ("x-github-api-version", "2022-11-28".to_owned()),
         ];
         Self {
             http: Legacy::builder(TokioExecutor::new()).build_http(),
-            base: forge.api_url(),
+            base: base.to_owned(),
             headers,
         }
     }

@@ -44,10 +44,17 @@ async fn fetch(
     sha: &str,
     name: &str,
 ) -> Result<String, String> {
-    let (url, sha) = (
-        format!("{}/{repository}.git", forge.api_url()),
-        sha.to_owned(),
-    );
+    fetch_from(&forge.api_url(), repository, sha, name).await
+}
+
+/// The same from a forge at this URL.
+pub async fn fetch_from(
+    forge: &str,
+    repository: &str,
+    sha: &str,
+    name: &str,
+) -> Result<String, String> {
+    let (url, sha) = (format!("{forge}/{repository}.git"), sha.to_owned());
     let folder = Folder::new(name);
     tokio::task::spawn_blocking(move || {
         git(&folder.0, &["init", "--quiet"]);

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use github::{Access, Connections, GithubError, Repo, StatusState};
 use tests::forge::{
@@ -89,6 +90,22 @@ async fn a_token_that_github_takes_back_is_minted_anew_once() {
     scene.repo().pull_request(scene.n()).await.unwrap();
     scene.forge.revoke_installation_tokens();
     scene.repo().pull_request(scene.n()).await.unwrap();
+    assert_eq!(scene.forge.log().count(MINT), 2);
+    scene.forge.finish().await;
+}
+
+#[tokio::test]
+async fn twenty_callers_whose_token_ended_refresh_it_once() {
+    let scene = Scene::new(Access::Read).await;
+    scene.repo().pull_request(scene.n()).await.unwrap();
+    assert_eq!(scene.forge.log().count(MINT), 1);
+    // By GitHub's clock it ended; ours holds it for good, so all twenty are told at once.
+    scene.forge.clock().advance(Duration::from_secs(2 * 3600));
+    let repos: Vec<Repo> = (0..20).map(|_| scene.repo()).collect();
+    let all = repos.iter().map(|repo| repo.pull_request(scene.n()));
+    for found in futures::future::join_all(all).await {
+        found.unwrap();
+    }
     assert_eq!(scene.forge.log().count(MINT), 2);
     scene.forge.finish().await;
 }

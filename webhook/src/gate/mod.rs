@@ -71,6 +71,11 @@ pub struct Refused {
 }
 
 impl Refused {
+    /// Name of the answer.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Why.
     pub fn reason(&self) -> crds::AnswerReason {
         self.spec.reason

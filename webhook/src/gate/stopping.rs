@@ -165,6 +165,11 @@ fn going_on(others: &[&PrBuild]) -> Option<String> {
 }
 
 impl Stopping {
+    /// The answer that says so.
+    pub fn answer(&self) -> &Refused {
+        &self.answer
+    }
+
     /// What stops, how it is written, and what stands for it.
     pub fn into_parts(self) -> (Vec<(String, Vec<String>)>, Cancel, Refused) {
         let targets = self.targets.into_iter();

@@ -171,6 +171,7 @@ impl Scene {
             repository_id: 1,
             number: 7,
             told: Some(Told {
+                delivery: "d".to_owned(),
                 sender: user(CORE),
                 head_sha: Some(HEAD.to_owned()),
                 updated_at: Some(at(LABEL)),

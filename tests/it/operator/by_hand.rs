@@ -4,7 +4,7 @@
 use crds::{BuildResult, PrBuild, PrBuildSpec, RunPhase, TriggerKind, names};
 use kube::ResourceExt;
 use kube::api::{DeleteParams, ObjectMeta, PostParams};
-use tests::cluster::{Fate, eventually, shared_control_plane};
+use tests::cluster::{eventually, shared_control_plane};
 use tests::story::{MALLORY, PATIENCE, REPO, Setting, Story};
 
 use super::{Seen, build_of, phase_of, reason_of};

@@ -17,6 +17,8 @@ pub struct Reach {
     pub shown: usize,
     /// Bytes behind which no token is under way. At most [`KEY_LIMIT`] less than may be shown.
     pub settled: usize,
+    /// The first byte that may have been made illegible, and behind the last: nothing where none was.
+    pub masked: (usize, usize),
 }
 
 /// Bytes of a private key with its first line. What has more is none.
@@ -125,6 +127,7 @@ enum Found {
 /// `settled` on.
 pub fn redact(text: &mut [u8], ended: bool) -> Reach {
     let mut at = 0;
+    let mut masked = (0, 0);
     let mut heads = Heads::default();
     while let Some((begin, body, shape)) = next_beginning(text, at) {
         let found = match shape {
@@ -137,16 +140,19 @@ pub fn redact(text: &mut [u8], ended: bool) -> Reach {
             Found::Nothing => at = begin + 1,
             Found::Token(end) => {
                 mask(text, body, end, shape);
+                masked = joined(masked, (body, end));
                 at = end;
             }
             Found::Begun => {
                 let end = text.len() - held(text, body, shape, ended);
                 mask(text, body, end, shape);
+                let masked = joined(masked, (body, end));
                 return match ended {
-                    true => whole(text),
+                    true => whole(text, masked),
                     false => Reach {
                         shown: end,
                         settled: begin,
+                        masked,
                     },
                 };
             }
@@ -155,17 +161,19 @@ pub fn redact(text: &mut [u8], ended: bool) -> Reach {
                 return Reach {
                     shown: begin,
                     settled: begin,
+                    masked,
                 };
             }
         }
     }
     if ended {
-        return whole(text);
+        return whole(text, masked);
     }
     let settled = text.len() - half_a_beginning(&text[at..]);
     Reach {
         shown: settled,
         settled,
+        masked,
     }
 }
 
@@ -174,6 +182,7 @@ pub fn redact(text: &mut [u8], ended: bool) -> Reach {
 /// at in parts of that length.
 pub fn redact_lines(text: &mut [u8], ended: bool) -> Reach {
     let mut at = 0;
+    let mut masked = (0, 0);
     while at < text.len() {
         let rest = &mut text[at..];
         let most = rest.len().min(MARK_LINE_LIMIT);
@@ -182,16 +191,27 @@ pub fn redact_lines(text: &mut [u8], ended: bool) -> Reach {
             None if ended || most == MARK_LINE_LIMIT => most,
             None => break,
         };
-        redact(&mut rest[..length], true);
+        let (first, last) = redact(&mut rest[..length], true).masked;
+        masked = joined(masked, (at + first, at + last));
         at += length;
     }
-    whole(&text[..at])
+    whole(&text[..at], masked)
 }
 
-fn whole(text: &[u8]) -> Reach {
+fn whole(text: &[u8], masked: (usize, usize)) -> Reach {
     Reach {
         shown: text.len(),
         settled: text.len(),
+        masked,
+    }
+}
+
+/// The smallest range with both; one that is empty has nothing.
+fn joined(one: (usize, usize), other: (usize, usize)) -> (usize, usize) {
+    match (one.0 < one.1, other.0 < other.1) {
+        (true, true) => (one.0.min(other.0), one.1.max(other.1)),
+        (true, false) => one,
+        (false, _) => other,
     }
 }
 

@@ -15,6 +15,9 @@ use crate::StepResult;
 pub const WRITER_HEADER: &str = "prbuild-writer";
 /// Bytes of one `PUT`, before compression.
 pub const CHUNK_LIMIT: usize = 1 << 20;
+/// Bytes of text that a sender best packs into one zstd frame, with a checksum: the gateway stores such
+/// frames as they are, and packs anew what came otherwise.
+pub const FRAME: usize = 256 << 10;
 /// Bytes of [`Stream::Marks`] of one run.
 pub const MARKS_LIMIT: u64 = 1 << 20;
 /// Bytes of one line of it.

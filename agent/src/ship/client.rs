@@ -1,6 +1,7 @@
 //! What the sidecar says to the gateway, over one connection that is kept open.
 
 use std::{
+    io,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -9,13 +10,14 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use protocol::log::{LogEnd, LogTaken, RefusalCode, Refused, Stream, WRITER_HEADER};
+use protocol::log::{FRAME, LogEnd, LogTaken, RefusalCode, Refused, Stream, WRITER_HEADER};
 use sha2::{Digest, Sha256};
 use ureq::{
     Agent, Body, RequestBuilder,
     http::{HeaderValue, Response, Uri, header, uri::Scheme},
     typestate::WithBody,
 };
+use zstd::zstd_safe::CParameter;
 
 /// How long one request may take.
 const REQUEST: Duration = Duration::from_secs(15);
@@ -110,7 +112,7 @@ impl Client {
             base: base(to)?,
             bearer,
             writer: header(writer)?,
-            compressor: zstd::bulk::Compressor::new(LEVEL).map_err(ClientError::Compressor)?,
+            compressor: compressor().map_err(ClientError::Compressor)?,
         })
     }
 
@@ -123,7 +125,7 @@ impl Client {
         bytes: &[u8],
         limit: Duration,
     ) -> Result<LogTaken, SendError> {
-        let body = self.compressor.compress(bytes);
+        let body = self.packed(bytes);
         let body = body.map_err(|error| SendError::Unreachable(error.to_string()))?;
         let digest = BASE64_STANDARD.encode(Sha256::digest(&body));
         let address = format!("{}/{}?offset={offset}", self.base, stream.name());
@@ -132,6 +134,15 @@ impl Client {
             .header(header::CONTENT_ENCODING, "zstd")
             .header("content-digest", format!("sha-256=:{digest}:"));
         self.answer(request.send(&body))
+    }
+
+    /// Frames of these bytes, as the gateway stores them.
+    fn packed(&mut self, bytes: &[u8]) -> io::Result<Vec<u8>> {
+        let mut packed = Vec::new();
+        for part in bytes.chunks(FRAME) {
+            packed.extend(self.compressor.compress(part)?);
+        }
+        Ok(packed)
     }
 
     /// Says that nothing more comes.
@@ -164,6 +175,13 @@ impl Client {
             .timeout_global(Some(limit.min(REQUEST)))
             .build()
     }
+}
+
+/// A compressor whose frames tell of a damage.
+fn compressor() -> io::Result<zstd::bulk::Compressor<'static>> {
+    let mut compressor = zstd::bulk::Compressor::new(LEVEL)?;
+    compressor.set_parameter(CParameter::ChecksumFlag(true))?;
+    Ok(compressor)
 }
 
 /// The address of a run's logs.

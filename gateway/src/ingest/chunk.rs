@@ -7,7 +7,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::HeaderMap;
 use protocol::log::CHUNK_LIMIT;
 
-use crate::logs::frames;
+use crate::logs::frames::{self, Arrived};
 
 /// What the address and the headers say.
 #[derive(Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl ChunkHead {
     pub fn open<T>(
         &self,
         body: &[u8],
-        with: impl FnOnce(&mut [u8]) -> T,
+        with: impl FnOnce(Arrived<'_>) -> T,
     ) -> Result<T, &'static str> {
         match &self.digest {
             None if !body.is_empty() => return Err("the content-digest is missing"),
@@ -77,7 +77,12 @@ impl ChunkHead {
                     body.len()
                 }
             };
-            Ok(with(&mut room[..length]))
+            let packed = match self.encoding {
+                Encoding::Zstd => frames::ready(body, length),
+                Encoding::Identity => Vec::new(),
+            };
+            let text = &mut room[..length];
+            Ok(with(Arrived { text, packed }))
         })
     }
 }
@@ -179,7 +184,7 @@ mod tests {
     fn bytes_are_given_only_if_they_are_what_was_said() {
         let text = b"hello".as_slice();
         let packed = frames::encode(text).unwrap();
-        let open = |head: ChunkHead, body: &[u8]| head.open(body, |bytes| bytes.to_vec());
+        let open = |head: ChunkHead, body: &[u8]| head.open(body, |arrived| arrived.text.to_vec());
         assert_eq!(open(head(Encoding::Identity, text), text).unwrap(), text);
         assert_eq!(open(head(Encoding::Zstd, &packed), &packed).unwrap(), text);
         assert!(open(head(Encoding::Zstd, b"other"), &packed).is_err());
@@ -199,7 +204,7 @@ mod tests {
         let bomb = vec![0; 64 << 20];
         let packed = zstd::bulk::compress(&bomb, 1).unwrap();
         assert!(packed.len() < 64 << 10);
-        let result = head(Encoding::Zstd, &packed).open(&packed, |bytes| bytes.len());
+        let result = head(Encoding::Zstd, &packed).open(&packed, |arrived| arrived.text.len());
         assert!(result.is_err());
         ROOM.with_borrow(|room| assert_eq!(room.len(), CHUNK_LIMIT));
         let many: Vec<u8> =
@@ -208,7 +213,7 @@ mod tests {
                 .collect();
         assert!(
             head(Encoding::Zstd, &many)
-                .open(&many, |bytes| bytes.len())
+                .open(&many, |arrived| arrived.text.len())
                 .is_err()
         );
     }

@@ -21,6 +21,7 @@ use self::body::{BodyError, Read, Room};
 use self::chunk::{ChunkHead, once};
 use self::route::{Route, RunNames, route};
 use crate::app::App;
+use crate::logs::frames::Arrived;
 use crate::logs::live::{OpenRun, now};
 use crate::logs::stream::TakeError;
 use crate::names::{RunKey, is_writer};
@@ -89,7 +90,7 @@ impl Ingest {
         let read = self.room.read(body, BODY_LIMIT).await;
         let read = read.map_err(|error| unread_body(error, received()))?;
         let limit = self.app.logs.limit(stream);
-        let take = |bytes: &mut [u8]| run.take(stream, chunk.offset, bytes, limit);
+        let take = |arrived: Arrived<'_>| run.take(stream, chunk.offset, arrived, limit);
         let opened = chunk.open(&read.bytes, take);
         let taken = match opened.map_err(|what| No::malformed(what, received()))? {
             Err(TakeError::Gap(..)) => {

@@ -10,15 +10,13 @@ use protocol::log::{LogEnd, Stream};
 
 use super::archive::{Archive, Frame, Index};
 use super::chain;
-use super::frames::{self, FRAME, FrameError};
+use super::frames::{self, FRAME, FrameError, SMALL};
 use super::tail::{Place, line_ends};
 use crate::names::RunKey;
 use crate::store::{Store, StoreError, Upload};
 
 /// Bytes that are uploaded at once; what is shorter is stored at once.
 const PART: usize = 8 << 20;
-/// Frames with less text than this are joined.
-const SMALL: usize = FRAME / 4;
 
 /// Makes one file of all segments of a stream, and its index; none where they are gone, because another
 /// gateway has done it.

@@ -3,11 +3,16 @@
 
 use std::cell::RefCell;
 
+use bytes::Bytes;
 use zstd::bulk::{Compressor, Decompressor};
-use zstd::zstd_safe::{CParameter, find_frame_compressed_size, get_error_name};
+use zstd::zstd_safe::{
+    CParameter, MAGICNUMBER, find_frame_compressed_size, get_error_name, get_frame_content_size,
+};
 
 /// Bytes of text in a frame, at most.
-pub const FRAME: usize = 256 << 10;
+pub const FRAME: usize = protocol::log::FRAME;
+/// Frames with less text than this are joined with others.
+pub const SMALL: usize = FRAME / 4;
 /// Fast: a log shrinks to a sixth all the same.
 const LEVEL: i32 = 1;
 
@@ -15,6 +20,26 @@ thread_local! {
     // A context costs half a megabyte and much of the time of a small frame, so each thread has one.
     static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
     static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+/// A frame that its sender made as we would have, so that it can be stored as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packed {
+    /// Where its text begins: in what arrived, or in a log.
+    pub at: u64,
+    /// Bytes of text in it.
+    pub text: u64,
+    /// The frame.
+    pub frame: Bytes,
+}
+
+/// Text that arrived, and what of it was packed so that it need not be packed again.
+#[derive(Debug, Default)]
+pub struct Arrived<'a> {
+    /// The text. Tokens in it are made illegible in place.
+    pub text: &'a mut [u8],
+    /// Frames that have a part of it.
+    pub packed: Vec<Packed>,
 }
 
 /// Why bytes are no text of ours.
@@ -71,6 +96,44 @@ pub fn decode(frames: &[u8], limit: usize) -> Result<Vec<u8>, FrameError> {
     Ok(text)
 }
 
+/// Which of these frames can be stored as they are. Their text was seen: it has so many bytes in all.
+pub fn ready(frames: &[u8], length: usize) -> Vec<Packed> {
+    let mut at = 0;
+    let mut ready = Vec::new();
+    for frame in split(frames) {
+        let Some(text) = frame.ok().and_then(|frame| Some((frame, text_of(frame)?))) else {
+            return Vec::new();
+        };
+        let (frame, text) = text;
+        if is_as_ours(frame, text) {
+            let frame = Bytes::copy_from_slice(frame);
+            ready.push(Packed { at, text, frame });
+        }
+        at += text;
+    }
+    match at == length as u64 {
+        true => ready,
+        false => Vec::new(),
+    }
+}
+
+/// Bytes of text that a frame says it has; decoding held it to that (RFC 8878, §3.1.1.1).
+fn text_of(frame: &[u8]) -> Option<u64> {
+    frame
+        .starts_with(&MAGICNUMBER.to_le_bytes())
+        .then_some(())?;
+    get_frame_content_size(frame).ok()?
+}
+
+/// Whether a frame has as much text as one of ours, is worth its room, and would tell of a damage.
+fn is_as_ours(frame: &[u8], text: u64) -> bool {
+    const HAS_CHECKSUM: u8 = 4;
+    let descriptor = frame.get(4).copied().unwrap_or(0);
+    (SMALL as u64..=FRAME as u64).contains(&text)
+        && frame.len() as u64 <= text / 2
+        && descriptor & HAS_CHECKSUM != 0
+}
+
 /// The frames one by one.
 pub fn split(mut frames: &[u8]) -> impl Iterator<Item = Result<&[u8], FrameError>> {
     std::iter::from_fn(move || {
@@ -89,4 +152,52 @@ pub fn split(mut frames: &[u8]) -> impl Iterator<Item = Result<&[u8], FrameError
                 .inspect_err(|_| frames = &[]),
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(length: usize) -> Vec<u8> {
+        b"a line of a log\n"
+            .iter()
+            .copied()
+            .cycle()
+            .take(length)
+            .collect()
+    }
+
+    #[test]
+    fn what_was_packed_as_we_do_need_not_be_packed_again() {
+        let frames = encode(&text(FRAME + SMALL + 5)).unwrap();
+        let found = ready(&frames, FRAME + SMALL + 5);
+        let places: Vec<_> = found
+            .iter()
+            .map(|packed| (packed.at, packed.text))
+            .collect();
+        assert_eq!(
+            places,
+            [(0, FRAME as u64), (FRAME as u64, SMALL as u64 + 5)]
+        );
+        for packed in found {
+            let text = text(FRAME + SMALL + 5);
+            let part = &text[packed.at as usize..(packed.at + packed.text) as usize];
+            assert_eq!(decode(&packed.frame, FRAME).unwrap(), part);
+        }
+    }
+
+    #[test]
+    fn what_was_packed_otherwise_is_packed_again() {
+        let length = FRAME;
+        let whole = encode(&text(length)).unwrap();
+        let plain = zstd::bulk::compress(&text(length), 1).unwrap();
+        assert_eq!(ready(&plain, length), [], "a damage would not be seen");
+        let small = encode(&text(SMALL - 1)).unwrap();
+        assert_eq!(ready(&small, SMALL - 1), [], "small ones are joined");
+        assert_eq!(ready(&whole, length - 1), [], "it is not what was unpacked");
+        let skipped = [&[0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0], whole.as_slice()].concat();
+        assert_eq!(ready(&skipped, length), [], "not only text");
+        assert_eq!(ready(&whole[..whole.len() - 1], length), [], "cut");
+        assert_eq!(ready(b"", 0), []);
+    }
 }

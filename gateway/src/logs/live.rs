@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use protocol::log::{LogEnd, LogTaken, Stream};
 
 use super::chain::Chain;
+use super::frames::Arrived;
 use super::stream::{OpenLog, Shared, TakeError};
 use crate::names::RunKey;
 use crate::store::{Store, StoreError};
@@ -141,13 +142,13 @@ impl OpenRun {
         &self,
         stream: Stream,
         offset: u64,
-        bytes: &mut [u8],
+        arrived: Arrived<'_>,
         limit: u64,
     ) -> Result<LogTaken, TakeError> {
         self.touch();
         self.took.store(now(), Ordering::Relaxed);
         let log = self.stream(stream);
-        log.take(offset, bytes, limit)?;
+        log.take(offset, arrived, limit)?;
         Ok(log.taken())
     }
 

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, watch};
 use super::archive::Archive;
 use super::blocks::Blocks;
 use super::chain::{self, Chain, NOTED};
-use super::frames;
+use super::frames::{self, Arrived};
 use super::tail::{Cut, Place, SEGMENT, Tail};
 use crate::metrics::Metrics;
 use crate::names::RunKey;
@@ -215,12 +215,12 @@ impl OpenLog {
     pub(super) fn take(
         self: &Arc<Self>,
         offset: u64,
-        bytes: &mut [u8],
+        arrived: Arrived<'_>,
         limit: u64,
     ) -> Result<(), TakeError> {
         let mut text = self.lock();
         let before = text.tail.received();
-        let end = offset.saturating_add(bytes.len() as u64);
+        let end = offset.saturating_add(arrived.text.len() as u64);
         if text.ended {
             return match end <= before {
                 true => Ok(()),
@@ -236,7 +236,7 @@ impl OpenLog {
                 received: before,
             });
         }
-        if !text.tail.append(offset, bytes) {
+        if !text.tail.append(offset, arrived) {
             return Err(TakeError::Gap(self.stream, before));
         }
         let new = text.tail.received() - before;
@@ -288,10 +288,13 @@ impl OpenLog {
 
     async fn store(&self, cut: Cut) -> Result<(), StoreError> {
         let key = self.run.segment(self.stream, cut.offset, cut.line);
-        let frames = frames::encode(&cut.text).map_err(|error| StoreError::Damaged {
-            key: key.clone(),
-            cause: error.to_string(),
-        })?;
+        let frames = match &cut.frames {
+            Some(frames) => frames.concat(),
+            None => frames::encode(&cut.text).map_err(|error| StoreError::Damaged {
+                key: key.clone(),
+                cause: error.to_string(),
+            })?,
+        };
         let bytes = frames.len();
         if self.shared.store.create(&key, frames.into()).await? {
             self.shared.metrics.segment(bytes);

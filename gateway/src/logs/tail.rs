@@ -11,10 +11,12 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use bytes::Bytes;
 use memchr::memchr_iter;
 
 use protocol::log::Stream;
 
+use super::frames::{Arrived, Packed};
 use crate::redact::{Reach, redact, redact_lines};
 
 /// Bytes of one allocation.
@@ -35,6 +37,8 @@ pub struct Cut {
     pub line: u64,
     /// The text.
     pub text: Vec<u8>,
+    /// The same as frames, where it arrived so and nothing of it was made illegible.
+    pub frames: Option<Vec<Bytes>>,
 }
 
 /// A position in a log, with the line ends before it.
@@ -68,6 +72,7 @@ pub struct Tail {
     durable: Place,
     settled: Place,
     pieces: VecDeque<Vec<u8>>,
+    packed: VecDeque<Packed>,
     open: Vec<u8>,
     shown: usize,
     last: Option<u8>,
@@ -82,6 +87,7 @@ impl Tail {
             durable,
             settled: durable,
             pieces: VecDeque::new(),
+            packed: VecDeque::new(),
             open: Vec::new(),
             shown: 0,
             last,
@@ -131,18 +137,27 @@ impl Tail {
 
     /// Takes bytes at this offset; those that are there already are skipped. False where bytes before
     /// it are missing. Tokens among them are made illegible in place.
-    pub fn append(&mut self, offset: u64, bytes: &mut [u8]) -> bool {
-        let Some(skip) = self.received().checked_sub(offset) else {
+    pub fn append(&mut self, offset: u64, arrived: Arrived<'_>) -> bool {
+        let received = self.received();
+        let Some(skip) = received.checked_sub(offset) else {
             return false;
         };
-        let skip = usize::try_from(skip).unwrap_or(usize::MAX).min(bytes.len());
-        let new = &mut bytes[skip..];
+        let Arrived { text, packed } = arrived;
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX).min(text.len());
+        let new = &mut text[skip..];
         if new.is_empty() {
             return true;
         }
+        let moved = packed.into_iter().map(|mut packed| {
+            packed.at += offset;
+            packed
+        });
+        self.packed
+            .extend(moved.filter(|packed| packed.at >= received));
         match self.open.is_empty() {
             true => {
                 let reach = self.redact(new, false);
+                self.unpack(reach);
                 self.settle(&new[..reach.settled]);
                 self.open = new[reach.settled..].to_vec();
                 self.shown = reach.shown - reach.settled;
@@ -163,9 +178,22 @@ impl Tail {
     fn advance(&mut self, ended: bool) {
         let mut text = std::mem::take(&mut self.open);
         let reach = self.redact(&mut text, ended);
+        self.unpack(reach);
         self.settle(&text[..reach.settled]);
         self.open = text[reach.settled..].to_vec();
         self.shown = reach.shown - reach.settled;
+    }
+
+    /// Forgets frames that show what is illegible now. What was looked at begins behind what is settled.
+    fn unpack(&mut self, reach: Reach) {
+        let (first, last) = reach.masked;
+        if first == last {
+            return;
+        }
+        let begin = self.settled.offset + first as u64;
+        let end = self.settled.offset + last as u64;
+        self.packed
+            .retain(|packed| packed.at + packed.text <= begin || packed.at >= end);
     }
 
     fn redact(&self, text: &mut [u8], ended: bool) -> Reach {
@@ -200,15 +228,35 @@ impl Tail {
 
     /// The next text to be stored, as much as fits into a segment; none where all of it is.
     pub fn cut(&self) -> Option<Cut> {
-        let end = self
-            .settled
-            .offset
-            .min(self.durable.offset + SEGMENT_LIMIT as u64);
-        (end > self.durable.offset).then(|| Cut {
-            offset: self.durable.offset,
+        let begin = self.durable.offset;
+        let most = self.settled.offset.min(begin + SEGMENT_LIMIT as u64);
+        let (end, frames) = self.ready(begin, most);
+        (end > begin).then(|| Cut {
+            offset: begin,
             line: self.durable.line,
-            text: self.read(self.durable.offset..end),
+            text: self.read(begin..end),
+            frames,
         })
+    }
+
+    /// Where the next segment ends, at most there: behind the frames that can be stored as they are, or
+    /// else before the next of them.
+    fn ready(&self, begin: u64, most: u64) -> (u64, Option<Vec<Bytes>>) {
+        let mut end = begin;
+        let mut frames = Vec::new();
+        for packed in &self.packed {
+            if packed.at != end || packed.at + packed.text > most {
+                break;
+            }
+            end += packed.text;
+            frames.push(packed.frame.clone());
+        }
+        if end > begin {
+            return (end, Some(frames));
+        }
+        let next = self.packed.iter().map(|packed| packed.at);
+        let next = next.into_iter().find(|at| *at > begin);
+        (next.map_or(most, |next| next.min(most)), None)
     }
 
     /// A segment with this text, right behind what was stored before, is in the store, whoever stored
@@ -224,10 +272,14 @@ impl Tail {
                 false => Vec::new(),
             };
             *self = Self::new(self.stream, durable, text.last().copied().or(self.last));
-            let offset = durable.offset;
-            self.append(offset, &mut rest);
+            let arrived = Arrived {
+                text: &mut rest,
+                packed: Vec::new(),
+            };
+            self.append(durable.offset, arrived);
         } else {
             self.durable = durable;
+            self.packed.retain(|packed| packed.at >= durable.offset);
             self.trim();
         }
         new
@@ -272,3 +324,6 @@ impl Tail {
         out
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use protocol::log::{LogEnd, Stream};
 
-use crate::{app::App, logs::LogReader, names::RunKey, pages::samples};
+use crate::logs::{LogReader, frames::Arrived};
+use crate::{app::App, names::RunKey, pages::samples};
 
 /// The Repository of every run here.
 pub const REPOSITORY: &str = "app";
@@ -36,8 +37,11 @@ impl Writer {
         for piece in bytes.chunks(PIECE) {
             run.room(stream).await.unwrap();
             let offset = run.stream(stream).taken().received;
-            run.take(stream, offset, &mut piece.to_vec(), 1 << 30)
-                .unwrap();
+            let arrived = Arrived {
+                text: &mut piece.to_vec(),
+                packed: Vec::new(),
+            };
+            run.take(stream, offset, arrived, 1 << 30).unwrap();
         }
     }
 

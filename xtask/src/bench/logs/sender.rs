@@ -9,9 +9,10 @@ use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
-use protocol::log::{LogEnd, WRITER_HEADER};
+use protocol::log::{FRAME, LogEnd, WRITER_HEADER};
 use sha2::{Digest, Sha256};
 use tests::story::Gateway;
+use zstd::zstd_safe::CParameter;
 
 use crate::Result;
 
@@ -38,7 +39,12 @@ pub struct Chunk {
 impl Chunk {
     /// Compresses as the agent does.
     pub fn of(text: &[u8]) -> Result<Self> {
-        let body = zstd::bulk::compress(text, 1)?;
+        let mut compressor = zstd::bulk::Compressor::new(1)?;
+        compressor.set_parameter(CParameter::ChecksumFlag(true))?;
+        let mut body = Vec::new();
+        for part in text.chunks(FRAME) {
+            body.extend(compressor.compress(part)?);
+        }
         let digest = STANDARD.encode(Sha256::digest(&body));
         Ok(Self {
             size: text.len() as u64,

@@ -118,7 +118,9 @@ impl Queue {
             };
             match next {
                 Take::Key(key) => {
-                    let (queue, work) = (self.clone(), work(key.clone()));
+                    // A look is a future of many kilobytes, and is moved five times from here to its
+                    // end in a task. In a box only its address is.
+                    let (queue, work) = (self.clone(), Box::pin(work(key.clone())));
                     busy.spawn(async move {
                         let finish = Finish {
                             queue: &queue,

@@ -356,6 +356,11 @@ async fn write_status(
             source,
         })?,
     };
+    // The watch tells nothing new of this write. If the answer shows that somebody wrote before it, to
+    // stop the build, nobody has looked at that yet.
+    if patched.metadata.generation != build.metadata.generation {
+        ctx.queues.builds.add(&build.name_any());
+    }
     ctx.cache
         .builds
         .learn(&build.name_any(), version_of(&patched), trim(patched));

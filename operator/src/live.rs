@@ -181,6 +181,13 @@ impl LiveBuilds {
         change(all.entry(uid.to_owned()).or_default())
     }
 
+    /// What its summary is made of beside its runs: the highest attempts, and which runs are missing.
+    pub fn family(&self, uid: &str) -> (Arc<HashMap<String, i64>>, HashMap<String, bool>) {
+        self.update(uid, |live| {
+            (live.attempts.clone(), live.missing_told.clone())
+        })
+    }
+
     /// Forgets a build that is over.
     pub fn forget(&self, uid: &str) {
         self.0

@@ -85,18 +85,20 @@ impl Fetch<'_> {
     }
 
     fn likely(&self, builders: &[Arc<Builder>]) -> Vec<Question> {
-        let mut questions = vec![Question::Pull];
+        let mut questions = Vec::new();
         let spec = &self.request.repository.spec;
-        match &self.request.ask {
-            Ask::Label { .. } => questions.push(Question::Events),
-            Ask::Command { .. } => questions.push(Question::Comment),
-            Ask::Button(_) => {}
-        }
+        // They are sent in this order. What takes GitHub longest comes first: the verdict waits for it.
         match self.builds_new() {
             true if spec.checkout != Checkout::Head => questions.push(Question::Merge),
             true => {}
             false => questions.push(Question::Builds),
         }
+        match &self.request.ask {
+            Ask::Label { .. } => questions.push(Question::Events),
+            Ask::Command { .. } => questions.push(Question::Comment),
+            Ask::Button(_) => {}
+        }
+        questions.push(Question::Pull);
         if self.builds_new() && self.evidence_wanted(builders) > Evidence::Label {
             questions.push(Question::Reviews);
         }

@@ -141,14 +141,15 @@ impl Fetch<'_> {
 
     /// The strongest evidence that a builder may ask for.
     fn evidence_wanted(&self, builders: &[Arc<Builder>]) -> Evidence {
+        let wanted = builders.iter().map(|builder| builder.spec.evidence);
+        let most = wanted.max().unwrap_or_default();
         match &self.request.ask {
-            Ask::Label { rule, .. } => Rule::new(rule).map_or(Evidence::Label, |rule| {
-                resolve::evidence_wanted(&Wanted::Rule(rule), None, builders)
-            }),
-            _ => {
-                let wanted = builders.iter().map(|builder| builder.spec.evidence);
-                wanted.max().unwrap_or_default()
-            }
+            // Compiling its pattern takes longer than all the rest.
+            Ask::Label { rule, .. } if most > Evidence::Label => Rule::new(rule)
+                .map_or(Evidence::Label, |rule| {
+                    resolve::evidence_wanted(&Wanted::Rule(rule), None, builders)
+                }),
+            _ => most,
         }
     }
 

@@ -17,9 +17,8 @@ use kube::{
     Api, Resource, ResourceExt,
     runtime::{WatchStreamExt, watcher},
 };
-use serde::de::DeserializeOwned;
 
-pub use guarded::Guarded;
+pub use guarded::{FromText, Guarded};
 pub use lean::{Lean, Parts, lean_metadata};
 
 /// Objects of one kind by name, with one index.
@@ -234,7 +233,7 @@ pub async fn follow<K, T>(
     ready: impl Fn(),
     changed: impl Fn(Change<T>),
 ) where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
+    K: Resource<DynamicType = ()> + Clone + FromText + std::fmt::Debug + Send + 'static,
 {
     let stream = watcher(api, config).default_backoff();
     pin_mut!(stream);

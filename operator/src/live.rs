@@ -88,6 +88,9 @@ impl Live {
     /// Changes what is known of a run.
     pub fn update<R>(&self, uid: &str, change: impl FnOnce(&mut LiveRun) -> R) -> R {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = all.get_mut(uid) {
+            return change(known);
+        }
         change(all.entry(uid.to_owned()).or_default())
     }
 
@@ -178,7 +181,17 @@ impl LiveBuilds {
     /// Changes, or just reads, what is known of a build.
     pub fn update<R>(&self, uid: &str, change: impl FnOnce(&mut LiveBuild) -> R) -> R {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = all.get_mut(uid) {
+            return change(known);
+        }
         change(all.entry(uid.to_owned()).or_default())
+    }
+
+    /// What its summary is made of beside its runs: the highest attempts, and which runs are missing.
+    pub fn family(&self, uid: &str) -> (Arc<HashMap<String, i64>>, HashMap<String, bool>) {
+        self.update(uid, |live| {
+            (live.attempts.clone(), live.missing_told.clone())
+        })
     }
 
     /// Forgets a build that is over.

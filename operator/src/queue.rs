@@ -107,6 +107,8 @@ impl Queue {
         E: std::fmt::Display + Send + 'static,
     {
         let mut busy = JoinSet::new();
+        // Once: listening anew for each key takes locks.
+        let mut stopped = std::pin::pin!(stop.cancelled());
         loop {
             while let Some(done) = busy.try_join_next() {
                 log_panic(done);
@@ -118,7 +120,9 @@ impl Queue {
             };
             match next {
                 Take::Key(key) => {
-                    let (queue, work) = (self.clone(), work(key.clone()));
+                    // A look is a future of many kilobytes, and is moved five times from here to its
+                    // end in a task. In a box only its address is.
+                    let (queue, work) = (self.clone(), Box::pin(work(key.clone())));
                     busy.spawn(async move {
                         let finish = Finish {
                             queue: &queue,
@@ -131,14 +135,14 @@ impl Queue {
                 }
                 Take::Nothing => {
                     tokio::select! {
-                        () = stop.cancelled() => break,
+                        () = &mut stopped => break,
                         () = self.wake.notified() => {}
                         Some(done) = busy.join_next(), if !busy.is_empty() => log_panic(done),
                     }
                 }
                 Take::At(due) => {
                     tokio::select! {
-                        () = stop.cancelled() => break,
+                        () = &mut stopped => break,
                         () = self.wake.notified() => {}
                         () = tokio::time::sleep_until(due) => {}
                         Some(done) = busy.join_next(), if !busy.is_empty() => log_panic(done),

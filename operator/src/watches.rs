@@ -170,6 +170,10 @@ fn builder_changed(ctx: &Arc<Context>, change: Change<Builder>) {
 }
 
 fn build_changed(ctx: &Arc<Context>, change: Change<PrBuild>) {
+    // Its status, as the look has just written it.
+    if change.echo {
+        return;
+    }
     match (&change.old, &change.new) {
         (old, Some(build)) => {
             if old.is_none() && build.status.is_none() && ctx.acting.load(Ordering::Relaxed) {
@@ -201,6 +205,8 @@ fn answer_changed(ctx: &Arc<Context>, change: Change<Answer>) {
 
 fn run_changed(ctx: &Arc<Context>, change: Change<BuilderRun>) {
     match (&change.old, &change.new) {
+        // Whoever made it has put it into the queue.
+        (_, Some(run)) if change.echo && run.status.is_none() && run.spec.cancel.is_none() => {}
         (_, Some(run)) => ctx.queues.runs.add(&run.name_any()),
         (Some(run), None) => {
             run::tell_followers(ctx, run);
@@ -240,6 +246,10 @@ fn assignment_changed(ctx: &Arc<Context>, change: Change<Assignment>) {
 }
 
 fn pod_changed(ctx: &Context, change: Change<PodView>) {
+    // Most of what happens to a pod says nothing of its run: the Job controller lets go of it, say.
+    if change.old == change.new {
+        return;
+    }
     let Some(pod) = change.new.as_ref().or(change.old.as_ref()) else {
         return;
     };

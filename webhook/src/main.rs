@@ -63,7 +63,9 @@ const DELIVERIES: Places = Places {
     grace: Duration::from_secs(9),
 };
 
-#[cfg(target_env = "musl")]
+// Of what a build costs, most is short-lived text and futures of some kilobytes, which the allocators of
+// C libraries are slow at. Without optimization this one would be slower still.
+#[cfg(any(target_env = "musl", not(debug_assertions)))]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

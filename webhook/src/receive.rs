@@ -173,7 +173,8 @@ impl Entrance {
                     tracing::warn!(delivery = verified.id(), "too many at a time");
                     return (refused(Refusal::Busy), Refusal::Busy.word());
                 };
-                self.app.act(&verified, &event, deadline).await
+                // Boxed: most deliveries end before this, and all would carry its many kilobytes.
+                Box::pin(self.app.act(&verified, &event, deadline)).await
             }
             Err(outcome) => outcome,
         };

@@ -75,7 +75,8 @@ pub async fn reconcile(ctx: Arc<Context>, name: String) -> Result<Next, BuildErr
         return Ok(Next::Wait);
     };
     let uid = build.uid().unwrap_or_default();
-    let status = build.status.clone().unwrap_or_default();
+    let unwritten = PrBuildStatus::default();
+    let status = build.status.as_ref().unwrap_or(&unwritten);
     let (dispatched, talked) = ctx
         .live_builds
         .update(&uid, |live| (live.dispatched, live.talked));
@@ -86,7 +87,7 @@ pub async fn reconcile(ctx: Arc<Context>, name: String) -> Result<Next, BuildErr
         cancel::by_new_runs(&ctx, &build, &family.runs).await;
         ctx.live_builds.update(&uid, |live| live.dispatched = true);
     }
-    if !talked && !is_talked(&status) {
+    if !talked && !is_talked(status) {
         ctx.queues.talks.add_new(&name);
     }
     if status.phase != BuildPhase::Complete {
@@ -99,7 +100,7 @@ pub async fn reconcile(ctx: Arc<Context>, name: String) -> Result<Next, BuildErr
         tell_missing(&ctx, &build, &family);
     }
     stop_runs(&ctx, &build, &family.runs);
-    write_status(&ctx, &build, &status).await
+    write_status(&ctx, &build, status).await
 }
 
 /// Creates the first attempt of every builder. Doing it twice meets the runs of the first time.
@@ -323,9 +324,9 @@ async fn write_status(
 ) -> Result<Next, BuildError> {
     let uid = build.uid().unwrap_or_default();
     let runs = ctx.cache.runs.group(&of_build(&uid));
-    let live = ctx.live_builds.update(&uid, |live| live.clone());
-    let sum = summarize(build, &runs, &live.attempts, &live.missing_told);
-    let speaking = summary::speaking(&runs, &live.attempts);
+    let (attempts, missing_told) = ctx.live_builds.family(&uid);
+    let sum = summarize(build, &runs, &attempts, &missing_told);
+    let speaking = summary::speaking(&runs, &attempts);
     let unkept = keep::build(ctx, build, &sum, &speaking, RECORD_PATIENCE).await;
     let next = unkept.map_or(Next::Wait, Next::After);
     let mut live = ctx.live_builds.update(&uid, |live| live.clone());
@@ -356,6 +357,11 @@ async fn write_status(
             source,
         })?,
     };
+    // The watch tells nothing new of this write. If the answer shows that somebody wrote before it, to
+    // stop the build, nobody has looked at that yet.
+    if patched.metadata.generation != build.metadata.generation {
+        ctx.queues.builds.add(&build.name_any());
+    }
     ctx.cache
         .builds
         .learn(&build.name_any(), version_of(&patched), trim(patched));

@@ -2,16 +2,16 @@
 //! the others.
 //!
 //! kube's `DeserializeGuard` does the same by way of a tree of values, which costs several times the
-//! reading itself. This one reads the text, and again only what is broken.
+//! reading itself. This one reads the metadata, which is most of the text and never broken, and takes
+//! the rest as text that is read afterwards.
 
 use std::borrow::Cow;
 
 use kube::{Resource, api::ObjectMeta};
-use serde::{
-    Deserialize, Deserializer,
-    de::{DeserializeOwned, Error as _},
-};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+
+use super::lean_metadata;
 
 /// A stored object.
 #[derive(Clone, Debug)]
@@ -27,25 +27,38 @@ pub enum Guarded<K> {
     },
 }
 
-#[derive(Deserialize)]
-struct OnlyMetadata {
-    metadata: ObjectMeta,
+/// An object that is made of its metadata and the text of the rest.
+pub trait FromText: Sized {
+    /// Reads what it needs of the text, and takes the metadata if that can be read.
+    ///
+    /// # Errors
+    /// What is wrong with the text.
+    fn from_text(
+        metadata: &mut ObjectMeta,
+        spec: Option<&RawValue>,
+        status: Option<&RawValue>,
+    ) -> serde_json::Result<Self>;
 }
 
-impl<'de, K: DeserializeOwned> Deserialize<'de> for Guarded<K> {
+#[derive(Deserialize)]
+struct Text {
+    #[serde(deserialize_with = "lean_metadata")]
+    metadata: ObjectMeta,
+    spec: Option<Box<RawValue>>,
+    status: Option<Box<RawValue>>,
+}
+
+impl<'de, K: FromText> Deserialize<'de> for Guarded<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Box::<RawValue>::deserialize(deserializer)?;
-        match serde_json::from_str(text.get()) {
-            Ok(object) => Ok(Self::Readable(object)),
-            Err(error) => {
-                let known: OnlyMetadata =
-                    serde_json::from_str(text.get()).map_err(D::Error::custom)?;
-                Ok(Self::Unreadable {
-                    metadata: Box::new(known.metadata),
-                    error: error.to_string(),
-                })
-            }
-        }
+        let mut text = Text::deserialize(deserializer)?;
+        let (spec, status) = (text.spec.as_deref(), text.status.as_deref());
+        Ok(match K::from_text(&mut text.metadata, spec, status) {
+            Ok(object) => Self::Readable(object),
+            Err(error) => Self::Unreadable {
+                metadata: Box::new(text.metadata),
+                error: error.to_string(),
+            },
+        })
     }
 }
 
@@ -90,6 +103,7 @@ mod tests {
     use kube::{ResourceExt, core::ObjectList, core::WatchEvent};
 
     use super::*;
+    use crate::cache::Lean;
 
     const BROKEN: &str = r#"{"metadata":{"name":"b"},"spec":{"displayName":7}}"#;
 
@@ -100,18 +114,43 @@ mod tests {
         let list = format!(
             r#"{{"apiVersion":"v1","kind":"List","metadata":{{}},"items":[{BROKEN},{good}]}}"#
         );
-        let list: ObjectList<Guarded<Builder>> = serde_json::from_str(&list).unwrap();
+        let list: ObjectList<Guarded<Lean<Builder>>> = serde_json::from_str(&list).unwrap();
         assert!(
             matches!(&list.items[0], Guarded::Unreadable { error, .. } if error.contains("string"))
         );
         assert!(
-            matches!(&list.items[1], Guarded::Readable(builder) if builder.spec.display_name == "A")
+            matches!(&list.items[1], Guarded::Readable(Lean(builder)) if builder.spec.display_name == "A")
         );
         let event = format!(r#"{{"type":"ADDED","object":{BROKEN}}}"#);
-        let event: WatchEvent<Guarded<Builder>> = serde_json::from_str(&event).unwrap();
+        let event: WatchEvent<Guarded<Lean<Builder>>> = serde_json::from_str(&event).unwrap();
         let WatchEvent::Added(object) = event else {
             panic!("not added")
         };
         assert_eq!(object.name_any(), "b");
+    }
+
+    #[test]
+    fn an_object_without_a_spec_is_broken_and_one_without_a_status_is_not() {
+        let read =
+            |object: &str| -> Guarded<Lean<Builder>> { serde_json::from_str(object).unwrap() };
+        for without in [
+            r#"{"metadata":{"name":"c"}}"#,
+            r#"{"spec":null,"metadata":{"name":"c"}}"#,
+        ] {
+            let object = read(without);
+            assert_eq!(object.name_any(), "c");
+            assert!(
+                matches!(&object, Guarded::Unreadable { error, .. } if error.contains("spec")),
+                "{object:?}"
+            );
+        }
+        for status in ["", r#","status":null"#, r#","status":{}"#] {
+            let object = read(&format!(
+                r#"{{"metadata":{{"name":"a"}},"spec":{{"displayName":"A","steps":[{{"run":"true"}}]}}{status}}}"#
+            ));
+            assert!(matches!(&object, Guarded::Readable(_)), "{object:?}");
+        }
+        let wrong = r#"{"metadata":{"name":"d"},"spec":{"displayName":"D","steps":[{"run":"true"}]},"status":7}"#;
+        assert!(matches!(read(wrong), Guarded::Unreadable { .. }));
     }
 }

@@ -10,7 +10,13 @@ use crds::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::{Resource, api::ObjectMeta};
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _},
+};
+use serde_json::value::RawValue;
+
+use super::FromText;
 
 /// A kind of ours, made of its parts.
 pub trait Parts: Resource<DynamicType = ()> + Clone {
@@ -95,6 +101,20 @@ impl<'de, K: Parts> Deserialize<'de> for Lean<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let read = Read::<K::Spec, K::Status>::deserialize(deserializer)?;
         Ok(Self(K::of(read.metadata, read.spec, read.status)))
+    }
+}
+
+impl<K: Parts> FromText for Lean<K> {
+    fn from_text(
+        metadata: &mut ObjectMeta,
+        spec: Option<&RawValue>,
+        status: Option<&RawValue>,
+    ) -> serde_json::Result<Self> {
+        let spec = spec.ok_or_else(|| serde_json::Error::missing_field("spec"))?;
+        let spec = serde_json::from_str(spec.get())?;
+        let status = status.map(|status| serde_json::from_str(status.get()));
+        let status = status.transpose()?;
+        Ok(Self(K::of(std::mem::take(metadata), spec, status)))
     }
 }
 

@@ -17,9 +17,8 @@ use kube::{
     Api, Resource, ResourceExt,
     runtime::{WatchStreamExt, watcher},
 };
-use serde::de::DeserializeOwned;
 
-pub use guarded::Guarded;
+pub use guarded::{FromText, Guarded};
 pub use lean::{Lean, Parts, lean_metadata};
 
 /// Objects of one kind by name, with one index.
@@ -46,6 +45,8 @@ pub struct Change<T> {
     pub old: Option<Arc<T>>,
     /// After; absent when it is gone.
     pub new: Option<Arc<T>>,
+    /// The watch brought what our own write had told before, or something older.
+    pub echo: bool,
 }
 
 impl<T> Cache<T> {
@@ -122,7 +123,11 @@ impl<T> Cache<T> {
     /// absent from the part that was read.
     fn listed(&self, name: &str, version: u64, value: T) -> Change<T> {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        self.bring(&mut inner, name, version, value)
+        Change {
+            // After a watch that broke, all is looked at once more.
+            echo: false,
+            ..self.bring(&mut inner, name, version, value)
+        }
     }
 
     fn watched(&self, name: &str, version: u64, value: T) -> Change<T> {
@@ -137,6 +142,7 @@ impl<T> Cache<T> {
             Some(held) if held.version >= version => Change {
                 old: Some(held.value.clone()),
                 new: Some(held.value.clone()),
+                echo: true,
             },
             _ => self.put(inner, name, version, value),
         }
@@ -146,7 +152,11 @@ impl<T> Cache<T> {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         inner.watched = inner.watched.max(version);
         let old = self.remove(&mut inner, name);
-        Change { old, new: None }
+        Change {
+            old,
+            new: None,
+            echo: false,
+        }
     }
 
     /// Drops what a complete list no longer names. What we learned while it was under way stays.
@@ -183,7 +193,11 @@ impl<T> Cache<T> {
         inner
             .objects
             .insert(name.to_owned(), Held { version, value });
-        Change { old, new }
+        Change {
+            old,
+            new,
+            echo: false,
+        }
     }
 
     fn remove(&self, inner: &mut Inner<T>, name: &str) -> Option<Arc<T>> {
@@ -219,7 +233,7 @@ pub async fn follow<K, T>(
     ready: impl Fn(),
     changed: impl Fn(Change<T>),
 ) where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
+    K: Resource<DynamicType = ()> + Clone + FromText + std::fmt::Debug + Send + 'static,
 {
     let stream = watcher(api, config).default_backoff();
     pin_mut!(stream);
@@ -250,6 +264,7 @@ pub async fn follow<K, T>(
                     changed(Change {
                         old: Some(old),
                         new: None,
+                        echo: false,
                     });
                 }
                 listed.clear();
@@ -306,6 +321,18 @@ mod tests {
         cache.learn("a", 7, "mine");
         cache.watched("a", 6, "theirs");
         assert_eq!(cache.get("a").as_deref(), Some(&"mine"));
+    }
+
+    #[test]
+    fn what_our_own_write_told_is_an_echo_and_a_list_is_none() {
+        let cache = cache();
+        cache.learn("a", 7, "mine");
+        assert!(cache.watched("a", 6, "older").echo);
+        assert!(cache.watched("a", 7, "mine").echo);
+        assert!(!cache.listed("a", 7, "mine").echo);
+        assert!(!cache.watched("a", 8, "theirs").echo);
+        assert!(!cache.watched("b", 9, "new").echo);
+        assert!(!cache.gone("a", 10).echo);
     }
 
     #[test]

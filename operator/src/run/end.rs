@@ -128,11 +128,9 @@ pub(super) async fn settle(
     run: &BuilderRun,
     uid: &str,
 ) -> Result<Next, RunError> {
-    let status = run.status.clone().unwrap_or_default();
-    let sent = status
-        .report
-        .as_ref()
-        .and_then(|report| report.sent.as_deref());
+    let status = run.status.as_ref();
+    let report = status.and_then(|status| status.report.as_ref());
+    let sent = report.and_then(|report| report.sent.as_deref());
     let told = sent.is_some_and(|sent| sent != PENDING) || is_followed(ctx, run);
     let (telling, kept) = tokio::join!(tell_again(ctx, run, uid, told), keep_again(ctx, run));
     let (telling, kept) = (telling, kept?);
@@ -140,7 +138,8 @@ pub(super) async fn settle(
     if let Some(report) = telling.report {
         patch.insert("report".to_owned(), report);
     }
-    if kept == Kept::Stored && !status.recorded {
+    let recorded = status.is_some_and(|status| status.recorded);
+    if kept == Kept::Stored && !recorded {
         patch.insert("recorded".to_owned(), true.into());
     }
     let next = match kept {

@@ -9,8 +9,9 @@ use k8s_openapi::{
 };
 use kube::{Resource, api::ObjectMeta};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
-use crate::cache::lean_metadata;
+use crate::cache::{FromText, lean_metadata};
 
 /// A pod without most of it.
 #[derive(Clone, Debug, Deserialize)]
@@ -39,6 +40,20 @@ struct Container {
     state: Option<ContainerState>,
     #[serde(default, rename = "imageID")]
     image_id: String,
+}
+
+impl FromText for SlimPod {
+    fn from_text(
+        metadata: &mut ObjectMeta,
+        _spec: Option<&RawValue>,
+        status: Option<&RawValue>,
+    ) -> serde_json::Result<Self> {
+        let status = status.map(|status| serde_json::from_str(status.get()));
+        Ok(Self {
+            status: status.transpose()?.unwrap_or_default(),
+            metadata: std::mem::take(metadata),
+        })
+    }
 }
 
 impl From<Container> for ContainerStatus {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::wire::Repository;
-use super::{Event, Ignored, What, labeled, parsed};
+use super::{Event, Ignored, What, action, labeled, parsed};
 
 /// A pull request was pushed to, closed, sent to another branch or turned into a draft.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,8 +20,7 @@ pub struct Changed {
 }
 
 #[derive(Deserialize)]
-struct Action {
-    action: String,
+struct Edited {
     #[serde(default)]
     changes: Option<Changes>,
 }
@@ -49,14 +48,17 @@ struct Pull {
 
 /// A delivery about a pull request.
 pub(super) fn pull_request(body: &[u8]) -> Result<Event, Ignored> {
-    let found: Action = parsed(body)?;
-    let retargeted = found.changes.is_some_and(|changes| changes.base.is_some());
-    match found.action.as_str() {
+    match action(body)?.as_str() {
         "labeled" => labeled(body),
         "synchronize" | "closed" | "converted_to_draft" => changed(body),
-        "edited" if retargeted => changed(body),
+        "edited" if is_retargeted(body)? => changed(body),
         _ => Err(Ignored::Action),
     }
+}
+
+fn is_retargeted(body: &[u8]) -> Result<bool, Ignored> {
+    let changes = parsed::<Edited>(body)?.changes;
+    Ok(changes.is_some_and(|changes| changes.base.is_some()))
 }
 
 fn changed(body: &[u8]) -> Result<Event, Ignored> {

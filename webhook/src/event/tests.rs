@@ -83,6 +83,31 @@ fn whatever_else_is_ignored_and_never_an_error() {
 }
 
 #[test]
+fn an_action_that_starts_nothing_is_seen_without_reading_on_and_wherever_it_stands() {
+    for (body, expected) in [
+        (r#"{"action":"unlabeled","#, Some("unlabeled")),
+        (" {\n\"action\" : \"labeled\"", Some("labeled")),
+        (r#"{"action":" labeled""#, Some(" labeled")),
+        (r#"{"action":"","#, Some("")),
+        (r#"{"action":"label\u0065d"}"#, None),
+        (r#"{"number":7,"action":"labeled"}"#, None),
+        (r#"{"action":7}"#, None),
+        (r#"{"action":"labeled"#, None),
+        (r#"["action"]"#, None),
+        ("", None),
+    ] {
+        assert_eq!(leading_action(body.as_bytes()), expected, "{body}");
+    }
+    let cut = &LABELED[..LABELED.len() - 1];
+    assert_eq!(read(&verified("pull_request", cut)), Err(Ignored::Shape));
+    let late = LABELED.replace(r#""action":"labeled","number":7"#, r#""number":7"#);
+    let late = late.replace(r#""sender""#, r#""action":"labeled","sender""#);
+    assert!(read(&verified("pull_request", &late)).is_ok());
+    let none = LABELED.replace(r#""action":"labeled","#, "");
+    assert_eq!(read(&verified("pull_request", &none)), Err(Ignored::Shape));
+}
+
+#[test]
 fn s21_a_deleted_fork_is_read() {
     let body = LABELED.replace(r#"{"full_name":"a/fork"}"#, "null");
     let event = read(&verified("pull_request", &body)).expect("an event");

@@ -85,18 +85,20 @@ impl Fetch<'_> {
     }
 
     fn likely(&self, builders: &[Arc<Builder>]) -> Vec<Question> {
-        let mut questions = vec![Question::Pull];
+        let mut questions = Vec::new();
         let spec = &self.request.repository.spec;
-        match &self.request.ask {
-            Ask::Label { .. } => questions.push(Question::Events),
-            Ask::Command { .. } => questions.push(Question::Comment),
-            Ask::Button(_) => {}
-        }
+        // They are sent in this order. What takes GitHub longest comes first: the verdict waits for it.
         match self.builds_new() {
             true if spec.checkout != Checkout::Head => questions.push(Question::Merge),
             true => {}
             false => questions.push(Question::Builds),
         }
+        match &self.request.ask {
+            Ask::Label { .. } => questions.push(Question::Events),
+            Ask::Command { .. } => questions.push(Question::Comment),
+            Ask::Button(_) => {}
+        }
+        questions.push(Question::Pull);
         if self.builds_new() && self.evidence_wanted(builders) > Evidence::Label {
             questions.push(Question::Reviews);
         }
@@ -139,14 +141,15 @@ impl Fetch<'_> {
 
     /// The strongest evidence that a builder may ask for.
     fn evidence_wanted(&self, builders: &[Arc<Builder>]) -> Evidence {
+        let wanted = builders.iter().map(|builder| builder.spec.evidence);
+        let most = wanted.max().unwrap_or_default();
         match &self.request.ask {
-            Ask::Label { rule, .. } => Rule::new(rule).map_or(Evidence::Label, |rule| {
-                resolve::evidence_wanted(&Wanted::Rule(rule), None, builders)
-            }),
-            _ => {
-                let wanted = builders.iter().map(|builder| builder.spec.evidence);
-                wanted.max().unwrap_or_default()
-            }
+            // Compiling its pattern takes longer than all the rest.
+            Ask::Label { rule, .. } if most > Evidence::Label => Rule::new(rule)
+                .map_or(Evidence::Label, |rule| {
+                    resolve::evidence_wanted(&Wanted::Rule(rule), None, builders)
+                }),
+            _ => most,
         }
     }
 

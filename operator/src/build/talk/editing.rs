@@ -23,12 +23,12 @@ const LOOK_UP_PATIENCE: Duration = Duration::from_millis(500);
 impl Speaker<'_> {
     /// Edits the comment when that is due.
     pub(super) async fn keep_up(&self) -> Result<Next, TalkError> {
-        let status = self.build.status.clone().unwrap_or_default();
+        let status = self.build.status.as_ref();
         let shown = self.ctx.live_builds.update(self.uid, |live| live.comment);
-        let Some(id) = shown.id.or(status.comment_id) else {
+        let Some(id) = shown.id.or(status.and_then(|status| status.comment_id)) else {
             return Ok(Next::Wait);
         };
-        if is_over(&status) {
+        if status.is_some_and(is_over) {
             return Ok(Next::Wait);
         }
         match due(&shown, news(&self.sum()), Instant::now()) {

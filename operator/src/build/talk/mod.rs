@@ -60,10 +60,11 @@ pub(super) fn is_over(status: &PrBuildStatus) -> bool {
 
 /// Has the comment of a build edited when that is due.
 pub(super) fn follow_up(ctx: &Context, build: &PrBuild, sum: &Summary) {
-    let status = build.status.clone().unwrap_or_default();
+    let unwritten = PrBuildStatus::default();
+    let status = build.status.as_ref().unwrap_or(&unwritten);
     let uid = build.uid().unwrap_or_default();
     let talked = ctx.live_builds.update(&uid, |live| live.talked);
-    if is_over(&status) || !(talked || is_talked(&status)) {
+    if is_over(status) || !(talked || is_talked(status)) {
         return;
     }
     let shown = ctx.live_builds.update(&uid, |live| {
@@ -97,7 +98,8 @@ pub async fn talk(ctx: Arc<Context>, name: String) -> Result<Next, TalkError> {
         return Ok(Next::Wait);
     };
     let uid = build.uid().unwrap_or_default();
-    let status = build.status.clone().unwrap_or_default();
+    let unwritten = PrBuildStatus::default();
+    let status = build.status.as_ref().unwrap_or(&unwritten);
     let Some((repo, connection)) = repo(&ctx, &build) else {
         let gone = "the Repository or its connection does not exist any more";
         for kind in [kind::ANNOUNCED, kind::LABEL_REMOVED] {
@@ -113,7 +115,7 @@ pub async fn talk(ctx: Arc<Context>, name: String) -> Result<Next, TalkError> {
         uid: &uid,
     };
     let talked = ctx.live_builds.update(&uid, |live| live.talked);
-    let opened = match talked || is_talked(&status) {
+    let opened = match talked || is_talked(status) {
         true => Next::Wait,
         false => {
             let opened = speaker.open().await?;
@@ -157,9 +159,9 @@ impl Speaker<'_> {
     }
 
     fn sum(&self) -> Summary {
-        let live = self.ctx.live_builds.update(self.uid, |live| live.clone());
+        let (attempts, missing_told) = self.ctx.live_builds.family(self.uid);
         let runs = self.ctx.cache.runs.group(&of_build(self.uid));
-        summarize(self.build, &runs, &live.attempts, &live.missing_told)
+        summarize(self.build, &runs, &attempts, &missing_told)
     }
 
     /// The comment as it should stand now, and what it shows.

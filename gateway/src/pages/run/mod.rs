@@ -40,7 +40,7 @@ use axum::{
     body::Body,
     extract::{Path, Query, State},
     response::{Html, IntoResponse, Response},
-    routing::get,
+    routing::{MethodRouter, get},
 };
 use futures::stream;
 use http::{HeaderMap, StatusCode, Uri, header};
@@ -50,13 +50,23 @@ use super::{asked::Asked, problem::Problem};
 use crate::names::RunKey;
 pub use fetch::Runs;
 
+/// Where the pages of runs are, and what belongs to them; and what answers there.
+pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<Runs>>)> {
+    vec![
+        ("/r/{repository}/runs/{run}", get(page_or_text)),
+        ("/r/{repository}/runs/{run}/lines", get(lines)),
+        ("/r/{repository}/runs/{run}/live", get(live)),
+        ("/r/{repository}/runs/{run}/state", get(state)),
+    ]
+}
+
 /// The pages of runs, and what belongs to them.
 pub fn router(runs: Arc<Runs>) -> Router {
-    Router::new()
-        .route("/r/{repository}/runs/{run}", get(page_or_text))
-        .route("/r/{repository}/runs/{run}/lines", get(lines))
-        .route("/r/{repository}/runs/{run}/live", get(live))
-        .route("/r/{repository}/runs/{run}/state", get(state))
+    let routes = routes().into_iter();
+    routes
+        .fold(Router::new(), |router, (path, page)| {
+            router.route(path, page)
+        })
         .with_state(runs)
 }
 

@@ -250,7 +250,7 @@ document.addEventListener("DOMContentLoaded", () => {
     button.hidden = false;
     listen();
     // Whoever asked for no place in it wants to see what happens now.
-    if (!location.hash && !/[?&](from|line|before|step|q)=/.test(location.search)) follow(true);
+    if (!location.hash && !/[?&](from|line|before|step|summary|q)=/.test(location.search)) follow(true);
   }
   if (last !== undefined || !isOver() || awaited) poll(3);
 

@@ -5,16 +5,19 @@
 //! marks ─ marks ─▶ Section, times ────────────────────────────────┴─ render ─▶ hub ─▶ who watches
 //! ```
 //! What a log says is hostile: it becomes HTML in [`html`] and [`markdown`] only. All of that is pure;
-//! [`extent`], [`window`], [`search`] read the log, [`shelf`] keeps marks that were read, [`fetch`] puts
-//! the page together, [`hub`] follows.
+//! [`extent`], [`choice`], [`window`], [`search`] read the log, [`reports`] says which summaries a page has,
+//! [`shelf`] keeps marks that were read, [`fetch`] puts the page together, [`hub`] follows.
 
 pub mod ansi;
+pub mod choice;
 pub mod command;
 pub mod extent;
 pub mod facts;
 pub mod fetch;
 pub mod html;
 pub mod hub;
+#[cfg(test)]
+mod limits_tests;
 pub mod line;
 pub mod markdown;
 pub mod marks;
@@ -22,6 +25,8 @@ pub mod model;
 pub mod page;
 pub mod plain;
 pub mod render;
+pub mod reports;
+pub mod scan;
 pub mod search;
 pub mod shelf;
 pub mod split;
@@ -82,6 +87,8 @@ pub struct Wish {
     line: Option<String>,
     /// Lines before this one, the last ones.
     before: Option<String>,
+    /// The summary of this step, however long it is.
+    summary: Option<String>,
     /// Lines with these words.
     q: Option<String>,
 }
@@ -131,7 +138,7 @@ async fn page_or_text(
     }
 }
 
-/// Lines as HTML, to be put into a page.
+/// Lines, or a summary, as HTML, to be put into a page.
 async fn lines(
     State(runs): State<Arc<Runs>>,
     asked: Asked,

@@ -6,7 +6,7 @@ use super::{
     facts::{Facts, Failure},
     line,
     model::{Log, Missing, Model, Shown},
-    steps,
+    search, steps,
 };
 use crate::pages::{assets, shell::Page, state::State, words};
 
@@ -173,10 +173,12 @@ fn failing_test(failure: &Failure) -> Markup {
     }
 }
 
-/// A text as the value of a parameter of an address.
+/// A text as the value of a parameter of an address, as much of it as can be searched for.
 fn query_of(text: &str) -> String {
+    let ends = text.char_indices().map(|(at, c)| at + c.len_utf8());
+    let end = ends.take_while(|end| *end <= search::WORDS).last();
     let mut out = String::new();
-    for byte in text.bytes() {
+    for byte in text[..end.unwrap_or(0)].bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => out.push(byte as char),
             _ => out.push_str(&format!("%{byte:02X}")),
@@ -244,7 +246,7 @@ fn shown_log(model: &Model, shown: &Shown) -> Markup {
         (unfinished(model, shown))
         @if let Some((words, _)) = &shown.search { (found(shown, words)) }
         div id="steps" data-live=[shown.live_from] data-log={ (address(&model.facts)) } {
-            (steps::steps(&shown.sections, shown.open, &shown.window, model.facts.is_over()))
+            (steps::steps(&shown.sections, &shown.reports, shown.open, &shown.window, model.facts.is_over()))
         }
         span id="end" {}
     }
@@ -342,6 +344,8 @@ mod tests {
             query_of("test_a (x.Y) <é>&"),
             "test_a%20%28x.Y%29%20%3C%C3%A9%3E%26"
         );
+        let long = query_of(&"é".repeat(300));
+        assert_eq!(long.len(), search::WORDS * 3, "more cannot be searched for");
     }
 
     #[test]

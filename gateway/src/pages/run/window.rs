@@ -14,8 +14,10 @@ use crate::store::StoreError;
 pub const LINES: u64 = 300;
 /// Lines that are shown at first of a log that is being written: its end is to be seen at once.
 pub const LIVE_LINES: u64 = 30;
-/// Bytes of HTML of them, about.
+/// Bytes of HTML of a page's steps, with all that is in them.
 pub const HTML: usize = 60 * 1024;
+/// Bytes of HTML that lines have at least, however much else there is.
+pub const LEAST: usize = 8 * 1024;
 /// Bytes of the log that are looked at for them.
 const BYTES: u64 = 512 * 1024;
 
@@ -41,13 +43,14 @@ pub struct Window {
     pub section: Range<u64>,
 }
 
-/// The lines of a section that are wanted.
+/// The lines of a section that are wanted, as many as fit into so many bytes of HTML.
 pub async fn window(
     extent: &Extent,
     marks: &Marks,
     section: Range<u64>,
     wanted: Wanted,
     frame: Frame<'_>,
+    room: usize,
 ) -> Result<Window, StoreError> {
     let within = |line: u64| line.clamp(section.start, section.end);
     let asked = match wanted {
@@ -58,7 +61,7 @@ pub async fn window(
     let asked = few_bytes(extent, asked, wanted).await?;
     let lines = read(extent, asked.clone()).await?;
     let pieces = pieces(&lines, asked.start, marks, frame);
-    let kept = fitting(&pieces, wanted);
+    let kept = fitting(&pieces, wanted, room);
     let first = asked.start + kept.start as u64;
     let mut html = String::new();
     assemble(&mut html, &pieces[kept.clone()]);
@@ -142,10 +145,10 @@ fn pieces(lines: &[RawLine], first: u64, marks: &Marks, frame: Frame<'_>) -> Vec
 }
 
 /// Of these pieces as many as fit, from the side that is wanted; at least one.
-fn fitting(pieces: &[Piece], wanted: Wanted) -> Range<usize> {
-    let mut room = HTML;
+fn fitting(pieces: &[Piece], wanted: Wanted, room: usize) -> Range<usize> {
+    let (mut room, mut is_first) = (room, true);
     let mut fits = |piece: &&Piece| {
-        let enough = room > 0;
+        let enough = std::mem::take(&mut is_first) || piece.length() <= room;
         room = room.saturating_sub(piece.length());
         enough
     };
@@ -200,7 +203,7 @@ mod tests {
     async fn shown(bytes: &[u8], wanted: Wanted) -> Window {
         let extent = Extent::of(log(bytes, true).await).await.unwrap();
         let all = 0..extent.lines;
-        window(&extent, &Marks::default(), all, wanted, FRAME)
+        window(&extent, &Marks::default(), all, wanted, FRAME, HTML)
             .await
             .unwrap()
     }
@@ -238,7 +241,7 @@ mod tests {
             for wanted in [Wanted::Before(u64::MAX), Wanted::From(0)] {
                 let window = shown(&log, wanted).await;
                 assert!(!window.lines.is_empty());
-                assert!(window.html.len() < 100_000, "{}", window.html.len());
+                assert!(window.html.len() <= HTML, "{}", window.html.len());
             }
         }
     }
@@ -294,7 +297,7 @@ mod tests {
             b"{\"at\":0,\"ms\":0,\"mark\":\"time\"}\n{\"at\":4,\"ms\":1000,\"mark\":\"time\"}\n",
         );
         let extent = Extent::of(log(b"a\nb\nc\nd\n", true).await).await.unwrap();
-        let html = window(&extent, &marks, 0..4, Wanted::From(0), FRAME)
+        let html = window(&extent, &marks, 0..4, Wanted::From(0), FRAME, HTML)
             .await
             .unwrap()
             .html;

@@ -34,6 +34,9 @@ pub const HEAD: &str = "c0ffee0123456789c0ffee0123456789c0ffee01";
 /// Another one.
 pub const MERGE: &str = "feed5eed00112233feed5eed00112233feed5eed";
 
+/// A tree.
+pub const TREE: &str = "7ee7ee7ee7ee00112233feed5eed00112233feed";
+
 /// Bytes of a log that a site keeps.
 pub const LOG_LIMIT: u64 = 1 << 20;
 
@@ -243,11 +246,11 @@ pub fn run_record(uid: &str) -> RunRecord {
         requester: "ada".to_owned(),
         commit: MERGE.to_owned(),
         parents: vec![MERGE.to_owned(), HEAD.to_owned()],
-        tree: None,
+        tree: Some(TREE.to_owned()),
         head_sha: HEAD.to_owned(),
         base_ref: "main".to_owned(),
         image: Some("registry.example/build:1".to_owned()),
-        image_digest: None,
+        image_digest: Some(format!("registry.example/build@sha256:{}", "5e".repeat(32))),
         result: RunResult::Failed,
         warning: false,
         exit_code: Some(2),

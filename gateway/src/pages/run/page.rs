@@ -123,11 +123,21 @@ fn code(model: &Model) -> Markup {
             } @else {
                 " of a pull request to " code { (facts.base_ref) }
             }
+            @if let Some(tree) = &facts.tree { ", with the tree " (words::sha(tree)) }
             ". Asked for by " (facts.requester) " "
             (words::moment(words::of_ms(facts.queued_ms), model.now)) "."
-            @if let Some(image) = facts.image_digest.as_ref().or(facts.image.as_ref()) {
-                " Image " code { (image) } "."
-            }
+            (image(facts))
+        }
+    }
+}
+
+/// What it ran in: by the name that the builder says, and by the digest that it had then.
+fn image(facts: &Facts) -> Markup {
+    html! {
+        @match (&facts.image, &facts.image_digest) {
+            (Some(name), Some(digest)) => { " Image " code { (name) } ", that is " code { (digest) } "." }
+            (Some(only), None) | (None, Some(only)) => { " Image " code { (only) } "." }
+            (None, None) => {}
         }
     }
 }

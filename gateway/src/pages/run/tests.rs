@@ -86,6 +86,8 @@ async fn a_recorded_run_says_what_happened_whose_fault_it_is_and_opens_the_faile
         "after waiting 1 min 40 s",
         "attempt 2",
         "href=\"https://github.example/octo/app/commit/feed5eed",
+        "with the tree <code title=\"7ee7ee7ee7ee00112233feed5eed00112233feed\">7ee7ee7ee7</code>",
+        "Image <code>registry.example/build:1</code>, that is <code>registry.example/build@sha256:5e5e",
         "12 failing tests",
         "also failed in 4 of this builder’s last 4 builds, on other pull requests",
         "and 10 more",

@@ -31,6 +31,8 @@ pub mod strip;
 mod tests;
 pub mod text;
 pub mod theme;
+#[cfg(test)]
+mod theme_tests;
 pub mod words;
 
 use std::sync::Arc;

@@ -244,6 +244,8 @@ fn shown_log(model: &Model, shown: &Shown) -> Markup {
                 button type="submit" { "Search" }
             }
             button type="button" id="follow" aria-pressed="false" hidden { "Follow" }
+            // Where there is no room for them beside the lines. The style sheet does what it says.
+            label class="times" { input type="checkbox" id="times"; " Times" }
             span class="files" {
                 a href="#end" { "To the end" }
                 " "

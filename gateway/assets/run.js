@@ -175,7 +175,8 @@ document.addEventListener("DOMContentLoaded", () => {
   // The log as it is written.
   let live = null;
   let last = steps?.dataset.live;
-  let group = null;
+  // What is printed belongs to it.
+  let group = steps?.querySelector("[data-going]");
   const unpartial = () => steps.querySelector(".partial")?.remove();
   const add = (html) => {
     heedReader();

@@ -16,8 +16,8 @@ use crate::{
 
 /// Bytes of the first screen, and of what is loaded afterwards.
 const SCREEN: usize = 100_000;
-/// Bytes of one stream that are not stored yet, at most: what waits, and what is taken at once.
-const WAITING: u64 = (1 << 20) + READ_LIMIT;
+/// Bytes of one stream that are not stored yet, at most: what waits, what is taken at once, and what is held back.
+const WAITING: u64 = (1 << 20) + READ_LIMIT + (64 << 10);
 
 /// Its only step, which fails.
 const STEP: &str = "{\"at\":0,\"ms\":1000,\"mark\":\"step\",\"n\":1,\"name\":\"Test\"}\n";

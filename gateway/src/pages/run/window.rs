@@ -64,7 +64,8 @@ pub async fn window(
     let kept = fitting(&pieces, wanted, room);
     let first = asked.start + kept.start as u64;
     let mut html = String::new();
-    assemble(&mut html, &pieces[kept.clone()]);
+    let is_newest = first + kept.len() as u64 == section.end;
+    assemble(&mut html, &pieces[kept.clone()], is_newest);
     Ok(Window {
         html,
         lines: first..first + kept.len() as u64,
@@ -161,9 +162,20 @@ fn fitting(pieces: &[Piece], wanted: Wanted, room: usize) -> Range<usize> {
     }
 }
 
+/// How a group is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fold {
+    /// Folded away.
+    Closed,
+    /// Unfolded.
+    Open,
+    /// Unfolded, and what is printed next belongs to it.
+    GoesOn,
+}
+
 /// Writes pieces with their groups folded. A group that has not ended, or in which something went
-/// wrong, is open.
-pub fn assemble(out: &mut String, pieces: &[Piece]) {
+/// wrong, is open. Behind the newest pieces is what will be printed next.
+pub fn assemble(out: &mut String, pieces: &[Piece], is_newest: bool) {
     let mut rest = pieces;
     while let Some((piece, others)) = rest.split_first() {
         rest = others;
@@ -175,9 +187,14 @@ pub fn assemble(out: &mut String, pieces: &[Piece]) {
                 let length = rest.iter().take_while(inside).count();
                 let (lines, others) = rest.split_at(length);
                 let is_loud = |piece: &Piece| matches!(piece, Piece::Line { is_loud: true, .. });
-                let is_open = others.is_empty() || lines.iter().any(is_loud);
-                push_group(out, html, *number, is_open);
-                assemble(out, lines);
+                let fold = match others.is_empty() {
+                    true if is_newest => Fold::GoesOn,
+                    true => Fold::Open,
+                    false if lines.iter().any(is_loud) => Fold::Open,
+                    false => Fold::Closed,
+                };
+                push_group(out, html, *number, fold);
+                assemble(out, lines, false);
                 out.push_str("</details>");
                 rest = others;
             }
@@ -186,8 +203,12 @@ pub fn assemble(out: &mut String, pieces: &[Piece]) {
 }
 
 /// Writes the beginning of a group.
-pub fn push_group(out: &mut String, title: &str, number: u64, is_open: bool) {
-    let open = if is_open { " open" } else { "" };
+pub fn push_group(out: &mut String, title: &str, number: u64, fold: Fold) {
+    let open = match fold {
+        Fold::Closed => "",
+        Fold::Open => " open",
+        Fold::GoesOn => " open data-going",
+    };
     out.push_str(&format!(
         "<details class=\"group\"{open}><summary id=\"L{number}\"><b>{number}</b><span>{title}</span></summary>"
     ));
@@ -283,7 +304,7 @@ mod tests {
             "<details class=\"group\"><summary id=\"L1\"><b>1</b><span>good</span></summary><div class=\"line\" id=\"L2\">",
             "</details><div class=\"line\" id=\"L4\">",
             "<details class=\"group\" open><summary id=\"L5\"><b>5</b><span>bad</span></summary><div class=\"line error\" id=\"L6\">",
-            "</details><details class=\"group\" open><summary id=\"L7\">",
+            "</details><details class=\"group\" open data-going><summary id=\"L7\">",
         ];
         for part in expected {
             assert!(html.contains(part), "{part} in {html}");

@@ -176,7 +176,7 @@ document.addEventListener("DOMContentLoaded", () => {
   let live = null;
   let last = steps?.dataset.live;
   // What is printed belongs to it.
-  let group = steps?.querySelector("[data-going]");
+  let group = steps && current().querySelector("[data-going]");
   const unpartial = () => steps.querySelector(".partial")?.remove();
   const add = (html) => {
     heedReader();

@@ -14,6 +14,8 @@ pub mod command;
 pub mod extent;
 pub mod facts;
 pub mod fetch;
+#[cfg(test)]
+mod held_tests;
 pub mod html;
 pub mod hub;
 #[cfg(test)]

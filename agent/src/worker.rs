@@ -28,3 +28,4 @@ pub mod link;
 pub mod policy;
 pub mod run;
 pub mod shipping;
+pub mod turns;

@@ -88,12 +88,18 @@ document.addEventListener("DOMContentLoaded", () => {
       delete link.dataset.busy;
     }
   };
-  document.addEventListener("toggle", ({ target }) => {
-    if (!target.matches?.(".step[open][data-lazy]")) return;
-    delete target.dataset.lazy;
-    load(bodyOf(target).querySelector(".more"));
-  }, true);
+  const unfold = (step) => {
+    if (!step.matches?.(".step[open][data-lazy]")) return;
+    delete step.dataset.lazy;
+    load(bodyOf(step).querySelector(".more"));
+  };
+  document.addEventListener("toggle", ({ target }) => unfold(target), true);
+  // Also what was opened before this ran.
+  document.querySelectorAll(".step").forEach(unfold);
   document.addEventListener("click", (event) => {
+    // What the reader folds or opens is the reader's.
+    const own = event.target.closest?.("summary")?.parentElement;
+    if (own) own.dataset.own = 1;
     const link = event.target.closest?.("a");
     if (!link || event.ctrlKey || event.metaKey) return;
     if (link.dataset.lines) load(link);
@@ -113,7 +119,8 @@ document.addEventListener("DOMContentLoaded", () => {
     const [from, to] = [Math.min(first, n), Math.max(first, n)];
     // The address works where there is no script, too: the server shows lines from there on.
     const range = from === to ? "" : `-L${to}`;
-    history.replaceState(null, "", `?line=${from}#L${from}${range}`);
+    const [theme = ""] = /[?&]theme=\w+/.exec(location.search) ?? [];
+    history.replaceState(null, "", `?line=${from}${theme.replace("?", "&")}#L${from}${range}`);
     mark(from, to);
   };
   const show = async () => {
@@ -168,7 +175,8 @@ document.addEventListener("DOMContentLoaded", () => {
   // The log as it is written.
   let live = null;
   let last = steps?.dataset.live;
-  let group = null;
+  // What is printed belongs to it.
+  let group = steps && current().querySelector("[data-going]");
   const unpartial = () => steps.querySelector(".partial")?.remove();
   const add = (html) => {
     heedReader();
@@ -188,6 +196,10 @@ document.addEventListener("DOMContentLoaded", () => {
     const next = body.querySelector("[id^=L]").id.slice(1);
     body.prepend(parsed(`<a class="more earlier" href="?before=${next}" data-lines="before=${next}">▲ Earlier lines</a>`));
   };
+  // Nothing is folded away under the reader's eyes.
+  const fold = (place, loud) => {
+    if (following && !place.dataset.own && !place.querySelector(loud)) place.open = false;
+  };
   const told = {
     lines: add,
     gap: add,
@@ -197,7 +209,7 @@ document.addEventListener("DOMContentLoaded", () => {
       group = bodyOf(current()).lastElementChild;
     },
     endgroup() {
-      if (group && !group.querySelector(".error")) group.open = false;
+      if (group) fold(group, ".error");
       group = null;
     },
     partial(html) {
@@ -213,8 +225,7 @@ document.addEventListener("DOMContentLoaded", () => {
       steps.append(step);
       // A log that had no steps yet has none of its own to show.
       if (old.id === "step-log" && !old.querySelector(".line")) old.remove();
-      // Nothing is folded away under the reader's eyes.
-      else if (following && !old.querySelector(".error, .failed")) old.open = false;
+      else fold(old, ".error, .failed");
       if (following) toEnd();
     },
     changed(html) {
@@ -250,7 +261,7 @@ document.addEventListener("DOMContentLoaded", () => {
     button.hidden = false;
     listen();
     // Whoever asked for no place in it wants to see what happens now.
-    if (!location.hash && !/[?&](from|line|before|step|q)=/.test(location.search)) follow(true);
+    if (!location.hash && !/[?&](from|line|before|step|summary|q)=/.test(location.search)) follow(true);
   }
   if (last !== undefined || !isOver() || awaited) poll(3);
 

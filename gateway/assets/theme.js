@@ -27,11 +27,17 @@
     const link = event.target.closest?.("[data-choose]");
     if (!link) return;
     event.preventDefault();
+    const { choose } = link.dataset;
     try {
-      localStorage.setItem(KEY, link.dataset.choose);
+      localStorage.setItem(KEY, choose);
     } catch {
       // It holds for this page, then.
     }
-    show(link.dataset.choose);
+    show(choose);
+    // What the address says goes on with every link.
+    if (!asked) return;
+    const address = new URL(location);
+    address.searchParams.set("theme", choose);
+    location.replace(address);
   });
 })();

@@ -160,20 +160,57 @@ async fn run(args: Args) -> Result<(), String> {
     let answers = Inner::new(standing.clone(), move || counted.text());
     let inner = tokio::spawn(answers.serve(inner, stop.clone()));
     let cluster = Arc::new(Cluster::default());
-    let begin = async {
+    let needed = tokio::select! {
+        needed = Needed::await_all(&args, &metrics, &cluster, &standing) => needed?,
+        () = stop.cancelled() => return Ok(()),
+    };
+    let app = app(&args, needed.store.clone(), metrics);
+    tokio::spawn(retention::run(
+        app.clone(),
+        needed.store.clone(),
+        stop.clone(),
+    ));
+    tokio::spawn(app.logs.clone().forget_idle(stop.clone()));
+    let site = Site::new(app.clone(), cluster, &args.github);
+    listen_to_all(&args, needed, &app, Arc::new(site), stop).await?;
+    let _ = inner.await;
+    Ok(())
+}
+
+/// What it cannot begin without.
+struct Needed {
+    keys: PublicKeys,
+    trust: (Tickets, KeyChain),
+    store: Store,
+    client: Option<Client>,
+}
+
+impl Needed {
+    /// Waits until all of it is there, and begins to follow the cluster.
+    async fn await_all(
+        args: &Args,
+        metrics: &Arc<Metrics>,
+        cluster: &Arc<Cluster>,
+        standing: &Standing,
+    ) -> Result<Self, String> {
         let key = || std::future::ready(public_keys(&args.operator_key));
         let keys = standing.until(KEY, key).await;
-        let trust = || std::future::ready(trust(&args, &keys));
+        let trust = || std::future::ready(trust(args, &keys));
         let trust = standing.until(TRUST, trust).await;
         let store = || std::future::ready(Store::open(&args.store, metrics.clone()));
         let store = standing.until(STORE, store).await;
-        let client = follow(args.namespace.as_deref(), &cluster, &standing).await?;
-        Ok::<_, String>((keys, trust, store, client))
-    };
-    let (keys, trust, store, client) = tokio::select! {
-        begun = begin => begun?,
-        () = stop.cancelled() => return Ok(()),
-    };
+        let client = follow(args.namespace.as_deref(), cluster, standing).await?;
+        Ok(Self {
+            keys,
+            trust,
+            store,
+            client,
+        })
+    }
+}
+
+/// What pages and ingest have in common.
+fn app(args: &Args, store: Store, metrics: Arc<Metrics>) -> Arc<App> {
     let options = LogOptions {
         log_limit: args.log_limit,
     };
@@ -182,23 +219,30 @@ async fn run(args: Args) -> Result<(), String> {
         repository: args.repository_limit,
         store: args.store_limit,
     };
-    let app = Arc::new(App {
+    Arc::new(App {
         logs: Logs::new(store.clone(), options, metrics.clone()),
-        records: Records::new(store.clone()),
-        metrics: metrics.clone(),
+        records: Records::new(store),
+        metrics,
         keep,
-    });
-    tokio::spawn(retention::run(app.clone(), store, stop.clone()));
-    tokio::spawn(app.logs.clone().forget_idle(stop.clone()));
+    })
+}
 
+/// Serves pages, takes logs and records in, and talks to agents, until it is stopped. What came in is stored
+/// when this returns.
+async fn listen_to_all(
+    args: &Args,
+    needed: Needed,
+    app: &Arc<App>,
+    site: Arc<Site>,
+    stop: CancellationToken,
+) -> Result<(), String> {
     let ingest = listen("ingest", args.ingest).await?;
     let open = listen("pages", args.listen).await?;
-    let site = Arc::new(Site::new(app.clone(), cluster, &args.github));
     let pages = tokio::spawn(serve_pages(open, site, stop.clone()));
-    let taking = Arc::new(Ingest::new(app.clone(), keys.clone()));
-    let agents = match (args.workers, client) {
+    let taking = Arc::new(Ingest::new(app.clone(), needed.keys));
+    let agents = match (args.workers, needed.client) {
         (Some(address), Some(client)) => {
-            let workers = workers(&args, client, trust, taking.clone(), &stop);
+            let workers = workers(args, client, needed.trust, taking.clone(), &stop);
             let listener = listen("workers", address).await?;
             Some(tokio::spawn(serve_workers(listener, workers, stop.clone())))
         }
@@ -210,7 +254,7 @@ async fn run(args: Args) -> Result<(), String> {
     }
     // Nothing more comes in: what did is stored before this ends.
     app.logs.stop().await;
-    let _ = tokio::join!(pages, inner);
+    let _ = pages.await;
     Ok(())
 }
 

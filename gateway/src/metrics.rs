@@ -25,6 +25,7 @@ pub struct Metrics {
     archived: Family<Labels, Counter>,
     operations: Family<Labels, Histogram>,
     errors: Family<Labels, Counter>,
+    listings: Counter,
     removed: Family<Labels, Counter>,
     swept: Gauge<f64, AtomicU64>,
     kept: Gauge<i64, AtomicI64>,
@@ -45,6 +46,7 @@ impl Default for Metrics {
                 Histogram::new([0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0])
             }),
             errors: Family::default(),
+            listings: Counter::default(),
             removed: Family::default(),
             swept: Gauge::default(),
             kept: Gauge::default(),
@@ -102,6 +104,12 @@ impl Metrics {
             "store_errors",
             "Operations of the store that failed",
             errors,
+        );
+        let listings = self.listings.clone();
+        all.register(
+            "store_listings",
+            "Listings of the store; none is a page's",
+            listings,
         );
         let removed = self.removed.clone();
         all.register(
@@ -162,6 +170,11 @@ impl Metrics {
         if failed {
             self.errors.get_or_create(&labels).inc();
         }
+    }
+
+    /// The store is listed.
+    pub fn listing(&self) {
+        self.listings.inc();
     }
 
     /// Retention removed something.

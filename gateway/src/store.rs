@@ -221,6 +221,7 @@ impl Store {
 
     /// All objects whose keys begin with this and a slash, in no order. Never for a page.
     pub fn list(&self, prefix: &str) -> BoxStream<'_, Result<Found, StoreError>> {
+        self.metrics.listing();
         let key = prefix.to_owned();
         let objects = self.objects.list(Some(&Path::from(prefix)));
         objects
@@ -235,6 +236,7 @@ impl Store {
 
     /// Names of what is right below this prefix and has something below itself.
     pub async fn below(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        self.metrics.listing();
         let path = Path::from(prefix);
         let list = self.objects.list_with_delimiter(Some(&path));
         let Some(found) = self.timed("list", prefix, Answer::Absent, list).await? else {

@@ -3,7 +3,7 @@
 use std::{
     io,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -26,6 +26,7 @@ use super::{
     identity,
     layout::Layout,
     shipping::{Shipping, Spools},
+    turns::{Turn, Turns},
 };
 use crate::{
     frames::{self, Frame},
@@ -34,8 +35,6 @@ use crate::{
     spool::Spool,
 };
 
-/// Time between two looks whether the mirrors are free.
-const TURN: Duration = Duration::from_millis(50);
 /// What a shell says of a program that was killed.
 const KILLED: i32 = 137;
 
@@ -53,16 +52,27 @@ pub enum Why {
 pub struct Stop {
     why: Mutex<Option<Why>>,
     leash: Mutex<Option<Leash>>,
+    /// Where it may wait.
+    fetching: Arc<Turns>,
     /// The gateway said in an answer to the log that it is to be stopped.
     pub hinted: Arc<AtomicBool>,
 }
 
 impl Stop {
+    /// For a run on this machine.
+    pub fn on(site: &Site) -> Self {
+        Self {
+            fetching: site.fetching.clone(),
+            ..Self::default()
+        }
+    }
+
     /// Asks the run to stop. The first reason stays.
     pub fn stop(&self, why: Why) {
         lock(&self.why).get_or_insert(why);
         // The executor sees the other end closed.
         drop(lock(&self.leash).take());
+        self.fetching.look();
     }
 
     /// Why it was asked to stop, if it was.
@@ -88,7 +98,7 @@ pub struct Site {
     /// Who starts builds.
     pub builder: Builder,
     /// Held by the one fetch that works in the mirrors.
-    fetching: Mutex<()>,
+    fetching: Arc<Turns>,
 }
 
 impl Site {
@@ -98,20 +108,13 @@ impl Site {
             config,
             layout,
             builder,
-            fetching: Mutex::default(),
+            fetching: Arc::default(),
         }
     }
 
     /// Waits until no other run fetches; nothing where this one is stopped before.
-    fn turn(&self, stop: &Stop) -> Option<MutexGuard<'_, ()>> {
-        loop {
-            match self.fetching.try_lock() {
-                Ok(turn) => return Some(turn),
-                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
-                Err(TryLockError::WouldBlock) if stop.why().is_some() => return None,
-                Err(TryLockError::WouldBlock) => std::thread::sleep(TURN),
-            }
-        }
+    fn turn(&self, stop: &Stop) -> Option<Turn<'_>> {
+        self.fetching.take(|| stop.why().is_some())
     }
 }
 

@@ -232,7 +232,10 @@ impl Logs {
                     run.stream(stream).archived(archive);
                 }
             }
-            self.compact_later(&run);
+            // A page only reads: what a gateway that was stopped left undone, retention does.
+            if matches!(find, Find::Listing) {
+                self.compact_later(&run);
+            }
         }
         Ok(run)
     }
@@ -310,7 +313,8 @@ impl Logs {
             }
         }
         if !whole {
-            self.opened(key, Find::Listing).await?;
+            let run = self.opened(key, Find::Listing).await?;
+            self.compact_later(&run);
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! One stream of a run whose log grows: taken in at once, stored in time.
 
+mod storing;
+
 use std::cmp::Ordering::{Equal, Greater, Less};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -10,17 +12,15 @@ use tokio::sync::{Notify, watch};
 
 use super::archive::Archive;
 use super::blocks::Blocks;
-use super::chain::{self, Chain, NOTED};
-use super::frames::{self, Arrived};
-use super::tail::{Cut, Place, SEGMENT, Tail};
+use super::chain::Chain;
+use super::frames::Arrived;
+use super::tail::{Place, SEGMENT, Tail};
 use crate::metrics::Metrics;
 use crate::names::RunKey;
 use crate::store::{Store, StoreError};
 
 /// The longest that text waits to be stored.
 const AGE: Duration = Duration::from_secs(5);
-/// Pause after the store failed.
-const PAUSE: Duration = Duration::from_secs(1);
 /// Bytes of one stream that may wait for the store before more is taken.
 const WAITING_LIMIT: u64 = 1 << 20;
 /// Bytes of all streams that may wait before text is stored earlier than it had to.
@@ -258,145 +258,6 @@ impl OpenLog {
             self.wake.notify_one();
         }
         Ok(())
-    }
-
-    /// Stores text when there is enough of it or it is old enough, until there is none.
-    async fn store_in_time(self: Arc<Self>) {
-        loop {
-            let due = self.wake.notified();
-            let _ = tokio::time::timeout(AGE, due).await;
-            if self.store_all().await.is_err() {
-                tokio::time::sleep(PAUSE).await;
-            }
-            let mut text = self.lock();
-            if text.tail.storable() == 0 {
-                text.storer = false;
-                return;
-            }
-        }
-    }
-
-    /// Stores all text behind which no token is under way.
-    pub async fn store_all(&self) -> Result<(), StoreError> {
-        let _turn = self.storing.lock().await;
-        loop {
-            let cut = self.lock().tail.cut();
-            let Some(cut) = cut else { return Ok(()) };
-            self.store(cut).await?;
-        }
-    }
-
-    async fn store(&self, cut: Cut) -> Result<(), StoreError> {
-        let key = self.run.segment(self.stream, cut.offset, cut.line);
-        let frames = match &cut.frames {
-            Some(frames) => frames.concat(),
-            None => frames::encode(&cut.text).map_err(|error| StoreError::Damaged {
-                key: key.clone(),
-                cause: error.to_string(),
-            })?,
-        };
-        let bytes = frames.len();
-        if self.shared.store.create(&key, frames.into()).await? {
-            self.shared.metrics.segment(bytes);
-            self.stored(&cut.text);
-            return self.note().await;
-        }
-        // Another gateway was first, or our own answer was lost. The sender is the same, so are the
-        // bytes; how many there are is the other's choice.
-        let at = self.lock().tail.durable();
-        match chain::read(&self.shared.store, &self.run, self.stream, at).await? {
-            Some(text) => self.stored(&text),
-            None => self.gone().await?,
-        }
-        Ok(())
-    }
-
-    /// Notes now and then where the segments begin.
-    async fn note(&self) -> Result<(), StoreError> {
-        let places = {
-            let text = self.lock();
-            match text.segments.len().is_multiple_of(NOTED) {
-                true => text.segments.clone(),
-                false => return Ok(()),
-            }
-        };
-        chain::note(&self.shared.store, &self.run, self.stream, &places).await
-    }
-
-    /// A segment is in the store.
-    fn stored(&self, segment: &[u8]) {
-        let mut text = self.lock();
-        let before = text.tail.unstored();
-        let place = text.tail.durable();
-        text.segments.push(place);
-        text.tail.stored(segment);
-        let after = text.tail.unstored();
-        self.account(before, after);
-        self.publish(&text);
-    }
-
-    fn account(&self, before: u64, after: u64) {
-        let all = &self.shared.unstored;
-        let together = match after >= before {
-            true => all.fetch_add(after - before, Ordering::Relaxed) + (after - before),
-            false => all.fetch_sub(before - after, Ordering::Relaxed) - (before - after),
-        };
-        self.shared.metrics.unstored(together);
-    }
-
-    /// Reads what another gateway stored behind what is known here.
-    pub async fn catch_up(&self) -> Result<(), StoreError> {
-        let _turn = self.storing.lock().await;
-        self.read_on().await
-    }
-
-    /// As [`Self::catch_up`], for pages: not while something is being stored, which can take its time.
-    pub async fn look(&self) -> Result<(), StoreError> {
-        match self.storing.try_lock() {
-            Ok(_turn) => self.read_on().await,
-            Err(_) => Ok(()),
-        }
-    }
-
-    async fn read_on(&self) -> Result<(), StoreError> {
-        loop {
-            let at = self.lock().tail.durable();
-            match chain::read(&self.shared.store, &self.run, self.stream, at).await? {
-                Some(text) => self.stored(&text),
-                None => return Ok(()),
-            }
-        }
-    }
-
-    /// A segment that was there is not: the log has become one file, by another gateway.
-    pub async fn gone(&self) -> Result<(), StoreError> {
-        let (store, blocks) = (&self.shared.store, &self.shared.blocks);
-        match Archive::open(&self.run, self.stream, store, blocks).await? {
-            Some(archive) => {
-                self.archived(Arc::new(archive));
-                Ok(())
-            }
-            None => Err(StoreError::Damaged {
-                key: self.run.segments(self.stream),
-                cause: "a segment is gone".to_owned(),
-            }),
-        }
-    }
-
-    /// The log is one file now.
-    pub fn archived(&self, archive: Arc<Archive>) {
-        let mut text = self.lock();
-        let before = text.tail.unstored();
-        let end = Place {
-            offset: archive.index.size,
-            line: 0,
-        };
-        text.tail = Tail::new(self.stream, end, None);
-        text.segments = Vec::new();
-        text.ended = true;
-        self.account(before, 0);
-        let _ = self.archive.set(archive);
-        self.publish(&text);
     }
 
     /// What could have become a token is none.

@@ -13,6 +13,8 @@ pub mod builders;
 #[cfg(test)]
 mod json_tests;
 pub mod line;
+#[cfg(test)]
+mod listing_tests;
 pub mod matrix;
 pub mod overview;
 pub mod parts;
@@ -29,28 +31,45 @@ pub mod strip;
 mod tests;
 pub mod text;
 pub mod theme;
+#[cfg(test)]
+mod theme_tests;
 pub mod words;
 
 use std::sync::Arc;
 
-use axum::{Router, middleware::map_response, response::Response, routing::get};
+use axum::{
+    Router,
+    middleware::map_response,
+    response::Response,
+    routing::{MethodRouter, get},
+};
 use http::{HeaderName, HeaderValue, header};
 
 use asked::Asked;
 use problem::Problem;
 pub use site::Site;
 
+/// Where pages are, and what answers there; those of runs are [`run::routes`].
+fn routes() -> Vec<(&'static str, MethodRouter<Arc<Site>>)> {
+    vec![
+        ("/", get(overview::page)),
+        ("/overview.json", get(overview::page)),
+        ("/r/{repository}/pull/{number}", get(pull::page)),
+        ("/r/{repository}/builds/{name}", get(build::page)),
+        ("/builders", get(builders::page)),
+        ("/builders.json", get(builders::page)),
+        ("/builders/{name}", get(builder::page)),
+        ("/assets/{hash}/{file}", get(assets::asset)),
+    ]
+}
+
 /// Every page.
 pub fn router(site: Arc<Site>) -> Router {
-    Router::new()
-        .route("/", get(overview::page))
-        .route("/overview.json", get(overview::page))
-        .route("/r/{repository}/pull/{number}", get(pull::page))
-        .route("/r/{repository}/builds/{name}", get(build::page))
-        .route("/builders", get(builders::page))
-        .route("/builders.json", get(builders::page))
-        .route("/builders/{name}", get(builder::page))
-        .route("/assets/{hash}/{file}", get(assets::asset))
+    let pages = routes().into_iter();
+    pages
+        .fold(Router::new(), |router, (path, page)| {
+            router.route(path, page)
+        })
         .fallback(|asked: Asked| async move { asked.problem(&Problem::NoPage) })
         .with_state(site.clone())
         .merge(run::router(Arc::new(run::Runs::new(site))))

@@ -6,9 +6,12 @@ use axum::Router;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use object_store::{ObjectStore, memory::InMemory};
-use protocol::record::{
-    BuildRecord, BuildRun, BuilderHistory, Cell, HistoryRun, PullBuild, PullHistory, PullRef,
-    RunResult,
+use protocol::{
+    StepReport, StepResult,
+    record::{
+        BuildRecord, BuildRun, BuilderHistory, Cell, HistoryRun, PullBuild, PullHistory, PullRef,
+        RunRecord, RunResult,
+    },
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -30,6 +33,9 @@ pub const HOSTILE: &str = "</script><img src=x onerror=alert(1)>\u{202E}\u{0}\"'
 pub const HEAD: &str = "c0ffee0123456789c0ffee0123456789c0ffee01";
 /// Another one.
 pub const MERGE: &str = "feed5eed00112233feed5eed00112233feed5eed";
+
+/// A tree.
+pub const TREE: &str = "7ee7ee7ee7ee00112233feed5eed00112233feed";
 
 /// Bytes of a log that a site keeps.
 pub const LOG_LIMIT: u64 = 1 << 20;
@@ -224,5 +230,50 @@ pub fn builder_history(name: &str, runs: i64) -> BuilderHistory {
         builder: name.to_owned(),
         display_name: "s390x Debian".to_owned(),
         runs: (0..runs).map(run).collect(),
+    }
+}
+
+/// The record of the second attempt of a run that failed, of pull request 7.
+pub fn run_record(uid: &str) -> RunRecord {
+    RunRecord {
+        name: "app-7-l1-s390x-2".to_owned(),
+        uid: uid.to_owned(),
+        build: "app-7-l1".to_owned(),
+        builder: "s390x".to_owned(),
+        display_name: "s390x Debian".to_owned(),
+        attempt: 2,
+        pull: pull_ref(),
+        requester: "ada".to_owned(),
+        commit: MERGE.to_owned(),
+        parents: vec![MERGE.to_owned(), HEAD.to_owned()],
+        tree: Some(TREE.to_owned()),
+        head_sha: HEAD.to_owned(),
+        base_ref: "main".to_owned(),
+        image: Some("registry.example/build:1".to_owned()),
+        image_digest: Some(format!("registry.example/build@sha256:{}", "5e".repeat(32))),
+        result: RunResult::Failed,
+        warning: false,
+        exit_code: Some(2),
+        reason: "2 tests failed".to_owned(),
+        followed: false,
+        same_as: None,
+        queued_ms: 1_769_860_900_000,
+        started_ms: Some(1_769_861_000_000),
+        finished_ms: 1_769_861_720_000,
+        steps: vec![
+            report("Test", StepResult::Failed),
+            report("Upload", StepResult::Skipped),
+        ],
+        failures: vec!["test_ssl".to_owned(), HOSTILE.to_owned()],
+        failures_total: 12,
+    }
+}
+
+fn report(name: &str, result: StepResult) -> StepReport {
+    StepReport {
+        name: name.to_owned(),
+        result,
+        exit_code: None,
+        seconds: 1.5,
     }
 }

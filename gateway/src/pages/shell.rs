@@ -50,9 +50,9 @@ impl Page {
                     a class="skip" href="#main" { "Skip to the content" }
                     header {
                         nav aria-label="PrBuild" {
-                            a class="name" href=(theme.href("/")) { "PrBuild" }
-                            (self.tab("/", "Overview", theme))
-                            (self.tab("/builders", "Builders", theme))
+                            a class="name" href="/" { "PrBuild" }
+                            (self.tab("/", "Overview"))
+                            (self.tab("/builders", "Builders"))
                         }
                     }
                     main id="main" data-again=[self.again] { (self.body) }
@@ -60,7 +60,7 @@ impl Page {
                 }
             }
         };
-        Html(page.into_string())
+        Html(theme.kept(page.into_string()))
     }
 
     fn head(&self) -> Markup {
@@ -87,9 +87,9 @@ impl Page {
         }
     }
 
-    fn tab(&self, path: &str, name: &str, theme: Theme) -> Markup {
+    fn tab(&self, path: &str, name: &str) -> Markup {
         let here = (self.path == path).then_some("page");
-        html! { a href=(theme.href(path)) aria-current=[here] { (name) } }
+        html! { a href=(path) aria-current=[here] { (name) } }
     }
 
     fn footer(&self, theme: Theme) -> Markup {

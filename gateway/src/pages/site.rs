@@ -18,6 +18,7 @@ use super::{
 use crate::{
     app::App,
     cluster::{Cluster, Trouble},
+    retention::Keep,
     store::StoreError,
 };
 
@@ -49,13 +50,7 @@ impl Site {
 
     /// What is kept for how long, as a sentence: a page that is not there says it.
     pub fn keeps(&self) -> String {
-        let keep = self.app.keep;
-        let days = words::count(keep.days as usize, "day");
-        let size = size(keep.repository);
-        format!(
-            "Logs and results are kept for {days} after the end of a run, and the oldest ones for less \
-             where those of a repository have more than {size}."
-        )
+        keeps(self.app.keep)
     }
 
     /// Something that is not known, or not any more.
@@ -108,6 +103,20 @@ impl Site {
     }
 }
 
+fn keeps(keep: Keep) -> String {
+    let days = words::count(keep.days as usize, "day");
+    let of_one = size(keep.repository);
+    let of_all = keep.store.map(|limit| {
+        let limit = size(limit);
+        format!(", or all together more than {limit}")
+    });
+    format!(
+        "Logs and results are kept for {days} after the end of a run, and the oldest ones for less \
+         where those of a repository have more than {of_one}{}.",
+        of_all.unwrap_or_default()
+    )
+}
+
 /// A record of the store, which has some seconds to give it.
 pub async fn kept<T>(
     read: impl Future<Output = Result<Option<T>, StoreError>>,
@@ -116,5 +125,28 @@ pub async fn kept<T>(
         Ok(Ok(found)) => Ok(found),
         Ok(Err(error)) => Err(Problem::of_store(&error)),
         Err(_) => Err(Problem::StoreIsDown),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_to_be_kept_is_what_every_limit_keeps() {
+        let keep = Keep {
+            days: 1,
+            repository: 20_000_000_000,
+            store: None,
+        };
+        let all = "Logs and results are kept for 1 day after the end of a run, and the oldest ones for less \
+                   where those of a repository have more than 20.0 GB";
+        assert_eq!(keeps(keep), format!("{all}."));
+        let limited = Keep {
+            store: Some(500_000_000_000),
+            ..keep
+        };
+        let more = ", or all together more than 500.0 GB.";
+        assert_eq!(keeps(limited), format!("{all}{more}"));
     }
 }

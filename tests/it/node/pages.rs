@@ -296,10 +296,19 @@ async fn looks_good(browser: &Browser, page: &str) {
             browser.is_sound(&format!("{address} {look:?}")).await;
         }
     }
+    times_are_seen_on_a_phone_when_they_are_wanted(browser, page).await;
     browser.scripts(false).await;
     browser.open(page).await;
     let text = browser.text().await;
     assert!(text.contains("test_needle"), "without scripts: {text}");
+}
+
+async fn times_are_seen_on_a_phone_when_they_are_wanted(browser: &Browser, page: &str) {
+    const SEEN: &str = "document.querySelector('.line > time').offsetHeight > 0";
+    browser.look(Look::ALL[2]).await;
+    browser.open(page).await;
+    browser.click("#times").await;
+    browser.until("times are seen", SEEN).await;
 }
 
 #[tokio::test]

@@ -20,6 +20,8 @@ pub struct Gateway {
     pub ingest: SocketAddr,
     /// Where agents of workers talk to it.
     pub workers: SocketAddr,
+    /// Where its metrics are.
+    pub metrics: SocketAddr,
     /// Where the store lies.
     pub store: PathBuf,
     key: PathBuf,
@@ -164,6 +166,7 @@ impl Story {
             pages: SocketAddr::new(self.setting.host, 0),
             ingest: SocketAddr::new(self.setting.host, 0),
             workers: SocketAddr::new(self.setting.host, 0),
+            metrics: SocketAddr::from(([127, 0, 0, 1], 0)),
             store: dir.join("store"),
             key,
         };
@@ -187,6 +190,7 @@ impl Story {
         gateway.pages = self.install.address(gateway.index, "pages on ").await?;
         gateway.ingest = self.install.address(gateway.index, "ingest on ").await?;
         gateway.workers = self.install.address(gateway.index, "workers on ").await?;
+        gateway.metrics = self.install.address(gateway.index, "metrics on ").await?;
         self.pages = Some(gateway.pages_url());
         self.gateway = Some(gateway);
         Ok(())

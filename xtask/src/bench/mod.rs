@@ -38,6 +38,9 @@ pub struct Args {
     /// Measure only these
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Scenario>,
+    /// Measure only these parts of `logs`
+    #[arg(long, value_enum, value_delimiter = ',', requires = "what")]
+    part: Vec<logs::Part>,
     /// Also write the numbers to this file, as JSON
     #[arg(long)]
     json: Option<PathBuf>,
@@ -75,7 +78,7 @@ pub fn run(args: Args) -> Result {
             return calls(plane, &args).await;
         }
         if args.what == Some(What::Logs) {
-            let table = self::logs::Logs::measure(&plane, args.quick).await?;
+            let table = self::logs::Logs::measure(&plane, args.quick, &args.part).await?;
             plane.stop().await?;
             return told(&table, &args);
         }
@@ -135,6 +138,11 @@ async fn again_in_release(args: &Args) -> Result {
     for scenario in &args.only {
         if let Some(name) = scenario.to_possible_value() {
             command.arg("--only").arg(name.get_name());
+        }
+    }
+    for part in &args.part {
+        if let Some(name) = part.to_possible_value() {
+            command.arg("--part").arg(name.get_name());
         }
     }
     if let Some(path) = &args.json {

@@ -77,7 +77,7 @@ impl Daemon {
 
     /// Sends the log of a run, and can stop it.
     fn follow(&self, record: &Record) -> std::io::Result<Live> {
-        let (site, stop) = (&self.site, Arc::new(Stop::default()));
+        let (site, stop) = (&self.site, Arc::new(Stop::on(&self.site)));
         Spools::of(&site.layout, &record.id)
             .make()
             .map_err(std::io::Error::other)?;

@@ -49,6 +49,8 @@ pub struct Facts {
     pub commit: String,
     /// Its parents: base and head, where it is a test merge.
     pub parents: Vec<String>,
+    /// Its tree, as the checkout found it.
+    pub tree: Option<String>,
     /// The labelled head.
     pub head_sha: String,
     /// The base branch.
@@ -123,13 +125,14 @@ impl Facts {
             requester: task.requester.as_str().into(),
             commit: source.commit.clone(),
             parents: source.parents.clone(),
+            tree: outcome.tree,
             head_sha: source.head_sha.clone(),
             base_ref: source.base_ref.as_str().into(),
             image: task
                 .kubernetes
                 .as_ref()
                 .map(|kubernetes| kubernetes.image.as_str().into()),
-            image_digest: None,
+            image_digest: outcome.image_digest.map(Foreign),
             reason: redacted(&reason).into(),
             exit_code: outcome.exit_code,
             failures_total: outcome.failures_total.max(outcome.failures.len() as i64),
@@ -167,6 +170,7 @@ impl Facts {
             warning: record.warning,
             commit: record.commit,
             parents: record.parents,
+            tree: record.tree,
             head_sha: record.head_sha,
             exit_code: record.exit_code,
             queued_ms: record.queued_ms,

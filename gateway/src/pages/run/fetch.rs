@@ -1,27 +1,27 @@
 //! Puts together what a page of a run shows: object or record, history, log and marks.
 
-use std::{ops::Range, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use crds::{BuilderRun, RunPhase};
 use jiff::Timestamp;
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 use protocol::log::Stream;
 use tokio::{sync::Semaphore, time::timeout};
 
 use super::{
     Wish,
+    choice::Choice,
     extent::Extent,
     facts::{self, Facts},
     hub::{Hub, Viewer},
-    line::Frame,
-    marks::{self, Marks, Section},
+    marks::{self, Marks},
     model::{Held, Log, Missing, Model, Shown},
-    number,
+    reports::{self, Report},
     search::{self, Found},
     shelf::Shelf,
     steps,
     streams::Streams,
-    window::{self, Wanted, Window},
+    window::{self, Window},
 };
 use crate::{
     cluster::phase_of,
@@ -41,9 +41,6 @@ const SEARCHES: usize = 2;
 const SEARCH: Duration = Duration::from_secs(8);
 /// How long a search waits for its turn.
 const TURN: Duration = Duration::from_secs(2);
-
-/// Lines that are shown before one that is pointed at, of the same step.
-const LINES_BEFORE: u64 = 20;
 
 /// What pages of runs are made from.
 pub struct Runs {
@@ -179,7 +176,7 @@ impl Runs {
         Ok(log?.zip(marks?).map(|(log, marks)| Streams {
             log,
             marks,
-            plain: plain_text(key),
+            plain: plain_text(key.run()),
         }))
     }
 
@@ -206,8 +203,19 @@ impl Runs {
             true => marks::with_reports(marks.sections(), &facts.reported),
             false => marks.sections(),
         };
-        let plain = format!("{}.txt", facts.uid);
-        let (open, window) = wanted(&extent, &marks, &sections, wish, &plain).await?;
+        let choice = Choice::of(&extent, &sections, wish).await?;
+        let open = choice.open;
+        let room = |reports: &[Report]| {
+            let none = Window::default();
+            let around = steps::steps(&sections, reports, open, &none, facts.is_over());
+            window::HTML.saturating_sub(around.into_string().len())
+        };
+        let bare = room(&vec![Report::None; sections.len()]);
+        let reports = reports::reports(&sections, open, choice.summary, bare);
+        let (room, plain) = (room(&reports).max(window::LEAST), plain_text(&facts.uid));
+        let window = choice
+            .window(&extent, &marks, &sections, &plain, room)
+            .await?;
         let search = match wish.words() {
             Some(words) => Some((words.to_owned(), self.search(&extent, words).await?)),
             None => None,
@@ -216,6 +224,7 @@ impl Runs {
             live_from: (!extent.view.ended).then_some(extent.size),
             view: extent.view,
             sections,
+            reports,
             open,
             window,
             search,
@@ -229,19 +238,29 @@ impl Runs {
         }
     }
 
-    /// Lines of a log, to be put into its page.
+    /// Lines of a log, or the summary of a step, to be put into its page.
     pub async fn lines(&self, key: &RunKey, wish: &Wish) -> Result<Option<Markup>, StoreError> {
         let Some(Opened { extent, marks }) = self.opened(key).await? else {
             return Ok(None);
         };
-        let sections = marks.sections();
-        let plain = plain_text(key);
-        let (open, window) = wanted(&extent, &marks, &sections, wish, &plain).await?;
-        let step = sections.get(open).map(steps::key).unwrap_or_default();
+        let (sections, plain) = (marks.sections(), plain_text(key.run()));
+        let choice = Choice::of(&extent, &sections, wish).await?;
+        let section = sections.get(choice.open);
+        if choice.summary {
+            let report = section.map(|section| Report::of(section, usize::MAX));
+            return Ok(match report {
+                Some(Report::Whole(html)) => Some(PreEscaped(html)),
+                _ => None,
+            });
+        }
+        let window = choice
+            .window(&extent, &marks, &sections, &plain, window::HTML)
+            .await?;
+        let step = section.map(steps::key).unwrap_or_default();
         let (is_earlier, is_later) = (wish.from.is_none(), wish.before.is_none());
         Ok(Some(html! {
             @if is_earlier { (steps::earlier(&window, &step)) }
-            (maud::PreEscaped(&window.html))
+            (PreEscaped(&window.html))
             @if is_later { (steps::later(&window, &step)) }
         }))
     }
@@ -262,55 +281,7 @@ fn store_is_down(error: &StoreError) -> Log {
     Log::Missing(Missing::StoreIsDown)
 }
 
-fn plain_text(key: &RunKey) -> String {
-    format!("{}.txt", key.run())
-}
-
-/// The section that is asked for, by its place, and the lines of it.
-async fn wanted(
-    extent: &Extent,
-    marks: &Marks,
-    sections: &[Section],
-    wish: &Wish,
-    plain: &str,
-) -> Result<(usize, Window), StoreError> {
-    let named = |key: &String| {
-        sections
-            .iter()
-            .position(|section| steps::key(section) == *key)
-    };
-    let (from, before) = (number(wish.from.as_ref()), number(wish.before.as_ref()));
-    let line = number(wish.line.as_ref()).map(|line| line.saturating_sub(1));
-    let step = wish.step.as_ref().and_then(named);
-    let (open, wanted) = match (line, from, before, step) {
-        (Some(line), ..) => (
-            extent.section_of(sections, line).await?,
-            Wanted::From(line.saturating_sub(LINES_BEFORE)),
-        ),
-        (None, Some(from), ..) => {
-            let line = from.saturating_sub(1);
-            (extent.section_of(sections, line).await?, Wanted::From(line))
-        }
-        (None, None, Some(before), _) => {
-            let last = before.saturating_sub(2);
-            (
-                extent.section_of(sections, last).await?,
-                Wanted::Before(last + 1),
-            )
-        }
-        (None, None, None, Some(step)) => (step, Wanted::Before(u64::MAX)),
-        (None, None, None, None) if extent.view.ended => {
-            (steps::interesting(sections), Wanted::Before(u64::MAX))
-        }
-        (None, None, None, None) => (steps::interesting(sections), Wanted::Newest),
-    };
-    let lines: Range<u64> = match sections.get(open) {
-        Some(section) => extent.lines_of(section).await?,
-        None => 0..extent.lines,
-    };
-    let frame = Frame { plain };
-    Ok((
-        open,
-        window::window(extent, marks, lines, wanted, frame).await?,
-    ))
+/// Address of the plain text of a run, relative to its page.
+fn plain_text(uid: &str) -> String {
+    format!("{uid}.txt")
 }

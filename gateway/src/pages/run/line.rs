@@ -11,6 +11,9 @@ use crate::pages::text;
 /// Bytes of a line that are shown; the rest is in the plain text.
 pub const SHOWN: usize = ENDS;
 
+/// Bytes of HTML around the title of a group.
+const GROUP: usize = 128;
+
 /// What a line is on the page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
@@ -33,10 +36,11 @@ pub enum Piece {
 }
 
 impl Piece {
-    /// Bytes of its HTML.
+    /// Bytes of its HTML, about; of a group with what is around its title.
     pub fn length(&self) -> usize {
         match self {
-            Self::Line { html, .. } | Self::Group { html, .. } => html.len(),
+            Self::Line { html, .. } => html.len(),
+            Self::Group { html, .. } => html.len() + GROUP,
             Self::EndGroup => 0,
         }
     }

@@ -5,16 +5,21 @@
 //! marks ─ marks ─▶ Section, times ────────────────────────────────┴─ render ─▶ hub ─▶ who watches
 //! ```
 //! What a log says is hostile: it becomes HTML in [`html`] and [`markdown`] only. All of that is pure;
-//! [`extent`], [`window`], [`search`] read the log, [`shelf`] keeps marks that were read, [`fetch`] puts
-//! the page together, [`hub`] follows.
+//! [`extent`], [`choice`], [`window`], [`search`] read the log, [`reports`] says which summaries a page has,
+//! [`shelf`] keeps marks that were read, [`fetch`] puts the page together, [`hub`] follows.
 
 pub mod ansi;
+pub mod choice;
 pub mod command;
 pub mod extent;
 pub mod facts;
 pub mod fetch;
+#[cfg(test)]
+mod held_tests;
 pub mod html;
 pub mod hub;
+#[cfg(test)]
+mod limits_tests;
 pub mod line;
 pub mod markdown;
 pub mod marks;
@@ -22,6 +27,8 @@ pub mod model;
 pub mod page;
 pub mod plain;
 pub mod render;
+pub mod reports;
+pub mod scan;
 pub mod search;
 pub mod shelf;
 pub mod split;
@@ -40,7 +47,7 @@ use axum::{
     body::Body,
     extract::{Path, Query, State},
     response::{Html, IntoResponse, Response},
-    routing::get,
+    routing::{MethodRouter, get},
 };
 use futures::stream;
 use http::{HeaderMap, StatusCode, Uri, header};
@@ -50,13 +57,23 @@ use super::{asked::Asked, problem::Problem};
 use crate::names::RunKey;
 pub use fetch::Runs;
 
+/// Where the pages of runs are, and what belongs to them; and what answers there.
+pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<Runs>>)> {
+    vec![
+        ("/r/{repository}/runs/{run}", get(page_or_text)),
+        ("/r/{repository}/runs/{run}/lines", get(lines)),
+        ("/r/{repository}/runs/{run}/live", get(live)),
+        ("/r/{repository}/runs/{run}/state", get(state)),
+    ]
+}
+
 /// The pages of runs, and what belongs to them.
 pub fn router(runs: Arc<Runs>) -> Router {
-    Router::new()
-        .route("/r/{repository}/runs/{run}", get(page_or_text))
-        .route("/r/{repository}/runs/{run}/lines", get(lines))
-        .route("/r/{repository}/runs/{run}/live", get(live))
-        .route("/r/{repository}/runs/{run}/state", get(state))
+    let routes = routes().into_iter();
+    routes
+        .fold(Router::new(), |router, (path, page)| {
+            router.route(path, page)
+        })
         .with_state(runs)
 }
 
@@ -72,6 +89,8 @@ pub struct Wish {
     line: Option<String>,
     /// Lines before this one, the last ones.
     before: Option<String>,
+    /// The summary of this step, however long it is.
+    summary: Option<String>,
     /// Lines with these words.
     q: Option<String>,
 }
@@ -121,7 +140,7 @@ async fn page_or_text(
     }
 }
 
-/// Lines as HTML, to be put into a page.
+/// Lines, or a summary, as HTML, to be put into a page.
 async fn lines(
     State(runs): State<Arc<Runs>>,
     asked: Asked,

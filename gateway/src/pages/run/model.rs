@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use protocol::StepResult;
 use serde::Serialize;
 
-use super::{facts::Facts, marks::Section, search::Found, window::Window};
+use super::{facts::Facts, marks::Section, reports::Report, search::Found, window::Window};
 use crate::{logs::View, pages::state::State};
 
 /// The page of a run.
@@ -60,6 +60,8 @@ pub struct Shown {
     pub view: View,
     /// Its steps.
     pub sections: Vec<Section>,
+    /// What the page has of their summaries.
+    pub reports: Vec<Report>,
     /// Which of them is open.
     pub open: usize,
     /// Lines of that one.

@@ -6,7 +6,7 @@ use super::{
     facts::{Facts, Failure},
     line,
     model::{Log, Missing, Model, Shown},
-    steps,
+    search, steps,
 };
 use crate::pages::{assets, shell::Page, state::State, words};
 
@@ -123,11 +123,21 @@ fn code(model: &Model) -> Markup {
             } @else {
                 " of a pull request to " code { (facts.base_ref) }
             }
+            @if let Some(tree) = &facts.tree { ", with the tree " (words::sha(tree)) }
             ". Asked for by " (facts.requester) " "
             (words::moment(words::of_ms(facts.queued_ms), model.now)) "."
-            @if let Some(image) = facts.image_digest.as_ref().or(facts.image.as_ref()) {
-                " Image " code { (image) } "."
-            }
+            (image(facts))
+        }
+    }
+}
+
+/// What it ran in: by the name that the builder says, and by the digest that it had then.
+fn image(facts: &Facts) -> Markup {
+    html! {
+        @match (&facts.image, &facts.image_digest) {
+            (Some(name), Some(digest)) => { " Image " code { (name) } ", that is " code { (digest) } "." }
+            (Some(only), None) | (None, Some(only)) => { " Image " code { (only) } "." }
+            (None, None) => {}
         }
     }
 }
@@ -173,10 +183,12 @@ fn failing_test(failure: &Failure) -> Markup {
     }
 }
 
-/// A text as the value of a parameter of an address.
+/// A text as the value of a parameter of an address, as much of it as can be searched for.
 fn query_of(text: &str) -> String {
+    let ends = text.char_indices().map(|(at, c)| at + c.len_utf8());
+    let end = ends.take_while(|end| *end <= search::WORDS).last();
     let mut out = String::new();
-    for byte in text.bytes() {
+    for byte in text[..end.unwrap_or(0)].bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => out.push(byte as char),
             _ => out.push_str(&format!("%{byte:02X}")),
@@ -232,6 +244,8 @@ fn shown_log(model: &Model, shown: &Shown) -> Markup {
                 button type="submit" { "Search" }
             }
             button type="button" id="follow" aria-pressed="false" hidden { "Follow" }
+            // Where there is no room for them beside the lines. The style sheet does what it says.
+            label class="times" { input type="checkbox" id="times"; " Times" }
             span class="files" {
                 a href="#end" { "To the end" }
                 " "
@@ -244,7 +258,7 @@ fn shown_log(model: &Model, shown: &Shown) -> Markup {
         (unfinished(model, shown))
         @if let Some((words, _)) = &shown.search { (found(shown, words)) }
         div id="steps" data-live=[shown.live_from] data-log={ (address(&model.facts)) } {
-            (steps::steps(&shown.sections, shown.open, &shown.window, model.facts.is_over()))
+            (steps::steps(&shown.sections, &shown.reports, shown.open, &shown.window, model.facts.is_over()))
         }
         span id="end" {}
     }
@@ -342,6 +356,8 @@ mod tests {
             query_of("test_a (x.Y) <é>&"),
             "test_a%20%28x.Y%29%20%3C%C3%A9%3E%26"
         );
+        let long = query_of(&"é".repeat(300));
+        assert_eq!(long.len(), search::WORDS * 3, "more cannot be searched for");
     }
 
     #[test]

@@ -17,7 +17,8 @@ use super::{
     line::{Frame, Piece, clock},
     marks::{Change, Marks},
     split::{RawLine, Splitter},
-    steps, window,
+    steps,
+    window::{self, Fold},
 };
 
 /// Bytes of HTML of one event, about.
@@ -147,7 +148,7 @@ impl Renderer {
             }
             Piece::Group { html, number } => {
                 let mut group = String::new();
-                window::push_group(&mut group, &html, number, true);
+                window::push_group(&mut group, &html, number, Fold::Open);
                 group.push_str("</details>");
                 self.flush(line.at);
                 push_event(&mut self.out, Some(next), "group", &group);

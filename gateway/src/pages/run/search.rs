@@ -8,14 +8,14 @@ use super::{
     ansi,
     extent::Extent,
     html,
-    split::{RawLine, Splitter},
+    scan::{Scan, Spot},
 };
 use crate::{logs::READ_LIMIT, store::StoreError};
 
 /// Results that are shown.
 pub const RESULTS: usize = 200;
-/// Bytes of what is searched for.
-const WORDS: usize = 200;
+/// Bytes of what is searched for, at most.
+pub const WORDS: usize = 200;
 /// Characters before a result that are shown of its line, and as many behind it.
 const AROUND: usize = 160;
 /// How long a search takes, at most.
@@ -60,9 +60,9 @@ pub async fn search(extent: &Extent, words: &str) -> Result<Found, StoreError> {
         return Ok(found);
     };
     let until = Instant::now() + PATIENCE;
-    let (mut splitter, mut line) = (Splitter::at(0), 0);
-    while splitter.offset() < extent.size {
-        let from = splitter.offset();
+    let mut scan = Scan::new(&pattern);
+    while scan.offset() < extent.size {
+        let from = scan.offset();
         let bytes = extent
             .reader()
             .read(from..extent.size.min(from + READ_LIMIT))
@@ -70,13 +70,10 @@ pub async fn search(extent: &Extent, words: &str) -> Result<Found, StoreError> {
         if bytes.is_empty() {
             break;
         }
-        let mut take = |raw: RawLine| {
-            if found.hits.len() < RESULTS {
-                found.hits.extend(hit(&pattern, &raw, line));
-            }
-            line += 1;
-        };
-        splitter.push(&bytes, &mut take);
+        let spots = scan.push(&bytes, RESULTS - found.hits.len());
+        found
+            .hits
+            .extend(spots.iter().map(|spot| hit(&pattern, spot)));
         if found.hits.len() >= RESULTS {
             found.note = Some(format!(
                 "These are the first {RESULTS} lines with it; there may be more."
@@ -84,7 +81,7 @@ pub async fn search(extent: &Extent, words: &str) -> Result<Found, StoreError> {
             return Ok(found);
         }
         if Instant::now() > until {
-            let done = splitter.offset() * 100 / extent.size;
+            let done = scan.offset() * 100 / extent.size;
             found.note = Some(format!(
                 "The log is long: only its first {done} % were searched."
             ));
@@ -93,41 +90,34 @@ pub async fn search(extent: &Extent, words: &str) -> Result<Found, StoreError> {
         // Others want to be served, too.
         tokio::task::yield_now().await;
     }
-    if let Some(raw) = splitter.open() {
-        found.hits.extend(hit(&pattern, raw, line));
-    }
+    let spots = scan.finish(RESULTS - found.hits.len());
+    found
+        .hits
+        .extend(spots.iter().map(|spot| hit(&pattern, spot)));
     Ok(found)
 }
 
 fn pattern(words: &str) -> Option<Regex> {
     let words = words.trim();
-    if words.is_empty() || words.len() > WORDS {
+    if words.is_empty() || words.len() > WORDS || words.contains('\n') {
         return None;
     }
     let mut builder = RegexBuilder::new(&regex::escape(words));
     builder.case_insensitive(true).build().ok()
 }
 
-fn hit(pattern: &Regex, raw: &RawLine, line: u64) -> Option<Hit> {
-    if !pattern.is_match(&raw.head) && !pattern.is_match(&raw.tail) {
-        return None;
-    }
-    let part = if pattern.is_match(&raw.head) {
-        &raw.head
-    } else {
-        &raw.tail
-    };
-    let cells = ansi::cells(&String::from_utf8_lossy(part));
+fn hit(pattern: &Regex, spot: &Spot) -> Hit {
+    let cells = ansi::cells(&String::from_utf8_lossy(&spot.text));
     let text: String = cells.iter().map(|cell| cell.c).collect();
-    Some(Hit {
-        line,
-        at: raw.at,
-        html: marked(pattern, &text),
-    })
+    Hit {
+        line: spot.line,
+        at: spot.at,
+        html: marked(pattern, &text, spot),
+    }
 }
 
 /// The text around the first match, with every match in it marked.
-fn marked(pattern: &Regex, text: &str) -> String {
+fn marked(pattern: &Regex, text: &str, spot: &Spot) -> String {
     let first = pattern
         .find(text.as_bytes())
         .map_or(0..0, |found| found.range());
@@ -142,7 +132,8 @@ fn marked(pattern: &Regex, text: &str) -> String {
         .nth(AROUND)
         .map_or(text.len(), |(at, _)| first.end + at);
     let shown = &text[start..end];
-    let mut out = String::from(if start > 0 { "…" } else { "" });
+    let is_cut_before = start > 0 || spot.is_cut_before;
+    let mut out = String::from(if is_cut_before { "…" } else { "" });
     let mut at = 0;
     for found in pattern.find_iter(shown.as_bytes()) {
         push_visible(&mut out, &shown[at..found.start()]);
@@ -152,7 +143,8 @@ fn marked(pattern: &Regex, text: &str) -> String {
         at = found.end();
     }
     push_visible(&mut out, &shown[at..]);
-    out.push_str(if end < text.len() { "…" } else { "" });
+    let is_cut_behind = end < text.len() || spot.is_cut_behind;
+    out.push_str(if is_cut_behind { "…" } else { "" });
     out
 }
 
@@ -194,6 +186,7 @@ mod tests {
         assert_eq!(found(log, "").await, []);
         assert_eq!(found(log, &"x".repeat(500)).await, []);
         assert_eq!(found(log, ".*").await, []);
+        assert_eq!(found(log, "one\n\u{1b}").await, []);
         assert_eq!(found(log, "<b>").await.len(), 1);
     }
 

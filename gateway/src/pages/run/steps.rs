@@ -3,7 +3,12 @@
 use maud::{Markup, PreEscaped, html};
 use protocol::StepResult;
 
-use super::{line, markdown, marks::Section, window::Window};
+use super::{
+    line,
+    marks::Section,
+    reports::{self, Report},
+    window::Window,
+};
 use crate::pages::words;
 
 /// Where a step stands: sign, class of its colour, words.
@@ -40,24 +45,36 @@ pub fn interesting(sections: &[Section]) -> usize {
     bad.or_else(running).or_else(last).unwrap_or(0)
 }
 
-/// Every step, one of them open with some of its lines.
-pub fn steps(sections: &[Section], open: usize, window: &Window, is_over: bool) -> Markup {
+/// Every step with its summary, one of them open with some of its lines.
+pub fn steps(
+    sections: &[Section],
+    reports: &[Report],
+    open: usize,
+    window: &Window,
+    is_over: bool,
+) -> Markup {
     html! {
-        @for (place, section) in sections.iter().enumerate() {
-            (step(section, (place == open).then_some(window), is_over))
+        @for (place, (section, report)) in sections.iter().zip(reports).enumerate() {
+            (step(section, report, (place == open).then_some(window), is_over))
         }
     }
 }
 
-fn step(section: &Section, window: Option<&Window>, is_over: bool) -> Markup {
+fn step(section: &Section, report: &Report, window: Option<&Window>, is_over: bool) -> Markup {
     let key = key(section);
     let is_empty = section.to.is_some_and(|to| to <= section.from);
     html! {
         details class="step" id={ "step-" (key) } data-step=(key) open[window.is_some()]
             data-lazy[window.is_none() && !is_empty] {
             (summary(section, is_over))
-            @if let Some(report) = &section.summary {
-                div class="report" { (PreEscaped(markdown::render(report))) }
+            @match report {
+                Report::None => {}
+                Report::Whole(html) => div class="report" { (PreEscaped(html)) },
+                Report::Link => div class="report" {
+                    a class="more" href={ "?summary=" (key) "#step-" (key) } data-lines={ "summary=" (key) } {
+                        "Show the summary"
+                    }
+                },
             }
             div class="lines" {
                 @match window {
@@ -74,8 +91,8 @@ fn step(section: &Section, window: Option<&Window>, is_over: bool) -> Markup {
 
 /// A step that has just begun, or changed, without lines: what who watches a log is told.
 pub fn live_step(section: &Section) -> Markup {
-    let empty = Window::default();
-    step(section, Some(&empty), false)
+    let report = Report::of(section, reports::AT_FIRST);
+    step(section, &report, Some(&Window::default()), false)
 }
 
 fn summary(section: &Section, is_over: bool) -> Markup {
@@ -210,7 +227,8 @@ mod tests {
             lines: 700..1000,
             section: 3..1000,
         };
-        let html = steps(&sections, 1, &window, false).into_string();
+        let none = [Report::None, Report::None];
+        let html = steps(&sections, &none, 1, &window, false).into_string();
         assert!(
             html.contains("<details class=\"step\" id=\"step-0\" data-step=\"0\" data-lazy>"),
             "{html}"
@@ -233,7 +251,8 @@ mod tests {
 
     #[test]
     fn a_step_without_end_says_so_once_the_run_is_over() {
-        let html = steps(&sections(&[(1, "")]), 0, &Window::default(), true).into_string();
+        let (sections, none) = (sections(&[(1, "")]), [Report::None, Report::None]);
+        let html = steps(&sections, &none, 0, &Window::default(), true).into_string();
         assert!(
             html.contains("did not end") && !html.contains("data-since"),
             "{html}"

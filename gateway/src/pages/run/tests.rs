@@ -5,18 +5,13 @@ use std::sync::Arc;
 use axum::body::Body;
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
-use protocol::{
-    StepReport, StepResult,
-    log::LogLimits,
-    record::{BuilderHistory, HistoryRun, RunRecord, RunResult},
-};
+use protocol::record::{BuilderHistory, HistoryRun, RunRecord, RunResult};
 use serde_json::{Value, json};
 
 use super::testing::Writer;
 use crate::{
     pages::{Site, router, samples::*, words},
     records::RecordKey,
-    testing::faulty::Faulty,
 };
 
 const MARKS: &str = concat!(
@@ -24,50 +19,6 @@ const MARKS: &str = concat!(
     "{\"at\":8,\"ms\":1769861002000,\"mark\":\"end\",\"n\":0,\"result\":\"Passed\",\"exit\":0}\n",
     "{\"at\":8,\"ms\":1769861002000,\"mark\":\"step\",\"n\":1,\"name\":\"Test <b>\"}\n",
 );
-
-fn record(uid: &str) -> RunRecord {
-    RunRecord {
-        name: "app-7-l1-s390x-2".to_owned(),
-        uid: uid.to_owned(),
-        build: "app-7-l1".to_owned(),
-        builder: "s390x".to_owned(),
-        display_name: "s390x Debian".to_owned(),
-        attempt: 2,
-        pull: pull_ref(),
-        requester: "ada".to_owned(),
-        commit: MERGE.to_owned(),
-        parents: vec![MERGE.to_owned(), HEAD.to_owned()],
-        tree: None,
-        head_sha: HEAD.to_owned(),
-        base_ref: "main".to_owned(),
-        image: Some("registry.example/build:1".to_owned()),
-        image_digest: None,
-        result: RunResult::Failed,
-        warning: false,
-        exit_code: Some(2),
-        reason: "2 tests failed".to_owned(),
-        followed: false,
-        same_as: None,
-        queued_ms: 1_769_860_900_000,
-        started_ms: Some(1_769_861_000_000),
-        finished_ms: 1_769_861_720_000,
-        steps: vec![
-            report("Test", StepResult::Failed),
-            report("Upload", StepResult::Skipped),
-        ],
-        failures: vec!["test_ssl".to_owned(), HOSTILE.to_owned()],
-        failures_total: 12,
-    }
-}
-
-fn report(name: &str, result: StepResult) -> StepReport {
-    StepReport {
-        name: name.to_owned(),
-        result,
-        exit_code: None,
-        seconds: 1.5,
-    }
-}
 
 /// A site with the record of a run, and its writer.
 async fn recorded(record: &RunRecord) -> (Arc<Site>, Writer) {
@@ -102,7 +53,7 @@ async fn text(body: Body) -> String {
 
 #[tokio::test]
 async fn a_recorded_run_says_what_happened_whose_fault_it_is_and_opens_the_failed_step() {
-    let (site, writer) = recorded(&record("r1")).await;
+    let (site, writer) = recorded(&run_record("r1")).await;
     let elsewhere = |number: i64| HistoryRun {
         run: format!("run-{number}"),
         repository: "app".to_owned(),
@@ -131,6 +82,8 @@ async fn a_recorded_run_says_what_happened_whose_fault_it_is_and_opens_the_faile
         "after waiting 1 min 40 s",
         "attempt 2",
         "href=\"https://github.example/octo/app/commit/feed5eed",
+        "with the tree <code title=\"7ee7ee7ee7ee00112233feed5eed00112233feed\">7ee7ee7ee7</code>",
+        "Image <code>registry.example/build:1</code>, that is <code>registry.example/build@sha256:5e5e",
         "12 failing tests",
         "also failed in 4 of this builder’s last 4 builds, on other pull requests",
         "and 10 more",
@@ -154,7 +107,7 @@ async fn a_recorded_run_says_what_happened_whose_fault_it_is_and_opens_the_faile
 
 #[tokio::test]
 async fn the_first_screen_of_a_long_log_is_small_and_the_rest_is_one_link_away() {
-    let (site, writer) = recorded(&record("r1")).await;
+    let (site, writer) = recorded(&run_record("r1")).await;
     writer.marks(MARKS).await;
     let lines: String = (1..=60_000).map(|n| format!("line {n:05} <&>\n")).collect();
     writer.log("cloning\n").await;
@@ -193,7 +146,7 @@ async fn the_first_screen_of_a_long_log_is_small_and_the_rest_is_one_link_away()
 
 #[tokio::test]
 async fn s30_nothing_that_a_log_says_becomes_part_of_the_page() {
-    let (site, writer) = recorded(&record("r1")).await;
+    let (site, writer) = recorded(&run_record("r1")).await;
     let summary = json!({ "at": 8, "ms": 1, "mark": "summary", "n": 1, "text": "<script>alert(1)</script>![x](https://x/y)" });
     writer.marks(&format!("{MARKS}{summary}\n")).await;
     let attacks = concat!(
@@ -237,7 +190,7 @@ async fn s30_nothing_that_a_log_says_becomes_part_of_the_page() {
 
 #[tokio::test]
 async fn a_search_works_without_a_script_and_leads_to_the_line() {
-    let (site, writer) = recorded(&record("r1")).await;
+    let (site, writer) = recorded(&run_record("r1")).await;
     writer.log("one\ntwo <needle>\nthree\n").await;
     writer.end().await;
     let found = page(&site, "/r/app/runs/r1?q=%3CNEEDLE%3E").await;
@@ -250,7 +203,7 @@ async fn a_search_works_without_a_script_and_leads_to_the_line() {
 
 #[tokio::test]
 async fn the_text_is_sent_whole_or_in_part() {
-    let (site, writer) = recorded(&record("r1")).await;
+    let (site, writer) = recorded(&run_record("r1")).await;
     writer.log("0123456789").await;
     let path = "/r/app/runs/r1.txt";
     let (status, headers, body) = asked(&site, path, "range", "bytes=2-4").await;
@@ -363,14 +316,14 @@ async fn a_running_log_is_followed_from_where_the_page_ends() {
 
 #[tokio::test]
 async fn a_log_that_is_not_there_says_why() {
-    let mut never = record("never");
+    let mut never = run_record("never");
     never.started_ms = None;
-    let mut twin = record("twin");
+    let mut twin = run_record("twin");
     twin.same_as = Some("other".to_owned());
-    let mut lately = record("lately");
+    let mut lately = run_record("lately");
     lately.finished_ms = jiff::Timestamp::now().as_millisecond() - 3000;
     for (record, why) in [
-        (record("gone"), "kept for 90 days"),
+        (run_record("gone"), "kept for 90 days"),
         (lately, "its log is on its way"),
         (never, "ended before it printed anything"),
         (twin, "href=\"/r/app/runs/other\""),
@@ -396,7 +349,7 @@ async fn a_log_that_is_not_there_says_why() {
 
 #[tokio::test]
 async fn a_log_whose_end_may_be_missing_says_so() {
-    let (site, writer) = recorded(&record("r1")).await;
+    let (site, writer) = recorded(&run_record("r1")).await;
     writer.log("hal").await;
     let late = page(&site, "/r/app/runs/r1").await;
     assert!(
@@ -412,7 +365,7 @@ async fn a_log_whose_end_may_be_missing_says_so() {
 
 #[tokio::test]
 async fn the_same_is_told_as_json() {
-    let (site, writer) = recorded(&record("r1")).await;
+    let (site, writer) = recorded(&run_record("r1")).await;
     writer.marks(MARKS).await;
     writer.log("cloning\nx\n").await;
     writer.end().await;
@@ -426,108 +379,4 @@ async fn the_same_is_told_as_json() {
         "endLater": false, "storeIsDown": false, "text": "/r/app/runs/r1.txt",
     });
     assert_eq!(told["log"], log);
-}
-
-/// A run that goes on.
-fn running() -> Value {
-    let status = json!({ "phase": "Running", "startedAt": "2026-01-31T12:00:05Z" });
-    run("app-7-l1", "x86", 1, status)
-}
-
-const RUNNING: &str = "/r/app/runs/run-x86-1";
-const STORE_NOTE: &str = "The store of logs is away or full.";
-
-/// The page of the run that goes on, what an open page is told of it, and what its JSON says of the log.
-async fn told(site: &Arc<Site>) -> (String, String, Value) {
-    let html = page(site, RUNNING).await;
-    let state = page(site, &format!("{RUNNING}/state")).await;
-    let json: Value = serde_json::from_str(&page(site, &format!("{RUNNING}.json")).await).unwrap();
-    assert!(html.contains(&format!("data-told=\"{state}\"")), "{html}");
-    (html, state, json["log"].clone())
-}
-
-#[tokio::test]
-async fn a_page_says_that_the_store_is_down_or_full_until_it_works_again() {
-    let ways: [fn(&Faulty); 2] = [
-        |objects| objects.fail_after(0, false),
-        Faulty::refuse_writes,
-    ];
-    for breaks in ways {
-        let objects = Faulty::default();
-        let site = site_on(Arc::new(objects.clone()), &[running()]);
-        let writer = Writer::new(site.app.clone(), "run-x86-1");
-        writer.log("cloning\n").await;
-        site.app.logs.stop().await;
-        let (html, state, log) = told(&site).await;
-        assert!(!html.contains(STORE_NOTE), "{html}");
-        assert!(!state.contains("store"), "{state}");
-        assert_eq!(log["storeIsDown"], false);
-        breaks(&objects);
-        writer.log("testing\n").await;
-        site.app.logs.stop().await;
-        let (html, state, log) = told(&site).await;
-        assert!(
-            html.contains(STORE_NOTE) && html.contains(">testing<"),
-            "{html}"
-        );
-        assert!(
-            state.ends_with("; the store of logs is away or full"),
-            "{state}"
-        );
-        assert_eq!(log["storeIsDown"], true);
-        objects.heal();
-        writer.log("done\n").await;
-        site.app.logs.stop().await;
-        site.app.records.builder("x86").await.unwrap();
-        let (html, state, log) = told(&site).await;
-        assert!(!html.contains(STORE_NOTE), "{html}");
-        assert!(!state.contains("store"), "{state}");
-        assert_eq!(log["storeIsDown"], false);
-    }
-}
-
-#[tokio::test]
-async fn a_run_of_which_a_full_store_took_nothing_says_so() {
-    let objects = Faulty::default();
-    let site = site_on(Arc::new(objects.clone()), &[running()]);
-    let (html, _, log) = told(&site).await;
-    assert!(html.contains("has printed nothing yet"), "{html}");
-    assert_eq!(log["state"], "notYet");
-    objects.refuse_writes();
-    let key = RecordKey::builder("x86").unwrap();
-    let refused = site.app.records.put(&key, "{}".into()).await;
-    assert!(refused.is_err());
-    let (html, _, log) = told(&site).await;
-    assert!(
-        html.contains(STORE_NOTE) && !html.contains("has printed nothing yet"),
-        "{html}"
-    );
-    assert_eq!(log["state"], "storeIsDown");
-    assert_eq!(log["storeIsDown"], true);
-}
-
-#[tokio::test]
-async fn a_log_that_grew_longer_than_may_be_kept_says_when_its_end_appears() {
-    const NOTE: &str = "This log is longer than may be kept; its end appears when the run ends.";
-    let site = site(&[running()]);
-    let writer = Writer::new(site.app.clone(), "run-x86-1");
-    let head = LogLimits::of(LOG_LIMIT).head;
-    let line = "0123456789abcde\n";
-    let lines = head as usize / line.len();
-    writer.log(&line.repeat(lines - 1)).await;
-    let (html, _, log) = told(&site).await;
-    assert!(!html.contains(NOTE), "{html}");
-    assert_eq!(log["endLater"], false);
-    writer.log(line).await;
-    let (html, state, log) = told(&site).await;
-    assert!(html.contains(NOTE), "{html}");
-    assert!(
-        state.ends_with("; the end of the log comes later"),
-        "{state}"
-    );
-    assert_eq!(log["endLater"], true);
-    writer.end().await;
-    let (html, _, log) = told(&site).await;
-    assert!(!html.contains(NOTE), "{html}");
-    assert_eq!(log["endLater"], false);
 }

@@ -14,8 +14,10 @@ use crate::store::StoreError;
 pub const LINES: u64 = 300;
 /// Lines that are shown at first of a log that is being written: its end is to be seen at once.
 pub const LIVE_LINES: u64 = 30;
-/// Bytes of HTML of them, about.
+/// Bytes of HTML of a page's steps, with all that is in them.
 pub const HTML: usize = 60 * 1024;
+/// Bytes of HTML that lines have at least, however much else there is.
+pub const LEAST: usize = 8 * 1024;
 /// Bytes of the log that are looked at for them.
 const BYTES: u64 = 512 * 1024;
 
@@ -41,13 +43,14 @@ pub struct Window {
     pub section: Range<u64>,
 }
 
-/// The lines of a section that are wanted.
+/// The lines of a section that are wanted, as many as fit into so many bytes of HTML.
 pub async fn window(
     extent: &Extent,
     marks: &Marks,
     section: Range<u64>,
     wanted: Wanted,
     frame: Frame<'_>,
+    room: usize,
 ) -> Result<Window, StoreError> {
     let within = |line: u64| line.clamp(section.start, section.end);
     let asked = match wanted {
@@ -58,10 +61,11 @@ pub async fn window(
     let asked = few_bytes(extent, asked, wanted).await?;
     let lines = read(extent, asked.clone()).await?;
     let pieces = pieces(&lines, asked.start, marks, frame);
-    let kept = fitting(&pieces, wanted);
+    let kept = fitting(&pieces, wanted, room);
     let first = asked.start + kept.start as u64;
     let mut html = String::new();
-    assemble(&mut html, &pieces[kept.clone()]);
+    let is_newest = first + kept.len() as u64 == section.end;
+    assemble(&mut html, &pieces[kept.clone()], is_newest);
     Ok(Window {
         html,
         lines: first..first + kept.len() as u64,
@@ -142,10 +146,10 @@ fn pieces(lines: &[RawLine], first: u64, marks: &Marks, frame: Frame<'_>) -> Vec
 }
 
 /// Of these pieces as many as fit, from the side that is wanted; at least one.
-fn fitting(pieces: &[Piece], wanted: Wanted) -> Range<usize> {
-    let mut room = HTML;
+fn fitting(pieces: &[Piece], wanted: Wanted, room: usize) -> Range<usize> {
+    let (mut room, mut is_first) = (room, true);
     let mut fits = |piece: &&Piece| {
-        let enough = room > 0;
+        let enough = std::mem::take(&mut is_first) || piece.length() <= room;
         room = room.saturating_sub(piece.length());
         enough
     };
@@ -158,9 +162,20 @@ fn fitting(pieces: &[Piece], wanted: Wanted) -> Range<usize> {
     }
 }
 
+/// How a group is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fold {
+    /// Folded away.
+    Closed,
+    /// Unfolded.
+    Open,
+    /// Unfolded, and what is printed next belongs to it.
+    GoesOn,
+}
+
 /// Writes pieces with their groups folded. A group that has not ended, or in which something went
-/// wrong, is open.
-pub fn assemble(out: &mut String, pieces: &[Piece]) {
+/// wrong, is open. Behind the newest pieces is what will be printed next.
+pub fn assemble(out: &mut String, pieces: &[Piece], is_newest: bool) {
     let mut rest = pieces;
     while let Some((piece, others)) = rest.split_first() {
         rest = others;
@@ -172,9 +187,14 @@ pub fn assemble(out: &mut String, pieces: &[Piece]) {
                 let length = rest.iter().take_while(inside).count();
                 let (lines, others) = rest.split_at(length);
                 let is_loud = |piece: &Piece| matches!(piece, Piece::Line { is_loud: true, .. });
-                let is_open = others.is_empty() || lines.iter().any(is_loud);
-                push_group(out, html, *number, is_open);
-                assemble(out, lines);
+                let fold = match others.is_empty() {
+                    true if is_newest => Fold::GoesOn,
+                    true => Fold::Open,
+                    false if lines.iter().any(is_loud) => Fold::Open,
+                    false => Fold::Closed,
+                };
+                push_group(out, html, *number, fold);
+                assemble(out, lines, false);
                 out.push_str("</details>");
                 rest = others;
             }
@@ -183,8 +203,12 @@ pub fn assemble(out: &mut String, pieces: &[Piece]) {
 }
 
 /// Writes the beginning of a group.
-pub fn push_group(out: &mut String, title: &str, number: u64, is_open: bool) {
-    let open = if is_open { " open" } else { "" };
+pub fn push_group(out: &mut String, title: &str, number: u64, fold: Fold) {
+    let open = match fold {
+        Fold::Closed => "",
+        Fold::Open => " open",
+        Fold::GoesOn => " open data-going",
+    };
     out.push_str(&format!(
         "<details class=\"group\"{open}><summary id=\"L{number}\"><b>{number}</b><span>{title}</span></summary>"
     ));
@@ -200,7 +224,7 @@ mod tests {
     async fn shown(bytes: &[u8], wanted: Wanted) -> Window {
         let extent = Extent::of(log(bytes, true).await).await.unwrap();
         let all = 0..extent.lines;
-        window(&extent, &Marks::default(), all, wanted, FRAME)
+        window(&extent, &Marks::default(), all, wanted, FRAME, HTML)
             .await
             .unwrap()
     }
@@ -238,7 +262,7 @@ mod tests {
             for wanted in [Wanted::Before(u64::MAX), Wanted::From(0)] {
                 let window = shown(&log, wanted).await;
                 assert!(!window.lines.is_empty());
-                assert!(window.html.len() < 100_000, "{}", window.html.len());
+                assert!(window.html.len() <= HTML, "{}", window.html.len());
             }
         }
     }
@@ -280,7 +304,7 @@ mod tests {
             "<details class=\"group\"><summary id=\"L1\"><b>1</b><span>good</span></summary><div class=\"line\" id=\"L2\">",
             "</details><div class=\"line\" id=\"L4\">",
             "<details class=\"group\" open><summary id=\"L5\"><b>5</b><span>bad</span></summary><div class=\"line error\" id=\"L6\">",
-            "</details><details class=\"group\" open><summary id=\"L7\">",
+            "</details><details class=\"group\" open data-going><summary id=\"L7\">",
         ];
         for part in expected {
             assert!(html.contains(part), "{part} in {html}");
@@ -294,7 +318,7 @@ mod tests {
             b"{\"at\":0,\"ms\":0,\"mark\":\"time\"}\n{\"at\":4,\"ms\":1000,\"mark\":\"time\"}\n",
         );
         let extent = Extent::of(log(b"a\nb\nc\nd\n", true).await).await.unwrap();
-        let html = window(&extent, &marks, 0..4, Wanted::From(0), FRAME)
+        let html = window(&extent, &marks, 0..4, Wanted::From(0), FRAME, HTML)
             .await
             .unwrap()
             .html;

@@ -34,6 +34,10 @@ impl Book {
 
     /// What is to be done about an event. An event that could not be written down has not happened.
     pub fn on(&mut self, event: Event) -> Result<Vec<Command>, FileError> {
+        // Once a second, and what is remembered is long.
+        if matches!(event, Event::Tick { .. }) && self.journal.held.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut next = self.journal.clone();
         let commands = next.on(event);
         if next != self.journal {

@@ -1,23 +1,16 @@
 //! What goes wrong between agent and gateway, and with the agent itself.
 
-use std::{fs, process::Command, time::Duration};
+use std::{fs, process::Command};
 
+use agent::worker::clock::steady;
 use protocol::worker::{
     assignment::Audience, completion::RunEnd, fault::FaultCode, wire::DeclineCode,
 };
 
-use crate::bench::{Bench, OPEN, is_alive, verdict};
-
-/// A script that says that it began, and ends when it may.
-fn until_told(bench: &Bench) -> (String, std::path::PathBuf, std::path::PathBuf) {
-    let (began, go) = (bench.root.join("began"), bench.root.join("go"));
-    let script = format!(
-        "echo $$ >> {}; until test -e {}; do sleep 0.1; done; echo over",
-        began.display(),
-        go.display()
-    );
-    (script, began, go)
-}
+use crate::{
+    bench::{Bench, OPEN, is_alive, verdict},
+    script::{until_told, wait},
+};
 
 #[test]
 fn t1_a_build_goes_on_while_nothing_is_heard_and_its_log_comes_whole() {
@@ -29,11 +22,11 @@ fn t1_a_build_goes_on_while_nothing_is_heard_and_its_log_comes_whole() {
     bench.gateway.change(|has| has.cut_off = true);
     fs::write(&go, "").unwrap();
     // The end is written down while nobody hears it.
-    let held = || fs::read_dir(bench.own("held")).unwrap().next();
     wait(|| {
-        fs::read_to_string(held()?.ok()?.path())
-            .ok()?
-            .contains("\"stage\": \"steps\"")
+        let held = fs::read_dir(bench.own("held")).unwrap();
+        let mut texts = held.filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok());
+        texts
+            .any(|text| text.contains("\"stage\": \"steps\""))
             .then_some(())
     });
     bench.gateway.change(|has| has.cut_off = false);
@@ -87,8 +80,9 @@ fn t6_a_run_of_this_worker_alone_needs_no_lease() {
     let id = bench.offer(&bench.assignment(&script));
     let pid = bench.file(&began);
     bench.gateway.change(|has| has.cut_off = true);
-    // Longer than the lease.
-    std::thread::sleep(Duration::from_secs(3));
+    // Longer than the lease, by the clock that leases are counted by.
+    let over = steady() + 3_000;
+    wait(|| (steady() > over).then_some(()));
     assert!(is_alive(&pid));
     fs::write(&go, "").unwrap();
     bench.gateway.change(|has| has.cut_off = false);
@@ -259,8 +253,9 @@ fn t10_a_machine_that_slept_stops_what_has_no_lease_any_more() {
     let pid = bench.file(&began);
     bench.gateway.change(|has| has.cut_off = true);
     bench.signal("-STOP");
-    // Longer than the lease: nothing in the world shows that a stopped process has slept enough.
-    std::thread::sleep(Duration::from_secs(4));
+    // Longer than the lease, by the clock that leases are counted by.
+    let over = steady() + 4_000;
+    wait(|| (steady() > over).then_some(()));
     bench.signal("-CONT");
     wait(|| (!is_alive(&pid)).then_some(()));
     bench.gateway.change(|has| has.cut_off = false);
@@ -311,16 +306,4 @@ fn t14_a_commit_that_is_gone_is_no_other_commit_and_not_the_machines_fault() {
         reason.contains("does not exist on GitHub any more"),
         "{reason}"
     );
-}
-
-/// Waits for something.
-fn wait<T>(find: impl Fn() -> Option<T>) -> T {
-    let end = std::time::Instant::now() + Duration::from_secs(60);
-    loop {
-        if let Some(found) = find() {
-            return found;
-        }
-        assert!(std::time::Instant::now() < end, "it does not happen");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }

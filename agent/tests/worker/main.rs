@@ -9,10 +9,15 @@ mod gateway;
 #[path = "../../src/testing_git.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod git;
+mod http;
+mod line;
+mod lines;
 /// Like all tests in modules of this name, these need root.
 #[cfg(target_os = "linux")]
 #[path = "users.rs"]
 mod node;
 mod owner;
+mod quiet;
 mod runs;
+mod script;
 mod trust;

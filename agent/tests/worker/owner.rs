@@ -148,6 +148,7 @@ fn doctor_says_what_is_wrong_and_what_is_right() {
     );
 }
 
+/// T10.
 #[test]
 fn a_clock_that_is_far_ahead_closes_the_worker_and_both_sides_are_told() {
     let mut bench = Bench::new(OPEN);
@@ -172,6 +173,7 @@ fn a_clock_that_is_far_ahead_closes_the_worker_and_both_sides_are_told() {
     );
 }
 
+/// T10.
 #[test]
 fn an_offer_that_only_a_fast_clock_calls_too_old_is_declined_with_that_reason() {
     let mut bench = Bench::running(OPEN);

@@ -9,6 +9,9 @@ use std::{
 
 use protocol::worker::completion::RunEnd;
 
+#[path = "disk.rs"]
+mod disk;
+
 use crate::{
     bench::{Bench, OPEN, is_alive, verdict},
     git::{Manner, Server},
@@ -223,4 +226,42 @@ fn of_two_runs_one_fetches_at_a_time_and_the_other_can_be_stopped_while_it_waits
         assert_eq!(bench.completion(&id).result, RunEnd::Cancelled);
     }
     assert!(!fetches(second), "it did not wait for its turn");
+}
+
+/// T14: a killed git left its locks, and a power cut broke what it had written.
+#[test]
+fn t14_a_mirror_with_stale_locks_and_broken_objects_is_cloned_anew_and_the_commit_is_the_same() {
+    let bench = launched(OPEN);
+    assert_eq!(verdict(&bench.run("true")), "Passed");
+    let mirrors = bench.own("mirrors");
+    let mirror = std::fs::read_dir(&mirrors).unwrap().next().unwrap();
+    let mirror = mirror.unwrap().path();
+    for name in ["shallow.lock", "config.lock", "refs/prbuild/x.lock"] {
+        std::fs::write(mirror.join(name), "").unwrap();
+    }
+    let assignment = bench.assignment("cat file");
+    let completion = bench.completion(&bench.offer(&assignment));
+    let log = bench.log_of(&assignment.run.uid);
+    assert_eq!(verdict(&completion), "Passed", "{log}");
+    assert!(
+        !log.contains("cloned anew"),
+        "locks alone are removed: {log}"
+    );
+    for path in walk(&mirror.join("objects")) {
+        if path.is_file() {
+            std::fs::write(&path, "broken").unwrap();
+        }
+    }
+    let assignment = bench.assignment("cat file");
+    let completion = bench.completion(&bench.offer(&assignment));
+    let log = bench.log_of(&assignment.run.uid);
+    assert_eq!(verdict(&completion), "Passed", "{log}");
+    assert!(
+        log.contains("cloned anew") && log.contains("hello\n"),
+        "{log}"
+    );
+    let RunEnd::Ran { checkout, .. } = completion.result else {
+        unreachable!()
+    };
+    assert_eq!(checkout.commit, bench.commit);
 }

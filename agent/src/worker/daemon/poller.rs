@@ -73,7 +73,7 @@ impl Poller {
                 }
                 Some(Err(error)) => {
                     self.shared.failed(&error);
-                    self.shared.wait_to_poll(patience.after(&error));
+                    self.pause(patience.after(&error));
                 }
             }
         }
@@ -144,9 +144,16 @@ impl Poller {
         // The daemon is gone when nobody decides.
         let _ = decided.recv();
         if self.shared.has_declined() {
-            self.shared.wait_to_poll(AFTER_DECLINE);
+            self.pause(AFTER_DECLINE);
         }
         true
+    }
+
+    /// Waits for so long, unless something new rings meanwhile.
+    fn pause(&self, time: Duration) {
+        // What rang for the answer that was just looked at is no news.
+        self.shared.wait_to_poll(Duration::ZERO);
+        self.shared.wait_to_poll(time);
     }
 }
 

@@ -118,18 +118,7 @@ impl<'a> Mirror<'a> {
     /// Fetches the commit from here into another repository on this disk.
     pub fn give_to(&self, to: &Git, signals: &mut Signals) -> Result<(), CheckoutError> {
         let path = self.path.display().to_string();
-        let fetch = [
-            "fetch",
-            "--quiet",
-            "--depth=1",
-            "--no-tags",
-            "--no-recurse-submodules",
-            "--no-auto-maintenance",
-            "--no-write-commit-graph",
-            "--",
-            &path,
-            &self.source.commit,
-        ];
+        let fetch = checkout::fetch_arguments(&path, &self.source.commit);
         output_of(to.run(&fetch, LOCAL, signals)?, "read the mirror").map(drop)
     }
 

@@ -242,27 +242,34 @@ fn t9_a_worker_that_is_not_let_in_keeps_trying() {
     }
 }
 
+/// T10: the agent alone, and agent and build together, as their machine does.
 #[test]
 fn t10_a_machine_that_slept_stops_what_has_no_lease_any_more() {
-    let bench = Bench::running(OPEN);
-    bench.gateway.change(|has| has.lease_seconds = 3);
-    let (script, began, _) = until_told(&bench);
-    let mut assignment = bench.assignment(&script);
-    assignment.to = Audience::Pool(vec!["mac-1".into()]);
-    let id = bench.offer(&assignment);
-    let pid = bench.file(&began);
-    bench.gateway.change(|has| has.cut_off = true);
-    bench.signal("-STOP");
-    // Longer than the lease, by the clock that leases are counted by.
-    let over = steady() + 4_000;
-    wait(|| (steady() > over).then_some(()));
-    bench.signal("-CONT");
-    wait(|| (!is_alive(&pid)).then_some(()));
-    bench.gateway.change(|has| has.cut_off = false);
-    assert!(matches!(
-        bench.completion(&id).result,
-        RunEnd::Broken { .. }
-    ));
+    for build_sleeps in [false, true] {
+        let bench = Bench::running(OPEN);
+        bench.gateway.change(|has| has.lease_seconds = 3);
+        let (script, began, _) = until_told(&bench);
+        let mut assignment = bench.assignment(&script);
+        assignment.to = Audience::Pool(vec!["mac-1".into()]);
+        let id = bench.offer(&assignment);
+        let pid = bench.file(&began);
+        bench.gateway.change(|has| has.cut_off = true);
+        if build_sleeps {
+            let stopped = Command::new("kill").args(["-STOP", &pid]).status();
+            assert!(stopped.unwrap().success());
+        }
+        bench.signal("-STOP");
+        // Longer than the lease, by the clock that leases are counted by.
+        let over = steady() + 4_000;
+        wait(|| (steady() > over).then_some(()));
+        bench.signal("-CONT");
+        wait(|| (!is_alive(&pid)).then_some(()));
+        bench.gateway.change(|has| has.cut_off = false);
+        assert!(matches!(
+            bench.completion(&id).result,
+            RunEnd::Broken { .. }
+        ));
+    }
 }
 
 #[test]

@@ -24,7 +24,10 @@ use protocol::{
     },
 };
 
-use crate::http::{Request, fault, ok};
+use crate::{
+    answer::{fault, json, ok},
+    http::Request,
+};
 
 /// What the gateway knows and what it is asked to do.
 pub struct Has {
@@ -205,12 +208,12 @@ impl Gateway {
         if let Some(code) = self.has().refuse {
             return fault(code);
         }
-        if request.session != format!("s{}", self.has().session) {
+        if request.header("prbuild-session") != format!("s{}", self.has().session) {
             return fault(FaultCode::Session);
         }
         match path {
-            "poll" => self.poll(&request.json()),
-            "heartbeat" => self.has().beat(&request.json()),
+            "poll" => self.poll(&json(request)),
+            "heartbeat" => self.has().beat(&json(request)),
             "sessions/close" => ok(&serde_json::json!({})),
             _ => {
                 let (id, what) = path
@@ -255,9 +258,8 @@ impl Has {
         let Some(key) = &self.worker else {
             return fault(FaultCode::Key);
         };
-        let Ok(opened) = request
-            .json::<Envelope>()
-            .open::<SessionRequest>(std::slice::from_ref(key))
+        let Ok(opened) =
+            json::<Envelope>(request).open::<SessionRequest>(std::slice::from_ref(key))
         else {
             return fault(FaultCode::Key);
         };
@@ -324,7 +326,7 @@ impl Has {
                     if !self.stubborn {
                         self.offers.remove(at);
                     }
-                    self.declined.push((id.to_owned(), request.json()));
+                    self.declined.push((id.to_owned(), json(request)));
                 }
                 ok(&serde_json::json!({}))
             }
@@ -346,7 +348,7 @@ impl Has {
             }
             _ => {
                 let key = self.worker.clone().unwrap();
-                let envelope: Envelope = request.json();
+                let envelope: Envelope = json(request);
                 let completion: Completion = envelope.open(&[key]).unwrap();
                 assert_eq!(completion.assignment, id);
                 if self.gone.contains(id) {

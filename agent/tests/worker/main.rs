@@ -3,12 +3,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod answer;
 mod bench;
 mod faults;
 mod gateway;
 #[path = "../../src/testing_git.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod git;
+#[path = "../../src/testing_http.rs"]
 mod http;
 mod line;
 mod lines;

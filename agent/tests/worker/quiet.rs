@@ -2,18 +2,16 @@
 
 use std::{fs, time::Instant};
 
-use agent::worker::clock::steady;
 use protocol::worker::{
-    assignment::Audience,
     completion::RunEnd,
     wire::{Decline, DeclineCode},
 };
 
 use crate::{
-    bench::{Bench, OPEN, is_alive, verdict},
+    bench::{Bench, OPEN, verdict},
     gateway::Has,
     git::{Manner, Origin, Server},
-    script::{until_told, wait},
+    script::wait,
 };
 
 #[test]
@@ -213,37 +211,4 @@ fn t14_a_branch_that_moves_between_offer_and_accept_changes_nothing() {
     let completion = bench.completion(&id);
     assert_eq!(verdict(&completion), "Passed");
     assert!(bench.log_of(&completion.run).contains("hello\n"));
-}
-
-/// T10: agent and build sleep together, as their machine does.
-#[test]
-fn t10_a_build_that_slept_with_its_agent_is_stopped_by_it_when_they_wake() {
-    let bench = Bench::running(OPEN);
-    bench.gateway.change(|has| has.lease_seconds = 3);
-    let (script, began, _) = until_told(&bench);
-    let mut assignment = bench.assignment(&script);
-    assignment.to = Audience::Pool(vec!["mac-1".into()]);
-    let id = bench.offer(&assignment);
-    let pid = bench.file(&began);
-    let build = |signal: &str| {
-        let sent = std::process::Command::new("kill")
-            .args([signal, &pid])
-            .status();
-        assert!(sent.unwrap().success());
-    };
-    bench.gateway.change(|has| has.cut_off = true);
-    build("-STOP");
-    bench.signal("-STOP");
-    let over = steady() + 4_000;
-    wait(|| (steady() > over).then_some(()));
-    bench.signal("-CONT");
-    let woke = Instant::now();
-    // The build itself sleeps on: it is killed all the same.
-    wait(|| (!is_alive(&pid)).then_some(()));
-    assert!(woke.elapsed().as_secs() < 10);
-    bench.gateway.change(|has| has.cut_off = false);
-    assert!(matches!(
-        bench.completion(&id).result,
-        RunEnd::Broken { .. }
-    ));
 }

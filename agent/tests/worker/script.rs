@@ -19,6 +19,14 @@ pub fn until_told(bench: &Bench) -> (String, PathBuf, PathBuf) {
     (script, began, go)
 }
 
+/// Waits until the agent has heard that it is to stop.
+pub fn is_draining(bench: &Bench) {
+    wait(|| {
+        let log = bench.log();
+        log.contains("stops when what runs has ended").then_some(())
+    });
+}
+
 /// Waits for something.
 pub fn wait<T>(find: impl Fn() -> Option<T>) -> T {
     let end = Instant::now() + Duration::from_secs(60);

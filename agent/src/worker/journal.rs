@@ -8,8 +8,9 @@ use super::{
     layout::Layout,
 };
 
-/// Runs that the journal remembers. An assignment expires within hours; ten thousand are weeks.
-const REMEMBERED: usize = 10_000;
+/// Runs that the journal remembers. An assignment expires within the hour; two thousand are days even where
+/// many short ones run at a time. It is written with each step that a run makes, so it stays small.
+const REMEMBERED: usize = 2_000;
 
 /// The journal and its file.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ impl Book {
             layout: layout.clone(),
         };
         let commands = book.journal.restarted();
-        book.write()?;
+        book.write(true)?;
         Ok((book, commands))
     }
 
@@ -38,11 +39,14 @@ impl Book {
         if matches!(event, Event::Tick { .. }) && self.journal.held.is_empty() {
             return Ok(Vec::new());
         }
+        // After a power cut nothing runs: what was only asked for, or was told to stop, may be forgotten. No
+        // disk is waited for twice before an offer is answered, nor with each heartbeat.
+        let lasts = !matches!(event, Event::Offered { .. } | Event::Instructed { .. });
         let mut next = self.journal.clone();
         let commands = next.on(event);
         if next != self.journal {
             let before = std::mem::replace(&mut self.journal, next);
-            if let Err(error) = self.write() {
+            if let Err(error) = self.write(lasts) {
                 self.journal = before;
                 return Err(error);
             }
@@ -62,9 +66,14 @@ impl Book {
         first.count()
     }
 
-    fn write(&mut self) -> Result<(), FileError> {
+    fn write(&mut self, lasts: bool) -> Result<(), FileError> {
         let beyond = self.journal.begun.len().saturating_sub(REMEMBERED);
         self.journal.begun.drain(..beyond);
-        files::write_json(&self.layout.own("journal.json"), &self.journal)
+        let path = self.layout.own("journal.json");
+        files::write_compact(&path, &self.journal)?;
+        match lasts {
+            true => files::settle(&path),
+            false => Ok(()),
+        }
     }
 }

@@ -295,3 +295,7 @@ fn last_words(output: &GitOutput) -> String {
 #[cfg(test)]
 #[path = "checkout_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "checkout_hostile_tests.rs"]
+mod hostile_tests;

@@ -110,6 +110,8 @@ impl Shared {
     /// No keys are trusted, or some are again.
     pub fn distrust(&self, why: Option<String>) {
         *lock(&self.distrust) = why;
+        // What is asked for says so.
+        self.poll.ring();
     }
 
     /// Whether keys were served that are not to be trusted.

@@ -197,6 +197,43 @@ fn t8_a_run_whose_record_cannot_be_read_any_more_holds_nothing_up() {
     assert!(!bench.gateway.has().completed.contains_key(&id));
 }
 
+/// T8: after a reboot the process id of an executor is somebody else's.
+#[cfg(target_os = "linux")]
+#[test]
+fn t8_after_a_reboot_a_process_that_has_the_id_of_an_executor_is_left_alone() {
+    let mut bench = Bench::running(OPEN);
+    let (script, began, _) = until_told(&bench);
+    let id = bench.offer(&bench.assignment(&script));
+    bench.file(&began);
+    bench.kill();
+    let mut other = Command::new("sleep").arg("600").spawn().unwrap();
+    let stat = fs::read_to_string(format!("/proc/{}/stat", other.id())).unwrap();
+    let mut fields = stat.rsplit(')').next().unwrap().split_ascii_whitespace();
+    let ticks = fields.nth(19).unwrap();
+    let mut held = fs::read_dir(bench.own("held")).unwrap();
+    let note = held.find_map(|entry| {
+        let path = entry.unwrap().path();
+        path.extension()
+            .is_some_and(|end| end == "executor")
+            .then_some(path)
+    });
+    let note = note.unwrap();
+    // The executor ends by itself when its agent is gone.
+    let noted = fs::read(&note).unwrap();
+    let noted: serde_json::Value = serde_json::from_slice(&noted).unwrap();
+    wait(|| (!is_alive(&noted["id"].to_string())).then_some(()));
+    let pid = other.id();
+    let text = format!(r#"{{"id":{pid},"began":{ticks},"boot":"another"}}"#);
+    fs::write(&note, text).unwrap();
+    bench.start();
+    let result = bench.completion(&id).result;
+    let lives = other.try_wait().unwrap().is_none();
+    other.kill().unwrap();
+    other.wait().unwrap();
+    assert!(matches!(result, RunEnd::Broken { .. }), "{result:?}");
+    assert!(lives, "it was taken for what an earlier start had left");
+}
+
 #[test]
 fn t12_the_end_of_a_run_that_could_not_be_written_down_is_written_down_later() {
     let bench = Bench::running(OPEN);

@@ -121,16 +121,14 @@ impl Poller {
                     return Some(Err(CallError::Unreachable(why)));
                 }
             }
-            if self.shared.is_over() {
+            let is_other = takes(&self.shared.poll()) != takes(poll);
+            let may_ask = self.under_way.load(Ordering::SeqCst) < POLLS;
+            if self.shared.is_over() || (is_other && may_ask) {
                 return None;
             }
             self.shared.wait_to_poll(self.rest());
             if self.shared.busy().is_some() {
                 self.ask_owner();
-            }
-            let is_other = takes(&self.shared.poll()) != takes(poll);
-            if is_other && self.under_way.load(Ordering::SeqCst) < POLLS {
-                return None;
             }
         }
     }

@@ -23,6 +23,7 @@ use std::{
 use protocol::worker::{
     agent::Event,
     fault::FaultCode,
+    keys::KeyChain,
     session::{Close, SessionRequest},
     wire::{Accepted, HeartbeatAnswer, Instruction, PollAnswer},
 };
@@ -39,7 +40,7 @@ use super::{
     journal::Book,
     keyset::{self, Pinned},
     layout::Layout,
-    link::{Link, REQUEST},
+    link::{CallError, Link, REQUEST},
     policy,
     run::{Finished, Site, Stop, Why, take_hint},
     shipping::Shipping,
@@ -89,8 +90,8 @@ enum Message {
     Signed(String),
     /// The gateway answered to a completion.
     Delivered(String, Result<(), FaultCode>),
-    /// It served the operator's keys.
-    Keys(Result<protocol::worker::keys::KeyChain, String>),
+    /// It served the operator's keys, or did not.
+    Keys(Result<KeyChain, CallError>),
     /// Somebody wants the daemon to end.
     Stop,
 }

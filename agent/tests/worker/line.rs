@@ -25,7 +25,8 @@ struct State {
     held: bool,
     /// The next answers are cut after so many bytes, each with its connection.
     cuts: Vec<usize>,
-    /// Connections of an earlier age are gone.
+    /// Both ends of every connection; those of an earlier age are gone.
+    ends: Vec<TcpStream>,
     age: usize,
     over: bool,
 }
@@ -47,7 +48,12 @@ impl Line {
                 let (Ok(near), Ok(far)) = (near, TcpStream::connect(far)) else {
                     continue;
                 };
-                let age = shared.state().age;
+                let age = {
+                    let mut state = shared.state();
+                    let ends = [&near, &far].map(|end| end.try_clone().unwrap());
+                    state.ends.extend(ends);
+                    state.age
+                };
                 for (from, to, answers) in [(&near, &far, false), (&far, &near, true)] {
                     let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
                     let shared = shared.clone();
@@ -75,7 +81,7 @@ impl Line {
 
     /// Ends every connection there is. What was under way is lost.
     pub fn drop_all(&self) {
-        self.change(|state| state.age += 1);
+        self.change(State::drop_all);
     }
 
     /// Cuts the next answers after so many bytes each.
@@ -98,10 +104,19 @@ impl Drop for Line {
     fn drop(&mut self) {
         self.change(|state| {
             state.over = true;
-            state.age += 1;
+            state.drop_all();
         });
         // Wakes the listener.
         let _ = TcpStream::connect(self.address);
+    }
+}
+
+impl State {
+    fn drop_all(&mut self) {
+        self.age += 1;
+        for end in self.ends.drain(..) {
+            let _ = end.shutdown(Shutdown::Both);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use protocol::worker::keys::KeyChain;
 
 use super::{Daemon, say, threads};
-use crate::worker::keyset;
+use crate::worker::{keyset, link::CallError};
 
 impl Daemon {
     /// The gateway said something, and which keys are the newest.
@@ -16,16 +16,16 @@ impl Daemon {
         }
     }
 
-    /// The gateway served the operator's keys.
-    pub(super) fn keys(&mut self, chain: Result<KeyChain, String>) {
+    /// The gateway served the operator's keys, or did not answer. Only keys that do not follow from the pinned
+    /// ones are not trusted; for an answer that was lost they are asked for again with the next one.
+    pub(super) fn keys(&mut self, chain: Result<KeyChain, CallError>) {
         self.asked_for_keys = false;
+        let chain = match chain {
+            Ok(chain) => chain,
+            Err(error) => return self.shared.failed(&error),
+        };
         let (site, pinned) = (&self.site, self.pinned.as_ref());
-        let followed = chain.and_then(|chain| {
-            let fingerprint = &site.config.operator;
-            let followed = keyset::follow(&site.layout, fingerprint, pinned, &chain);
-            followed.map_err(|error| error.to_string())
-        });
-        match followed {
+        match keyset::follow(&site.layout, &site.config.operator, pinned, &chain) {
             Ok(pinned) => {
                 say(&format!(
                     "trusts version {} of the operator's keys",
@@ -37,7 +37,7 @@ impl Daemon {
             Err(why) => {
                 say(&format!("the operator's keys are not taken: {why}"));
                 if self.pinned.is_none() {
-                    self.shared.distrust(Some(why));
+                    self.shared.distrust(Some(why.to_string()));
                 }
             }
         }

@@ -57,9 +57,8 @@ pub fn beater(link: &Arc<Link>, shared: &Arc<Shared>, to: &Sender<Message>) {
 pub fn ask_for_keys(link: &Arc<Link>, to: &Sender<Message>) {
     let (link, to) = (link.clone(), to.clone());
     thread::spawn(move || {
-        let chain = link.keys().map_err(|error| error.to_string());
         // The daemon is about to end when nobody listens.
-        let _ = to.send(Message::Keys(chain));
+        let _ = to.send(Message::Keys(link.keys()));
     });
 }
 

@@ -1,10 +1,8 @@
 //! Fetches one commit by its SHA, proves that it is the one that was asked for, and checks it out.
 
-use std::{
-    io,
-    path::Path,
-    time::{Duration, Instant},
-};
+mod fetch;
+
+use std::{io, path::Path, time::Duration};
 
 use protocol::{CheckoutReport, Source, StepResult, log::MarkKind};
 
@@ -16,33 +14,11 @@ use crate::{
     os::{self, Signals},
     places::{PlaceError, Places},
     source::{self, SourceError},
-    text::{duration, one_line, short},
+    text::{one_line, short},
 };
 
-/// How long fetching may take.
-#[derive(Clone, Copy, Debug)]
-pub struct FetchLimits {
-    /// All tries together.
-    pub total: Duration,
-    /// One try.
-    pub one: Duration,
-    /// Tries.
-    pub tries: u32,
-    /// Pause after the first try; it doubles.
-    pub pause: Duration,
-}
-
-impl Default for FetchLimits {
-    /// Five minutes in all: CPython at depth 1 is 30 MB.
-    fn default() -> Self {
-        Self {
-            total: Duration::from_secs(300),
-            one: Duration::from_secs(150),
-            tries: 5,
-            pause: Duration::from_secs(1),
-        }
-    }
-}
+pub use fetch::FetchLimits;
+pub(crate) use fetch::fetch;
 
 /// Time for a git command that only works on the disk.
 pub(crate) const LOCAL: Duration = Duration::from_secs(120);
@@ -248,65 +224,6 @@ pub(crate) fn lay_out(
     }
 }
 
-/// Fetches the commit, and tries again while that may help and there is time.
-pub(crate) fn fetch(
-    git: &Git,
-    source: &Source,
-    limits: FetchLimits,
-    signals: &mut Signals,
-    log: &mut Log,
-) -> Result<(), CheckoutError> {
-    let started = Instant::now();
-    for attempt in 1.. {
-        let left = limits.total.saturating_sub(started.elapsed());
-        let again = if attempt == 1 { "" } else { " again" };
-        let sha = short(&source.commit);
-        log.line(&format!("fetching {sha} from {}{again}", source.clone_url));
-        let fetch = git::fetch_of(&source.clone_url, &source.commit);
-        let output = git.run(&fetch, left.min(limits.one), signals)?;
-        if output.ok {
-            break;
-        }
-        for line in output.text.lines().take(20) {
-            log.line(&format!("  {}", one_line(line, 300)));
-        }
-        let failure = FetchFailure::of(&output.text);
-        let pause = limits.pause * 2u32.saturating_pow(attempt - 1);
-        let has_time = started.elapsed() + pause < limits.total;
-        if !failure.may_pass() || attempt >= limits.tries || !has_time {
-            return Err(fetch_error(
-                failure,
-                source,
-                &output,
-                attempt,
-                started.elapsed(),
-            ));
-        }
-        rest(pause, signals)?;
-    }
-    Ok(())
-}
-
-fn fetch_error(
-    failure: FetchFailure,
-    source: &Source,
-    output: &GitOutput,
-    tries: u32,
-    took: Duration,
-) -> CheckoutError {
-    match failure {
-        FetchFailure::Missing => CheckoutError::Missing(short(&source.commit).into()),
-        FetchFailure::NoRepository => CheckoutError::NoRepository(source.repository.clone()),
-        FetchFailure::Refused => CheckoutError::Refused(last_words(output)),
-        FetchFailure::DiskFull => CheckoutError::DiskFull,
-        FetchFailure::Network => CheckoutError::Network {
-            tries,
-            took: duration(took),
-            last: last_words(output),
-        },
-    }
-}
-
 /// Proves that what was fetched is what was authorized.
 pub(crate) fn verify(
     git: &Git,
@@ -375,23 +292,10 @@ fn last_words(output: &GitOutput) -> String {
     }
 }
 
-/// Waits, unless somebody asks to stop.
-fn rest(pause: Duration, signals: &mut Signals) -> Result<(), CheckoutError> {
-    let end = Instant::now() + pause;
-    while Instant::now() < end {
-        if signals.stopping() {
-            return Err(GitError::Cancelled.into());
-        }
-        os::wait(
-            signals,
-            None,
-            None,
-            end.saturating_duration_since(Instant::now()),
-        )?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 #[path = "checkout_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "checkout_hostile_tests.rs"]
+mod hostile_tests;

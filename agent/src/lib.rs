@@ -43,3 +43,5 @@ mod testing;
 mod testing_gateway;
 #[cfg(test)]
 mod testing_git;
+#[cfg(test)]
+mod testing_http;

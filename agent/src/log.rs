@@ -145,7 +145,10 @@ impl Sink for Log {
         match (&self.out, self.framed) {
             (None, _) => {}
             (Some(_), false) => self.pending.extend(bytes),
-            (Some(_), true) => self.pending.extend(frames::log(bytes).flatten()),
+            // Frame by frame, and not byte by byte: builds print much.
+            (Some(_), true) => {
+                frames::log(bytes).for_each(|frame| self.pending.extend(frame.as_slice()));
+            }
         }
         self.spooled(|spool| spool.write(bytes));
     }

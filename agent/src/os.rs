@@ -82,10 +82,10 @@ pub enum Ended {
 }
 
 /// A process that was seen, told apart from a later one with the same id by when it began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Process {
     /// Its id.
     pub id: u32,
-    /// When it began, in the system's own ticks since boot; 0 where the system does not tell.
+    /// When it began, as a number that only this system understands; 0 where it does not tell.
     pub began: u64,
 }

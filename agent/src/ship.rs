@@ -308,5 +308,9 @@ fn send(
 mod tests;
 
 #[cfg(test)]
+#[path = "ship_giving_up_tests.rs"]
+mod giving_up_tests;
+
+#[cfg(test)]
 #[path = "ship_hostile_tests.rs"]
 mod hostile_tests;

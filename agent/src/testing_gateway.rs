@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    io::{BufRead, BufReader, Write},
+    io::{BufReader, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Condvar, Mutex, MutexGuard},
     time::Duration,
@@ -11,6 +11,8 @@ use std::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use protocol::log::{CHUNK_LIMIT, LogEnd, LogTaken, Refusal, RefusalCode, Refused, Stream};
 use sha2::{Digest, Sha256};
+
+use crate::testing_http::Request;
 
 /// What goes wrong with one request.
 #[derive(Clone, Copy, Debug)]
@@ -138,14 +140,15 @@ impl Has {
     }
 
     fn take(&mut self, request: &Request) -> (u16, String) {
-        let writer = self.writer.get_or_insert_with(|| request.writer.clone());
-        if *writer != request.writer {
+        let named = request.header("prbuild-writer");
+        let writer = self.writer.get_or_insert_with(|| named.to_owned());
+        if *writer != named {
             return refused(RefusalCode::Writer, None);
         }
-        if request.bearer != "Bearer token" {
+        if request.header("authorization") != "Bearer token" {
             return refused(RefusalCode::Token, None);
         }
-        match request.stream() {
+        match stream_of(request) {
             None => self.take_end(&request.body),
             Some((stream, offset)) => self.take_bytes(stream, offset, request),
         }
@@ -155,7 +158,8 @@ impl Has {
         let bytes = zstd::stream::decode_all(&request.body[..]).unwrap();
         assert!(bytes.len() <= CHUNK_LIMIT);
         let digest = BASE64_STANDARD.encode(Sha256::digest(&request.body));
-        assert_eq!(request.digest, format!("sha-256=:{digest}:"));
+        let told = request.header("content-digest");
+        assert_eq!(told, format!("sha-256=:{digest}:"));
         let (held, stored) = match stream {
             Stream::Log => (&mut self.log, self.stored.map(|stored| stored[0])),
             Stream::Marks => (&mut self.marks, self.stored.map(|stored| stored[1])),
@@ -207,53 +211,13 @@ fn refused(code: RefusalCode, received: Option<u64>) -> (u16, String) {
     (status, serde_json::to_string(&answer).unwrap())
 }
 
-struct Request {
-    path: String,
-    bearer: String,
-    writer: String,
-    digest: String,
-    body: Vec<u8>,
-}
-
-impl Request {
-    fn read(reader: &mut impl BufRead) -> Option<Self> {
-        let mut lines = Vec::new();
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line).ok()? == 0 {
-                return None;
-            }
-            match line.trim_end() {
-                "" => break,
-                line => lines.push(line.to_owned()),
-            }
-        }
-        let header = |name: &str| {
-            let value = lines.iter().find_map(|line| {
-                let (found, value) = line.split_once(':')?;
-                found.eq_ignore_ascii_case(name).then(|| value.trim())
-            });
-            value.unwrap_or_default().to_owned()
-        };
-        let mut body = vec![0; header("content-length").parse().unwrap()];
-        reader.read_exact(&mut body).ok()?;
-        Some(Self {
-            path: lines[0].split(' ').nth(1).unwrap().to_owned(),
-            bearer: header("authorization"),
-            writer: header("prbuild-writer"),
-            digest: header("content-digest"),
-            body,
-        })
-    }
-
-    /// The stream and the offset, or neither for the end.
-    fn stream(&self) -> Option<(Stream, usize)> {
-        let rest = self
-            .path
-            .strip_prefix("/v1/repositories/demo/runs/uid/logs/")
-            .unwrap();
-        let (name, offset) = rest.split_once("?offset=")?;
-        let stream = Stream::ALL.into_iter().find(|stream| stream.name() == name);
-        Some((stream.unwrap(), offset.parse().unwrap()))
-    }
+/// The stream and the offset, or neither for the end.
+fn stream_of(request: &Request) -> Option<(Stream, usize)> {
+    let rest = request
+        .path
+        .strip_prefix("/v1/repositories/demo/runs/uid/logs/")
+        .unwrap();
+    let (name, offset) = rest.split_once("?offset=")?;
+    let stream = Stream::ALL.into_iter().find(|stream| stream.name() == name);
+    Some((stream.unwrap(), offset.parse().unwrap()))
 }

@@ -1,9 +1,10 @@
 //! Physical workers: a label becomes a signed assignment, and a signed result a status. The agent is a driver that
-//! speaks the protocol and runs nothing.
+//! speaks the protocol and runs nothing, but for `real`.
 
 mod attack;
 mod fleet;
 mod lifecycle;
+mod real;
 mod trouble;
 
 use crds::{Assignment, BuilderRun, BuilderSpec, RunPhase, Worker, condition};

@@ -48,18 +48,15 @@ impl Tree {
 
     /// Everything of it that is left.
     pub fn members(&self) -> io::Result<Vec<Process>> {
-        let group = self.child.id();
-        let mut members = below(std::process::id(), &list()?);
+        let (group, lines) = (self.child.id(), list()?);
+        let mut members = below(std::process::id(), &lines);
         members.extend(
-            list()?
+            lines
                 .iter()
                 .filter(|one| one.group == group)
-                .map(|one| one.id),
+                .map(Line::process),
         );
-        Ok(members
-            .into_iter()
-            .map(|id| Process { id, began: 0 })
-            .collect())
+        Ok(members.into_iter().collect())
     }
 }
 
@@ -68,11 +65,21 @@ struct Line {
     id: u32,
     parent: u32,
     group: u32,
+    began: u64,
+}
+
+impl Line {
+    fn process(&self) -> Process {
+        let Self { id, began, .. } = *self;
+        Process { id, began }
+    }
 }
 
 fn list() -> io::Result<Vec<Line>> {
     let mut ps = Command::new("ps");
-    ps.args(["-axo", "pid=,ppid=,pgid=,state="])
+    ps.args(["-axo", "pid=,ppid=,pgid=,state=,lstart="])
+        .env("LC_ALL", "C")
+        .env("TZ", "UTC")
         .stdin(Stdio::null());
     let child = ps.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     let own = child.id();
@@ -83,17 +90,32 @@ fn list() -> io::Result<Vec<Line>> {
         let mut number = || fields.next()?.parse().ok();
         let (id, parent, group) = (number()?, number()?, number()?);
         let is_dead = fields.next()?.starts_with('Z');
-        (id != own && !is_dead).then_some(Line { id, parent, group })
+        let began = began(fields);
+        (id != own && !is_dead).then_some(Line {
+            id,
+            parent,
+            group,
+            began,
+        })
     });
     Ok(lines.collect())
 }
 
-fn below(root: u32, lines: &[Line]) -> HashSet<u32> {
+/// A number for when a process began, out of the words that `ps` says it in: `Sat Nov 29 07:06:40 2025`. It only
+/// has to differ where they do.
+fn began<'a>(words: impl Iterator<Item = &'a str>) -> u64 {
+    let bytes = words.flat_map(str::bytes);
+    bytes.fold(0, |number: u64, byte| {
+        number.wrapping_mul(31).wrapping_add(u64::from(byte))
+    })
+}
+
+fn below(root: u32, lines: &[Line]) -> HashSet<Process> {
     let mut found = HashSet::new();
     let mut parents = vec![root];
     while let Some(parent) = parents.pop() {
         for line in lines.iter().filter(|line| line.parent == parent) {
-            if found.insert(line.id) {
+            if found.insert(line.process()) {
                 parents.push(line.id);
             }
         }
@@ -103,30 +125,25 @@ fn below(root: u32, lines: &[Line]) -> HashSet<u32> {
 
 /// All processes below this one.
 pub fn descendants() -> io::Result<Vec<Process>> {
-    let found = below(std::process::id(), &list()?);
-    Ok(found
-        .into_iter()
-        .map(|id| Process { id, began: 0 })
-        .collect())
+    Ok(below(std::process::id(), &list()?).into_iter().collect())
 }
 
 /// The process with this id, if there is one.
 pub fn process(id: u32) -> Option<Process> {
     let lines = list().ok()?;
-    lines
-        .iter()
-        .any(|line| line.id == id)
-        .then_some(Process { id, began: 0 })
+    let found = lines.iter().find(|line| line.id == id);
+    found.map(Line::process)
 }
 
-/// A process and all below it.
+/// A process and all below it; nothing where another process has its id by now.
 pub fn subtree(root: Process) -> io::Result<Vec<Process>> {
-    let mut found = below(root.id, &list()?);
-    found.insert(root.id);
-    Ok(found
-        .into_iter()
-        .map(|id| Process { id, began: 0 })
-        .collect())
+    let lines = list()?;
+    if !lines.iter().any(|line| line.process() == root) {
+        return Ok(Vec::new());
+    }
+    let mut found = below(root.id, &lines);
+    found.insert(root);
+    Ok(found.into_iter().collect())
 }
 
 /// These systems do not tell where another process works.

@@ -46,15 +46,28 @@ pub fn since_boot() -> Duration {
     BEGIN.elapsed()
 }
 
-/// What tells this boot of the machine from others; empty where the system does not tell.
+/// What tells this boot of the machine from others; empty where the system does not tell. On the BSDs it is
+/// when the machine was booted, which moves with a clock that is set by seconds: then it looks like another
+/// boot to the next start of the agent, which waits a minute to be let in.
 pub fn boot_id() -> String {
+    let sysctl = |name| said(Command::new("sysctl").args(["-n", name]));
     match std::env::consts::OS {
         "linux" => std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default(),
         "windows" => String::new(),
-        _ => said(Command::new("sysctl").args(["-n", "kern.boottime"])),
+        "macos" => sysctl("kern.bootsessionuuid"),
+        _ => boot_second(&sysctl("kern.boottime")),
     }
     .trim()
     .to_owned()
+}
+
+/// The second of the boot in what `sysctl kern.boottime` says. What stands around it changes with the time zone
+/// and the language of whoever asks, and with each small correction of the clock.
+fn boot_second(said: &str) -> String {
+    let Some((_, rest)) = said.split_once("sec = ") else {
+        return said.to_owned();
+    };
+    rest.chars().take_while(char::is_ascii_digit).collect()
 }
 
 /// The system's own version: `Debian GNU/Linux 12`, `14.1-RELEASE`.
@@ -108,4 +121,24 @@ fn said(command: &mut Command) -> String {
     let output = command.stdin(std::process::Stdio::null()).output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
     text.unwrap_or_default().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_boot_is_told_by_its_second_alone() {
+        for said in [
+            "{ sec = 1764400000, usec = 123456 } Sat Nov 29 07:06:40 2025",
+            "{ sec = 1764400000, usec = 99 } sam. 29 nov. 08:06:40 2025",
+        ] {
+            assert_eq!(boot_second(said), "1764400000");
+        }
+        assert_eq!(
+            boot_second("Sat Nov 29 07:06:40 2025"),
+            "Sat Nov 29 07:06:40 2025"
+        );
+        assert_eq!(boot_second(""), "");
+    }
 }

@@ -36,18 +36,27 @@ impl Breaker {
     pub fn failed(&mut self, why: &str, now: u64) {
         self.failures += 1;
         self.last = why.to_owned();
-        if let Some(beyond) = self.failures.checked_sub(LIMIT) {
-            let pause = FIRST.saturating_mul(1 << beyond.min(10)).min(LONGEST);
-            self.until = now + u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-        }
+        self.until = self.until.max(now + self.pause());
     }
 
-    /// This is the boot of the machine. After another one the clock began anew, and so does the pause.
-    pub fn booted(&mut self, boot: &str) {
+    /// Milliseconds of the pause after so many failures.
+    fn pause(&self) -> u64 {
+        let Some(beyond) = self.failures.checked_sub(LIMIT) else {
+            return 0;
+        };
+        let pause = FIRST.saturating_mul(1 << beyond.min(10)).min(LONGEST);
+        u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// This is the boot of the machine, at this moment. After another one the clock began anew, and so does
+    /// the pause. Where the system tells no boots from others, the clock may begin with each program
+    /// (Windows): what is left is never longer than a pause.
+    pub fn booted(&mut self, boot: &str, now: u64) {
         if self.boot != boot {
             self.until = self.until.min(FIRST.as_millis().try_into().unwrap_or(0));
             boot.clone_into(&mut self.boot);
         }
+        self.until = self.until.min(now + self.pause());
     }
 
     /// Why nothing is taken now, if so.
@@ -92,12 +101,22 @@ mod tests {
     fn a_pause_does_not_outlast_the_clock_that_it_is_counted_by() {
         let mut breaker = Breaker::default();
         (0..20).for_each(|_| breaker.failed("disk", 1 << 40));
-        breaker.booted("");
+        breaker.booted("", 1 << 40);
         assert!(
-            breaker.closed(60_000).is_some(),
+            breaker.closed((1 << 40) + 60_000).is_some(),
             "a restart of the agent is no way out"
         );
-        breaker.booted("another");
+        breaker.booted("another", 1_000);
         assert_eq!(breaker.closed(60_000), None);
+    }
+
+    #[test]
+    fn a_clock_that_begins_with_each_program_makes_no_pause_of_days() {
+        let mut breaker = Breaker::default();
+        let days = 10 * 86_400_000;
+        (0..3).for_each(|_| breaker.failed("disk", days));
+        breaker.booted("", 5);
+        assert!(breaker.closed(30_000).is_some(), "a restart is no way out");
+        assert_eq!(breaker.closed(60_005), None);
     }
 }

@@ -2,8 +2,12 @@
 //! `protocol::worker::agent::Journal`; this carries it out.
 
 mod carry;
+mod happen;
+mod keys;
 mod offer;
+mod poller;
 mod reap;
+mod shared;
 mod threads;
 mod watch;
 
@@ -19,6 +23,7 @@ use std::{
 use protocol::worker::{
     agent::Event,
     fault::FaultCode,
+    keys::KeyChain,
     session::{Close, SessionRequest},
     wire::{Accepted, HeartbeatAnswer, Instruction, PollAnswer},
 };
@@ -35,7 +40,7 @@ use super::{
     journal::Book,
     keyset::{self, Pinned},
     layout::Layout,
-    link::{Link, REQUEST},
+    link::{CallError, Link, REQUEST},
     policy,
     run::{Finished, Site, Stop, Why, take_hint},
     shipping::Shipping,
@@ -44,7 +49,7 @@ use crate::{
     os::{self, Signals},
     text::one_line,
 };
-use threads::Shared;
+use shared::Shared;
 
 /// Time between two looks at what nobody tells: leases, the owner's wishes, the disk.
 const LOOK: Duration = Duration::from_secs(1);
@@ -85,8 +90,8 @@ enum Message {
     Signed(String),
     /// The gateway answered to a completion.
     Delivered(String, Result<(), FaultCode>),
-    /// It served the operator's keys.
-    Keys(Result<protocol::worker::keys::KeyChain, String>),
+    /// It served the operator's keys, or did not.
+    Keys(Result<KeyChain, CallError>),
     /// Somebody wants the daemon to end.
     Stop,
 }
@@ -199,7 +204,7 @@ impl Daemon {
             site,
             _lock: lock,
         };
-        daemon.breaker.booted(&os::boot_id());
+        daemon.breaker.booted(&os::boot_id(), steady());
         daemon.tell_running();
         daemon.resume(left);
         daemon.finish_logs();
@@ -225,7 +230,7 @@ impl Daemon {
             }
         })?;
         let busy_command = self.site.config.policy.busy_command.clone();
-        threads::poller(&self.link, &self.shared, &self.to_self, busy_command);
+        poller::begin(&self.link, &self.shared, &self.to_self, busy_command);
         threads::beater(&self.link, &self.shared, &self.to_self);
         Ok(())
     }
@@ -297,122 +302,11 @@ impl Daemon {
         }
     }
 
-    /// The gateway said something, and which keys are the newest.
-    fn answered(&mut self, keys: u64) {
-        self.shared.heard();
-        let known = self.pinned.as_ref().map_or(0, |pinned| pinned.set.version);
-        if (self.pinned.is_none() || keys > known) && !self.asked_for_keys {
-            self.asked_for_keys = true;
-            threads::ask_for_keys(&self.link, &self.to_self);
-        }
-    }
-
-    fn keys(&mut self, chain: Result<protocol::worker::keys::KeyChain, String>) {
-        self.asked_for_keys = false;
-        let (site, pinned) = (&self.site, self.pinned.as_ref());
-        let followed = chain.and_then(|chain| {
-            let fingerprint = &site.config.operator;
-            let followed = keyset::follow(&site.layout, fingerprint, pinned, &chain);
-            followed.map_err(|error| error.to_string())
-        });
-        match followed {
-            Ok(pinned) => {
-                say(&format!(
-                    "trusts version {} of the operator's keys",
-                    pinned.set.version
-                ));
-                self.pinned = Some(pinned);
-                self.shared.distrust(None);
-            }
-            Err(why) => {
-                say(&format!("the operator's keys are not taken: {why}"));
-                if self.pinned.is_none() {
-                    self.shared.distrust(Some(why));
-                }
-            }
-        }
-    }
-
-    fn instructed(&mut self, sent: u64, verdicts: Vec<Instruction>) {
-        let margin = self.link.timing().kill_margin_seconds;
-        for instruction in verdicts {
-            let lasts = |seconds: i64| lease_until(sent, seconds, margin);
-            let lease_until = instruction.lease_seconds.map(lasts);
-            if instruction.action != protocol::worker::wire::Action::Continue {
-                self.shared.cancelled(&instruction.id);
-            }
-            self.happen(Event::Instructed {
-                instruction,
-                lease_until,
-            });
-        }
-    }
-
-    /// Writes an event down and carries out what comes of it. What cannot be written down now and does not
-    /// come again by itself is kept until it can: the end of a run would hold its slot for ever.
-    fn happen(&mut self, event: Event) {
-        let comes_again = matches!(
-            event,
-            Event::Offered { .. } | Event::Instructed { .. } | Event::Tick { .. }
-        );
-        self.catch_up();
-        if let Err(error) = self.write_down(event.clone()) {
-            let later = match comes_again {
-                true => "",
-                false => "; it is written down later",
-            };
-            say(&format!("the journal cannot be kept: {error}{later}"));
-            if !comes_again {
-                self.unwritten.push_back(event);
-            }
-        }
-    }
-
-    /// Writes down what could not be written down before, as far as that goes now.
-    fn catch_up(&mut self) {
-        while let Some(event) = self.unwritten.pop_front() {
-            let event = match event {
-                Event::Accepted {
-                    id, lease_until, ..
-                } => Event::Accepted {
-                    id,
-                    lease_until,
-                    now: steady(),
-                },
-                event => event,
-            };
-            if self.write_down(event.clone()).is_err() {
-                self.unwritten.push_front(event);
-                return;
-            }
-        }
-    }
-
-    fn write_down(&mut self, event: Event) -> Result<(), FileError> {
-        let commands = self.book.on(event)?;
-        self.tell_running();
-        commands
-            .into_iter()
-            .for_each(|command| self.carry_out(command));
-        Ok(())
-    }
-
-    /// Tells the other threads what is held.
-    fn tell_running(&self) {
-        self.shared.set_running(self.book.journal().running());
-    }
-
     fn follow_hints(&self) {
         if self.live.values().any(|live| take_hint(&live.stop)) {
             self.shared.beat_now();
         }
     }
-}
-
-/// When a lease ends: counted from when the request was sent, less the time that killing takes.
-fn lease_until(sent: u64, seconds: i64, margin: u64) -> u64 {
-    let seconds = u64::try_from(seconds).unwrap_or_default();
-    sent + seconds.saturating_sub(margin) * 1000
 }
 
 /// What this worker says of itself when a session opens.

@@ -42,6 +42,19 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), FileError> 
     write(path, &bytes)
 }
 
+/// Writes a value as compact JSON, whole: a power cut leaves it, or what was there before. What must not be
+/// undone is [settled](settle) next.
+pub fn write_compact(path: &Path, value: &impl Serialize) -> Result<(), FileError> {
+    let bytes = serde_json::to_vec(value).map_err(io::Error::other);
+    let written = bytes.and_then(|bytes| write_whole(path, &bytes, 0o600));
+    written.map_err(|source| FileError::new(path, "written", source))
+}
+
+/// When this returns, a power cut does not undo what was written to a file last.
+pub fn settle(path: &Path) -> Result<(), FileError> {
+    sync_directory(path).map_err(|source| FileError::new(path, "written", source))
+}
+
 /// Reads a value as JSON; nothing where there is no file.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, FileError> {
     let read = match std::fs::read(path) {
@@ -76,6 +89,11 @@ pub fn remove(path: &Path) -> Result<(), FileError> {
 }
 
 fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    write_whole(path, bytes, mode)?;
+    sync_directory(path)
+}
+
+fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let new = path.with_extension("new");
     match std::fs::remove_file(&new) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
@@ -90,8 +108,7 @@ fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut file = options.open(&new)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    std::fs::rename(&new, path)?;
-    sync_directory(path)
+    std::fs::rename(&new, path)
 }
 
 /// A new name is on the disk when its directory is.

@@ -12,7 +12,7 @@ use super::{
     files::{self, FileError},
     layout::Layout,
 };
-use crate::os::Process;
+use crate::os::{self, Process};
 
 /// One assignment on this machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,9 +28,6 @@ pub struct Record {
     /// How far it is.
     #[serde(default)]
     pub stage: Stage,
-    /// The executor that runs it, to be found again after a crash: id, and when it began.
-    #[serde(default)]
-    pub executor: Option<(u32, u64)>,
     /// Its directory's slot.
     #[serde(default)]
     pub slot: u32,
@@ -77,12 +74,8 @@ impl Record {
     /// Forgets it, with what it printed.
     pub fn forget(layout: &Layout, id: &str) -> Result<(), FileError> {
         files::remove(&layout.spool(id))?;
+        files::remove(&layout.executor(id))?;
         files::remove(&layout.held(id))
-    }
-
-    /// The executor as a process, if one was started.
-    pub fn process(&self) -> Option<Process> {
-        self.executor.map(|(id, began)| Process { id, began })
     }
 
     /// A completion with this result, not signed yet.
@@ -109,5 +102,60 @@ impl Record {
             },
             Stage::Steps => RunEnd::Broken { reason },
         }
+    }
+}
+
+/// The process that runs an assignment, to be found again by the next start of the agent.
+///
+/// It is not waited for until the disk has it: what has to survive is a kill of the agent. After a power cut or a
+/// reboot nothing runs any more, and another process may have the same id.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub struct Executor {
+    id: u32,
+    began: u64,
+    boot: String,
+}
+
+impl Executor {
+    /// Notes which process runs an assignment from now on, if it is known.
+    pub fn note(layout: &Layout, id: &str, process: Option<Process>) -> Result<(), FileError> {
+        let path = layout.executor(id);
+        let Some(Process { id, began }) = process else {
+            return files::remove(&path);
+        };
+        let boot = os::boot_id();
+        let text = serde_json::to_vec(&Self { id, began, boot }).unwrap_or_default();
+        std::fs::write(&path, text).map_err(|source| FileError::new(&path, "written", source))
+    }
+
+    /// The process that ran it last, if that can still be there: nothing outlives a reboot.
+    pub fn of(layout: &Layout, id: &str) -> Option<Process> {
+        let known: Self = files::read_json(&layout.executor(id)).ok().flatten()?;
+        let Self { id, began, boot } = known;
+        (boot == os::boot_id()).then_some(Process { id, began })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Scratch;
+
+    #[test]
+    fn an_executor_of_an_earlier_boot_is_not_looked_for() {
+        let scratch = Scratch::new();
+        let layout = Layout::new(scratch.root());
+        layout.make_own().unwrap();
+        let process = Process { id: 7, began: 99 };
+        assert_eq!(Executor::of(&layout, "a"), None);
+        Executor::note(&layout, "a", Some(process)).unwrap();
+        assert_eq!(Executor::of(&layout, "a"), Some(process));
+        let text = std::fs::read_to_string(layout.executor("a")).unwrap();
+        let earlier = text.replace(&os::boot_id(), "another");
+        std::fs::write(layout.executor("a"), earlier).unwrap();
+        assert_eq!(Executor::of(&layout, "a"), None);
+        assert!(Record::all(&layout).is_empty(), "it is no record");
+        Executor::note(&layout, "a", None).unwrap();
+        assert!(!layout.executor("a").exists());
     }
 }

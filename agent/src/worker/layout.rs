@@ -44,6 +44,11 @@ impl Layout {
         self.own("held").join(format!("{}.json", name_of(id)))
     }
 
+    /// Which process runs a held assignment.
+    pub fn executor(&self, id: &str) -> PathBuf {
+        self.own("held").join(format!("{}.executor", name_of(id)))
+    }
+
     /// All directories of spools.
     pub fn spools(&self) -> PathBuf {
         self.own("spool")

@@ -22,7 +22,7 @@ use super::{
     builder::{self, Builder, Started},
     clock::steady,
     config::Config,
-    held::{Record, Stage},
+    held::{Executor, Record, Stage},
     identity,
     layout::Layout,
     shipping::{Shipping, Spools},
@@ -226,9 +226,7 @@ fn follow(
         process,
         end,
     } = started;
-    record.executor = process.map(|process| (process.id, process.began));
-    let told = record
-        .save(&site.layout)
+    let told = Executor::note(&site.layout, &record.id, process)
         .map_err(io::Error::other)
         .and_then(|()| leash.order(order));
     if told.is_err() {

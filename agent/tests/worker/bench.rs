@@ -24,6 +24,7 @@ use protocol::{
 use crate::{
     gateway::Gateway,
     git::{Manner, Origin, Server},
+    line::Line,
 };
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_prbuild-agent");
@@ -34,6 +35,8 @@ pub const OPEN: &str = "events = [\"pull_request\"]";
 pub struct Bench {
     pub root: PathBuf,
     pub gateway: Gateway,
+    /// What is between worker and gateway, where something is.
+    pub line: Option<Line>,
     pub operator: Signer,
     pub server: Server,
     pub commit: String,
@@ -41,11 +44,22 @@ pub struct Bench {
     /// Users of agent and build, by number, where they differ. Those of more slots follow.
     pub users: Option<(u32, u32)>,
     pub slots: u32,
+    /// Where the agent looks for programs, if not where this test does.
+    pub path: Option<PathBuf>,
 }
 
 impl Bench {
     /// A worker whose owner allows this; it does not run yet.
     pub fn new(policy: &str) -> Self {
+        Self::set_up(policy, |_| None)
+    }
+
+    /// The same, with a line between it and its gateway.
+    pub fn on_a_line(policy: &str) -> Self {
+        Self::set_up(policy, |gateway| Some(Line::to(gateway.address())))
+    }
+
+    fn set_up(policy: &str, line: impl FnOnce(&Gateway) -> Option<Line>) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("prbuild-worker-{}-{number}", std::process::id());
@@ -62,19 +76,23 @@ impl Bench {
         let bench = Self {
             server: Server::new(&origin.path, Manner::Honest),
             root,
+            line: line(&gateway),
             gateway,
             operator,
             commit,
             agent: None,
             users: None,
             slots: 1,
+            path: None,
         };
         bench.init(&fingerprint, policy);
         bench
     }
 
     fn init(&self, fingerprint: &str, policy: &str) {
-        let (server, state) = (self.gateway.url(), self.root.join("state"));
+        let line = self.line.as_ref();
+        let server = line.map_or_else(|| self.gateway.url(), Line::url);
+        let state = self.root.join("state");
         let mut init = Command::new(PROGRAM);
         init.arg("init")
             .arg("--config")
@@ -157,6 +175,9 @@ impl Bench {
             .arg(self.config())
             .stdin(Stdio::null())
             .stderr(log);
+        if let Some(path) = &self.path {
+            command.env("PATH", path);
+        }
         self.agent = Some(command.spawn().unwrap());
     }
 
@@ -172,6 +193,11 @@ impl Bench {
         let mut command = Command::new(PROGRAM);
         command.args(arguments).arg("--config").arg(self.config());
         command.output().unwrap()
+    }
+
+    /// The line to the gateway.
+    pub fn line(&self) -> &Line {
+        self.line.as_ref().unwrap()
     }
 
     pub fn pid(&self) -> u32 {

@@ -1,23 +1,16 @@
 //! What goes wrong between agent and gateway, and with the agent itself.
 
-use std::{fs, process::Command, time::Duration};
+use std::{fs, process::Command};
 
+use agent::worker::clock::steady;
 use protocol::worker::{
     assignment::Audience, completion::RunEnd, fault::FaultCode, wire::DeclineCode,
 };
 
-use crate::bench::{Bench, OPEN, is_alive, verdict};
-
-/// A script that says that it began, and ends when it may.
-fn until_told(bench: &Bench) -> (String, std::path::PathBuf, std::path::PathBuf) {
-    let (began, go) = (bench.root.join("began"), bench.root.join("go"));
-    let script = format!(
-        "echo $$ >> {}; until test -e {}; do sleep 0.1; done; echo over",
-        began.display(),
-        go.display()
-    );
-    (script, began, go)
-}
+use crate::{
+    bench::{Bench, OPEN, is_alive, verdict},
+    script::{until_told, wait},
+};
 
 #[test]
 fn t1_a_build_goes_on_while_nothing_is_heard_and_its_log_comes_whole() {
@@ -29,11 +22,11 @@ fn t1_a_build_goes_on_while_nothing_is_heard_and_its_log_comes_whole() {
     bench.gateway.change(|has| has.cut_off = true);
     fs::write(&go, "").unwrap();
     // The end is written down while nobody hears it.
-    let held = || fs::read_dir(bench.own("held")).unwrap().next();
     wait(|| {
-        fs::read_to_string(held()?.ok()?.path())
-            .ok()?
-            .contains("\"stage\": \"steps\"")
+        let held = fs::read_dir(bench.own("held")).unwrap();
+        let mut texts = held.filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok());
+        texts
+            .any(|text| text.contains("\"stage\": \"steps\""))
             .then_some(())
     });
     bench.gateway.change(|has| has.cut_off = false);
@@ -87,8 +80,9 @@ fn t6_a_run_of_this_worker_alone_needs_no_lease() {
     let id = bench.offer(&bench.assignment(&script));
     let pid = bench.file(&began);
     bench.gateway.change(|has| has.cut_off = true);
-    // Longer than the lease.
-    std::thread::sleep(Duration::from_secs(3));
+    // Longer than the lease, by the clock that leases are counted by.
+    let over = steady() + 3_000;
+    wait(|| (steady() > over).then_some(()));
     assert!(is_alive(&pid));
     fs::write(&go, "").unwrap();
     bench.gateway.change(|has| has.cut_off = false);
@@ -203,6 +197,43 @@ fn t8_a_run_whose_record_cannot_be_read_any_more_holds_nothing_up() {
     assert!(!bench.gateway.has().completed.contains_key(&id));
 }
 
+/// T8: after a reboot the process id of an executor is somebody else's.
+#[cfg(target_os = "linux")]
+#[test]
+fn t8_after_a_reboot_a_process_that_has_the_id_of_an_executor_is_left_alone() {
+    let mut bench = Bench::running(OPEN);
+    let (script, began, _) = until_told(&bench);
+    let id = bench.offer(&bench.assignment(&script));
+    bench.file(&began);
+    bench.kill();
+    let mut other = Command::new("sleep").arg("600").spawn().unwrap();
+    let stat = fs::read_to_string(format!("/proc/{}/stat", other.id())).unwrap();
+    let mut fields = stat.rsplit(')').next().unwrap().split_ascii_whitespace();
+    let ticks = fields.nth(19).unwrap();
+    let mut held = fs::read_dir(bench.own("held")).unwrap();
+    let note = held.find_map(|entry| {
+        let path = entry.unwrap().path();
+        path.extension()
+            .is_some_and(|end| end == "executor")
+            .then_some(path)
+    });
+    let note = note.unwrap();
+    // The executor ends by itself when its agent is gone.
+    let noted = fs::read(&note).unwrap();
+    let noted: serde_json::Value = serde_json::from_slice(&noted).unwrap();
+    wait(|| (!is_alive(&noted["id"].to_string())).then_some(()));
+    let pid = other.id();
+    let text = format!(r#"{{"id":{pid},"began":{ticks},"boot":"another"}}"#);
+    fs::write(&note, text).unwrap();
+    bench.start();
+    let result = bench.completion(&id).result;
+    let lives = other.try_wait().unwrap().is_none();
+    other.kill().unwrap();
+    other.wait().unwrap();
+    assert!(matches!(result, RunEnd::Broken { .. }), "{result:?}");
+    assert!(lives, "it was taken for what an earlier start had left");
+}
+
 #[test]
 fn t12_the_end_of_a_run_that_could_not_be_written_down_is_written_down_later() {
     let bench = Bench::running(OPEN);
@@ -248,26 +279,34 @@ fn t9_a_worker_that_is_not_let_in_keeps_trying() {
     }
 }
 
+/// T10: the agent alone, and agent and build together, as their machine does.
 #[test]
 fn t10_a_machine_that_slept_stops_what_has_no_lease_any_more() {
-    let bench = Bench::running(OPEN);
-    bench.gateway.change(|has| has.lease_seconds = 3);
-    let (script, began, _) = until_told(&bench);
-    let mut assignment = bench.assignment(&script);
-    assignment.to = Audience::Pool(vec!["mac-1".into()]);
-    let id = bench.offer(&assignment);
-    let pid = bench.file(&began);
-    bench.gateway.change(|has| has.cut_off = true);
-    bench.signal("-STOP");
-    // Longer than the lease: nothing in the world shows that a stopped process has slept enough.
-    std::thread::sleep(Duration::from_secs(4));
-    bench.signal("-CONT");
-    wait(|| (!is_alive(&pid)).then_some(()));
-    bench.gateway.change(|has| has.cut_off = false);
-    assert!(matches!(
-        bench.completion(&id).result,
-        RunEnd::Broken { .. }
-    ));
+    for build_sleeps in [false, true] {
+        let bench = Bench::running(OPEN);
+        bench.gateway.change(|has| has.lease_seconds = 3);
+        let (script, began, _) = until_told(&bench);
+        let mut assignment = bench.assignment(&script);
+        assignment.to = Audience::Pool(vec!["mac-1".into()]);
+        let id = bench.offer(&assignment);
+        let pid = bench.file(&began);
+        bench.gateway.change(|has| has.cut_off = true);
+        if build_sleeps {
+            let stopped = Command::new("kill").args(["-STOP", &pid]).status();
+            assert!(stopped.unwrap().success());
+        }
+        bench.signal("-STOP");
+        // Longer than the lease, by the clock that leases are counted by.
+        let over = steady() + 4_000;
+        wait(|| (steady() > over).then_some(()));
+        bench.signal("-CONT");
+        wait(|| (!is_alive(&pid)).then_some(()));
+        bench.gateway.change(|has| has.cut_off = false);
+        assert!(matches!(
+            bench.completion(&id).result,
+            RunEnd::Broken { .. }
+        ));
+    }
 }
 
 #[test]
@@ -311,16 +350,4 @@ fn t14_a_commit_that_is_gone_is_no_other_commit_and_not_the_machines_fault() {
         reason.contains("does not exist on GitHub any more"),
         "{reason}"
     );
-}
-
-/// Waits for something.
-fn wait<T>(find: impl Fn() -> Option<T>) -> T {
-    let end = std::time::Instant::now() + Duration::from_secs(60);
-    loop {
-        if let Some(found) = find() {
-            return found;
-        }
-        assert!(std::time::Instant::now() < end, "it does not happen");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }

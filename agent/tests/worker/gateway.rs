@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{BufRead, BufReader, Write},
+    io::{BufReader, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Condvar, Mutex, MutexGuard},
     time::{Duration, Instant},
@@ -13,7 +13,7 @@ use protocol::{
     worker::{
         completion::Completion,
         envelope::Envelope,
-        fault::{Fault, FaultCode},
+        fault::FaultCode,
         key::PublicKey,
         keys::KeyChain,
         session::{Nonce, SessionOpened, SessionRequest, Timing},
@@ -23,7 +23,11 @@ use protocol::{
         },
     },
 };
-use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    answer::{fault, json, ok},
+    http::Request,
+};
 
 /// What the gateway knows and what it is asked to do.
 pub struct Has {
@@ -53,6 +57,15 @@ pub struct Has {
     pub lose: Vec<(&'static str, usize)>,
     /// All requests with a session are answered so.
     pub refuse: Option<FaultCode>,
+    /// It offers again what was declined.
+    pub stubborn: bool,
+    /// It takes no logs.
+    pub store_is_full: bool,
+    /// Seconds that a poll is held, and that killing takes, as it tells workers.
+    pub poll_seconds: u64,
+    pub kill_margin_seconds: u64,
+    /// Starts so far: connections of an earlier one are closed.
+    restarts: usize,
     session: usize,
 }
 
@@ -85,6 +98,11 @@ impl Gateway {
             cut_off: false,
             lose: Vec::new(),
             refuse: None,
+            stubborn: false,
+            store_is_full: false,
+            poll_seconds: 2,
+            kill_margin_seconds: 1,
+            restarts: 0,
             session: 0,
         };
         let gateway = Self {
@@ -103,6 +121,19 @@ impl Gateway {
 
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// As after a restart: it knows no session any more, and connections are gone. What it was told is in the
+    /// cluster.
+    pub fn restart(&self) {
+        self.change(|has| {
+            has.session += 1;
+            has.restarts += 1;
+        });
     }
 
     pub fn has(&self) -> MutexGuard<'_, Has> {
@@ -131,14 +162,19 @@ impl Gateway {
 
     fn serve(&self, connection: &TcpStream) {
         let mut reader = BufReader::new(connection);
+        let start = self.has().restarts;
+        let is_gone = || {
+            let has = self.has();
+            has.cut_off || has.restarts != start
+        };
         while let Some(request) = Request::read(&mut reader) {
-            if self.has().cut_off {
+            if is_gone() {
                 return;
             }
             let answer = self.answer(&request);
             self.shared.1.notify_all();
             let lost = self.has().loses(&request.path);
-            if lost || self.has().cut_off {
+            if lost || is_gone() {
                 return;
             }
             let (status, body) = answer;
@@ -172,12 +208,12 @@ impl Gateway {
         if let Some(code) = self.has().refuse {
             return fault(code);
         }
-        if request.session != format!("s{}", self.has().session) {
+        if request.header("prbuild-session") != format!("s{}", self.has().session) {
             return fault(FaultCode::Session);
         }
         match path {
-            "poll" => self.poll(&request.json()),
-            "heartbeat" => self.has().beat(&request.json()),
+            "poll" => self.poll(&json(request)),
+            "heartbeat" => self.has().beat(&json(request)),
             "sessions/close" => ok(&serde_json::json!({})),
             _ => {
                 let (id, what) = path
@@ -191,14 +227,16 @@ impl Gateway {
     }
 
     fn poll(&self, poll: &Poll) -> (u16, String) {
-        let end = Instant::now() + Duration::from_secs(2);
         let mut has = self.has();
+        let start = has.restarts;
+        let end = Instant::now() + Duration::from_secs(has.poll_seconds);
         has.polls.push(poll.clone());
         self.shared.1.notify_all();
         loop {
             let offer = has.offers.first().filter(|_| poll.free_slots > 0).cloned();
             let left = end.saturating_duration_since(Instant::now());
-            if offer.is_some() || left.is_zero() || has.cut_off {
+            let is_gone = has.cut_off || has.restarts != start;
+            if offer.is_some() || left.is_zero() || is_gone {
                 let (drain, keys) = (false, has.keys);
                 return ok(&PollAnswer { offer, drain, keys });
             }
@@ -220,9 +258,8 @@ impl Has {
         let Some(key) = &self.worker else {
             return fault(FaultCode::Key);
         };
-        let Ok(opened) = request
-            .json::<Envelope>()
-            .open::<SessionRequest>(std::slice::from_ref(key))
+        let Ok(opened) =
+            json::<Envelope>(request).open::<SessionRequest>(std::slice::from_ref(key))
         else {
             return fault(FaultCode::Key);
         };
@@ -242,9 +279,9 @@ impl Has {
             session: format!("s{}", self.session),
             seconds: 900,
             timing: Timing {
-                poll_seconds: 2,
+                poll_seconds: self.poll_seconds,
                 heartbeat_seconds: 1,
-                kill_margin_seconds: 1,
+                kill_margin_seconds: self.kill_margin_seconds,
             },
             verdicts,
             keys: self.keys,
@@ -286,8 +323,10 @@ impl Has {
         match what {
             "decline" => {
                 if let Some(at) = offered {
-                    self.offers.remove(at);
-                    self.declined.push((id.to_owned(), request.json()));
+                    if !self.stubborn {
+                        self.offers.remove(at);
+                    }
+                    self.declined.push((id.to_owned(), json(request)));
                 }
                 ok(&serde_json::json!({}))
             }
@@ -309,7 +348,7 @@ impl Has {
             }
             _ => {
                 let key = self.worker.clone().unwrap();
-                let envelope: Envelope = request.json();
+                let envelope: Envelope = json(request);
                 let completion: Completion = envelope.open(&[key]).unwrap();
                 assert_eq!(completion.assignment, id);
                 if self.gone.contains(id) {
@@ -325,6 +364,9 @@ impl Has {
     }
 
     fn take_log(&mut self, request: &Request) -> (u16, String) {
+        if self.store_is_full {
+            return (507, "the store is full".into());
+        }
         let rest = request
             .path
             .strip_prefix("/v1/repositories/app/runs/")
@@ -352,54 +394,5 @@ impl Has {
             received,
             durable: received,
         })
-    }
-}
-
-fn ok(body: &impl Serialize) -> (u16, String) {
-    (200, serde_json::to_string(body).unwrap())
-}
-
-fn fault(code: FaultCode) -> (u16, String) {
-    let fault = Fault::new(code, "no");
-    (code.status(), serde_json::to_string(&fault).unwrap())
-}
-
-struct Request {
-    path: String,
-    session: String,
-    body: Vec<u8>,
-}
-
-impl Request {
-    fn read(reader: &mut impl BufRead) -> Option<Self> {
-        let mut lines = Vec::new();
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line).ok()? == 0 {
-                return None;
-            }
-            match line.trim_end() {
-                "" => break,
-                line => lines.push(line.to_owned()),
-            }
-        }
-        let header = |name: &str| {
-            let value = lines.iter().find_map(|line| {
-                let (found, value) = line.split_once(':')?;
-                found.eq_ignore_ascii_case(name).then(|| value.trim())
-            });
-            value.unwrap_or_default().to_owned()
-        };
-        let mut body = vec![0; header("content-length").parse().unwrap_or(0)];
-        reader.read_exact(&mut body).ok()?;
-        Some(Self {
-            path: lines[0].split(' ').nth(1).unwrap().to_owned(),
-            session: header("prbuild-session"),
-            body,
-        })
-    }
-
-    fn json<T: DeserializeOwned>(&self) -> T {
-        serde_json::from_slice(&self.body).unwrap()
     }
 }

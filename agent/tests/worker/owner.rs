@@ -2,7 +2,10 @@
 
 use protocol::worker::wire::DeclineCode;
 
-use crate::bench::{Bench, OPEN, verdict};
+use crate::{
+    bench::{Bench, OPEN, verdict},
+    script::is_draining,
+};
 
 #[test]
 fn a_fresh_agent_takes_nothing_and_says_so_to_both_sides() {
@@ -90,12 +93,7 @@ fn a_drained_worker_finishes_what_runs_and_ends() {
             true => bench.signal("-TERM"),
             false => assert!(bench.owner(&["drain"]).status.success()),
         }
-        bench.gateway.wait("drain", |_| {
-            bench
-                .log()
-                .contains("stops when what runs has ended")
-                .then_some(())
-        });
+        is_draining(&bench);
         std::fs::write(&go, "").unwrap();
         assert_eq!(verdict(&bench.completion(&id)), "Passed");
         assert_eq!(bench.ended(), Some(0));
@@ -148,6 +146,7 @@ fn doctor_says_what_is_wrong_and_what_is_right() {
     );
 }
 
+/// T10.
 #[test]
 fn a_clock_that_is_far_ahead_closes_the_worker_and_both_sides_are_told() {
     let mut bench = Bench::new(OPEN);
@@ -172,6 +171,7 @@ fn a_clock_that_is_far_ahead_closes_the_worker_and_both_sides_are_told() {
     );
 }
 
+/// T10.
 #[test]
 fn an_offer_that_only_a_fast_clock_calls_too_old_is_declined_with_that_reason() {
     let mut bench = Bench::running(OPEN);

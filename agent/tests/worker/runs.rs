@@ -106,6 +106,32 @@ fn what_is_no_longer_this_workers_is_killed_and_nothing_is_told() {
     assert!(!bench.gateway.has().completed.contains_key(&id));
 }
 
+/// T13, at full size: 300 MiB of lines, and one line of 10 MiB.
+#[cfg(target_os = "linux")]
+#[test]
+fn t13_a_flood_of_300_mib_costs_neither_agent_nor_executor_much_memory() {
+    let bench = Bench::running(OPEN);
+    let script = "echo first; line=$(head -c 4000 /dev/zero | tr '\\000' y); \
+                  { yes \"$line\" || true; } | head -c 314572800; echo; \
+                  head -c 10485760 /dev/zero | tr '\\000' x; echo; \
+                  grep VmHWM /proc/$PPID/status; echo last";
+    let assignment = bench.assignment(script);
+    let completion = bench.completion(&bench.offer(&assignment));
+    assert_eq!(verdict(&completion), "Passed");
+    let log = bench.log_of(&assignment.run.uid);
+    assert!(log.contains("first\n") && log.contains("last\n"));
+    assert!(log.contains("bytes are left out here"));
+    let kept = completion.logs[0].bytes;
+    assert!((900_000..1_400_000).contains(&kept), "{kept}");
+    let agent = std::fs::read_to_string(format!("/proc/{}/status", bench.pid())).unwrap();
+    for (who, text) in [("executor", log), ("agent", agent)] {
+        let line = text.lines().rfind(|line| line.starts_with("VmHWM:"));
+        let kilobytes = line.and_then(|line| line.split_ascii_whitespace().nth(1)?.parse().ok());
+        let most: u64 = kilobytes.unwrap();
+        assert!(most < 64 << 10, "{who}: {most} kB");
+    }
+}
+
 #[test]
 fn t13_a_flood_is_cut_in_the_middle_and_strange_bytes_pass() {
     let bench = Bench::running(OPEN);

@@ -9,9 +9,13 @@ use std::{
 
 use protocol::worker::completion::RunEnd;
 
+#[path = "disk.rs"]
+mod disk;
+
 use crate::{
     bench::{Bench, OPEN, is_alive, verdict},
     git::{Manner, Server},
+    script::{is_draining, wait},
 };
 
 /// A worker with a launcher, whose users nobody else has.
@@ -32,6 +36,16 @@ fn to_be_launched(policy: &str) -> Bench {
         chown(&path, Some(first), Some(first)).unwrap();
     }
     bench
+}
+
+/// Waits until the build has its checkout, as its own user.
+fn is_checked_out(bench: &Bench) {
+    let file = bench.root.join("state/builds/0/run/src/file");
+    let user = bench.users.map(|(_, build)| build);
+    wait(|| {
+        let owner = file.metadata().ok().map(|meta| meta.uid());
+        (owner == user).then_some(())
+    });
 }
 
 fn walk(root: &std::path::Path) -> Vec<std::path::PathBuf> {
@@ -143,24 +157,14 @@ fn whatever_a_build_leaves_is_gone_before_the_next_one() {
 #[test]
 fn when_the_launcher_is_told_to_stop_the_build_is_finished() {
     let mut bench = launched(OPEN);
-    let build = bench.users.unwrap().1;
     let go = bench.root.join("go");
     let id = bench.offer(&bench.assignment(&format!(
         "until test -e {}; do sleep 0.1; done",
         go.display()
     )));
-    let builds = bench.root.join("state/builds/0/run");
-    bench.gateway.wait("build", |_| {
-        let owner = builds.join("src/file").metadata().map(|meta| meta.uid());
-        (owner.ok() == Some(build)).then_some(())
-    });
+    is_checked_out(&bench);
     bench.signal("-TERM");
-    bench.gateway.wait("drain", |_| {
-        bench
-            .log()
-            .contains("stops when what runs has ended")
-            .then_some(())
-    });
+    is_draining(&bench);
     std::fs::write(&go, "").unwrap();
     assert_eq!(verdict(&bench.completion(&id)), "Passed");
     assert_eq!(bench.ended(), Some(0));
@@ -169,20 +173,10 @@ fn when_the_launcher_is_told_to_stop_the_build_is_finished() {
 #[test]
 fn when_the_launcher_is_told_a_second_time_to_stop_the_build_is_stopped_too() {
     let mut bench = launched(OPEN);
-    let build = bench.users.unwrap().1;
     let id = bench.offer(&bench.assignment("sleep 600"));
-    let builds = bench.root.join("state/builds/0/run");
-    bench.gateway.wait("build", |_| {
-        let owner = builds.join("src/file").metadata().map(|meta| meta.uid());
-        (owner.ok() == Some(build)).then_some(())
-    });
+    is_checked_out(&bench);
     bench.signal("-TERM");
-    bench.gateway.wait("drain", |_| {
-        bench
-            .log()
-            .contains("stops when what runs has ended")
-            .then_some(())
-    });
+    is_draining(&bench);
     bench.signal("-TERM");
     let result = bench.completion(&id).result;
     let (RunEnd::Broken { reason } | RunEnd::NotRun { reason, .. }) = result else {
@@ -223,4 +217,42 @@ fn of_two_runs_one_fetches_at_a_time_and_the_other_can_be_stopped_while_it_waits
         assert_eq!(bench.completion(&id).result, RunEnd::Cancelled);
     }
     assert!(!fetches(second), "it did not wait for its turn");
+}
+
+/// T14: a killed git left its locks, and a power cut broke what it had written.
+#[test]
+fn t14_a_mirror_with_stale_locks_and_broken_objects_is_cloned_anew_and_the_commit_is_the_same() {
+    let bench = launched(OPEN);
+    assert_eq!(verdict(&bench.run("true")), "Passed");
+    let mirrors = bench.own("mirrors");
+    let mirror = std::fs::read_dir(&mirrors).unwrap().next().unwrap();
+    let mirror = mirror.unwrap().path();
+    for name in ["shallow.lock", "config.lock", "refs/prbuild/x.lock"] {
+        std::fs::write(mirror.join(name), "").unwrap();
+    }
+    let assignment = bench.assignment("cat file");
+    let completion = bench.completion(&bench.offer(&assignment));
+    let log = bench.log_of(&assignment.run.uid);
+    assert_eq!(verdict(&completion), "Passed", "{log}");
+    assert!(
+        !log.contains("cloned anew"),
+        "locks alone are removed: {log}"
+    );
+    for path in walk(&mirror.join("objects")) {
+        if path.is_file() {
+            std::fs::write(&path, "broken").unwrap();
+        }
+    }
+    let assignment = bench.assignment("cat file");
+    let completion = bench.completion(&bench.offer(&assignment));
+    let log = bench.log_of(&assignment.run.uid);
+    assert_eq!(verdict(&completion), "Passed", "{log}");
+    assert!(
+        log.contains("cloned anew") && log.contains("hello\n"),
+        "{log}"
+    );
+    let RunEnd::Ran { checkout, .. } = completion.result else {
+        unreachable!()
+    };
+    assert_eq!(checkout.commit, bench.commit);
 }

@@ -11,7 +11,7 @@ use protocol::worker::{
     wire::{Accepted, DeclineCode},
 };
 
-use super::{Daemon, Live, Message, lease_until, say, threads};
+use super::{Daemon, Live, Message, happen::lease_until, say, threads};
 use crate::{
     text::one_line,
     worker::{
@@ -136,7 +136,6 @@ impl Daemon {
                 assignment,
                 log_token,
                 stage: Stage::Preparing,
-                executor: None,
                 slot: self.free_slot(),
                 begun: crate::worker::clock::own(),
                 completion: None,

@@ -33,8 +33,8 @@ impl Daemon {
             return self.shared.declined();
         }
         if self.book.journal().held.contains_key(&offer.id) {
-            // Its answer is on the way.
-            return;
+            // Its answer is on the way, or this gateway has not heard yet that it was accepted.
+            return self.shared.declined();
         }
         if self.pinned.is_none() && !self.shared.distrusts() {
             // The keys are on their way, and the offer comes again.
@@ -90,8 +90,7 @@ impl Daemon {
     }
 
     fn has_room(&self) -> bool {
-        let slots = usize::try_from(self.site.config.slots).unwrap_or(1);
-        self.book.busy() < slots
+        self.book.busy() < self.slots()
     }
 
     pub(super) fn decline(&self, id: &str, no: No) {

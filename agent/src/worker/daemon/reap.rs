@@ -3,7 +3,7 @@
 
 use super::DaemonError;
 use crate::worker::{
-    held::Record,
+    held::{Executor, Record},
     run::{Site, grace},
 };
 
@@ -15,8 +15,9 @@ pub fn earlier(site: &Site) -> Result<(), DaemonError> {
         .iter()
         .filter(|record| unfinished(record))
     {
+        let executor = Executor::of(&site.layout, &record.id);
         site.builder
-            .reap(record.process(), grace(&site.config))
+            .reap(executor, grace(&site.config))
             .map_err(orphans)?;
     }
     // Also those whose record is gone: a state directory that was restored or half lost.

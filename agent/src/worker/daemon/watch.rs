@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use protocol::worker::{agent::HeldState, wire::DeclineCode};
+use protocol::worker::agent::HeldState;
 
 use super::{Daemon, say};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     worker::{
         clock::{self, steady},
         control::{State, Wish},
-        policy::{self, Machine, No},
+        policy::{self, Machine},
     },
 };
 
@@ -34,15 +34,9 @@ impl Daemon {
             self.stop_all("its disk ran full");
         }
         let no = policy::closed(&self.site.config, &machine).err();
-        let no = no.or_else(|| {
-            self.shared
-                .busy()
-                .map(|why| No::new(DeclineCode::Busy, why))
-        });
-        let slots = usize::try_from(self.site.config.slots).unwrap_or(1);
-        let free = slots.saturating_sub(self.book.busy());
-        self.shared.set_open(free, no.clone(), machine.free_disk);
-        self.tell_owner(no.map(|no| no.reason));
+        self.shared.set_closed(no.clone(), machine.free_disk);
+        let why = no.map(|no| no.reason).or_else(|| self.shared.busy());
+        self.tell_owner(why);
     }
 
     /// Writes down how it is, where that has changed or was long ago.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crds::Worker;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use kube::api::DeleteParams;
 use protocol::Verdict;
 use protocol::worker::assignment::Assignment;
 use protocol::worker::key::PublicKey;
@@ -36,6 +37,7 @@ pub enum Habit {
 
 /// Workers whose agents are on-line. Dropped, they are gone.
 pub struct Agents {
+    names: Vec<String>,
     tasks: Vec<JoinHandle<()>>,
     taken: Arc<AtomicUsize>,
 }
@@ -63,9 +65,25 @@ impl Agents {
         );
         let work = |driver| tokio::spawn(work(driver, habit, keys.clone(), taken.clone()));
         Ok(Self {
+            names: (0..count).map(|n| name_of(pool, n)).collect(),
             tasks: drivers.into_iter().map(work).collect(),
             taken: taken.clone(),
         })
+    }
+
+    /// Ends them, and takes their Workers away: otherwise the gateway writes down a minute later that each is off-line,
+    /// in the middle of what is measured then.
+    pub async fn leave(self, story: &Story) -> Result<()> {
+        let (api, names) = (story.api::<Worker>(), self.names.clone());
+        drop(self);
+        let delete = |name: String| {
+            let api = &api;
+            async move { api.delete(&name, &DeleteParams::default()).await.map(drop) }
+        };
+        let deleted = stream::iter(names.into_iter().map(delete));
+        let deleted = deleted.buffer_unordered(AT_A_TIME);
+        deleted.try_collect::<Vec<()>>().await?;
+        Ok(())
     }
 
     /// Assignments that they took so far.
@@ -74,8 +92,12 @@ impl Agents {
     }
 }
 
+fn name_of(pool: &str, n: usize) -> String {
+    format!("{pool}-{n}")
+}
+
 async fn lend_one(story: &Story, pool: &str, n: usize) -> Result<Driver> {
-    let name = format!("{pool}-{n}");
+    let name = name_of(pool, n);
     let number = u32::try_from(n)? + 1;
     let mut driver = Driver::new(&story.gateway().workers_url(), &name, number);
     let spec = json!({

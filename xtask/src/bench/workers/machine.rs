@@ -8,6 +8,7 @@ use crds::{Assignment, BuilderSpec};
 use futures::StreamExt as _;
 use kube::Api;
 use kube::runtime::{WatchStreamExt as _, watcher};
+use protocol::log::{Mark, MarkKind, SPOOL_MARKS};
 use serde_json::json;
 use tests::cluster::{Binary, eventually};
 use tests::story::{ADA, REPO, Story};
@@ -47,18 +48,17 @@ impl Real {
         };
         let machine = Machine::lend(story, lent).await?;
         let at = dir.display();
-        let began = format!("date +%s%N > {at}/began.new && mv {at}/began.new {at}/began");
-        story.builder("real", on(NAME, "real", began)).await;
+        story.builder("real", on(NAME, "real", tells(&dir))).await;
         let sleeps = format!("sleep 600 & echo $! > {at}/pid.new; mv {at}/pid.new {at}/pid; wait");
         story.builder("slow", on(NAME, "slow", sleeps)).await;
         Ok(Self { machine, dir })
     }
 
-    /// Seconds from the moment that a watch shows an assignment until its first step begins, median.
-    pub async fn begins(&self, story: &Story, runs: usize) -> Result<f64> {
-        let mut made = watch(story.api());
+    /// How long runs take to begin, median.
+    pub async fn begins(&self, story: &Story, runs: usize) -> Result<Beginning> {
+        let mut made = watch(story.api(), "real");
         let file = self.dir.join("began");
-        let mut took = Vec::new();
+        let (mut beyond, mut checkouts) = (Vec::new(), Vec::new());
         for n in 0..=runs {
             let number = story
                 .open_pull_request(&format!("real-{n}"), &[("README", &n.to_string())])
@@ -67,14 +67,19 @@ impl Real {
             let offered = tokio::time::timeout(PATIENCE, made.recv()).await?;
             let offered = offered.ok_or("the watch of assignments ended")?;
             let began: f64 = appears(&file).await?.trim().parse::<f64>()? / 1e9;
+            let checkout = checkout_in(&std::fs::read_to_string(self.dir.join("marks"))?)?;
             std::fs::remove_file(&file)?;
             story.complete(&build).await;
-            // The first one fills the mirror.
+            // The first one warms the disk.
             if n > 0 {
-                took.push(began - offered);
+                beyond.push(began - offered - checkout);
+                checkouts.push(checkout);
             }
         }
-        Ok(Sample::from(took).p50())
+        Ok(Beginning {
+            beyond: Sample::from(beyond).p50(),
+            checkout: Sample::from(checkouts).p50(),
+        })
     }
 
     /// Seconds of a checkout by hand: what git takes for one commit, fetched into a mirror that has its parent.
@@ -133,9 +138,16 @@ impl Real {
         Ok(longest)
     }
 
-    /// Resident bytes of the agent, which has nothing to do.
-    pub fn idle(&self) -> Result<f64> {
-        procfs::resident(self.machine.pid())
+    /// What the agent costs while it has nothing to do for that long.
+    pub async fn idle(&self, time: Duration) -> Result<Idle> {
+        let (before, began) = (procfs::cpu(self.machine.pid())?, Instant::now());
+        sleep(time).await;
+        let used = procfs::cpu(self.machine.pid())? - before;
+        Ok(Idle {
+            core: used / began.elapsed().as_secs_f64(),
+            resident: procfs::resident(self.machine.pid())?,
+            program: std::fs::metadata(Binary::Agent.path()?)?.len() as f64,
+        })
     }
 
     /// Ends the agent.
@@ -143,6 +155,54 @@ impl Real {
         self.machine.end().await;
         // Nobody else has it.
         let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// How long runs take to begin.
+pub struct Beginning {
+    /// Seconds from the moment that a watch shows an assignment until its first step begins, without its checkout:
+    /// more than from the offer, which comes after that.
+    pub beyond: f64,
+    /// Seconds of its checkout.
+    pub checkout: f64,
+}
+
+/// What an agent costs that has nothing to do.
+pub struct Idle {
+    /// Share of a core.
+    pub core: f64,
+    /// Resident bytes.
+    pub resident: f64,
+    /// Bytes of the program.
+    pub program: f64,
+}
+
+/// A step that says when it began, and what the agent has noted of the checkout before it.
+fn tells(dir: &Path) -> String {
+    let at = dir.display();
+    format!(
+        "date +%s%N >{at}/now\n\
+         marks=$(ls -t {at}/machine/state/agent/spool/*/build/{SPOOL_MARKS} | head -n 1)\n\
+         until grep -q '\"mark\":\"end\"' \"$marks\"; do sleep 0.01; done\n\
+         cp \"$marks\" {at}/marks && mv {at}/now {at}/began"
+    )
+}
+
+/// Seconds of the checkout, step 0, by the marks of a log.
+fn checkout_in(marks: &str) -> Result<f64> {
+    let marks: Vec<Mark> = marks
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    let at = |is_it: fn(&MarkKind) -> bool| {
+        let found = marks.iter().find(|mark| is_it(&mark.what));
+        found.map(|mark| mark.ms as f64 / 1e3)
+    };
+    let began = at(|what| matches!(what, MarkKind::Step { n: 0, .. }));
+    let ended = at(|what| matches!(what, MarkKind::End { n: 0, .. }));
+    match (began, ended) {
+        (Some(began), Some(ended)) => Ok(ended - began),
+        _ => Err(format!("the log has no marks of a checkout: {marks:?}").into()),
     }
 }
 
@@ -156,15 +216,19 @@ fn on(worker: &str, tag: &str, script: String) -> impl FnOnce(&mut BuilderSpec) 
     }
 }
 
-/// When each assignment was first seen, in seconds since 1970.
-fn watch(api: Api<Assignment>) -> mpsc::UnboundedReceiver<f64> {
+/// When each assignment of a builder was first seen, in seconds since 1970.
+fn watch(api: Api<Assignment>, builder: &str) -> mpsc::UnboundedReceiver<f64> {
     let (seen, when) = mpsc::unbounded_channel();
+    let builder = builder.to_owned();
     tokio::spawn(async move {
         let mut known = std::collections::HashSet::new();
         let stream = watcher(api, watcher::Config::default()).applied_objects();
         let mut stream = std::pin::pin!(stream);
         while let Some(next) = stream.next().await {
             let Ok(assignment) = next else { continue };
+            if assignment.spec.builder != builder {
+                continue;
+            }
             let now = SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .unwrap_or_default();

@@ -88,7 +88,7 @@ impl Workers {
         sleep(if self.quick { LOOK / 10 } else { LOOK }).await;
         let cpu = (procfs::cpu(pid)? - before) / began.elapsed().as_secs_f64();
         let resident = procfs::resident(pid)?;
-        drop(agents);
+        agents.leave(&self.story).await?;
         let what = format!("gateway with {count} idle agents: resident");
         self.table.memory(&what, resident, Goal::AtMost(64e6), "");
         self.table
@@ -114,7 +114,7 @@ impl Workers {
             Ok(times) => times,
             Err(missing) => return Err(missing.explain(&mut self.story).await.into()),
         };
-        drop(agents);
+        agents.leave(&self.story).await?;
         self.table.rate(
             "ten workers, empty builds: label → final, builds",
             times.drained(),
@@ -148,18 +148,22 @@ impl Workers {
         let runs = self.scaled(RUNS).max(3);
         let machine = machine::Real::lend(&self.story).await?;
         let begin = machine.begins(&self.story, runs).await?;
-        let checkout = machine.checkout(&self.story, runs).await?;
+        let by_hand = machine.checkout(&self.story, runs).await?;
         let gone = machine.is_stopped(&self.story).await?;
-        let idle = machine.idle()?;
+        let idle = machine
+            .idle(if self.quick { LOOK / 10 } else { LOOK })
+            .await?;
         machine.end().await;
         self.table.time(
-            "assignment made → first step, beyond a bare checkout",
-            begin - checkout,
+            "assignment made → first step, beyond its checkout",
+            begin.beyond,
             Goal::AtMost(0.05),
             "",
         );
         self.table
-            .time("  the bare checkout", checkout, Goal::None, "");
+            .time("  its checkout", begin.checkout, Goal::None, "");
+        self.table
+            .time("  the same checkout by hand", by_hand, Goal::None, "");
         self.table.time(
             "cancelled → process tree gone",
             gone,
@@ -167,11 +171,16 @@ impl Workers {
             "",
         );
         self.table.memory(
-            "resident memory of the agent, idle",
-            idle,
+            "an idle agent: resident",
+            idle.resident,
             Goal::AtMost(10e6),
             "",
         );
+        let percent = idle.core * 100.0;
+        self.table
+            .count("… share of a core, %", percent, Goal::AtMost(0.1), "");
+        self.table
+            .memory("… its program", idle.program, Goal::AtMost(10e6), "");
         Ok(())
     }
 }

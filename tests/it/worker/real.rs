@@ -1,0 +1,82 @@
+//! The real agent beside the real gateway and operator, while programs die.
+
+use std::time::Duration;
+
+use crds::BuildResult;
+use tests::cluster::Binary;
+use tests::worker::{Lent, Machine};
+
+use super::*;
+use crate::http_get;
+
+/// Numbers that each build prints, a hundred at a time.
+const LINES: usize = 5_000;
+/// How often the gateway is killed, in the middle of whatever it does.
+const KILLS: usize = 6;
+
+/// T2.
+#[tokio::test]
+async fn t2_a_gateway_that_is_killed_again_and_again_loses_no_run_and_no_line_of_a_real_machine() {
+    let mut story = begin("worker-real-t2").await;
+    let dir = std::env::temp_dir().join(format!("prbuild-it-real-t2-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let lent = Lent {
+        program: &Binary::Agent.path().unwrap(),
+        dir: dir.join("machine"),
+        server: &story.gateway().workers_url(),
+        name: "mac",
+        operator: &story.gateway().operator_fingerprint().unwrap(),
+        labels: &[],
+    };
+    let machine = Machine::lend(&story, lent).await.unwrap();
+    let builders = ["one", "two"];
+    for builder in builders {
+        let began = dir.join(builder);
+        let script = format!(
+            "echo $$ >>{}\n\
+             for i in $(seq {}); do seq $((i * 100 - 99)) $((i * 100)); sleep 0.02; done\n",
+            began.display(),
+            LINES / 100
+        );
+        let on_mac = |spec: &mut BuilderSpec| {
+            let worker = json!({ "name": "mac", "allowShared": true });
+            spec.kubernetes = None;
+            spec.worker = serde_json::from_value(worker).unwrap();
+            spec.steps[0].run = script;
+        };
+        story.builder(builder, on_mac).await;
+    }
+    let (_, build) = labelled(&story).await;
+    for _ in 0..KILLS {
+        story.kill_gateway();
+        story.restart_gateway().await.unwrap();
+    }
+    let built = story
+        .complete_within(&build, Duration::from_secs(120))
+        .await;
+    assert_eq!(built.status.unwrap().result, Some(BuildResult::Passed));
+    let runs = story.runs(&build).await;
+    assert_eq!(runs.len(), builders.len(), "none was tried twice");
+    let numbers: String = (1..=LINES).map(|line| format!("{line}\n")).collect();
+    for run in runs {
+        let builder = &run.spec.task.builder;
+        let began = std::fs::read_to_string(dir.join(builder)).unwrap();
+        assert_eq!(began.lines().count(), 1, "{builder}");
+        let uid = run.uid().unwrap();
+        let url = format!("{}/r/app/runs/{uid}.txt", story.gateway().pages_url());
+        let what = format!("the log of {builder} is whole");
+        eventually(what, PATIENCE, async || {
+            let (status, text) = http_get(&url).await?;
+            let is_whole = status == 200 && text.contains(&numbers);
+            let bytes = text.len();
+            is_whole
+                .then_some(())
+                .ok_or(format!("{status}, {bytes} bytes"))
+        })
+        .await;
+    }
+    machine.end().await;
+    // Nobody else has it.
+    let _ = std::fs::remove_dir_all(&dir);
+    story.end().await;
+}

@@ -12,6 +12,7 @@ mod cluster;
 mod commits;
 mod deliver;
 mod echo;
+mod reach;
 
 use std::{
     fmt,
@@ -27,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use cluster::Cluster;
 use deliver::Sender;
 use echo::{Echo, Told};
+use reach::Doors;
 
 /// The word that stands before its arguments.
 pub const COMMAND: &str = "self-test";
@@ -59,6 +61,9 @@ pub struct Args {
     /// Where the echo listens
     #[arg(long, default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
+    /// Where it listens for a build that came where no policy lets it
+    #[arg(long, default_value = "0.0.0.0:8081")]
+    pub listen_denied: SocketAddr,
     /// After how many seconds it has failed
     #[arg(long, default_value_t = 240)]
     pub patience_seconds: u64,
@@ -128,8 +133,8 @@ const TOLD: Chapter = Chapter {
 pub async fn run(args: Args, stop: CancellationToken) -> Result<String, SelfTestError> {
     let cluster = Cluster::open(&args.namespace).await?;
     let token = random(16)?;
-    let echo = Echo::new(&token);
-    let address = serve(&args, &echo).await?;
+    let echo = serve(&args, &token).await?;
+    let address = echo.address();
     println!("an echo of GitHub answers on http://{address}");
     let sender = Sender::new(&args.webhook, random(32)?);
     let story = Story {
@@ -191,7 +196,9 @@ impl Story<'_> {
         let summary = ended.map_err(SelfTestError::Ended)?;
         let told = || async { all_told(&self.echo.told()) };
         self.waiting.until(TOLD, PAUSE, told).await;
-        Ok(format!("a label became a status: {summary}"))
+        // Its build has ended, so it has knocked.
+        let reached = self.echo.told().reached.says();
+        Ok(format!("a label became a status: {summary}\n{reached}"))
     }
 }
 
@@ -249,17 +256,31 @@ impl Waiting {
     }
 }
 
-/// Serves the echo; where others find it.
-async fn serve(args: &Args, echo: &std::sync::Arc<Echo>) -> Result<SocketAddr, SelfTestError> {
-    let begin = |error: std::io::Error| {
-        SelfTestError::Begin(format!("nobody can listen on {}: {error}", args.listen))
+/// Serves the echo and the door that is denied.
+async fn serve(args: &Args, token: &str) -> Result<std::sync::Arc<Echo>, SelfTestError> {
+    let (open, allowed) = listen(args.listen).await?;
+    let (shut, denied) = listen(args.listen_denied).await?;
+    let doors = Doors {
+        allowed: SocketAddr::new(args.address, allowed),
+        denied: SocketAddr::new(args.address, denied),
+        word: random(8)?,
     };
-    let listener = TcpListener::bind(args.listen).await.map_err(begin)?;
+    let echo = Echo::new(token, doors);
+    // Both serve until the program ends.
+    for (listener, router) in [(open, echo.router()), (shut, echo.denied_door())] {
+        tokio::spawn(async move { axum::serve(listener, router).await });
+    }
+    Ok(echo)
+}
+
+/// A listener, and its port.
+async fn listen(address: SocketAddr) -> Result<(TcpListener, u16), SelfTestError> {
+    let begin = |error: std::io::Error| {
+        SelfTestError::Begin(format!("nobody can listen on {address}: {error}"))
+    };
+    let listener = TcpListener::bind(address).await.map_err(begin)?;
     let port = listener.local_addr().map_err(begin)?.port();
-    let router = echo.router();
-    // It serves until the program ends.
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    Ok(SocketAddr::new(args.address, port))
+    Ok((listener, port))
 }
 
 /// So many random bytes, as text.

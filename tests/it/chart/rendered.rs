@@ -242,6 +242,23 @@ fn the_test_of_a_release_is_there_only_while_it_runs_and_touches_objects_of_its_
     assert_eq!(builder["spec"]["flavours"], json!(["prbuild-self-test"]));
     let echo = object(&all, "NetworkPolicy", "prbuild-self-test");
     assert_eq!(echo["spec"]["policyTypes"], json!(["Ingress", "Egress"]));
+    // Its build tries an address that only the policies of the build namespace keep it from.
+    let build = json!({ "prbuild.dev/builder": "prbuild-self-test" });
+    let ports = |rules: &Value, end: &str| -> Vec<Value> {
+        let is_of_build = |rule: &&Value| {
+            let mut peers = rule[end].as_array().into_iter().flatten();
+            end == "to" || peers.any(|peer| peer["podSelector"]["matchLabels"] == build)
+        };
+        let rules = rules.as_array().unwrap().iter().filter(is_of_build);
+        rules
+            .flat_map(|rule| rule["ports"].as_array().unwrap())
+            .map(|port| port["port"].clone())
+            .collect()
+    };
+    assert_eq!(ports(&echo["spec"]["ingress"], "from"), [8080, 8081]);
+    let in_builds = |object: &&Value| object["metadata"]["namespace"] == "prbuild-builds";
+    let of_builds = all.iter().filter(of_test).find(in_builds).unwrap();
+    assert_eq!(ports(&of_builds["spec"]["egress"], "to"), [8080]);
     let off = variant(&["selfTest.enabled=false"]);
     assert!(!off.contains("self-test"), "nothing of it where it is off");
 }

@@ -21,6 +21,7 @@ mod rights;
 mod rotation;
 mod secrets;
 mod shipping;
+mod starting;
 mod webhook;
 mod worker;
 

@@ -103,6 +103,7 @@ async fn the_webhook_records_requests_and_touches_nothing_else() {
         "list prbuild.dev/prbuilds",
         "patch prbuild.dev/prbuilds",
         "create prbuild.dev/answers",
+        "create events.k8s.io/events",
     ];
     let may_not = [
         "update prbuild.dev/prbuilds",
@@ -121,6 +122,9 @@ async fn the_webhook_records_requests_and_touches_nothing_else() {
         "create batch/jobs",
         "get /pods",
         "delete coordination.k8s.io/leases",
+        "patch events.k8s.io/events",
+        "list events.k8s.io/events",
+        "list /events",
     ];
     holds(&client, desk.install.namespace(), &may_do, &may_not).await;
     let nothing = [
@@ -195,6 +199,7 @@ async fn the_gateway_reads_what_pages_show_and_writes_what_workers_say() {
         "watch prbuild.dev/workers",
         "patch prbuild.dev/workers/status",
         "patch prbuild.dev/assignments/status",
+        "create events.k8s.io/events",
     ];
     let may_not = [
         "get prbuild.dev/answers",
@@ -220,7 +225,9 @@ async fn the_gateway_reads_what_pages_show_and_writes_what_workers_say() {
         "create batch/jobs",
         "get batch/jobs",
         "get /pods",
-        "create events.k8s.io/events",
+        "patch events.k8s.io/events",
+        "list events.k8s.io/events",
+        "list /events",
         "create coordination.k8s.io/leases",
         "get coordination.k8s.io/leases",
     ];

@@ -4,6 +4,7 @@ mod images;
 mod node;
 mod rendered;
 mod self_test;
+mod snapshots;
 mod tables;
 mod valid;
 

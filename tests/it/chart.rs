@@ -1,5 +1,6 @@
 //! The chart: what it renders, and what becomes of it in a real cluster with real helm.
 
+mod gitops;
 mod images;
 mod node;
 mod rendered;

@@ -55,7 +55,12 @@ async fn kubectl(access: &Access, namespace: &str, args: &[&str]) -> Result<Stri
     );
     let kubeconfig = format!("--kubeconfig={}", kubeconfig.display());
     let cache = format!("--cache-dir={}", cache.display());
-    let own = [kubeconfig.as_str(), cache.as_str(), "--namespace", namespace];
+    let own = [
+        kubeconfig.as_str(),
+        cache.as_str(),
+        "--namespace",
+        namespace,
+    ];
     let all = [&own[..], args].concat();
     run(&parts::KUBECTL, &all).await
 }

@@ -277,3 +277,57 @@ async fn kinds_are_upgraded_with_a_release_and_outlive_it_with_all_their_objects
     all_is_kept(&client).await;
     plane.stop().await.unwrap();
 }
+
+/// Versions that the changelog tells of, the newest first.
+fn versions() -> Vec<String> {
+    let changelog = include_str!("../../../CHANGELOG.md");
+    let headings = changelog
+        .lines()
+        .filter_map(|line| line.strip_prefix("## ")?.split_whitespace().next());
+    let versions = headings.filter(|heading| heading.starts_with(|c: char| c.is_ascii_digit()));
+    versions.map(str::to_owned).collect()
+}
+
+/// The chart of a version, as its tag has it.
+fn chart_of(version: &str, dir: &Path) -> PathBuf {
+    let archive = dir.join("before.tar");
+    let mut git = Command::new("git");
+    git.arg("-C")
+        .arg(Release::chart())
+        .args(["archive", "--format=tar"]);
+    git.arg(format!("--output={}", archive.display()));
+    let output = git
+        .args([format!("v{version}").as_str(), "."])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "git fetch --tags: {said}");
+    let chart = dir.join("before");
+    std::fs::create_dir_all(&chart).unwrap();
+    let mut tar = Command::new("tar");
+    tar.arg("-xf").arg(&archive).arg("-C").arg(&chart);
+    assert!(tar.status().unwrap().success());
+    chart
+}
+
+#[tokio::test]
+async fn a_release_of_the_version_before_becomes_one_of_this_version() {
+    let versions = versions();
+    assert_eq!(versions[0], env!("CARGO_PKG_VERSION"), "CHANGELOG.md");
+    let Some(before) = versions.get(1) else {
+        // Nobody has an earlier one. From the second version on there is one to begin with.
+        assert_eq!(versions.len(), 1);
+        return;
+    };
+    let plane = ControlPlane::start(BARE).await.unwrap();
+    let (access, client) = (plane.access().clone(), plane.client().await.unwrap());
+    namespaces(&access).await;
+    let before = chart_of(before, access.dir()).display().to_string();
+    let chart = Release::chart().display().to_string();
+    for (verb, chart) in [("install", &before), ("upgrade", &chart)] {
+        let args = [&[verb, "prbuild", chart.as_str()][..], &AS_IT_IS].concat();
+        helm(&access, &args).await;
+    }
+    assert!(has_field(&client).await, "upgraded with the release");
+    plane.stop().await.unwrap();
+}

@@ -6,7 +6,7 @@ use kube::Api;
 use kube::api::ListParams;
 use protocol::token::Signer;
 use tests::cluster::{Age, Aged, Binary, Install, eventually, shared_control_plane, signing_key};
-use tests::story::PATIENCE;
+use tests::story::{PATIENCE, Setting, Story};
 
 /// What a program needs to start, beside a cluster.
 fn args(install: &Install, binary: Binary) -> Vec<String> {
@@ -45,7 +45,7 @@ async fn readiness(install: &mut Install, index: usize) -> Result<(u16, String),
 }
 
 /// Whether an Event about a pod says this.
-async fn event_says(install: &Install, pod: &str, sentence: &str) -> Result<(), String> {
+async fn event_says(install: &Install, pod: &str, words: &str) -> Result<(), String> {
     let events: Api<Event> = Api::namespaced(install.client(), install.namespace());
     let all = events.list(&ListParams::default()).await;
     let all = all.map_err(|error| error.to_string())?.items;
@@ -56,7 +56,10 @@ async fn event_says(install: &Install, pod: &str, sentence: &str) -> Result<(), 
             .and_then(|about| about.name.as_deref());
         about == Some(pod)
             && event.reason.as_deref() == Some("NotReady")
-            && event.note.as_deref() == Some(sentence)
+            && event
+                .note
+                .as_deref()
+                .is_some_and(|note| note.contains(words))
     };
     match all.iter().any(|event| says(&event)) {
         true => Ok(()),
@@ -125,4 +128,81 @@ async fn kinds_of_another_version_are_said_in_a_sentence_until_they_are_upgraded
     let because = "the kinds of prbuild.dev are of another version: PrBuild.spec.cancelBuilders is missing; \
                    upgrade the chart with `crds.install=true`";
     heal("old-kinds", Age::Kinds, "kinds in the cluster", because).await;
+}
+
+/// Waits until a program says this where people look: at its inner port, in its log and in an Event.
+async fn says_everywhere(install: &mut Install, (pod, index): &(String, usize), words: &str) {
+    eventually(
+        format!("{pod} is not ready: {words}"),
+        PATIENCE,
+        async || match readiness(install, *index).await? {
+            (503, said) if said.contains(words) => Ok(()),
+            (status, said) => Err(format!("{status} {said}")),
+        },
+    )
+    .await;
+    logs(install, *index, words).await;
+    eventually(
+        format!("an Event of {pod}: {words}"),
+        PATIENCE,
+        async || event_says(install, pod, words).await,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn what_keeps_github_out_of_reach_is_said_in_a_sentence_until_it_is_mended() {
+    let access = shared_control_plane();
+    let story = Story::begin(&access, "no-github", Setting::default()).await;
+    let mut story = story.unwrap();
+    let connection = story.connections().unwrap().join("github");
+    let file = |name: &str| connection.join(name);
+    let kept = |name: &str| std::fs::read_to_string(file(name)).unwrap();
+    let (key, url) = (kept("private-key.pem"), kept("api-url"));
+    // As a Secret that is not made yet: the directory is there and empty.
+    let aside = story.install.dir().unwrap().join("aside");
+    std::fs::rename(&connection, &aside).unwrap();
+    std::fs::create_dir(&connection).unwrap();
+    let mut started = Vec::new();
+    for binary in [Binary::Webhook, Binary::Operator] {
+        let install = &mut story.install;
+        let kubeconfig = install.kubeconfig_for(binary.name()).await.unwrap();
+        let args = args(install, binary);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let pod = format!("{}-0", binary.name());
+        let index = install.start_in_pod(binary, &args, &kubeconfig, &pod);
+        started.push((pod, index.unwrap()));
+    }
+    for program in &started {
+        says_everywhere(&mut story.install, program, "it is empty; make its Secret").await;
+    }
+
+    std::fs::remove_dir(&connection).unwrap();
+    std::fs::write(aside.join("private-key.pem"), "no key").unwrap();
+    std::fs::rename(&aside, &connection).unwrap();
+    for program in &started {
+        let words = "`private-key.pem` is not an RSA private key";
+        says_everywhere(&mut story.install, program, words).await;
+    }
+
+    // Nobody listens there.
+    std::fs::write(file("api-url"), "http://127.0.0.1:1").unwrap();
+    std::fs::write(file("private-key.pem"), key).unwrap();
+    for program in &started {
+        says_everywhere(&mut story.install, program, "no answer").await;
+    }
+
+    std::fs::write(file("api-url"), url).unwrap();
+    for (pod, index) in &started {
+        eventually(
+            format!("{pod} is ready"),
+            PATIENCE,
+            async || match readiness(&mut story.install, *index).await? {
+                (200, _) => Ok(()),
+                (status, said) => Err(format!("{status} {said}")),
+            },
+        )
+        .await;
+    }
+    story.end().await;
 }

@@ -146,11 +146,13 @@ async fn with_event(desk: &Desk, name: &str, wrong: String) -> String {
         let object = event.involved_object.name.as_deref();
         object.is_some_and(|object| object.starts_with(name))
     };
-    let newest = all
-        .items
-        .iter()
-        .filter(about)
-        .max_by_key(|event| event.last_timestamp.clone());
+    // Our own Event says why; the kubelet's say that a probe failed.
+    let weight = |event: &&Event| {
+        let last = event.last_timestamp.as_ref().map(|time| time.0);
+        let when = last.or(event.event_time.as_ref().map(|time| time.0));
+        (event.reason.as_deref() == Some("NotReady"), when)
+    };
+    let newest = all.items.iter().filter(about).max_by_key(weight);
     match newest.and_then(|event| event.message.as_deref()) {
         Some(message) => format!("{wrong}\n    {message}"),
         None => wrong,

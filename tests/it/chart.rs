@@ -3,6 +3,8 @@
 mod gitops;
 mod guides;
 mod images;
+mod monitoring;
+mod network;
 mod node;
 mod rendered;
 mod self_test;

@@ -2,8 +2,9 @@
 //!
 //! It proves, inside of the cluster and without GitHub, that a label becomes a status: it answers as
 //! GitHub would ([`echo`], [`commits`]), has webhook and operator believe it through a connection that
-//! exists as long as it runs, delivers one signed event, and waits for what comes of it. Whatever
-//! happens, it removes what came into being ([`cluster`]).
+//! exists as long as it runs, delivers one signed event, and waits for what comes of it. Beside, it says
+//! whether the network keeps that build where the policies of builds do ([`reach`]). Whatever happens, it
+//! removes what came into being ([`cluster`]).
 //!
 //! Who may run it could build anything, so nobody may: the chart gives an account to this one pod, for as
 //! long as it runs, with rights on the few objects that bear the name [`NAME`].

@@ -113,6 +113,11 @@ fn template() -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// What helm is told to do with a chart.
+fn with<'a>(verb: &'a str, chart: &'a str) -> Vec<&'a str> {
+    [&[verb, "prbuild", chart][..], &AS_IT_IS].concat()
+}
+
 async fn namespaces(access: &Access) {
     for name in ["prbuild", "prbuild-builds"] {
         let made = kubectl(access, "default", &["create", "namespace", name]).await;
@@ -252,8 +257,7 @@ async fn kinds_are_upgraded_with_a_release_and_outlive_it_with_all_their_objects
     namespaces(&access).await;
     let older = older_chart(access.dir()).display().to_string();
     let chart = Release::chart().display().to_string();
-    let with = |verb: &'static str, chart| [&[verb, "prbuild", chart][..], &AS_IT_IS].concat();
-    helm(&access, &with("install", older.as_str())).await;
+    helm(&access, &with("install", &older)).await;
     assert!(!has_field(&client).await);
     let builder = access.dir().join("debian.yaml");
     let text = "apiVersion: prbuild.dev/v1alpha1\nkind: Builder\nmetadata: {name: debian}\nspec:\n  \
@@ -263,7 +267,7 @@ async fn kinds_are_upgraded_with_a_release_and_outlive_it_with_all_their_objects
     let made = async || kubectl(&access, "prbuild", &["create", "--filename", &file]).await;
     eventually("a Builder can be made", PATIENCE, made).await;
 
-    helm(&access, &with("upgrade", chart.as_str())).await;
+    helm(&access, &with("upgrade", &chart)).await;
     assert!(has_field(&client).await, "upgraded with the release");
     all_is_kept(&client).await;
 
@@ -273,7 +277,7 @@ async fn kinds_are_upgraded_with_a_release_and_outlive_it_with_all_their_objects
     assert!(left.items.is_empty(), "the release is gone");
     all_is_kept(&client).await;
 
-    helm(&access, &with("install", chart.as_str())).await;
+    helm(&access, &with("install", &chart)).await;
     all_is_kept(&client).await;
     plane.stop().await.unwrap();
 }
@@ -325,8 +329,7 @@ async fn a_release_of_the_version_before_becomes_one_of_this_version() {
     let before = chart_of(before, access.dir()).display().to_string();
     let chart = Release::chart().display().to_string();
     for (verb, chart) in [("install", &before), ("upgrade", &chart)] {
-        let args = [&[verb, "prbuild", chart.as_str()][..], &AS_IT_IS].concat();
-        helm(&access, &args).await;
+        helm(&access, &with(verb, chart)).await;
     }
     assert!(has_field(&client).await, "upgraded with the release");
     plane.stop().await.unwrap();

@@ -238,6 +238,9 @@ pub struct BuilderStatus {
     /// run has ended is dropped with the next write.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub running: Vec<Slot>,
+    /// Generation of the spec that this status is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
     /// `Ready`: runs can be started; else what is wrong with the spec.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,

@@ -124,6 +124,9 @@ pub enum Day {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct WorkerStatus {
+    /// Generation of the spec that this status is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
     /// `Ready`: it takes runs; else why not. `Isolated`: builds run as another user than the agent.
     /// `DiskPressure`, `Quarantined`, `DuplicateIdentity`, `KeyRefused`: what somebody should look at.
     #[serde(skip_serializing_if = "Vec::is_empty")]

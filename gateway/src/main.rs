@@ -23,7 +23,7 @@ use kube::Client;
 use protocol::token::PublicKeys;
 use protocol::worker::keys::KeyChain;
 use service::server::{HEADER_BYTES, HEADER_TIME, Places, WRITE_TIME, listen, serve};
-use service::{Inner, Standing, kinds, logging, stop_on_signal};
+use service::{Inner, Standing, events, kinds, kubernetes, logging, stop_on_signal};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -112,6 +112,7 @@ const AGENTS: Places = Places {
 const KEY: &str = "the operator's public key";
 const TRUST: &str = "the keys for workers";
 const STORE: &str = "the store";
+const KUBERNETES: &str = "Kubernetes";
 const KINDS: &str = "kinds in the cluster";
 
 #[cfg(target_env = "musl")]
@@ -154,16 +155,25 @@ async fn run(args: Args) -> Result<(), String> {
     let metrics = Arc::new(Metrics::default());
     // A store that is down later is no reason not to be ready: what is in memory is shown, and senders keep
     // what is not stored.
-    let standing = Standing::awaiting(&[KEY, TRUST, STORE, KINDS]);
+    let standing = Standing::awaiting(&[KEY, TRUST, STORE, KUBERNETES, KINDS]);
     let inner = listen("metrics", args.metrics).await?;
     let counted = metrics.clone();
     let answers = Inner::new(standing.clone(), move || counted.text());
     let inner = tokio::spawn(answers.serve(inner, stop.clone()));
     let cluster = Arc::new(Cluster::default());
+    let client = client(args.namespace.as_deref()).await?;
+    if let Some(client) = client.clone() {
+        let (standing, stop) = (standing.clone(), stop.clone());
+        tokio::spawn(events::tell(standing, client, "prbuild-gateway", stop));
+    }
     let needed = tokio::select! {
-        needed = Needed::await_all(&args, &metrics, &cluster, &standing) => needed?,
+        needed = Needed::await_all(&args, &metrics, client, &standing) => needed,
         () = stop.cancelled() => return Ok(()),
     };
+    if let (Some(namespace), Some(client)) = (args.namespace.clone(), needed.client.clone()) {
+        let cluster = cluster.clone();
+        tokio::spawn(async move { cluster.follow(client, &namespace).await });
+    }
     let app = app(&args, needed.store.clone(), metrics);
     tokio::spawn(retention::run(
         app.clone(),
@@ -186,26 +196,26 @@ struct Needed {
 }
 
 impl Needed {
-    /// Waits until all of it is there, and begins to follow the cluster.
+    /// Waits until all of it is there.
     async fn await_all(
         args: &Args,
         metrics: &Arc<Metrics>,
-        cluster: &Arc<Cluster>,
+        client: Option<Client>,
         standing: &Standing,
-    ) -> Result<Self, String> {
+    ) -> Self {
         let key = || std::future::ready(public_keys(&args.operator_key));
         let keys = standing.until(KEY, key).await;
         let trust = || std::future::ready(trust(args, &keys));
         let trust = standing.until(TRUST, trust).await;
         let store = || std::future::ready(Store::open(&args.store, metrics.clone()));
         let store = standing.until(STORE, store).await;
-        let client = follow(args.namespace.as_deref(), cluster, standing).await?;
-        Ok(Self {
+        fitting(client.as_ref(), standing).await;
+        Self {
             keys,
             trust,
             store,
             client,
-        })
+        }
     }
 }
 
@@ -296,23 +306,27 @@ fn workers(
     workers
 }
 
-/// Follows the cluster, if there is one to follow.
-async fn follow(
-    namespace: Option<&str>,
-    cluster: &Arc<Cluster>,
-    standing: &Standing,
-) -> Result<Option<Client>, String> {
-    let Some(namespace) = namespace.map(str::to_owned) else {
-        standing.has(KINDS);
+/// The API server, if there is a cluster to follow.
+async fn client(namespace: Option<&str>) -> Result<Option<Client>, String> {
+    if namespace.is_none() {
         return Ok(None);
+    }
+    let client = Client::try_default().await;
+    client
+        .map(Some)
+        .map_err(|error| format!("no way to the API server: {error}"))
+}
+
+/// Waits for a cluster that has what we need, if there is one to follow.
+async fn fitting(client: Option<&Client>, standing: &Standing) {
+    let Some(client) = client else {
+        standing.has(KUBERNETES);
+        standing.has(KINDS);
+        return;
     };
-    let client = Client::try_default()
-        .await
-        .map_err(|error| format!("no way to the API server: {error}"))?;
-    standing.until(KINDS, || kinds::fit(&client)).await;
-    let (cluster, followed) = (cluster.clone(), client.clone());
-    tokio::spawn(async move { cluster.follow(followed, &namespace).await });
-    Ok(Some(client))
+    let new_enough = || kubernetes::new_enough(client);
+    standing.until(KUBERNETES, new_enough).await;
+    standing.until(KINDS, || kinds::fit(client)).await;
 }
 
 async fn serve_workers(listener: TcpListener, workers: Arc<Workers>, stop: CancellationToken) {

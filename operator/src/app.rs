@@ -12,7 +12,7 @@ use clap::Parser;
 use github::{Access, Connections};
 use kube::Client;
 use protocol::token::{KeyError, Signer};
-use service::{Inner, Standing, kinds, server};
+use service::{Inner, Standing, events, kinds, kubernetes, server};
 use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -155,8 +155,15 @@ pub enum AppError {
 pub async fn run(args: Args, stop: CancellationToken) -> Result<(), AppError> {
     let client = Client::try_from(kube::Config::infer().await?)?;
     let metrics = Arc::new(Metrics::default());
-    let standing = Standing::awaiting(&[KINDS, GITHUB, KEY]);
+    let standing = Standing::awaiting(&[KUBERNETES, KINDS, GITHUB, KEY]);
     serve_metrics(&args, metrics.clone(), standing.clone(), stop.clone()).await?;
+    let told = events::tell(
+        standing.clone(),
+        client.clone(),
+        "prbuild-operator",
+        stop.clone(),
+    );
+    tokio::spawn(told);
     let connections = Connections::follow(&args.connections, Access::Report)?;
     connections.spawn_reload(stop.clone());
     check(&args)?;
@@ -164,6 +171,8 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), AppError> {
     let (ready, ways) = (standing.clone(), connections.clone());
     tokio::spawn(async move { ready.until(GITHUB, || ways.greet()).await });
     let begin = async {
+        let new_enough = || kubernetes::new_enough(&client);
+        standing.until(KUBERNETES, new_enough).await;
         standing.until(KINDS, || kinds::fit(&client)).await;
         let outlet = || std::future::ready(outlet(&args));
         standing.until(KEY, outlet).await
@@ -179,6 +188,7 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), AppError> {
 }
 
 /// What it waits for at its start.
+const KUBERNETES: &str = "Kubernetes";
 const KINDS: &str = "kinds in the cluster";
 const GITHUB: &str = "a way to GitHub";
 const KEY: &str = "the signing key";

@@ -10,12 +10,10 @@ use k8s_openapi::api::authorization::v1::{
 use k8s_openapi::api::core::v1::Event;
 use kube::api::{ListParams, PostParams};
 use kube::{Api, ResourceExt};
-use service::kinds;
+use service::{kinds, kubernetes};
 
 use crate::{Desk, PluginError, accounts};
 
-/// The oldest Kubernetes that PrBuild runs on.
-const OLDEST: (u32, u32) = (1, 33);
 /// Seconds by which two clocks may differ.
 const CLOCKS: i64 = 30;
 
@@ -62,26 +60,9 @@ pub(crate) async fn run(desk: &Desk) -> Result<(), PluginError> {
 }
 
 async fn version(desk: &Desk) -> Finding {
-    let what = "Kubernetes is new enough";
-    match desk.client.apiserver_version().await {
-        Ok(version) => Finding::new(what, too_old(&version.major, &version.minor)),
-        Err(error) => Finding::new(what, Some(error.to_string())),
-    }
-}
-
-fn too_old(major: &str, minor: &str) -> Option<String> {
-    let number = |text: &str| {
-        let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
-        digits.parse::<u32>().unwrap_or_default()
-    };
-    let found = (number(major), number(minor));
-    let (major, minor) = OLDEST;
-    (found < OLDEST).then(|| {
-        format!(
-            "it is {}.{}; PrBuild needs {major}.{minor}",
-            found.0, found.1
-        )
-    })
+    let enough = kubernetes::new_enough(&desk.client).await;
+    let wrong = enough.err().map(|error| error.to_string());
+    Finding::new("Kubernetes is new enough", wrong)
 }
 
 /// The clock of the API server, which dates objects, beside ours.
@@ -165,11 +146,13 @@ async fn with_event(desk: &Desk, name: &str, wrong: String) -> String {
         let object = event.involved_object.name.as_deref();
         object.is_some_and(|object| object.starts_with(name))
     };
-    let newest = all
-        .items
-        .iter()
-        .filter(about)
-        .max_by_key(|event| event.last_timestamp.clone());
+    // Our own Event says why; the kubelet's say that a probe failed.
+    let weight = |event: &&Event| {
+        let last = event.last_timestamp.as_ref().map(|time| time.0);
+        let when = last.or(event.event_time.as_ref().map(|time| time.0));
+        (event.reason.as_deref() == Some("NotReady"), when)
+    };
+    let newest = all.items.iter().filter(about).max_by_key(weight);
     match newest.and_then(|event| event.message.as_deref()) {
         Some(message) => format!("{wrong}\n    {message}"),
         None => wrong,
@@ -254,19 +237,4 @@ async fn may(desk: &Desk, verb: &str, resource: &str) -> bool {
     let reviews: Api<SelfSubjectAccessReview> = Api::all(desk.client.clone());
     let made = reviews.create(&PostParams::default(), &review).await;
     made.is_ok_and(|review| review.status.is_some_and(|status| status.allowed))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_kubernetes_that_is_too_old_is_named_and_plus_signs_are_no_matter() {
-        assert_eq!(too_old("1", "33+"), None);
-        assert_eq!(too_old("1", "40"), None);
-        assert_eq!(
-            too_old("1", "29").as_deref(),
-            Some("it is 1.29; PrBuild needs 1.33")
-        );
-    }
 }

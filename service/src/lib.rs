@@ -4,6 +4,8 @@
 //!   tell it, and it goes when its cause is mended.
 //! - [`logging`]: logs as JSON, whose level follows a mounted file.
 //! - [`Inner`]: the port that probes and Prometheus ask.
+//! - [`events`]: the same sentences, as Kubernetes Events about the program's pod.
+//! - [`kubernetes`]: whether the cluster's Kubernetes is new enough.
 //! - [`kinds`]: whether the API server knows our kinds, as this program knows them.
 //! - [`server`]: a listener whose connections are bounded in number and time.
 //! - [`stop_on_signal`]: the end that Kubernetes or a person wishes.
@@ -11,8 +13,10 @@
 //! A program does not end because something around it is missing: it would be started again and again,
 //! and say less each time. It waits, says for what, and goes on by itself.
 
+pub mod events;
 mod inner;
 pub mod kinds;
+pub mod kubernetes;
 pub mod logging;
 pub mod server;
 mod signals;

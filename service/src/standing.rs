@@ -5,6 +5,11 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
+/// What is said of something until it was looked at.
+const NOT_YET: &str = "not looked at yet";
+
 /// How often something that is missing is looked for again.
 pub const RETRY: Duration = Duration::from_secs(2);
 
@@ -12,16 +17,16 @@ pub const RETRY: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Standing {
     lacking: Mutex<BTreeMap<&'static str, String>>,
+    news: Notify,
 }
 
 impl Standing {
     /// A program that is ready when it has all of these.
     pub fn awaiting(what: &[&'static str]) -> Arc<Self> {
-        let lacking = what
-            .iter()
-            .map(|what| (*what, "not looked at yet".to_owned()));
+        let lacking = what.iter().map(|what| (*what, NOT_YET.to_owned()));
         Arc::new(Self {
             lacking: Mutex::new(lacking.collect()),
+            news: Notify::new(),
         })
     }
 
@@ -31,6 +36,7 @@ impl Standing {
         let before = self.held().insert(what, because.clone());
         if before.as_ref() != Some(&because) {
             tracing::warn!(waiting_for = what, "not ready: {because}");
+            self.news.notify_one();
         }
     }
 
@@ -38,7 +44,20 @@ impl Standing {
     pub fn has(&self, what: &'static str) {
         if self.held().remove(what).is_some() {
             tracing::info!("{what}: there");
+            self.news.notify_one();
         }
+    }
+
+    /// What was looked at and is missing, with why.
+    pub fn missing(&self) -> BTreeMap<&'static str, String> {
+        let mut lacking = self.held().clone();
+        lacking.retain(|_, because| because != NOT_YET);
+        lacking
+    }
+
+    /// Waits until something is missing for another reason, or is there. For one who waits.
+    pub async fn changed(&self) {
+        self.news.notified().await;
     }
 
     /// What is missing, as one line; none when nothing is.
@@ -97,7 +116,10 @@ mod tests {
         });
         assert_eq!(found.await, "k");
         assert_eq!(standing.problem(), None);
+        assert!(standing.missing().is_empty());
         standing.lacks("GitHub", "no answer");
+        standing.changed().await;
+        assert_eq!(standing.missing()["GitHub"], "no answer");
         assert_eq!(standing.problem().as_deref(), Some("GitHub: no answer"));
     }
 }

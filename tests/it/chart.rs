@@ -1,9 +1,14 @@
 //! The chart: what it renders, and what becomes of it in a real cluster with real helm.
 
+mod gitops;
+mod guides;
 mod images;
+mod monitoring;
+mod network;
 mod node;
 mod rendered;
 mod self_test;
+mod snapshots;
 mod tables;
 mod valid;
 

@@ -4,6 +4,7 @@
 mod accounts;
 mod defaults;
 mod examples;
+mod hooks;
 mod immutable;
 mod kubectl;
 mod page;

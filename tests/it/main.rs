@@ -22,6 +22,7 @@ mod rights;
 mod rotation;
 mod secrets;
 mod shipping;
+mod starting;
 mod webhook;
 mod worker;
 

@@ -10,7 +10,7 @@ use clap::Parser;
 use github::{Access, Connections};
 use kube::{Api, Client};
 use service::server::{Places, WRITE_TIME, listen, serve};
-use service::{Inner, Standing, kinds, logging, stop_on_signal};
+use service::{Inner, Standing, events, kinds, kubernetes, logging, stop_on_signal};
 use tokio_util::sync::CancellationToken;
 use webhook::builds::Builds;
 use webhook::cache::Cache;
@@ -48,6 +48,7 @@ struct Args {
 }
 
 /// What it waits for at its start.
+const KUBERNETES: &str = "Kubernetes";
 const KINDS: &str = "kinds in the cluster";
 const GITHUB: &str = "a way to GitHub";
 const OBJECTS: &str = "Repositories and Builders";
@@ -93,11 +94,18 @@ async fn run(args: Args) -> Result<(), String> {
     let inner = listen("metrics", args.metrics).await?;
 
     let metrics = Arc::new(Metrics::default());
-    let standing = Standing::awaiting(&[KINDS, GITHUB, OBJECTS]);
+    let standing = Standing::awaiting(&[KUBERNETES, KINDS, GITHUB, OBJECTS]);
     let counted = metrics.clone();
     let answers = Inner::new(standing.clone(), move || counted.text());
     let inner = tokio::spawn(answers.serve(inner, stop.clone()));
     tokio::spawn(stop_on_signal(stop.clone()));
+    let told = events::tell(
+        standing.clone(),
+        client.clone(),
+        "prbuild-webhook",
+        stop.clone(),
+    );
+    tokio::spawn(told);
 
     let connections =
         Connections::follow(&args.connections, Access::Read).map_err(|error| error.to_string())?;
@@ -106,6 +114,8 @@ async fn run(args: Args) -> Result<(), String> {
     let (ready, ways) = (standing.clone(), connections.clone());
     tokio::spawn(async move { ready.until(GITHUB, || ways.greet()).await });
     let begin = async {
+        let new_enough = || kubernetes::new_enough(&client);
+        standing.until(KUBERNETES, new_enough).await;
         standing.until(KINDS, || kinds::fit(&client)).await;
         let cache = Cache::start(&client, &args.namespace, &stop);
         cache.ready().await;

@@ -31,6 +31,7 @@ fn rows(values: &str) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     let mut path: Vec<&str> = Vec::new();
     let mut comment: Vec<&str> = Vec::new();
+    let mut list: Option<usize> = None;
     let mut lines = values.lines().peekable();
     while let Some(line) = lines.next() {
         let text = line.trim_start();
@@ -39,7 +40,12 @@ fn rows(values: &str) -> Vec<Row> {
             comment.push(words.trim());
             continue;
         }
-        let Some((key, value)) = text.split_once(':').filter(|_| !text.starts_with('-')) else {
+        // What lies in an entry of a list is no value of its own.
+        list = list.filter(|at| indent > *at);
+        if text.starts_with('-') && list.is_none() {
+            list = Some(indent);
+        }
+        let Some((key, value)) = text.split_once(':').filter(|_| list.is_none()) else {
             comment.clear();
             continue;
         };
@@ -69,7 +75,7 @@ mod tests_of_values {
 
     #[test]
     fn each_value_is_a_row_with_its_path_default_and_comment() {
-        let yaml = "# Where.\nhost: \"\"\n\nwebhook:\n  # How\n  # many.\n  replicas: 2\n  resources:\n    requests: {cpu: 1m}\nlist:\n  - a: b\n";
+        let yaml = "# Where.\nhost: \"\"\n\nwebhook:\n  # How\n  # many.\n  replicas: 2\n  resources:\n    requests: {cpu: 1m}\nlist:\n  - a: b\n    c: d\nafter: 1\n";
         let row = |path: &str, default: &str, comment: &str| Row {
             path: path.to_owned(),
             default: default.to_owned(),
@@ -81,6 +87,7 @@ mod tests_of_values {
                 row("host", "\"\"", "Where."),
                 row("webhook.replicas", "2", "How many."),
                 row("webhook.resources.requests", "{cpu: 1m}", ""),
+                row("after", "1", ""),
             ]
         );
     }

@@ -100,6 +100,11 @@ env:
     value: /etc/prbuild/log/filter
   - name: POD_NAME
     valueFrom: {fieldRef: {fieldPath: metadata.name}}
+  # With these it says in Events about its pod what keeps it from being ready.
+  - name: POD_NAMESPACE
+    valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+  - name: POD_UID
+    valueFrom: {fieldRef: {fieldPath: metadata.uid}}
 livenessProbe:
   httpGet: {path: /healthz, port: metrics}
   periodSeconds: 10

@@ -62,6 +62,7 @@ async fn look(workers: &Workers, name: &str) {
             return Write::Known(wanted.offline_since.is_some());
         }
         let patch = json!({
+            "observedGeneration": wanted.observed_generation,
             "conditions": wanted.conditions,
             "offlineSince": wanted.offline_since,
             "running": wanted.running,

@@ -45,6 +45,7 @@ pub fn status(facts: &Facts<'_>) -> WorkerStatus {
         status.offline_since = since.map(Time);
     }
     if let Some(found) = standing(facts, &status) {
+        status.observed_generation = facts.worker.metadata.generation;
         let (kind, now) = (condition::kind::READY, Time(*now));
         let conditions = &mut status.conditions;
         condition::set(

@@ -171,4 +171,6 @@ fn a_status_that_is_right_is_not_written_again() {
     let first = look(&known, now());
     known.status = Some(first.clone());
     assert_eq!(look(&known, now() + SignedDuration::from_mins(5)), first);
+    known.metadata.generation = Some(2);
+    assert_eq!(look(&known, now()).observed_generation, Some(2));
 }

@@ -68,6 +68,7 @@ pub fn check(
     let before = builder.status.clone().unwrap_or_default();
     let mut status = before.clone();
     let news = settle(&mut status.conditions, vec![finding], now);
+    status.observed_generation = builder.metadata.generation;
     (status != before).then_some(Change { status, news })
 }
 

@@ -139,3 +139,17 @@ fn a_condition_is_written_once_and_told_once() {
         "another message for the same reason is no Event"
     );
 }
+
+#[test]
+fn a_status_says_which_spec_it_is_about() {
+    let now = Time(jiff::Timestamp::UNIX_EPOCH);
+    let mut builder = builder("a", 1);
+    builder.metadata.generation = Some(1);
+    builder.status = Some(check(&builder, NONE, &now).unwrap().status);
+    assert_eq!(check(&builder, NONE, &now), None);
+    // Another spec with the same verdict: health checks wait until it was looked at.
+    builder.metadata.generation = Some(2);
+    let change = check(&builder, NONE, &now).unwrap();
+    assert_eq!(change.status.observed_generation, Some(2));
+    assert_eq!(change.news, [], "nothing that anybody should be told of");
+}

@@ -108,8 +108,14 @@ pub fn check(
             });
         }
         Err(Some(finding)) => findings.push(finding),
-        // GitHub is away: what was known stays.
+        // GitHub is away: what was known stays, of the spec that it was known of.
         Err(None) => {}
+    }
+    if findings
+        .iter()
+        .any(|found| found.kind == condition::kind::READY)
+    {
+        status.observed_generation = repository.metadata.generation;
     }
     findings.push(labels.finding());
     let news = settle(&mut status.conditions, findings, now);

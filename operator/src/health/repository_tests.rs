@@ -191,7 +191,13 @@ fn a_github_that_is_away_changes_nothing_that_was_known() {
         call: "GET /".into(),
         reason: "502".into(),
     };
-    assert_eq!(looked_over(&repository, &Seen::Failed(away)), None);
+    let away = Seen::Failed(away);
+    assert_eq!(looked_over(&repository, &away), None);
+    // Nor is said that another spec was looked at: what is known is of the one before.
+    repository.metadata.generation = Some(2);
+    assert_eq!(looked_over(&repository, &away), None);
+    let change = looked_over(&repository, &found(|_| {})).unwrap();
+    assert_eq!(change.status.observed_generation, Some(2));
 }
 
 #[test]

@@ -5,11 +5,13 @@
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
-/// The only file, and what is in it.
-const FILE: (&str, &str) = (
+/// One of the two files, and what is in it.
+const README: (&str, &str) = (
     "README",
     "PrBuild tests itself with this. Nobody wrote it.\n",
 );
+/// Name of the other one: what the build runs. Git sorts names by their bytes, so it is the second.
+const SCRIPT: &str = "reach";
 /// Who made the commits, and when.
 const BY: &str = "PrBuild <self-test@prbuild.invalid> 1700000000 +0000";
 /// Where the test merge is, as on GitHub.
@@ -30,13 +32,16 @@ pub(super) struct Commits {
 }
 
 impl Commits {
-    /// Makes them. They are the same every time.
-    pub(super) fn make() -> Self {
-        let (name, text) = FILE;
-        let file = Object::new(Kind::File, text.as_bytes().to_vec());
-        let mut entry = format!("100644 {name}\0").into_bytes();
-        entry.extend_from_slice(&file.id);
-        let tree = Object::new(Kind::Tree, entry);
+    /// Makes them; the build runs this script. They are the same whenever that is the same.
+    pub(super) fn make(script: &str) -> Self {
+        let file = |text: &str| Object::new(Kind::File, text.as_bytes().to_vec());
+        let (readme, script) = (file(README.1), file(script));
+        let mut entries = Vec::new();
+        for (name, file) in [(README.0, &readme), (SCRIPT, &script)] {
+            entries.extend(format!("100644 {name}\0").into_bytes());
+            entries.extend_from_slice(&file.id);
+        }
+        let tree = Object::new(Kind::Tree, entries);
         let base = commit(&tree, &[], "Begin");
         let head = commit(&tree, &[&base], "Change nothing");
         let merge = commit(&tree, &[&base, &head], "Merge the change");
@@ -45,7 +50,7 @@ impl Commits {
             head: head.name(),
             merge: merge.name(),
             tree: tree.name(),
-            pack: pack(&[merge, tree, file]),
+            pack: pack(&[merge, tree, readme, script]),
         }
     }
 
@@ -213,7 +218,7 @@ mod tests {
 
     #[test]
     fn only_the_merge_is_handed_out() {
-        let commits = Commits::make();
+        let commits = Commits::make("true\n");
         let ask = |sha: &str| packet(&format!("want {sha} shallow\n"));
         let answer = commits.upload(&ask(&commits.head));
         assert!(String::from_utf8_lossy(&answer).contains("ERR not here"));

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::commits::Commits;
+use super::reach::{Doors, Reached};
 use super::{LABEL, NUMBER};
 
 /// `owner/name` of the repository.
@@ -28,6 +29,7 @@ const PERSON: (i64, &str) = ((1 << 53) - 2, "prbuild-self-test");
 /// The echo.
 pub(super) struct Echo {
     commits: Commits,
+    doors: Doors,
     token: String,
     began: Timestamp,
     told: Mutex<Told>,
@@ -42,21 +44,29 @@ pub(super) struct Told {
     pub commented: bool,
     /// Statuses of the head: state and description, oldest first.
     pub statuses: Vec<(String, String)>,
+    /// At which doors the build was.
+    pub reached: Reached,
     /// Requests that it has no answer to; a personal token may be refused what lists webhooks.
     pub unanswered: Vec<String>,
 }
 
 impl Echo {
-    /// An echo that answers who has this token.
-    pub(super) fn new(token: &str) -> Arc<Self> {
+    /// An echo that answers who has this token, and whose build knocks at these doors.
+    pub(super) fn new(token: &str, doors: Doors) -> Arc<Self> {
         let began = Timestamp::now();
         Arc::new(Self {
-            commits: Commits::make(),
+            commits: Commits::make(&doors.script()),
+            doors,
             token: token.to_owned(),
             // Whole seconds, as GitHub's.
             began: Timestamp::from_second(began.as_second()).unwrap_or(began),
             told: Mutex::default(),
         })
+    }
+
+    /// Where others find it.
+    pub(super) fn address(&self) -> std::net::SocketAddr {
+        self.doors.allowed
     }
 
     /// What it was told so far.
@@ -72,6 +82,11 @@ impl Echo {
     /// All its addresses.
     pub(super) fn router(self: &Arc<Self>) -> Router {
         Router::new().fallback(respond).with_state(self.clone())
+    }
+
+    /// The door that NetworkPolicies deny to the build: it says who was there all the same.
+    pub(super) fn denied_door(self: &Arc<Self>) -> Router {
+        Router::new().fallback(knocked).with_state(self.clone())
     }
 
     /// The delivery that GitHub would send.
@@ -210,6 +225,15 @@ impl Echo {
     }
 }
 
+/// Notes who knocks where nobody should come through.
+async fn knocked(State(echo): State<Arc<Echo>>, uri: Uri) -> StatusCode {
+    if !echo.doors.is_knock(uri.path()) {
+        return StatusCode::NOT_FOUND;
+    }
+    echo.held().reached.denied = true;
+    StatusCode::OK
+}
+
 /// Answers one request: git's to everybody, the API's to who has the token.
 async fn respond(
     State(echo): State<Arc<Echo>>,
@@ -218,6 +242,10 @@ async fn respond(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    if echo.doors.is_knock(uri.path()) {
+        echo.held().reached.allowed = true;
+        return StatusCode::OK.into_response();
+    }
     let git = uri.path().strip_prefix('/').unwrap_or_default();
     let git = git.strip_prefix(REPOSITORY).unwrap_or_default();
     let kind = |kind: &str| {

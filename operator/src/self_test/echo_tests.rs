@@ -1,7 +1,10 @@
 use std::{net::Ipv4Addr, path::PathBuf, process::Command, sync::Arc};
 
 use github::{Access, Connections, Repo, StatusState};
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 
 use super::*;
 
@@ -14,11 +17,18 @@ struct Heard {
 }
 
 async fn hear(name: &str) -> Heard {
-    let echo = Echo::new("a-token");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let router = echo.router();
-    tokio::spawn(async move { axum::serve(listener, router).await });
+    let shut = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let doors = Doors {
+        allowed: listener.local_addr().unwrap(),
+        denied: shut.local_addr().unwrap(),
+        word: "a-word".to_owned(),
+    };
+    let url = format!("http://{}", doors.allowed);
+    let echo = Echo::new("a-token", doors);
+    for (listener, router) in [(listener, echo.router()), (shut, echo.denied_door())] {
+        tokio::spawn(async move { axum::serve(listener, router).await });
+    }
     let dir = std::env::temp_dir().join(format!("prbuild-echo-{}-{name}", std::process::id()));
     std::fs::create_dir_all(dir.join("echo")).unwrap();
     for (file, text) in [("api-url", url.as_str()), ("token", "a-token")] {
@@ -126,4 +136,33 @@ async fn git_fetches_the_merge_and_finds_parents_tree_and_file() {
         assert!(object.contains(&format!("parent {parent}")), "{object}");
     }
     assert!(work.join("README").is_file());
+    let script = std::fs::read_to_string(work.join("reach")).unwrap();
+    assert_eq!(script, heard.echo.doors.script());
+}
+
+/// The first line of the answer to a plain request.
+async fn asked(door: std::net::SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(door).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {door}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer.lines().next().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn it_remembers_at_which_doors_the_build_was_and_takes_nobody_else_for_it() {
+    let heard = hear("doors").await;
+    let doors = &heard.echo.doors;
+    assert!(asked(doors.denied, "/reach/other").await.contains("404"));
+    assert_eq!(heard.echo.told().reached, Reached::default());
+    let path = format!("/reach/{}", doors.word);
+    assert!(asked(doors.allowed, &path).await.contains("200"));
+    assert!(!heard.echo.told().reached.denied);
+    assert!(asked(doors.denied, &path).await.contains("200"));
+    let both = Reached {
+        allowed: true,
+        denied: true,
+    };
+    assert_eq!(heard.echo.told().reached, both);
 }

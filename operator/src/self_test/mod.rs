@@ -2,8 +2,9 @@
 //!
 //! It proves, inside of the cluster and without GitHub, that a label becomes a status: it answers as
 //! GitHub would ([`echo`], [`commits`]), has webhook and operator believe it through a connection that
-//! exists as long as it runs, delivers one signed event, and waits for what comes of it. Whatever
-//! happens, it removes what came into being ([`cluster`]).
+//! exists as long as it runs, delivers one signed event, and waits for what comes of it. Beside, it says
+//! whether the network keeps that build where the policies of builds do ([`reach`]). Whatever happens, it
+//! removes what came into being ([`cluster`]).
 //!
 //! Who may run it could build anything, so nobody may: the chart gives an account to this one pod, for as
 //! long as it runs, with rights on the few objects that bear the name [`NAME`].
@@ -12,6 +13,7 @@ mod cluster;
 mod commits;
 mod deliver;
 mod echo;
+mod reach;
 
 use std::{
     fmt,
@@ -27,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use cluster::Cluster;
 use deliver::Sender;
 use echo::{Echo, Told};
+use reach::Doors;
 
 /// The word that stands before its arguments.
 pub const COMMAND: &str = "self-test";
@@ -59,6 +62,9 @@ pub struct Args {
     /// Where the echo listens
     #[arg(long, default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
+    /// Where it listens for a build that came where no policy lets it
+    #[arg(long, default_value = "0.0.0.0:8081")]
+    pub listen_denied: SocketAddr,
     /// After how many seconds it has failed
     #[arg(long, default_value_t = 240)]
     pub patience_seconds: u64,
@@ -128,8 +134,8 @@ const TOLD: Chapter = Chapter {
 pub async fn run(args: Args, stop: CancellationToken) -> Result<String, SelfTestError> {
     let cluster = Cluster::open(&args.namespace).await?;
     let token = random(16)?;
-    let echo = Echo::new(&token);
-    let address = serve(&args, &echo).await?;
+    let echo = serve(&args, &token).await?;
+    let address = echo.address();
     println!("an echo of GitHub answers on http://{address}");
     let sender = Sender::new(&args.webhook, random(32)?);
     let story = Story {
@@ -191,7 +197,9 @@ impl Story<'_> {
         let summary = ended.map_err(SelfTestError::Ended)?;
         let told = || async { all_told(&self.echo.told()) };
         self.waiting.until(TOLD, PAUSE, told).await;
-        Ok(format!("a label became a status: {summary}"))
+        // Its build has ended, so it has knocked.
+        let reached = self.echo.told().reached.says();
+        Ok(format!("a label became a status: {summary}\n{reached}"))
     }
 }
 
@@ -249,17 +257,31 @@ impl Waiting {
     }
 }
 
-/// Serves the echo; where others find it.
-async fn serve(args: &Args, echo: &std::sync::Arc<Echo>) -> Result<SocketAddr, SelfTestError> {
-    let begin = |error: std::io::Error| {
-        SelfTestError::Begin(format!("nobody can listen on {}: {error}", args.listen))
+/// Serves the echo and the door that is denied.
+async fn serve(args: &Args, token: &str) -> Result<std::sync::Arc<Echo>, SelfTestError> {
+    let (open, allowed) = listen(args.listen).await?;
+    let (shut, denied) = listen(args.listen_denied).await?;
+    let doors = Doors {
+        allowed: SocketAddr::new(args.address, allowed),
+        denied: SocketAddr::new(args.address, denied),
+        word: random(8)?,
     };
-    let listener = TcpListener::bind(args.listen).await.map_err(begin)?;
+    let echo = Echo::new(token, doors);
+    // Both serve until the program ends.
+    for (listener, router) in [(open, echo.router()), (shut, echo.denied_door())] {
+        tokio::spawn(async move { axum::serve(listener, router).await });
+    }
+    Ok(echo)
+}
+
+/// A listener, and its port.
+async fn listen(address: SocketAddr) -> Result<(TcpListener, u16), SelfTestError> {
+    let begin = |error: std::io::Error| {
+        SelfTestError::Begin(format!("nobody can listen on {address}: {error}"))
+    };
+    let listener = TcpListener::bind(address).await.map_err(begin)?;
     let port = listener.local_addr().map_err(begin)?.port();
-    let router = echo.router();
-    // It serves until the program ends.
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    Ok(SocketAddr::new(args.address, port))
+    Ok((listener, port))
 }
 
 /// So many random bytes, as text.

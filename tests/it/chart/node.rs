@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crds::{BuildPhase, BuildResult, BuilderRun, PrBuild, RunPhase};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use k8s_openapi::api::events::v1::Event;
 use kube::Api;
 use kube::api::{ListParams, LogParams, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -172,6 +173,27 @@ async fn pods_without_a_secret_start_say_what_is_missing_and_heal_without_a_rest
                 false => Err(said),
             }
         })
+        .await;
+        let events: Api<Event> = story.api();
+        eventually(
+            format!("an Event of the {component} says so"),
+            PATIENCE,
+            async || {
+                let all = events.list(&ListParams::default()).await;
+                let all = all.map_err(|error| error.to_string())?.items;
+                let notes: Vec<String> = all
+                    .into_iter()
+                    .filter(|event| {
+                        event.reporting_controller == Some(format!("prbuild-{component}"))
+                    })
+                    .filter_map(|event| event.note)
+                    .collect();
+                match notes.iter().any(|note| note.contains(sentence)) {
+                    true => Ok(()),
+                    false => Err(notes.join("\n")),
+                }
+            },
+        )
         .await;
     }
     story.secret().await.unwrap();

@@ -117,6 +117,10 @@ mod node {
         for _ in 0..2 {
             let said = story.release().test().await.unwrap();
             assert!(said.contains("Succeeded"), "{said}");
+            // The network of these clusters ignores policies.
+            let warning =
+                "warning: NetworkPolicies are not enforced here: a build reached an address";
+            assert!(said.contains(warning), "{said}");
             nothing_is_left(&story).await;
         }
         story.end().await;

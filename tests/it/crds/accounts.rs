@@ -14,21 +14,26 @@ use tests::cluster::{Access, eventually};
 use super::samples::{self, cancel};
 use super::{Desk, create, objects};
 
-const WEBHOOK: &str = "prbuild-webhook";
-const OPERATOR: &str = "prbuild-operator";
-const GATEWAY: &str = "prbuild-gateway";
+pub(super) const WEBHOOK: &str = "prbuild-webhook";
+pub(super) const OPERATOR: &str = "prbuild-operator";
+pub(super) const GATEWAY: &str = "prbuild-gateway";
 const POLICY: &str = "Only the webhook creates builds and answers: they record what the gate decided. Add the label on GitHub instead, or ask your administrator for the verb \"authorize\" on prbuilds.";
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Asks the API server whether this client may; `what` is `verb group/resource[/subresource]`.
+/// Asks the API server whether this client may; `what` is `verb group/resource[/subresource] [name]`.
 async fn may(client: &Client, namespace: &str, what: &str) -> bool {
-    let (verb, resource) = what.split_once(' ').unwrap();
+    let (verb, what) = what.split_once(' ').unwrap();
+    let (resource, name) = match what.split_once(' ') {
+        Some((resource, name)) => (resource, Some(name.to_owned())),
+        None => (what, None),
+    };
     let mut parts = resource.split('/').map(str::to_owned);
     let attributes = ResourceAttributes {
         verb: Some(verb.to_owned()),
         group: parts.next(),
         resource: parts.next(),
         subresource: parts.next(),
+        name,
         namespace: Some(namespace.to_owned()),
         ..ResourceAttributes::default()
     };
@@ -76,8 +81,9 @@ const NOBODY: [&str; 24] = [
     "deletecollection prbuild.dev/prbuilds",
 ];
 
-/// Waits until an account has its rights, so that a refusal is no matter of time; then asks.
-async fn holds(client: &Client, namespace: &str, may_do: &[&str], may_not: &[&str]) {
+/// Waits until an account has its rights, so that a refusal is no matter of time; then asks. What nobody may
+/// do it may only where that is among what it may.
+pub(super) async fn holds(client: &Client, namespace: &str, may_do: &[&str], may_not: &[&str]) {
     for what in may_do {
         eventually(format!("{what} in {namespace}"), PATIENCE, async || {
             if may(client, namespace, what).await {
@@ -88,7 +94,8 @@ async fn holds(client: &Client, namespace: &str, may_do: &[&str], may_not: &[&st
         })
         .await;
     }
-    for what in may_not.iter().chain(&NOBODY) {
+    let nobody = NOBODY.iter().filter(|what| !may_do.contains(*what));
+    for what in may_not.iter().chain(nobody) {
         assert!(!may(client, namespace, what).await, "{what} in {namespace}");
     }
 }
@@ -103,6 +110,7 @@ async fn the_webhook_records_requests_and_touches_nothing_else() {
         "list prbuild.dev/prbuilds",
         "patch prbuild.dev/prbuilds",
         "create prbuild.dev/answers",
+        "create events.k8s.io/events",
     ];
     let may_not = [
         "update prbuild.dev/prbuilds",
@@ -121,6 +129,9 @@ async fn the_webhook_records_requests_and_touches_nothing_else() {
         "create batch/jobs",
         "get /pods",
         "delete coordination.k8s.io/leases",
+        "patch events.k8s.io/events",
+        "list events.k8s.io/events",
+        "list /events",
     ];
     holds(&client, desk.install.namespace(), &may_do, &may_not).await;
     let nothing = [
@@ -195,6 +206,7 @@ async fn the_gateway_reads_what_pages_show_and_writes_what_workers_say() {
         "watch prbuild.dev/workers",
         "patch prbuild.dev/workers/status",
         "patch prbuild.dev/assignments/status",
+        "create events.k8s.io/events",
     ];
     let may_not = [
         "get prbuild.dev/answers",
@@ -220,7 +232,9 @@ async fn the_gateway_reads_what_pages_show_and_writes_what_workers_say() {
         "create batch/jobs",
         "get batch/jobs",
         "get /pods",
-        "create events.k8s.io/events",
+        "patch events.k8s.io/events",
+        "list events.k8s.io/events",
+        "list /events",
         "create coordination.k8s.io/leases",
         "get coordination.k8s.io/leases",
     ];

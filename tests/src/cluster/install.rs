@@ -1,7 +1,7 @@
 //! An install of PrBuild for one test: two namespaces, the accounts and rules of the chart, and our
 //! own binaries as child processes under those accounts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -185,6 +185,30 @@ impl Install {
     pub async fn start(&mut self, binary: Binary, args: &[&str]) -> Result<usize, ClusterError> {
         let mut command = Command::new(binary.path()?);
         command.env("KUBECONFIG", self.kubeconfig_for(binary.name()).await?);
+        self.run(binary, command, args)
+    }
+
+    /// The same by another kubeconfig, and as if it ran in a pod of this name.
+    pub fn start_in_pod(
+        &mut self,
+        binary: Binary,
+        args: &[&str],
+        kubeconfig: &Path,
+        pod: &str,
+    ) -> Result<usize, ClusterError> {
+        let mut command = Command::new(binary.path()?);
+        command.env("KUBECONFIG", kubeconfig);
+        command.envs([("POD_NAME", pod), ("POD_UID", "no-pod-has-this-uid")]);
+        command.env("POD_NAMESPACE", &self.namespace);
+        self.run(binary, command, args)
+    }
+
+    fn run(
+        &mut self,
+        binary: Binary,
+        mut command: Command,
+        args: &[&str],
+    ) -> Result<usize, ClusterError> {
         command.args(["--namespace", &self.namespace]);
         if binary == Binary::Operator {
             command.args(["--build-namespace", &self.builds]);

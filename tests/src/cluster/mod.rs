@@ -7,6 +7,7 @@
 //! - [`eventually`]: the one place where a test waits.
 
 mod access;
+mod aged;
 mod berth;
 mod control_plane;
 mod eventually;
@@ -25,6 +26,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use access::Access;
+pub use aged::{Age, Aged};
 pub use berth::Berth;
 pub use control_plane::{ControlPlane, ControlPlaneOptions};
 pub use eventually::{Progressing, eventually};

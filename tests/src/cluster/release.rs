@@ -142,7 +142,9 @@ impl Release {
 
     /// `helm test`: its report, or why it did not pass, with what the test printed.
     pub async fn test(&self) -> Result<String, ClusterError> {
-        self.helm(&["test", &self.name, "--timeout", "400s"]).await
+        let args = ["test", &self.name, "--timeout", "400s"];
+        let (report, printed) = self.helm_prints(&args).await?;
+        Ok(format!("{report}\n{printed}"))
     }
 
     async fn apply(
@@ -166,6 +168,11 @@ impl Release {
 
     /// Runs helm on this release's namespace, and returns what it printed.
     pub async fn helm(&self, args: &[&str]) -> Result<String, ClusterError> {
+        self.helm_prints(args).await.map(|(out, _)| out)
+    }
+
+    /// The same, with what it printed beside: among that is what hooks print.
+    async fn helm_prints(&self, args: &[&str]) -> Result<(String, String), ClusterError> {
         let mut helm = Command::new(parts::existing(&parts::HELM_CLI)?);
         helm.env("KUBECONFIG", self.access.kubeconfig());
         helm.args(["--namespace", &self.namespace]).args(args);
@@ -176,7 +183,7 @@ impl Release {
             .map_err(ClusterError::start("helm"))?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
         if output.status.success() {
-            return Ok(text(&output.stdout));
+            return Ok((text(&output.stdout), text(&output.stderr)));
         }
         Err(ClusterError::Command {
             what,

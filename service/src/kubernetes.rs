@@ -1,0 +1,81 @@
+//! Whether the cluster's Kubernetes is one that PrBuild runs on.
+//!
+//! Helm refuses an older one before it installs anything, by `kubeVersion` of the chart. Whoever renders the
+//! chart and applies it by other means, or goes back to an older cluster, is told here.
+
+use kube::Client;
+
+/// The oldest that does, as `kubeVersion` of the chart says, too.
+pub const OLDEST: (u32, u32) = (1, 33);
+
+/// Why the Kubernetes of a cluster does not do.
+#[derive(Debug, thiserror::Error)]
+pub enum OldKubernetes {
+    /// It is too old.
+    #[error("it is {major}.{minor}, and PrBuild needs {oldest} or newer; upgrade the cluster", oldest = oldest())]
+    TooOld {
+        /// The first number of what runs.
+        major: u32,
+        /// The second one.
+        minor: u32,
+    },
+    /// It does not say which one it is.
+    #[error("the API server does not tell its version: {0}")]
+    Unknown(String),
+}
+
+fn oldest() -> String {
+    let (major, minor) = OLDEST;
+    format!("{major}.{minor}")
+}
+
+/// Looks once.
+///
+/// # Errors
+/// It is older, or not known.
+pub async fn new_enough(client: &Client) -> Result<(), OldKubernetes> {
+    let version = client.apiserver_version().await;
+    let version = version.map_err(|error| OldKubernetes::Unknown(error.to_string()))?;
+    judge(&version.major, &version.minor)
+}
+
+/// What some clouds write behind the second number, as in `33+`, says nothing of its age.
+fn judge(major: &str, minor: &str) -> Result<(), OldKubernetes> {
+    let number = |text: &str| {
+        let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
+        digits
+            .parse::<u32>()
+            .map_err(|_| OldKubernetes::Unknown(format!("`{major}.{minor}` is no version")))
+    };
+    let (major, minor) = (number(major)?, number(minor)?);
+    if (major, minor) < OLDEST {
+        return Err(OldKubernetes::TooOld { major, minor });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn older_ones_are_refused_in_a_sentence_and_newer_ones_are_not() {
+        for (major, minor) in [("1", "33"), ("1", "33+"), ("1", "40"), ("2", "0")] {
+            assert!(judge(major, minor).is_ok(), "{major}.{minor}");
+        }
+        let said = |major, minor| judge(major, minor).map_err(|error| error.to_string());
+        let old = "it is 1.32, and PrBuild needs 1.33 or newer; upgrade the cluster";
+        assert_eq!(said("1", "32"), Err(old.to_owned()));
+        assert_eq!(said("1", "32+"), Err(old.to_owned()));
+        let none = "the API server does not tell its version: `.` is no version";
+        assert_eq!(said("", ""), Err(none.to_owned()));
+    }
+
+    #[test]
+    fn helm_refuses_what_programs_refuse() {
+        let chart = include_str!("../../charts/prbuild/Chart.yaml");
+        let (major, minor) = OLDEST;
+        let line = format!("kubeVersion: \">={major}.{minor}.0-0\"");
+        assert!(chart.lines().any(|found| found == line), "{chart}");
+    }
+}

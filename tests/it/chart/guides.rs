@@ -1,0 +1,159 @@
+//! What the documents tell people to type and to set, held against the chart and the programs.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::{NEEDED, render};
+
+fn checkout() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// All pages, with their names.
+fn pages() -> Vec<(String, String)> {
+    let mut files = vec![checkout().join("README.md")];
+    for folder in ["docs", "docs/runbooks"] {
+        let entries = std::fs::read_dir(checkout().join(folder)).unwrap();
+        files.extend(entries.map(|entry| entry.unwrap().path()));
+    }
+    files.retain(|path| path.extension().is_some_and(|ending| ending == "md"));
+    files.sort();
+    let pages: Vec<_> = files
+        .iter()
+        .map(|path| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            (name, read(path))
+        })
+        .collect();
+    assert!(pages.len() > 20, "{} pages", pages.len());
+    pages
+}
+
+/// Commands and lines of a page: what ends with `\` goes on in the next one.
+fn lines(page: &str) -> Vec<String> {
+    let joined = page.replace("\\\n", " ");
+    joined.lines().map(str::to_owned).collect()
+}
+
+/// What is behind each `--set` of a line.
+fn sets(line: &str) -> Vec<String> {
+    let rest = line.split("--set").skip(1);
+    let values = rest.filter_map(|rest| {
+        let value = rest.strip_prefix(['=', ' '])?.trim_start();
+        match value.strip_prefix('\'') {
+            Some(quoted) => quoted.split('\'').next().map(str::to_owned),
+            None => value
+                .split(|c: char| c.is_whitespace() || c == '`')
+                .next()
+                .map(str::to_owned),
+        }
+    });
+    values.collect()
+}
+
+#[test]
+fn the_chart_takes_every_value_that_the_documents_set() {
+    let mut count = 0;
+    for (page, text) in pages() {
+        for line in lines(&text) {
+            // Whoever reads it writes a name of their own there.
+            let sets = sets(&line).into_iter();
+            let sets: Vec<String> = sets.map(|set| set.replace("NAME", "a-name")).collect();
+            if sets.is_empty() {
+                continue;
+            }
+            count += sets.len();
+            let values: Vec<&str> = std::iter::once(NEEDED)
+                .chain(sets.iter().map(String::as_str))
+                .collect();
+            if let Err(said) = render(&values) {
+                panic!("{page}: {line}\n{said}");
+            }
+        }
+    }
+    assert!(count > 10, "{count} values are set");
+}
+
+/// Whether a schema has a value of this path.
+fn has(schema: &Value, path: &str) -> bool {
+    let below = path.split('.').try_fold(schema, |schema, key| {
+        let own = &schema["properties"][key];
+        match own.is_null() {
+            false => Some(own),
+            // What is below is not ours to name: labels, resources, connections.
+            true => schema["properties"]
+                .is_null()
+                .then(|| &schema["additionalProperties"]),
+        }
+    });
+    below.is_some()
+}
+
+#[test]
+fn every_value_that_the_documents_name_is_one_of_the_chart() {
+    let schema = read(&checkout().join("charts/prbuild/values.schema.json"));
+    let schema: Value = serde_json::from_str(&schema).unwrap();
+    let first = |word: &str| word.split('.').next().map(str::to_owned);
+    let mut count = 0;
+    for (page, text) in pages() {
+        let spans = text.split('`').skip(1).step_by(2);
+        for span in spans {
+            let name = span.split('=').next().unwrap_or_default();
+            let is_path = name.contains('.')
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '.')
+                && ![".yaml", ".rs", ".org"]
+                    .iter()
+                    .any(|ending| name.ends_with(ending));
+            let is_ours = first(name).is_some_and(|first| has(&schema, &first));
+            if is_path && is_ours {
+                count += 1;
+                assert!(has(&schema, name), "{page}: `{name}` is no value");
+            }
+        }
+    }
+    assert!(count > 60, "{count} values are named");
+}
+
+/// The words that an enum of clap takes, as they stand in a source file.
+fn words_of(file: &str, name: &str) -> BTreeSet<String> {
+    let text = read(&checkout().join(file));
+    let body = text.split_once(&format!("enum {name} {{\n")).unwrap().1;
+    let body = body.split_once("\n}").unwrap().0;
+    let variants = body.lines().filter_map(|line| {
+        let variant = line.strip_prefix("    ")?;
+        let word: String = variant
+            .chars()
+            .take_while(char::is_ascii_alphanumeric)
+            .collect();
+        word.starts_with(|c: char| c.is_ascii_uppercase())
+            .then(|| word.to_lowercase())
+    });
+    variants.collect()
+}
+
+#[test]
+fn every_task_and_every_verb_of_the_plugin_that_the_documents_name_exists() {
+    for (program, words) in [
+        ("cargo xtask ", words_of("xtask/src/main.rs", "Task")),
+        ("kubectl prbuild ", words_of("plugin/src/cli.rs", "Command")),
+    ] {
+        let mut count = 0;
+        for (page, text) in pages() {
+            for rest in text.split(program).skip(1) {
+                let word: String = rest.chars().take_while(char::is_ascii_lowercase).collect();
+                if word.is_empty() {
+                    continue;
+                }
+                count += 1;
+                assert!(words.contains(&word), "{page}: {program}{word}");
+            }
+        }
+        assert!(count > 5, "{program}: {count} times");
+    }
+}

@@ -11,6 +11,7 @@ use crate::{
     admission::{self, twin},
     build::stop,
     context::{Context, Telling, of_build, of_status},
+    journal::Subject,
     report::{Channel, Order, Sent, Standing, Target, Ticket, check::check_run, desired},
 };
 
@@ -274,8 +275,16 @@ pub async fn finished(ctx: &Arc<Context>, run: &BuilderRun, patience: Duration) 
     };
     ctx.live.update(&uid, |live| live.telling = Telling::Asked);
     let (name, later) = (run.name_any(), ctx.clone());
+    let (asked, job) = (ctx.asked(run), ctx.live.get(&uid).job_since);
+    let subject = Subject::of(run);
     let mut answer = tokio::spawn(async move {
-        let sent = recorded(ticket.await);
+        let sent = ticket.await;
+        if matches!(sent, Sent::Taken(_)) {
+            let job = job.map(|since| since.elapsed());
+            later.metrics.told(asked, job);
+        }
+        let sent = recorded(sent);
+        subject.reported(&sent.sent);
         later
             .live
             .update(&uid, |live| live.telling = Telling::Done(sent.clone()));

@@ -39,6 +39,11 @@ impl Story {
         self.operator
     }
 
+    /// Index of the webhook in the install.
+    pub fn webhook(&self) -> Option<usize> {
+        self.webhook
+    }
+
     /// Lets the time of a lease pass whose holder was killed.
     pub async fn lease_runs_out(&self) {
         let long_ago = json!({ "spec": { "renewTime": "2020-01-01T00:00:00.000000Z" } });

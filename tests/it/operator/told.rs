@@ -45,13 +45,12 @@ async fn metrics_follow_a_build_from_its_label_to_its_status_and_count_every_cal
 
     let operator = story.operator().unwrap();
     let completed = "prbuild_builds_completed_total{result=\"Passed\"}";
-    let mut all = metrics(&mut story, operator).await;
     // It is counted a moment after it is written down.
-    eventually("the build is counted", PATIENCE, async || {
-        all = metrics(&mut story, operator).await;
+    let all = eventually("the build is counted", PATIENCE, async || {
+        let all = metrics(&mut story, operator).await;
         match value(&all, completed) > 0.0 {
-            true => Ok(()),
-            false => Err(all.clone()),
+            true => Ok(all),
+            false => Err(all),
         }
     })
     .await;

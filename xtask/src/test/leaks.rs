@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tests::secrets::{self, Secrets};
+use ::tests::secrets::{self, Secrets};
 use tokio::task::JoinHandle;
 
 use crate::Result;

@@ -7,6 +7,7 @@
 )]
 
 mod agent;
+mod backup;
 mod browser;
 mod chart;
 mod cluster;
@@ -21,6 +22,7 @@ mod rights;
 mod rotation;
 mod secrets;
 mod shipping;
+mod terminal;
 mod webhook;
 mod worker;
 

@@ -5,12 +5,14 @@ mod tally;
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tests::images::{self, Image};
 use tests::parts::{self, Cache, Loudness, duration};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::ChildStderr;
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use crate::Result;
 use crate::cargo::{Cargo, workspace};
@@ -24,6 +26,9 @@ const THREADS_VARIABLE: &str = "RUST_TEST_THREADS";
 const THREADS: &str = "8";
 /// More failures than these are no accident, and are not tried again.
 const TRIED_AGAIN: usize = 8;
+
+/// How long standard error may stay open when the tests are over.
+const TOLD_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Arguments of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -138,26 +143,35 @@ async fn test(
     }
     let mut cargo = Cargo::start(&command, &environment, true)?;
     let mut tally = Tally::default();
-    let (out, err) = (cargo.child.stdout.take(), cargo.child.stderr.take());
-    let mut told = String::new();
-    tokio::try_join!(
-        each_line(out, |line| {
-            println!("{line}");
-            tally.read(line);
-            look.suite(line);
-        }),
-        each_line(err, |line| {
-            eprintln!("{line}");
-            told.push_str(line);
-            told.push('\n');
-        }),
-    )?;
-    look.suite(&told);
+    let told = tokio::spawn(told(cargo.child.stderr.take()));
+    let read = each_line(cargo.child.stdout.take(), |line| {
+        println!("{line}");
+        tally.read(line);
+        look.suite(line);
+    });
+    read.await?;
     let status = cargo.child.wait().await?;
+    // Something that a test left behind may hold it open.
+    if let Ok(Ok(told)) = timeout(TOLD_PATIENCE, told).await {
+        look.suite(&told);
+    }
     if !status.success() && tally.failed == 0 {
         return Err(format!("cargo test ended with {status}, and no test had failed").into());
     }
     Ok(tally)
+}
+
+/// Shows what is told on standard error, and returns it.
+async fn told(output: Option<ChildStderr>) -> String {
+    let mut told = String::new();
+    let read = each_line(output, |line| {
+        eprintln!("{line}");
+        told.push_str(line);
+        told.push('\n');
+    });
+    // What was read until it broke is all that there is.
+    let _ = read.await;
+    told
 }
 
 /// Reads to the end.

@@ -123,9 +123,9 @@ async fn take(
     }
 }
 
-/// How long taking a lease that is free may take. The manager waits up to a second by itself, so that
-/// followers do not collide.
-const TAKE_PATIENCE: Duration = Duration::from_secs(4);
+/// How long taking a lease that is free may take: some requests, and up to a second that the manager
+/// waits by itself, so that followers do not collide.
+const TAKE_PATIENCE: Duration = Duration::from_secs(10);
 /// How often a follower looks whether the lease is free.
 const WAITS_LOOK_EVERY: Duration = Duration::from_millis(500);
 

@@ -146,8 +146,8 @@ async fn configuration_and_secrets_are_restored_and_pull_requests_go_on_as_docum
 
     for name in SECRETS {
         let secret = story.api::<Secret>().get(name).await.unwrap();
-        let content = &secret.data.unwrap()["key"].0;
-        assert_eq!(content, format!("the content of {name}").as_bytes());
+        let data = secret.data.unwrap();
+        assert_eq!(data["key"].0, format!("the content of {name}").as_bytes());
     }
     let linux: Builder = story.api().get("linux").await.unwrap();
     assert_eq!(linux.spec.tags, ["kept"]);

@@ -198,7 +198,8 @@ async fn run(args: Args) -> Result<(), String> {
     let taking = Arc::new(Ingest::new(app.clone(), keys.clone()));
     let agents = match (args.workers, client) {
         (Some(address), Some(client)) => {
-            let workers = workers(&args, client, trust, taking.clone(), &stop);
+            let shared = (taking.clone(), metrics.clone());
+            let workers = workers(&args, client, trust, shared, &stop);
             let listener = listen("workers", address).await?;
             Some(tokio::spawn(serve_workers(listener, workers, stop.clone())))
         }
@@ -242,11 +243,12 @@ fn workers(
     args: &Args,
     client: Client,
     (tickets, chain): (Tickets, KeyChain),
-    ingest: Arc<Ingest>,
+    (ingest, metrics): (Arc<Ingest>, Arc<Metrics>),
     stop: &CancellationToken,
 ) -> Arc<Workers> {
     let namespace = args.namespace.as_deref().unwrap_or_default();
-    let workers = Workers::new(client, namespace, tickets, chain, ingest, stop.clone());
+    let stop = stop.clone();
+    let workers = Workers::new(client, namespace, tickets, chain, ingest, stop, metrics);
     let workers = Arc::new(workers);
     tokio::spawn(workers.clone().run());
     workers

@@ -252,7 +252,8 @@ async fn listen_to_all(
     let taking = Arc::new(Ingest::new(app.clone(), needed.keys));
     let agents = match (args.workers, needed.client) {
         (Some(address), Some(client)) => {
-            let workers = workers(args, client, needed.trust, taking.clone(), &stop);
+            let shared = (taking.clone(), app.metrics.clone());
+            let workers = workers(args, client, needed.trust, shared, &stop);
             let listener = listen("workers", address).await?;
             Some(tokio::spawn(serve_workers(listener, workers, stop.clone())))
         }
@@ -296,11 +297,12 @@ fn workers(
     args: &Args,
     client: Client,
     (tickets, chain): (Tickets, KeyChain),
-    ingest: Arc<Ingest>,
+    (ingest, metrics): (Arc<Ingest>, Arc<Metrics>),
     stop: &CancellationToken,
 ) -> Arc<Workers> {
     let namespace = args.namespace.as_deref().unwrap_or_default();
-    let workers = Workers::new(client, namespace, tickets, chain, ingest, stop.clone());
+    let stop = stop.clone();
+    let workers = Workers::new(client, namespace, tickets, chain, ingest, stop, metrics);
     let workers = Arc::new(workers);
     tokio::spawn(workers.clone().run());
     workers

@@ -27,6 +27,7 @@ pub struct Metrics {
     errors: Family<Labels, Counter>,
     listings: Counter,
     removed: Family<Labels, Counter>,
+    writes: Family<Labels, Counter>,
     swept: Gauge<f64, AtomicU64>,
     kept: Gauge<i64, AtomicI64>,
 }
@@ -48,6 +49,7 @@ impl Default for Metrics {
             errors: Family::default(),
             listings: Counter::default(),
             removed: Family::default(),
+            writes: Family::default(),
             swept: Gauge::default(),
             kept: Gauge::default(),
         };
@@ -59,6 +61,11 @@ impl Default for Metrics {
 impl Metrics {
     fn register(&mut self) {
         let all = &mut self.registry;
+        all.register(
+            "api_writes",
+            "Writes to the Kubernetes API by kind and verb",
+            self.writes.clone(),
+        );
         let received = self.received.clone();
         let version = ("version", env!("CARGO_PKG_VERSION"));
         all.register("build", "What runs", Info::new([version]));
@@ -175,6 +182,12 @@ impl Metrics {
     /// The store is listed.
     pub fn listing(&self) {
         self.listings.inc();
+    }
+
+    /// The Kubernetes API was asked to patch the status of an object of this kind, whatever comes of it.
+    pub fn patched(&self, kind: &'static str) {
+        let labels = vec![("kind", kind), ("verb", "patch")];
+        self.writes.get_or_create(&labels).inc();
     }
 
     /// Retention removed something.

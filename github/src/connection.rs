@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::GithubError;
 use crate::auth::App;
 use crate::budget::{Budget, Ledger};
+use crate::calls::Called;
 use crate::repo::Repo;
 use crate::settings::{self, ConnectionError, Files, Identity, SELF_TEST, Settings};
 use crate::transport::{Call, Transport};
@@ -134,6 +135,12 @@ impl Connections {
     pub fn all(&self) -> Vec<Arc<Connection>> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         current.values().cloned().collect()
+    }
+
+    /// How many requests were sent through all of them, now and before, by what they ask for and how
+    /// they were answered.
+    pub fn calls(&self) -> Vec<Called> {
+        self.transport.calls().all()
     }
 
     /// Those that are not only there for a test.

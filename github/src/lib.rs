@@ -7,6 +7,7 @@
 
 mod auth;
 mod budget;
+mod calls;
 mod checks;
 mod commit_states;
 mod connection;
@@ -26,6 +27,7 @@ mod wire;
 mod writes;
 
 pub use budget::Budget;
+pub use calls::Called;
 pub use checks::{
     ANNOTATIONS, AnnotationLevel, CheckAction, CheckAnnotation, CheckOutput, CheckRun, CheckState,
     Conclusion, StandingCheck,

@@ -1,5 +1,6 @@
 //! One connection pool for all connections, and how an answer is sorted. Nothing is sent twice.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use serde::Deserialize;
 
 use crate::GithubError;
 use crate::budget::{Ledger, Limit, Resource, limit};
+use crate::calls::Calls;
 
 /// The version of the REST API that every request asks for; GitHub keeps it until at least 2028.
 const API_VERSION: &str = "2022-11-28";
@@ -28,6 +30,7 @@ const MOST_BYTES: usize = 16 << 20;
 pub(crate) struct Transport {
     pool: Octocrab,
     timeout: Duration,
+    calls: Arc<Calls>,
 }
 
 /// One request.
@@ -67,7 +70,16 @@ impl Transport {
                 API_VERSION.to_owned(),
             )
             .build()?;
-        Ok(Self { pool, timeout })
+        Ok(Self {
+            pool,
+            timeout,
+            calls: Arc::default(),
+        })
+    }
+
+    /// How many requests were sent.
+    pub fn calls(&self) -> &Calls {
+        &self.calls
     }
 
     /// Sends one request, once. Where GitHub says that it was not carried out because the repository
@@ -92,10 +104,15 @@ impl Transport {
 
     async fn timely(&self, call: &Call<'_>) -> Result<(StatusCode, HeaderMap, Bytes), GithubError> {
         let in_time = tokio::time::timeout(self.timeout, self.exchange(call)).await;
-        in_time.map_err(|_| GithubError::Unavailable {
-            call: call.name.clone(),
-            reason: format!("no answer within {} s", self.timeout.as_secs()),
-        })?
+        let answer = in_time.unwrap_or_else(|_| {
+            Err(GithubError::Unavailable {
+                call: call.name.clone(),
+                reason: format!("no answer within {} s", self.timeout.as_secs()),
+            })
+        });
+        let status = answer.as_ref().ok().map(|(status, ..)| *status);
+        self.calls.count(&call.name, status);
+        answer
     }
 
     async fn exchange(

@@ -14,6 +14,7 @@ use crate::{
     },
     cache::version_of,
     context::{Context, of_build, patch_status, trim},
+    metrics::Verb,
     queue::Next,
     report::{
         LabelOutcome, Retry, TalkError, answer,
@@ -282,7 +283,7 @@ fn live(ctx: &Context, run: &BuilderRun) -> Option<Live> {
 }
 
 async fn write(ctx: &Context, answer: &Answer, status: AnswerStatus) -> Result<(), AnswerError> {
-    ctx.metrics.wrote("answers");
+    ctx.metrics.wrote(Verb::Patch, "answers");
     let name = answer.name_any();
     match patch_status(&ctx.api.answers, answer, serde_json::json!(status)).await {
         Ok(written) => {

@@ -156,7 +156,6 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), AppError> {
     let client = Client::try_from(kube::Config::infer().await?)?;
     let metrics = Arc::new(Metrics::default());
     let standing = Standing::awaiting(&[KUBERNETES, KINDS, GITHUB, KEY]);
-    serve_metrics(&args, metrics.clone(), standing.clone(), stop.clone()).await?;
     let told = events::tell(
         standing.clone(),
         client.clone(),
@@ -165,6 +164,8 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), AppError> {
     );
     tokio::spawn(told);
     let connections = Connections::follow(&args.connections, Access::Report)?;
+    let counted = (metrics.clone(), connections.clone());
+    serve_metrics(&args, counted, standing.clone(), stop.clone()).await?;
     connections.spawn_reload(stop.clone());
     check(&args)?;
     // Work begins without GitHub: what is to be told waits until it is there.
@@ -239,14 +240,17 @@ fn outlet(args: &Args) -> Result<Outlet, AppError> {
 
 async fn serve_metrics(
     args: &Args,
-    metrics: Arc<Metrics>,
+    (metrics, connections): (Arc<Metrics>, Arc<Connections>),
     standing: Arc<Standing>,
     stop: CancellationToken,
 ) -> Result<(), AppError> {
     let listener = server::listen("metrics", args.metrics).await;
     let listener = listener.map_err(AppError::Listen)?;
     // A follower is ready too: it is ready to lead.
-    let inner = Inner::new(standing, move || metrics.text());
+    let inner = Inner::new(standing, move || {
+        metrics.set_calls(&connections.calls());
+        metrics.text()
+    });
     tokio::spawn(inner.serve(listener, stop));
     Ok(())
 }

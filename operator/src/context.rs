@@ -15,7 +15,8 @@ use crate::{
     admission::Admission,
     api,
     cache::{Cache, version_of},
-    metrics::Metrics,
+    journal::Subject,
+    metrics::{Metrics, Verb},
     pressure::Pressure,
     queue::Queue,
     record::Recorder,
@@ -206,12 +207,26 @@ impl Context {
     pub async fn patch_run(&self, run: &BuilderRun, status: Value) -> kube::Result<()> {
         let metadata =
             serde_json::json!({ "uid": run.uid(), "resourceVersion": run.resource_version() });
+        self.metrics.wrote(Verb::Patch, "builderruns");
         let patch = api::patch(&self.api.runs, run, metadata, status);
         let patched = self.pressure.time(patch).await?;
         let (name, version) = (patched.name_any(), version_of(&patched));
         self.cache.runs.learn(&name, version, trim_run(patched));
-        self.metrics.wrote("builderruns");
         Ok(())
+    }
+
+    /// When the build of a run was asked for, by GitHub's clock; none if it is gone.
+    pub fn asked(&self, run: &BuilderRun) -> Option<Timestamp> {
+        let owner = &run.spec.pr_build;
+        let build = self.cache.builds.get(&owner.name);
+        let build = build.filter(|build| build.uid().as_ref() == Some(&owner.uid))?;
+        Some(build.spec.request.trigger.time.0)
+    }
+
+    /// Notes that a run got its Job or Assignment.
+    pub fn admitted(&self, run: &BuilderRun) {
+        self.metrics.started(run, self.asked(run));
+        Subject::of(run).admitted();
     }
 
     /// Publishes an Event about an object. Events are told, not relied on: a failure is logged.
@@ -222,7 +237,7 @@ impl Context {
         if let Err(error) = api::publish(&self.client, about, kind, reason, note).await {
             tracing::warn!(reason, error = %error, "an Event could not be published");
         }
-        self.metrics.wrote("events");
+        self.metrics.wrote(Verb::Create, "events");
     }
 }
 

@@ -12,7 +12,6 @@ use crds::{
     names,
 };
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::batch::v1::Job;
 use kube::{
     Api, Resource, ResourceExt,
     api::{DeleteParams, ListParams, Preconditions},
@@ -23,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     build::summary::phase_of,
     context::{Context, now, of_build, of_uid},
+    metrics::Verb,
     record::keep,
     run::{job::LABEL, tell},
     worker,
@@ -66,16 +66,19 @@ async fn look_over(ctx: &Context) -> kube::Result<()> {
             ctx.queues.runs.add(&run.name_any());
         }
         if run_is_over(ctx, &run, now) && !(is_orphan(ctx, &run) && has_build(ctx, &run).await?) {
+            ctx.metrics.wrote(Verb::Delete, "builderruns");
             delete(&ctx.api.runs, run.as_ref()).await?;
         }
     }
     for build in ctx.cache.builds.all() {
         if build_is_over(&build, now) {
+            ctx.metrics.wrote(Verb::Delete, "prbuilds");
             delete(&ctx.api.builds, build.as_ref()).await?;
         }
     }
     for answer in ctx.cache.answers.all() {
         if answer_is_over(&answer, now) {
+            ctx.metrics.wrote(Verb::Delete, "answers");
             delete(&ctx.api.answers, answer.as_ref()).await?;
         }
     }
@@ -181,7 +184,7 @@ async fn orphaned_jobs(ctx: &Context) -> kube::Result<()> {
     let there: HashSet<String> = runs.items.iter().filter_map(ResourceExt::uid).collect();
     for job in stray {
         if names::run_uid_of_job(&job).is_some_and(|uid| !there.contains(uid)) {
-            delete_job(&ctx.api.jobs, &job).await?;
+            delete_job(ctx, &job).await?;
         }
     }
     Ok(())
@@ -195,6 +198,7 @@ async fn orphaned_assignments(ctx: &Context) -> kube::Result<()> {
     for stray in stray {
         let run = ctx.api.runs.get_opt(&stray.spec.run.name).await?;
         if run.and_then(|run| run.uid()).as_ref() != Some(&stray.spec.run.uid) {
+            ctx.metrics.wrote(Verb::Delete, "assignments");
             delete(&ctx.api.assignments, stray.as_ref()).await?;
         }
     }
@@ -223,7 +227,7 @@ pub async fn after_run_deleted(ctx: &Arc<Context>, run: &BuilderRun) -> kube::Re
     if phase_of(run).is_terminal() {
         // With its build gone as well nobody looks at its pod any more.
         return match is_orphan(ctx, run) && run.spec.task.worker.is_none() {
-            true => delete_job(&ctx.api.jobs, &names::job_name(&uid)).await,
+            true => delete_job(ctx, &names::job_name(&uid)).await,
             false => Ok(()),
         };
     }
@@ -234,9 +238,9 @@ pub async fn after_run_deleted(ctx: &Arc<Context>, run: &BuilderRun) -> kube::Re
     keep::deleted(ctx, deleted(run));
     if run.spec.task.worker.is_some() {
         let name = names::assignment_name(&uid);
-        return worker::stop_orphan(&ctx.api.assignments, &name).await;
+        return worker::stop_orphan(ctx, &name).await;
     }
-    delete_job(&ctx.api.jobs, &names::job_name(&uid)).await
+    delete_job(ctx, &names::job_name(&uid)).await
 }
 
 /// A run as it ended that was deleted before it had: cancelled.
@@ -261,8 +265,10 @@ pub fn after_build_deleted(ctx: &Context, build: &PrBuild) {
     }
 }
 
-async fn delete_job(jobs: &Api<Job>, name: &str) -> kube::Result<()> {
-    match jobs.delete(name, &DeleteParams::foreground()).await {
+async fn delete_job(ctx: &Context, name: &str) -> kube::Result<()> {
+    ctx.metrics.wrote(Verb::Delete, "jobs");
+    let how = DeleteParams::foreground();
+    match ctx.api.jobs.delete(name, &how).await {
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
         deleted => deleted.map(|_| ()),
     }

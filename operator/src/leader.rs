@@ -2,10 +2,15 @@
 
 use std::{future::Future, time::Duration};
 
+use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, Client};
-use kube_lease_manager::{LeaseManagerBuilder, LeaseManagerError};
-use tokio::time::{Instant, sleep, timeout};
+use kube_lease_manager::{LeaseManager, LeaseManagerBuilder, LeaseManagerError};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 /// Name of the Lease.
@@ -30,6 +35,21 @@ pub enum LeaderError {
     Lost,
 }
 
+/// A lease that this process holds, and the task that renews it.
+struct Held {
+    leads: watch::Receiver<bool>,
+    renewing: JoinHandle<Result<LeaseManager, LeaseManagerError>>,
+}
+
+impl Held {
+    /// Gives the lease back, so that the next leader need not wait for it to run out.
+    async fn release(self) {
+        drop(self.leads);
+        // Closing the channel makes the manager release it.
+        let _ = timeout(STOP_PATIENCE, self.renewing).await;
+    }
+}
+
 /// Waits for the lease, then works until the work ends, `stop` is asked for, or the lease is lost.
 /// On a stop the lease is given back, so that the next leader need not wait for it to run out.
 pub async fn lead<F: Future<Output = ()>>(
@@ -40,40 +60,97 @@ pub async fn lead<F: Future<Output = ()>>(
     work: impl FnOnce(CancellationToken) -> F,
 ) -> Result<(), LeaderError> {
     let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
-    let manager = LeaseManagerBuilder::new(client, LEASE)
-        .with_namespace(namespace)
-        .with_identity(identity.clone())
-        .with_duration(VALID_SECONDS)
-        .with_grace(RENEW_SECONDS)
-        .build()
-        .await?;
-    let (mut leads, renewing) = manager.watch().await;
+    let Some(mut held) = take(&client, namespace, &identity, &stop).await? else {
+        return Ok(());
+    };
+    tracing::info!("leading");
     let mut lost = false;
+    let ending = stop.child_token();
+    let work = work(ending.clone());
+    tokio::pin!(work);
     tokio::select! {
-        () = stop.cancelled() => {}
-        held = leads.wait_for(|leads| *leads) => lost = held.is_err(),
-    }
-    if !lost && !stop.is_cancelled() {
-        tracing::info!("leading");
-        let ending = stop.child_token();
-        let work = work(ending.clone());
-        tokio::pin!(work);
-        tokio::select! {
-            () = &mut work => {}
-            () = stop.cancelled() => {
-                let _ = tokio::time::timeout(STOP_PATIENCE, &mut work).await;
-            }
-            _ = leads.wait_for(|leads| !*leads) => lost = true,
-            () = until_lost(&leases, &identity) => lost = true,
+        () = &mut work => {}
+        () = stop.cancelled() => {
+            let _ = timeout(STOP_PATIENCE, &mut work).await;
         }
+        _ = held.leads.wait_for(|leads| !*leads) => lost = true,
+        () = until_lost(&leases, &identity) => lost = true,
     }
     if lost {
         return Err(LeaderError::Lost);
     }
-    drop(leads);
-    // Closing the channel makes the manager release the lease.
-    let _ = tokio::time::timeout(STOP_PATIENCE, renewing).await;
+    held.release().await;
     Ok(())
+}
+
+/// Takes the lease as soon as it is free; none when it is to stop before.
+///
+/// The lease manager sleeps until the lease that it saw runs out, and would not notice that it was given
+/// back. So it is only asked once there is something to be had.
+async fn take(
+    client: &Client,
+    namespace: &str,
+    identity: &str,
+    stop: &CancellationToken,
+) -> Result<Option<Held>, LeaderError> {
+    let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(None),
+            () = until_free(&leases, identity) => {}
+        }
+        let manager = LeaseManagerBuilder::new(client.clone(), LEASE)
+            .with_namespace(namespace)
+            .with_identity(identity)
+            .with_duration(VALID_SECONDS)
+            .with_grace(RENEW_SECONDS)
+            .build()
+            .await?;
+        let (mut leads, renewing) = manager.watch().await;
+        let taken = tokio::select! {
+            () = stop.cancelled() => false,
+            taken = timeout(TAKE_PATIENCE, leads.wait_for(|leads| *leads)) => {
+                matches!(taken, Ok(Ok(_)))
+            }
+        };
+        let held = Held { leads, renewing };
+        if taken {
+            return Ok(Some(held));
+        }
+        // Somebody else was faster.
+        held.release().await;
+        sleep(WAITS_LOOK_EVERY).await;
+    }
+}
+
+/// How long taking a lease that is free may take: some requests, and up to a second that the manager
+/// waits by itself, so that followers do not collide.
+const TAKE_PATIENCE: Duration = Duration::from_secs(10);
+/// How often a follower looks whether the lease is free.
+const WAITS_LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Waits until the lease is free. Why it cannot be read at all is told by who takes it.
+async fn until_free(leases: &Api<Lease>, identity: &str) {
+    loop {
+        match timeout(LOOK_EVERY, leases.get_opt(LEASE)).await {
+            Ok(Ok(lease)) if is_free(lease.as_ref(), identity, Timestamp::now()) => return,
+            Ok(Err(kube::Error::Api(status))) if status.code == 403 => return,
+            _ => sleep(WAITS_LOOK_EVERY).await,
+        }
+    }
+}
+
+/// Whether a lease may be taken: nobody holds it, it has run out, or it is ours from before a restart.
+fn is_free(lease: Option<&Lease>, identity: &str, now: Timestamp) -> bool {
+    let Some(spec) = lease.and_then(|lease| lease.spec.as_ref()) else {
+        return true;
+    };
+    let holder = spec.holder_identity.as_deref().unwrap_or_default();
+    let (Some(renewed), Some(seconds)) = (&spec.renew_time, spec.lease_duration_seconds) else {
+        return true;
+    };
+    let ran_out = now.duration_since(renewed.0).as_secs() > i64::from(seconds);
+    holder.is_empty() || holder == identity || ran_out
 }
 
 /// How often a leader looks whether it still is one.
@@ -93,5 +170,32 @@ async fn until_lost(leases: &Api<Lease>, identity: &str) {
             return;
         }
         seen = Instant::now();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_lease_is_free_once_it_was_given_back_or_has_run_out() {
+        let now: Timestamp = "2026-01-01T00:01:00Z".parse().unwrap();
+        let free = |spec: serde_json::Value| {
+            let lease: Lease = serde_json::from_value(json!({ "spec": spec })).unwrap();
+            is_free(Some(&lease), "me", now)
+        };
+        let held = |by: &str, renewed: &str| {
+            json!({
+                "holderIdentity": by, "leaseDurationSeconds": 15, "renewTime": renewed,
+            })
+        };
+        assert!(is_free(None, "me", now));
+        assert!(free(json!({})), "it was given back");
+        assert!(!free(held("other", "2026-01-01T00:00:50.000000Z")));
+        assert!(free(held("other", "2026-01-01T00:00:40.000000Z")));
+        assert!(free(held("me", "2026-01-01T00:00:59.000000Z")));
+        assert!(free(held("", "2026-01-01T00:00:59.000000Z")));
     }
 }

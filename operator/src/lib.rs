@@ -13,6 +13,7 @@
 //! - [`health`]: what is wrong with a Repository or Builder ([`specs`] writes it down)
 //! - [`housekeeping`]: orphans, retention
 //! - [`worker`]: a BuilderRun becomes an Assignment to a physical machine; [`keys`]: key sets that its owner pins
+//! - [`journal`]: the story of each build in the log
 //! - [`make_keys`]: makes the signing key, once; [`gauges`]: numbers that are looked up for [`metrics`]
 //! - [`self_test`]: a label becomes a status, with an echo of GitHub: what `helm test` runs
 //! - [`leader`], [`app`]: who acts, and how everything is wired
@@ -27,6 +28,7 @@ pub mod context;
 pub mod gauges;
 pub mod health;
 pub mod housekeeping;
+pub mod journal;
 pub mod keys;
 pub mod leader;
 pub mod live;

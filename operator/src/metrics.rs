@@ -5,21 +5,25 @@ use std::{
     collections::BTreeMap,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicI64, AtomicU64},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use crds::{BuilderRun, PrBuildStatus, RunPhase};
-use github::Budget;
+use github::{Budget, Called};
 use jiff::Timestamp;
-use kube::ResourceExt;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
     registry::Registry,
 };
 
+use way::Way;
+
 use crate::gauges::{Fleet, Waiting};
+
+mod way;
 
 /// The version of this program.
 const VERSION: (&str, &str) = ("version", env!("CARGO_PKG_VERSION"));
@@ -27,23 +31,52 @@ const VERSION: (&str, &str) = ("version", env!("CARGO_PKG_VERSION"));
 /// The operator's metrics.
 pub struct Metrics {
     registry: Mutex<Registry>,
-    writes: Family<Kind, Counter<u64, AtomicU64>>,
+    writes: Family<Write, Counter<u64, AtomicU64>>,
     runs: Family<Ended, Counter<u64, AtomicU64>>,
     builds: Family<Phase, Counter<u64, AtomicU64>>,
-    start_seconds: Histogram,
+    way: Way,
     live: Gauge<i64, AtomicI64>,
     waiting: Family<OfBuilder, Gauge<i64, AtomicI64>>,
     oldest: Family<OfBuilder, Gauge<i64, AtomicI64>>,
     budget: Family<OfConnection, Gauge<i64, AtomicI64>>,
     budget_limit: Family<OfConnection, Gauge<i64, AtomicI64>>,
+    calls: Family<Call, Counter<u64, AtomicU64>>,
     workers: Family<OfState, Gauge<i64, AtomicI64>>,
     worker_offline: Family<OfWorker, Gauge<i64, AtomicI64>>,
     ready: Gauge<i64, AtomicI64>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Kind {
+struct Write {
     kind: &'static str,
+    verb: &'static str,
+}
+
+/// What a write does, in Kubernetes' words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// An object is made.
+    Create,
+    /// Some of its fields change.
+    Patch,
+    /// It goes.
+    Delete,
+}
+
+impl Verb {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Patch => "patch",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Call {
+    endpoint: &'static str,
+    status: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -84,12 +117,13 @@ impl Default for Metrics {
             writes: Family::default(),
             runs: Family::default(),
             builds: Family::default(),
-            start_seconds: Histogram::new([0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0, 3600.0]),
+            way: Way::default(),
             live: Gauge::default(),
             waiting: Family::default(),
             oldest: Family::default(),
             budget: Family::default(),
             budget_limit: Family::default(),
+            calls: Family::default(),
             workers: Family::default(),
             worker_offline: Family::default(),
             ready: Gauge::default(),
@@ -101,10 +135,19 @@ impl Default for Metrics {
 
 impl Metrics {
     fn register(&self) {
-        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        self.with_registry(|registry| {
+            registry.register("build", "What runs", Info::new([VERSION]));
+            self.register_work(registry);
+            self.way.register(registry);
+            self.register_queues(registry);
+            self.register_github(registry);
+        });
+    }
+
+    fn register_work(&self, registry: &mut Registry) {
         registry.register(
             "api_writes",
-            "Writes to the Kubernetes API by kind",
+            "Writes to the Kubernetes API by kind and verb",
             self.writes.clone(),
         );
         registry.register(
@@ -113,12 +156,15 @@ impl Metrics {
             self.runs.clone(),
         );
         registry.register("builds_completed", "Builds by result", self.builds.clone());
-        registry.register(
-            "run_start_seconds",
-            "Seconds from a run's creation to its Job",
-            self.start_seconds.clone(),
-        );
         registry.register("runs_live", "Runs that have not ended", self.live.clone());
+        registry.register(
+            "leader",
+            "1 while this process leads and has read everything",
+            self.ready.clone(),
+        );
+    }
+
+    fn register_queues(&self, registry: &mut Registry) {
         registry.register(
             "runs_waiting",
             "Runs that wait for a slot or a machine, by builder",
@@ -129,6 +175,15 @@ impl Metrics {
             "Seconds that the oldest waiting run of a builder has waited",
             self.oldest.clone(),
         );
+        registry.register("workers", "Workers by how they stand", self.workers.clone());
+        registry.register(
+            "worker_offline_seconds",
+            "Seconds since a worker that is wanted was last on-line; 0 while it is",
+            self.worker_offline.clone(),
+        );
+    }
+
+    fn register_github(&self, registry: &mut Registry) {
         registry.register(
             "github_budget_remaining",
             "Requests that GitHub still allows within the hour, by connection",
@@ -139,17 +194,10 @@ impl Metrics {
             "Requests that GitHub allows an hour, by connection",
             self.budget_limit.clone(),
         );
-        registry.register("workers", "Workers by how they stand", self.workers.clone());
         registry.register(
-            "worker_offline_seconds",
-            "Seconds since a worker that is wanted was last on-line; 0 while it is",
-            self.worker_offline.clone(),
-        );
-        registry.register("build", "What runs", Info::new([VERSION]));
-        registry.register(
-            "leader",
-            "1 while this process leads and has read everything",
-            self.ready.clone(),
+            "github_calls",
+            "Requests to GitHub by what they ask for and how they were answered",
+            self.calls.clone(),
         );
     }
 
@@ -158,17 +206,21 @@ impl Metrics {
         add(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Counts a write to the Kubernetes API.
-    pub fn wrote(&self, kind: &'static str) {
-        self.writes.get_or_create(&Kind { kind }).inc();
+    /// Counts a write to the Kubernetes API, whatever comes of it.
+    pub fn wrote(&self, verb: Verb, kind: &'static str) {
+        let verb = verb.word();
+        self.writes.get_or_create(&Write { kind, verb }).inc();
     }
 
-    /// Notes that a run got its Job.
-    pub fn started(&self, run: &BuilderRun) {
-        if let Some(created) = run.creation_timestamp() {
-            self.start_seconds
-                .observe(Timestamp::now().duration_since(created.0).as_secs_f64());
-        }
+    /// Notes that a run got its Job; its build was asked for then, by GitHub's clock.
+    pub fn started(&self, run: &BuilderRun, asked: Option<Timestamp>) {
+        self.way.started(run, asked, Timestamp::now());
+    }
+
+    /// Notes that GitHub took a result, of a build that was asked for then and a run that has had its Job
+    /// for so long.
+    pub fn told(&self, asked: Option<Timestamp>, job: Option<Duration>) {
+        self.way.told(asked, job, Timestamp::now());
     }
 
     /// Counts a run that ended.
@@ -236,6 +288,18 @@ impl Metrics {
         if let (Some(limit), Some(remaining)) = (budget.limit, budget.remaining) {
             self.budget.get_or_create(&of).set(remaining);
             self.budget_limit.get_or_create(&of).set(limit);
+        }
+    }
+
+    /// Takes over how many requests GitHub was sent.
+    pub fn set_calls(&self, calls: &[Called]) {
+        for called in calls {
+            let call = Call {
+                endpoint: called.endpoint,
+                status: called.status,
+            };
+            let counter = self.calls.get_or_create(&call);
+            counter.inner().store(called.count, Ordering::Relaxed);
         }
     }
 

@@ -18,6 +18,7 @@ use crate::{
         probed::{Due, Standing},
         repository::Seen,
     },
+    metrics::Verb,
     queue::Next,
     report::{Refusal, talk},
 };
@@ -67,6 +68,7 @@ pub async fn repository(ctx: Arc<Context>, name: String) -> Result<Next, SpecErr
     let built = repository.status.as_ref().is_some_and(is_built);
     write(
         &ctx,
+        "repositories",
         &ctx.api.repositories,
         &ctx.cache.repositories,
         &repository,
@@ -191,6 +193,7 @@ pub async fn builder(ctx: Arc<Context>, name: String) -> Result<Next, SpecError>
     }
     write(
         &ctx,
+        "builders",
         &ctx.api.builders,
         &ctx.cache.builders,
         &builder,
@@ -202,6 +205,7 @@ pub async fn builder(ctx: Arc<Context>, name: String) -> Result<Next, SpecError>
 
 async fn write<K, S>(
     ctx: &Context,
+    kind: &'static str,
     api: &kube::Api<K>,
     cache: &Cache<K>,
     object: &K,
@@ -213,6 +217,7 @@ where
 {
     let Some(change) = change else { return Ok(()) };
     let name = object.name_any();
+    ctx.metrics.wrote(Verb::Patch, kind);
     match patch_status(api, object, serde_json::json!(change.status)).await {
         Ok(written) => cache.learn(&name, version_of(&written), trim(written)),
         Err(kube::Error::Api(error)) if error.is_not_found() || error.is_conflict() => {

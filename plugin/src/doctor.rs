@@ -78,14 +78,15 @@ async fn clock(desk: &Desk) -> Finding {
     };
     let text = date.as_ref().and_then(|date| date.to_str().ok());
     let theirs = text.and_then(|text| jiff::fmt::rfc2822::parse(text).ok());
-    let apart = theirs.map_or(0, |theirs| {
-        theirs
-            .timestamp()
-            .duration_since(Timestamp::now())
-            .as_secs()
-    });
+    let wrong = theirs.and_then(|theirs| differ(theirs.timestamp(), Timestamp::now()));
+    Finding::new(what, wrong)
+}
+
+/// What to do about two clocks, if they differ by more than they may.
+fn differ(theirs: Timestamp, ours: Timestamp) -> Option<String> {
+    let apart = theirs.duration_since(ours).as_secs();
     let wrong = format!("the API server's is {apart} s off ours; synchronize them by NTP");
-    Finding::new(what, (apart.abs() > CLOCKS).then_some(wrong))
+    (apart.abs() > CLOCKS).then_some(wrong)
 }
 
 async fn served(desk: &Desk) -> Finding {
@@ -237,4 +238,19 @@ async fn may(desk: &Desk, verb: &str, resource: &str) -> bool {
     let reviews: Api<SelfSubjectAccessReview> = Api::all(desk.client.clone());
     let made = reviews.create(&PostParams::default(), &review).await;
     made.is_ok_and(|review| review.status.is_some_and(|status| status.allowed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_that_differ_by_more_than_half_a_minute_are_named_either_way() {
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        assert_eq!(differ(at(1000), at(1030)), None);
+        for (theirs, says) in [(1031, "is 31 s off"), (969, "is -31 s off")] {
+            let said = differ(at(theirs), at(1000)).expect("they differ");
+            assert!(said.contains(says), "{said}");
+        }
+    }
 }

@@ -7,6 +7,7 @@
 )]
 
 mod agent;
+mod backup;
 mod browser;
 mod chart;
 mod cluster;
@@ -23,6 +24,7 @@ mod rotation;
 mod secrets;
 mod shipping;
 mod starting;
+mod terminal;
 mod webhook;
 mod worker;
 

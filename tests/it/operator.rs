@@ -20,6 +20,7 @@ mod restart;
 mod same_as;
 mod specs;
 mod starting;
+mod told;
 
 use std::{
     collections::BTreeMap,

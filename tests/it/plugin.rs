@@ -4,8 +4,12 @@ use std::path::Path;
 use std::process::Command;
 
 use crds::{Builder, BuilderRun, PrBuild, Repository, RunPhase, Worker};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::Api;
 use serde_json::json;
-use tests::cluster::{Binary, Fate, eventually, shared_control_plane};
+use tests::cluster::{
+    Binary, ControlPlane, ControlPlaneOptions, Fate, eventually, shared_control_plane,
+};
 use tests::parts;
 use tests::story::{LABEL, PATIENCE, REPO, Setting, Story, TRISTAN, apply};
 use tests::worker::Driver;
@@ -339,6 +343,44 @@ async fn the_doctor_names_what_is_missing_and_what_everybody_may_do() {
     })
     .await;
     story.end().await;
+}
+
+#[tokio::test]
+async fn the_doctor_says_when_the_kinds_are_missing_or_of_another_version() {
+    let options = ControlPlaneOptions {
+        controllers: false,
+        crds: false,
+        ..ControlPlaneOptions::default()
+    };
+    let plane = ControlPlane::start(options).await.unwrap();
+    let doctor = ["doctor", "--namespace", "default"];
+    let said = kubectl(plane.kubeconfig(), &doctor).await;
+    said.refuses(&["of these want mending"]);
+    let line = "✕ the kinds are those of this version";
+    assert!(said.out.contains(line), "{said:?}");
+    assert!(said.out.contains("are not installed"), "{said:?}");
+
+    // As a version had them that knew nothing of pauses.
+    let kinds: Api<CustomResourceDefinition> = Api::all(plane.client().await.unwrap());
+    for mut kind in crds::all() {
+        if kind.spec.names.kind == "Worker" {
+            let schema = kind.spec.versions[0].schema.as_mut();
+            let schema = schema.and_then(|schema| schema.open_api_v3_schema.as_mut());
+            let fields = schema
+                .and_then(|schema| schema.properties.as_mut())
+                .unwrap();
+            let spec = fields.get_mut("spec").unwrap().properties.as_mut().unwrap();
+            spec.remove("paused").unwrap();
+        }
+        kinds.create(&Default::default(), &kind).await.unwrap();
+    }
+    eventually("the doctor names the field", PATIENCE, async || {
+        let said = kubectl(plane.kubeconfig(), &doctor).await;
+        let named = said.out.contains("of another version: Worker.spec.paused");
+        named.then_some(()).ok_or(said.out)
+    })
+    .await;
+    plane.stop().await.unwrap();
 }
 
 #[tokio::test]

@@ -1,107 +1,16 @@
 //! docs/rotation.md, followed word by word: its commands are run as they stand there, by a shell, with
 //! real kubectl, helm and openssl.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
 use crds::{Worker, condition};
 use serde_json::json;
-use tests::cluster::{Binary, Release, eventually, shared_control_plane};
-use tests::parts;
+use tests::cluster::{eventually, shared_control_plane};
 use tests::story::{PATIENCE, Setting, Story, apply};
 use tests::worker::Driver;
 
-/// The blocks of commands below a heading of the page.
+use crate::terminal::{self, Terminal};
+
 fn commands(heading: &str) -> Vec<String> {
-    let page = Release::chart().join("../../docs/rotation.md");
-    let page = std::fs::read_to_string(page).unwrap();
-    let section = page.split(&format!("\n## {heading}\n")).nth(1).unwrap();
-    let section = section.split("\n## ").next().unwrap();
-    let blocks = section.split("```console\n").skip(1);
-    let blocks = blocks.map(|block| block.split("\n```").next().unwrap());
-    blocks
-        .map(|block| {
-            let lines = block
-                .lines()
-                .map(|line| line.strip_prefix("$ ").unwrap_or(line));
-            lines.collect::<Vec<_>>().join("\n")
-        })
-        .collect()
-}
-
-/// Somebody's terminal: a directory, a cluster, variables that last.
-struct Terminal {
-    dir: PathBuf,
-    kubeconfig: PathBuf,
-    namespace: String,
-    words: BTreeMap<&'static str, String>,
-}
-
-impl Terminal {
-    fn open(story: &Story) -> Self {
-        let dir = story.install.dir().unwrap().join("terminal");
-        std::fs::create_dir_all(&dir).unwrap();
-        let charts = Release::chart().join("..").canonicalize().unwrap();
-        std::os::unix::fs::symlink(charts, dir.join("charts")).unwrap();
-        Self {
-            dir,
-            kubeconfig: story.install.access().kubeconfig().to_owned(),
-            namespace: story.install.namespace().to_owned(),
-            words: BTreeMap::new(),
-        }
-    }
-
-    /// Runs a block, in the namespace of the story; variables are those of the blocks before.
-    async fn run(&self, block: &str) -> String {
-        let mut block = block
-            .replace("-n prbuild ", &format!("-n {} ", self.namespace))
-            .replace(
-                "--namespace prbuild ",
-                &format!("--namespace {} ", self.namespace),
-            );
-        for (word, is) in &self.words {
-            block = block.replace(word, is);
-        }
-        let script = format!(
-            "set -euo pipefail\n[ -f kept ] && . ./kept\n{block}\necho \"NEW=${{NEW:-}}\" >kept\n"
-        );
-        let mut shell = Command::new("bash");
-        shell.args(["-c", &script]).current_dir(&self.dir);
-        shell
-            .env("KUBECONFIG", &self.kubeconfig)
-            .env("PATH", path());
-        let output = tokio::task::spawn_blocking(move || shell.output().unwrap());
-        let output = output.await.unwrap();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        assert!(output.status.success(), "{block}\n{}", text(&output.stderr));
-        text(&output.stdout) + &text(&output.stderr)
-    }
-
-    fn write(&self, file: &str, text: &str) {
-        std::fs::write(self.dir.join(file), text).unwrap();
-    }
-
-    /// What the variable `NEW` is.
-    fn new_secret(&self) -> String {
-        let kept = std::fs::read_to_string(self.dir.join("kept")).unwrap();
-        kept.trim().strip_prefix("NEW=").unwrap().to_owned()
-    }
-}
-
-/// PATH of a person who has installed what the page needs.
-fn path() -> std::ffi::OsString {
-    let ours = Binary::Operator.path().unwrap();
-    let kubectl = parts::existing(&parts::KUBECTL).unwrap();
-    let helm = parts::existing(&parts::HELM_CLI).unwrap();
-    let folders = [&ours, &kubectl, &helm].map(|program| folder(program));
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let all = folders.into_iter().chain(std::env::split_paths(&path));
-    std::env::join_paths(all).unwrap()
-}
-
-fn folder(program: &Path) -> PathBuf {
-    program.parent().unwrap().to_owned()
+    terminal::commands("rotation.md", heading)
 }
 
 /// Opens a session of an agent, as soon as it may.
@@ -130,8 +39,8 @@ async fn the_key_of_a_worker_changes_by_the_documented_commands_while_it_is_on_l
 
     let [add, remove] = commands("Key of a worker").try_into().unwrap();
     let mut terminal = Terminal::open(&story);
-    terminal.words.insert("NAME", "mac-1".to_owned());
-    terminal.words.insert("NEW_KEY", new.public_key());
+    terminal.says("NAME", "mac-1");
+    terminal.says("NEW_KEY", &new.public_key());
     terminal.run(&add).await;
     old.heartbeat().await.unwrap();
     comes_in(&mut new).await;
@@ -167,7 +76,7 @@ mod node {
     use k8s_openapi::api::core::v1::Pod;
     use kube::ResourceExt;
     use kube::api::{ListParams, LogParams};
-    use tests::cluster::shared_node;
+    use tests::cluster::{Release, shared_node};
     use tests::images::GCC;
     use tests::story::REPO;
 

@@ -21,6 +21,7 @@ async fn begin(name: &str) -> Story {
 #[tokio::test]
 async fn a_secret_that_a_program_prints_or_an_object_holds_is_found() {
     let mut story = begin("leaks").await;
+    story.plants_secrets();
     assert_eq!(story.leaks().await, [""; 0]);
 
     // A program that is given it in the wrong place says so, with what it was given.

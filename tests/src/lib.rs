@@ -9,5 +9,6 @@ pub mod forge;
 pub mod images;
 pub mod line;
 pub mod parts;
+pub mod secrets;
 pub mod story;
 pub mod worker;

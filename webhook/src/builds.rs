@@ -2,6 +2,7 @@
 //! shall stop. Nothing else of a build can be changed; the schema sees to that.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crds::{Cancel, PrBuild};
 use kube::api::{ListParams, Patch, PatchParams};
@@ -10,6 +11,7 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use crate::kept::readable;
+use crate::metrics::Metrics;
 
 /// Selects what has not ended.
 const GOES_ON: &str = "status.phase!=Complete";
@@ -19,6 +21,7 @@ const GOES_ON: &str = "status.phase!=Complete";
 pub struct Builds {
     api: Api<PrBuild>,
     stored: Api<DeserializeGuard<PrBuild>>,
+    metrics: Arc<Metrics>,
 }
 
 /// What came of a request to stop.
@@ -34,10 +37,11 @@ pub enum Stopped {
 
 impl Builds {
     /// In this namespace.
-    pub fn new(client: &Client, namespace: &str) -> Self {
+    pub fn new(client: &Client, namespace: &str, metrics: Arc<Metrics>) -> Self {
         Self {
             api: Api::namespaced(client.clone(), namespace),
             stored: Api::namespaced(client.clone(), namespace),
+            metrics,
         }
     }
 
@@ -162,6 +166,7 @@ impl Builds {
             field_manager: Some("prbuild-webhook".to_owned()),
             ..PatchParams::default()
         };
+        self.metrics.wrote("patch", "prbuilds");
         self.api.patch(name, &how, &Patch::Merge(patch)).await
     }
 

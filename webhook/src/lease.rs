@@ -14,6 +14,7 @@ use kube::{Api, Client};
 use tokio::time::Instant;
 
 use crate::done::Done;
+use crate::metrics::Metrics;
 
 /// Name of the Lease.
 pub const NAME: &str = "prbuild-sweep";
@@ -31,6 +32,7 @@ pub struct Holder {
     api: Api<Lease>,
     identity: String,
     done: Arc<Done>,
+    metrics: Arc<Metrics>,
     seen: Seen,
     note: String,
 }
@@ -64,11 +66,18 @@ struct Read {
 
 impl Holder {
     /// A replica with this unique name.
-    pub fn new(client: &Client, namespace: &str, identity: String, done: Arc<Done>) -> Self {
+    pub fn new(
+        client: &Client,
+        namespace: &str,
+        identity: String,
+        done: Arc<Done>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             api: Api::namespaced(client.clone(), namespace),
             identity,
             done,
+            metrics,
             seen: Seen::default(),
             note: String::new(),
         }
@@ -152,6 +161,7 @@ impl Holder {
             },
             spec: Some(self.spec(&self.identity)),
         };
+        self.metrics.wrote("create", "leases");
         won(self.api.create(&PostParams::default(), &lease).await)
     }
 
@@ -175,6 +185,7 @@ impl Holder {
             patch["spec"] = serde_json::json!(self.spec(identity));
         }
         let params = PatchParams::default();
+        self.metrics.wrote("patch", "leases");
         won(self.api.patch(NAME, &params, &Patch::Merge(patch)).await)
     }
 

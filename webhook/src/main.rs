@@ -95,8 +95,13 @@ async fn run(args: Args) -> Result<(), String> {
 
     let metrics = Arc::new(Metrics::default());
     let standing = Standing::awaiting(&[KUBERNETES, KINDS, GITHUB, OBJECTS]);
-    let counted = metrics.clone();
-    let answers = Inner::new(standing.clone(), move || counted.text());
+    let connections =
+        Connections::follow(&args.connections, Access::Read).map_err(|error| error.to_string())?;
+    let (counted, called) = (metrics.clone(), connections.clone());
+    let answers = Inner::new(standing.clone(), move || {
+        counted.calls(&called.calls());
+        counted.text()
+    });
     let inner = tokio::spawn(answers.serve(inner, stop.clone()));
     tokio::spawn(stop_on_signal(stop.clone()));
     let told = events::tell(
@@ -107,8 +112,6 @@ async fn run(args: Args) -> Result<(), String> {
     );
     tokio::spawn(told);
 
-    let connections =
-        Connections::follow(&args.connections, Access::Read).map_err(|error| error.to_string())?;
     connections.spawn_reload(stop.clone());
     // Deliveries are answered without GitHub, too: that it is away, and that they shall come again.
     let (ready, ways) = (standing.clone(), connections.clone());
@@ -127,15 +130,16 @@ async fn run(args: Args) -> Result<(), String> {
     };
     let done = Arc::new(Done::default());
     let (answered, known) = (cache.clone(), done.clone());
+    let builds = Builds::new(&client, &args.namespace, metrics.clone());
     let app = Arc::new(App {
         connections,
         gate: Gate::new(
             Api::namespaced(client.clone(), &args.namespace),
-            Builds::new(&client, &args.namespace),
+            builds.clone(),
             move |name| answered.is_answered(name) || known.knows(Deed::Answered(name)),
         ),
-        submit: Submit::new(&client, &args.namespace, done.clone()),
-        builds: Builds::new(&client, &args.namespace),
+        submit: Submit::new(&client, &args.namespace, done.clone(), metrics.clone()),
+        builds,
         done: done.clone(),
         metrics,
         cache,
@@ -143,7 +147,13 @@ async fn run(args: Args) -> Result<(), String> {
     tokio::spawn(keep_warm(app.clone(), stop.clone()));
     let answered_all = CancellationToken::new();
     let sweeping = (!args.no_sweep).then(|| {
-        let holder = Holder::new(&client, &args.namespace, identity(), done);
+        let holder = Holder::new(
+            &client,
+            &args.namespace,
+            identity(),
+            done,
+            app.metrics.clone(),
+        );
         let every = Duration::from_secs(args.sweep_seconds);
         let (stop, answered_all) = (stop.clone(), answered_all.clone());
         tokio::spawn(sweep::run(app.clone(), holder, every, stop, answered_all))

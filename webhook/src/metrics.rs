@@ -1,8 +1,10 @@
 //! Metrics. Every label has a bounded set of values: words of our own, never what somebody sent.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use github::Called;
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -12,6 +14,18 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 type Labels = Vec<(&'static str, String)>;
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Call {
+    endpoint: &'static str,
+    status: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Write {
+    kind: &'static str,
+    verb: &'static str,
+}
 
 /// All metrics of the webhook.
 pub struct Metrics {
@@ -25,79 +39,101 @@ pub struct Metrics {
     swept: Gauge<f64, AtomicU64>,
     found: Counter,
     stops: Family<Labels, Counter>,
+    writes: Family<Write, Counter>,
+    calls: Family<Call, Counter<u64, AtomicU64>>,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("prbuild_webhook");
-        let version = ("version", env!("CARGO_PKG_VERSION"));
-        registry.register("build", "What runs", Info::new([version]));
-        let deliveries = Family::default();
-        registry.register(
+        let mut made = Self {
+            registry: Registry::with_prefix("prbuild_webhook"),
+            deliveries: Family::default(),
+            refusals: Family::default(),
+            alerts: Family::default(),
+            secrets: Family::default(),
+            gate: Histogram::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 8.0]),
+            sweeps: Family::default(),
+            swept: Gauge::default(),
+            found: Counter::default(),
+            stops: Family::default(),
+            writes: Family::default(),
+            calls: Family::default(),
+        };
+        made.register_deliveries();
+        made.register_sweep();
+        made.register_work();
+        made
+    }
+}
+
+impl Metrics {
+    fn register_deliveries(&mut self) {
+        let all = &mut self.registry;
+        all.register(
             "deliveries",
             "Deliveries by what came of them",
-            deliveries.clone(),
+            self.deliveries.clone(),
         );
-        let refusals = Family::default();
-        registry.register(
+        all.register(
             "refusals",
             "Events that make no build, by reason",
-            refusals.clone(),
+            self.refusals.clone(),
         );
-        let alerts = Family::default();
-        registry.register(
+        all.register(
             "alerts",
             "What somebody should look at: actor_mismatch (a webhook secret may be known to others), name_taken",
-            alerts.clone(),
+            self.alerts.clone(),
         );
-        let secrets = Family::default();
-        registry.register(
+        all.register(
             "secrets",
             "Signed deliveries by the secret that fitted; 0 is the newest",
-            secrets.clone(),
+            self.secrets.clone(),
         );
-        let gate = Histogram::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 8.0]);
-        registry.register(
+        all.register(
             "gate_seconds",
             "Time from a verified delivery to its answer",
-            gate.clone(),
+            self.gate.clone(),
         );
-        let sweeps = Family::default();
-        registry.register(
+    }
+
+    fn register_sweep(&mut self) {
+        let all = &mut self.registry;
+        all.register(
             "sweeps",
             "Looks at a repository for labels that no delivery told of",
-            sweeps.clone(),
+            self.sweeps.clone(),
         );
-        let swept = Gauge::default();
-        registry.register(
+        all.register(
             "swept_timestamp_seconds",
             "When this replica last finished a sweep",
-            swept.clone(),
+            self.swept.clone(),
         );
-        let found = Counter::default();
-        registry.register(
+        all.register(
             "sweep_found",
             "Events that only the sweep found",
-            found.clone(),
+            self.found.clone(),
         );
-        let stops = Family::default();
-        registry.register(
+        all.register(
             "stops",
             "Builds that were asked to stop because their pull request changed",
-            stops.clone(),
+            self.stops.clone(),
         );
-        Self {
-            registry,
-            deliveries,
-            refusals,
-            alerts,
-            secrets,
-            gate,
-            sweeps,
-            swept,
-            found,
-            stops,
-        }
+    }
+
+    fn register_work(&mut self) {
+        let all = &mut self.registry;
+        let version = ("version", env!("CARGO_PKG_VERSION"));
+        all.register("build", "What runs", Info::new([version]));
+        all.register(
+            "api_writes",
+            "Writes to the Kubernetes API by kind and verb",
+            self.writes.clone(),
+        );
+        all.register(
+            "github_calls",
+            "Requests to GitHub by what they ask for and how they were answered",
+            self.calls.clone(),
+        );
     }
 }
 
@@ -159,6 +195,23 @@ impl Metrics {
     /// A build stops because this happened to its pull request.
     pub fn stop(&self, cause: &'static str) {
         self.stops.get_or_create(&label("cause", cause)).inc();
+    }
+
+    /// The Kubernetes API was asked for a write, whatever comes of it.
+    pub fn wrote(&self, verb: &'static str, kind: &'static str) {
+        self.writes.get_or_create(&Write { kind, verb }).inc();
+    }
+
+    /// So many requests went to GitHub.
+    pub fn calls(&self, calls: &[Called]) {
+        for called in calls {
+            let call = Call {
+                endpoint: called.endpoint,
+                status: called.status,
+            };
+            let counter = self.calls.get_or_create(&call);
+            counter.inner().store(called.count, Ordering::Relaxed);
+        }
     }
 
     /// All of it, in the text format.

@@ -11,6 +11,7 @@ use serde::de::IgnoredAny;
 
 use crate::done::{Deed, Done};
 use crate::gate::{Authorized, Refused};
+use crate::metrics::Metrics;
 
 /// Writes what the gate decided.
 #[derive(Clone)]
@@ -18,6 +19,7 @@ pub struct Submit {
     builds: Api<PrBuild>,
     answers: Api<Answer>,
     done: Arc<Done>,
+    metrics: Arc<Metrics>,
 }
 
 /// What came of it.
@@ -52,11 +54,12 @@ pub enum SubmitError {
 
 impl Submit {
     /// Into this namespace.
-    pub fn new(client: &Client, namespace: &str, done: Arc<Done>) -> Self {
+    pub fn new(client: &Client, namespace: &str, done: Arc<Done>, metrics: Arc<Metrics>) -> Self {
         Self {
             builds: Api::namespaced(client.clone(), namespace),
             answers: Api::namespaced(client.clone(), namespace),
             done,
+            metrics,
         }
     }
 
@@ -78,6 +81,7 @@ impl Submit {
                 self.done.note(Deed::Built(&name), trigger.time.0);
             }
         };
+        self.metrics.wrote("create", "prbuilds");
         let error = match create(&self.builds, &build).await {
             Ok(()) => {
                 note();
@@ -117,6 +121,7 @@ impl Submit {
             return Ok(Stored::Deleted);
         }
         let trigger = &answer.spec.trigger;
+        self.metrics.wrote("create", "answers");
         let error = match create(&self.answers, &answer).await {
             Ok(()) => {
                 // A button that is pressed again after a refusal is a new wish.

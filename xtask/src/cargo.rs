@@ -19,7 +19,7 @@ pub struct Cargo {
 }
 
 impl Cargo {
-    /// Starts cargo in the workspace. `piped`: its standard output is read, not shown.
+    /// Starts cargo in the workspace. `piped`: what it prints is read, not shown.
     pub fn start(
         args: &[&str],
         environment: &[(&str, &Path)],
@@ -32,7 +32,7 @@ impl Cargo {
             .envs(environment.iter().copied());
         cargo.stdin(Stdio::null()).process_group(0);
         if piped {
-            cargo.stdout(Stdio::piped());
+            cargo.stdout(Stdio::piped()).stderr(Stdio::piped());
         }
         Ok(Self {
             child: cargo.spawn()?,

@@ -1,8 +1,9 @@
 //! `cargo xtask doctor`: what is there, from where, and what is missing. It builds nothing.
 
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-use tests::parts::{self, Cache, Found, Machine, Need, Origin, Part, Version};
+use ::tests::parts::{self, Cache, Found, Machine, Need, NpmPackage, Origin, Part, Version};
 
 use crate::Result;
 
@@ -22,11 +23,15 @@ pub fn run(_: Args) -> Result {
         missing |= row.missing;
         println!("{:<26}{:<12}{}", part.name, row.version, row.from);
     }
+    for package in parts::DESCRIPTIONS {
+        let row = described(&package, package.found(&cache));
+        println!("{:<26}{:<12}{}", package.name, row.version, row.from);
+    }
     println!();
-    for (name, version, needed_for) in tools(&machine) {
-        missing |= version.is_none();
-        let version = version.map_or_else(|| "missing".to_owned(), |version| version.to_string());
-        println!("{name:<26}{version:<12}{needed_for}");
+    for tool in tools(&machine) {
+        let row = tool.row(parts::on_path(tool.program));
+        missing |= row.missing;
+        println!("{:<26}{:<12}{}", tool.program, row.version, row.from);
     }
     let root = if machine.root { "yes" } else { "no" };
     missing |= !machine.root;
@@ -95,15 +100,58 @@ fn row(part: &Part, found: Option<Found>, machine: &Machine, cache: &Cache) -> R
     }
 }
 
-fn tools(machine: &Machine) -> [(&'static str, Option<Version>, &'static str); 3] {
+/// A package of npm: what describes GitHub.
+fn described(package: &NpmPackage, found: Option<PathBuf>) -> Row {
+    Row {
+        version: package.version.to_owned(),
+        from: match found {
+            Some(path) => format!("cache: {}", path.display()),
+            None => format!("to be fetched from npm; for {}", package.needed_for),
+        },
+        missing: false,
+    }
+}
+
+/// A program that is found on PATH or has to be installed.
+struct Tool {
+    program: &'static str,
+    version: Option<Version>,
+    needed_for: &'static str,
+}
+
+impl Tool {
+    fn row(&self, path: Option<PathBuf>) -> Row {
+        let needed_for = self.needed_for;
+        match (self.version, path) {
+            (Some(version), Some(path)) => Row {
+                version: version.to_string(),
+                from: format!("PATH: {}; {needed_for}", path.display()),
+                missing: false,
+            },
+            _ => Row {
+                version: "missing".to_owned(),
+                from: needed_for.to_owned(),
+                missing: true,
+            },
+        }
+    }
+}
+
+fn tools(machine: &Machine) -> [Tool; 4] {
+    let tool = |program, version, needed_for| Tool {
+        program,
+        version,
+        needed_for,
+    };
     [
-        ("rust", machine.rust, "builds PrBuild"),
-        (
+        tool("rustc", machine.rust, "builds PrBuild"),
+        tool("cc", machine.cc, "builds the C in some crates, and links"),
+        tool(
             "go",
             machine.go,
             "builds Kubernetes, where no fitting one is found",
         ),
-        (
+        tool(
             "git",
             machine.git,
             "repositories of the forge, and the checkout image",
@@ -131,4 +179,37 @@ fn free_space() -> String {
         || "unknown".to_owned(),
         |line| line.trim().replace('G', " GB"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_describes_github_and_the_compiler_have_a_row_with_version_and_origin() {
+        let octokit = parts::DESCRIPTIONS.map(|package| package.name);
+        assert!(octokit.iter().all(|name| name.starts_with("@octokit/")));
+        let cached = described(&parts::OPENAPI, Some("/cache/npm-x".into()));
+        assert_eq!(cached.version, parts::OPENAPI.version);
+        assert_eq!(cached.from, "cache: /cache/npm-x");
+        let absent = described(&parts::OPENAPI, None);
+        assert!(
+            absent.from.starts_with("to be fetched from npm"),
+            "{}",
+            absent.from
+        );
+        let machine = Machine {
+            cc: Some(Version::new(12, 2, 0)),
+            ..Machine::default()
+        };
+        let tools = tools(&machine);
+        let cc = tools.iter().find(|tool| tool.program == "cc").unwrap();
+        let row = cc.row(Some("/usr/bin/cc".into()));
+        assert_eq!((row.version.as_str(), row.missing), ("12.2.0", false));
+        assert!(row.from.starts_with("PATH: /usr/bin/cc"), "{}", row.from);
+        assert!(
+            tools.iter().any(|tool| tool.row(None).missing),
+            "what is not there is missing"
+        );
+    }
 }

@@ -25,17 +25,16 @@ const NEEDED: &str = "host=prbuild.example.org,image.registry=registry.example.o
 pub fn run(args: Args) -> Result {
     let facts = Facts::read(&workspace())?;
     let mut wrong = judge(&facts);
+    if !args.check {
+        wrong.extend(unclean(&facts));
+    }
     let helm = parts::obtain(&parts::HELM_CLI, &Cache::of_user(), Loudness::Normal)?;
-    wrong.extend(lint(&helm)?);
+    wrong.extend(lint(&helm, &chart())?);
     wrong.extend(
         crds::run(crds::Args::check())
             .err()
             .map(|error| error.to_string()),
     );
-    if !args.check && facts.changed {
-        wrong
-            .push("files were changed since the last commit; commit them, or put them away".into());
-    }
     for one in &wrong {
         println!("✕ {one}");
     }
@@ -127,6 +126,12 @@ fn judge(facts: &Facts) -> Vec<String> {
     wrong
 }
 
+/// What keeps this checkout from being a release: it is no commit.
+fn unclean(facts: &Facts) -> Option<String> {
+    let said = "files were changed since the last commit; commit them, or put them away";
+    facts.changed.then(|| said.to_owned())
+}
+
 /// What a changelog says about a version: what stands below its heading.
 fn section<'a>(changelog: &'a str, version: &str) -> Option<&'a str> {
     let mut sections = changelog.split("\n## ").skip(1);
@@ -138,10 +143,10 @@ fn section<'a>(changelog: &'a str, version: &str) -> Option<&'a str> {
 }
 
 /// What helm has against the chart.
-fn lint(helm: &Path) -> Result<Option<String>> {
+fn lint(helm: &Path, chart: &Path) -> Result<Option<String>> {
     let mut lint = Command::new(helm);
     lint.args(["lint", "--strict", "--quiet", "--set", NEEDED]);
-    let output = lint.arg(chart()).output()?;
+    let output = lint.arg(chart).output()?;
     let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     Ok((!output.status.success()).then_some(said))
 }
@@ -257,6 +262,33 @@ mod tests {
             assert_eq!(wrong.len(), 1, "{wrong:?}");
             assert!(wrong[0].contains(says), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn what_is_not_committed_is_no_release() {
+        assert_eq!(unclean(&facts()), None);
+        let changed = Facts {
+            changed: true,
+            ..facts()
+        };
+        let said = unclean(&changed).unwrap();
+        assert!(said.starts_with("files were changed"), "{said}");
+    }
+
+    #[test]
+    fn a_chart_that_helm_does_not_take_is_no_release() {
+        let helm = parts::existing(&parts::HELM_CLI).unwrap();
+        assert_eq!(lint(&helm, &chart()).unwrap(), None);
+        let broken = std::env::temp_dir().join(format!("prbuild-chart-{}", std::process::id()));
+        fs::create_dir_all(broken.join("templates")).unwrap();
+        let described = "apiVersion: v2\nname: broken\nversion: 1.0.0\n";
+        fs::write(broken.join("Chart.yaml"), described).unwrap();
+        fs::write(broken.join("values.yaml"), "{}\n").unwrap();
+        fs::write(broken.join("templates/x.yaml"), "a: {{ .Values.b.c }\n").unwrap();
+        let said = lint(&helm, &broken).unwrap();
+        fs::remove_dir_all(&broken).unwrap();
+        let said = said.unwrap();
+        assert!(said.contains("x.yaml"), "{said}");
     }
 
     #[test]

@@ -1,20 +1,24 @@
 //! `cargo xtask test`: parts, clusters and binaries, then all tests, then one summary.
 
+mod leaks;
 mod tally;
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tests::images::{self, Image};
 use tests::parts::{self, Cache, Loudness, duration};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::ChildStderr;
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use crate::Result;
 use crate::cargo::{Cargo, workspace};
 use crate::clusters::Clusters;
 use crate::stop::run_until_stopped;
+use leaks::Look;
 use tally::Tally;
 
 /// How many tests run at a time; libtest reads it.
@@ -22,6 +26,9 @@ const THREADS_VARIABLE: &str = "RUST_TEST_THREADS";
 const THREADS: &str = "8";
 /// More failures than these are no accident, and are not tried again.
 const TRIED_AGAIN: usize = 8;
+
+/// How long standard error may stay open when the tests are over.
+const TOLD_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Arguments of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -68,17 +75,19 @@ pub fn run(args: Args) -> Result {
                 duration(started.elapsed())
             );
         }
-        let tally = test_all(&args, &clusters).await?;
-        if tally.failed > 0 {
+        let mut look = Look::begin(&clusters);
+        let tally = test_all(&args, &clusters, &mut look).await?;
+        let leaks = look.end()?;
+        if tally.failed > 0 || !leaks.is_empty() {
             clusters.keep_logs();
         }
         clusters.stop().await?;
         eprintln!("all tests in {}", duration(started.elapsed()));
-        println!("\n{tally}");
+        println!("\n{leaks}\n{tally}");
         if tally.total() == 0 {
             return Err("no test has such a name".into());
         }
-        Ok(if tally.failed == 0 {
+        Ok(if tally.failed == 0 && leaks.is_empty() {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE
@@ -98,13 +107,13 @@ async fn build(no_node: bool, loudness: Loudness) -> Result<Vec<Image>> {
 
 /// Runs the tests. The few that failed get the machine to themselves once more: what passes then was in
 /// want of time, which is worth a word and not a red run.
-async fn test_all(args: &Args, clusters: &Clusters) -> Result<Tally> {
+async fn test_all(args: &Args, clusters: &Clusters, look: &mut Look) -> Result<Tally> {
     let mut wanted: Vec<&str> = args.filters.iter().map(String::as_str).collect();
     if args.no_node {
         eprintln!("left out: tests that run containers");
         wanted.extend(["--skip", "node::"]);
     }
-    let mut tally = test(&wanted, THREADS, clusters).await?;
+    let mut tally = test(&wanted, THREADS, clusters, look).await?;
     if !tally.failures.is_empty() && tally.failures.len() <= TRIED_AGAIN {
         eprintln!(
             "\nonce more, one after the other: {}",
@@ -112,14 +121,19 @@ async fn test_all(args: &Args, clusters: &Clusters) -> Result<Tally> {
         );
         let mut failures = vec!["--exact"];
         failures.extend(tally.failures.iter().map(String::as_str));
-        let again = test(&failures, "1", clusters).await?;
+        let again = test(&failures, "1", clusters, look).await?;
         tally.tried_again(again);
     }
     Ok(tally)
 }
 
 /// Runs tests, shows what they print, and counts.
-async fn test(wanted: &[&str], threads: &'static str, clusters: &Clusters) -> Result<Tally> {
+async fn test(
+    wanted: &[&str],
+    threads: &'static str,
+    clusters: &Clusters,
+    look: &mut Look,
+) -> Result<Tally> {
     let mut environment = clusters.environment();
     let mut command = vec!["test", "--workspace", "--no-fail-fast", "--"];
     command.extend(wanted);
@@ -129,16 +143,46 @@ async fn test(wanted: &[&str], threads: &'static str, clusters: &Clusters) -> Re
     }
     let mut cargo = Cargo::start(&command, &environment, true)?;
     let mut tally = Tally::default();
-    if let Some(output) = cargo.child.stdout.take() {
-        let mut lines = BufReader::new(output).lines();
-        while let Some(line) = lines.next_line().await? {
-            println!("{line}");
-            tally.read(&line);
-        }
-    }
+    let told = tokio::spawn(told(cargo.child.stderr.take()));
+    let read = each_line(cargo.child.stdout.take(), |line| {
+        println!("{line}");
+        tally.read(line);
+        look.suite(line);
+    });
+    read.await?;
     let status = cargo.child.wait().await?;
+    // Something that a test left behind may hold it open.
+    if let Ok(Ok(told)) = timeout(TOLD_PATIENCE, told).await {
+        look.suite(&told);
+    }
     if !status.success() && tally.failed == 0 {
         return Err(format!("cargo test ended with {status}, and no test had failed").into());
     }
     Ok(tally)
+}
+
+/// Shows what is told on standard error, and returns it.
+async fn told(output: Option<ChildStderr>) -> String {
+    let mut told = String::new();
+    let read = each_line(output, |line| {
+        eprintln!("{line}");
+        told.push_str(line);
+        told.push('\n');
+    });
+    // What was read until it broke is all that there is.
+    let _ = read.await;
+    told
+}
+
+/// Reads to the end.
+async fn each_line(
+    output: Option<impl AsyncRead + Unpin>,
+    mut read: impl FnMut(&str),
+) -> std::io::Result<()> {
+    let Some(output) = output else { return Ok(()) };
+    let mut lines = BufReader::new(output).lines();
+    while let Some(line) = lines.next_line().await? {
+        read(&line);
+    }
+    Ok(())
 }

@@ -138,8 +138,9 @@ impl Client {
 
     /// Frames of these bytes, as the gateway stores them.
     fn packed(&mut self, bytes: &[u8]) -> io::Result<Vec<u8>> {
-        let mut packed = Vec::new();
-        for part in bytes.chunks(FRAME) {
+        let (first, rest) = bytes.split_at(bytes.len().min(FRAME));
+        let mut packed = self.compressor.compress(first)?;
+        for part in rest.chunks(FRAME) {
             packed.extend(self.compressor.compress(part)?);
         }
         Ok(packed)

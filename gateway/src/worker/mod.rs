@@ -39,6 +39,7 @@ use crate::ingest::Ingest;
 use crate::ingest::answer::{Answer, json};
 use crate::ingest::body::{BodyError, Room};
 use crate::ingest::chunk::once;
+use crate::metrics::Metrics;
 use objects::Objects;
 use route::{Route, route};
 use seen::Seen;
@@ -63,9 +64,10 @@ impl Workers {
         chain: KeyChain,
         ingest: Arc<Ingest>,
         stop: CancellationToken,
+        metrics: Arc<Metrics>,
     ) -> Self {
         Self {
-            objects: Arc::new(Objects::new(&client, namespace)),
+            objects: Arc::new(Objects::new(&client, namespace, metrics)),
             seen: Seen::default(),
             tickets,
             chain,

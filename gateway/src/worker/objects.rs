@@ -15,6 +15,7 @@ use tokio::sync::broadcast;
 
 use crate::cluster::cache::{Cache, Group};
 use crate::cluster::follow::follow;
+use crate::metrics::Metrics;
 
 /// How often a write is tried again after somebody else wrote first.
 const TRIES: usize = 6;
@@ -26,6 +27,7 @@ pub struct Objects {
     worker_api: Api<Worker>,
     assignment_api: Api<Assignment>,
     follow: (Client, String),
+    metrics: Arc<Metrics>,
     /// Names of workers that something changed for.
     pub changed: broadcast::Sender<String>,
 }
@@ -75,13 +77,14 @@ pub enum Write<T> {
 
 impl Objects {
     /// Those of one namespace, not read yet.
-    pub fn new(client: &Client, namespace: &str) -> Self {
+    pub fn new(client: &Client, namespace: &str, metrics: Arc<Metrics>) -> Self {
         Self {
             workers: Cache::new(|_| Vec::new()),
             assignments: Cache::new(groups_of),
             worker_api: Api::namespaced(client.clone(), namespace),
             assignment_api: Api::namespaced(client.clone(), namespace),
             follow: (client.clone(), namespace.to_owned()),
+            metrics,
             changed: broadcast::channel(4096).0,
         }
     }
@@ -169,6 +172,7 @@ impl Objects {
             let Some(object) = known.as_ref().map(|known| known.object.clone()) else {
                 return Ok(answer);
             };
+            self.metrics.patched("assignments");
             match patch(&self.assignment_api, object.as_ref(), status).await {
                 Ok(mut written) => {
                     lean(&mut written);
@@ -205,6 +209,7 @@ impl Objects {
             let Some(object) = known.clone() else {
                 return Ok(answer);
             };
+            self.metrics.patched("workers");
             match patch(&self.worker_api, object.as_ref(), status).await {
                 Ok(mut written) => {
                     lean(&mut written);

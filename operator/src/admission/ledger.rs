@@ -13,6 +13,7 @@ use super::order::Holder;
 use crate::{
     cache::version_of,
     context::{Context, now, trim},
+    metrics::Verb,
 };
 
 /// A slot is asked about at most this often.
@@ -198,7 +199,7 @@ pub async fn take(
     });
     let name = builder.name_any();
     let (with, patch) = (PatchParams::default(), Patch::Merge(patch));
-    ctx.metrics.wrote("builders");
+    ctx.metrics.wrote(Verb::Patch, "builders");
     match ctx.api.builders.patch_status(&name, &with, &patch).await {
         Ok(written) => {
             let version = version_of(&written);

@@ -18,6 +18,7 @@ use crate::{
     admission::twin,
     cache::version_of,
     context::{Context, now, of_pull_request, of_status, trim_run},
+    metrics::Verb,
 };
 
 /// Writes that are under way at a time.
@@ -36,7 +37,7 @@ async fn one(ctx: &Context, run: &BuilderRun, word: &Cancel) {
     let name = run.name_any();
     let patch = json!({ "metadata": { "uid": run.uid() }, "spec": { "cancel": word } });
     let (how, patch) = (PatchParams::default(), Patch::Merge(patch));
-    ctx.metrics.wrote("builderruns");
+    ctx.metrics.wrote(Verb::Patch, "builderruns");
     match ctx.api.runs.patch(&name, &how, &patch).await {
         Ok(patched) => {
             let version = version_of(&patched);

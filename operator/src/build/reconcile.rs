@@ -24,7 +24,8 @@ use crate::{
     api,
     cache::version_of,
     context::{Context, of_build, patch_status, trim, trim_run},
-    health,
+    health, journal,
+    metrics::Verb,
     queue::Next,
     record::keep,
     run::{self, tell},
@@ -86,6 +87,7 @@ pub async fn reconcile(ctx: Arc<Context>, name: String) -> Result<Next, BuildErr
         family = Family::of(&ctx, &build, &uid);
         cancel::by_new_runs(&ctx, &build, &family.runs).await;
         ctx.live_builds.update(&uid, |live| live.dispatched = true);
+        journal::dispatched(&build);
     }
     if !talked && !is_talked(status) {
         ctx.queues.talks.add_new(&name);
@@ -139,7 +141,7 @@ fn usable<'a>(name: &str, builders: &'a [Arc<Builder>]) -> Result<&'a Builder, S
 
 async fn create(ctx: &Context, build: &PrBuild, run: BuilderRun) -> Result<(), BuildError> {
     let name = run.name_any();
-    ctx.metrics.wrote("builderruns");
+    ctx.metrics.wrote(Verb::Create, "builderruns");
     let created = match ctx.pressure.time(api::create(&ctx.api.runs, &run)).await {
         Err(kube::Error::Api(status)) if status.is_already_exists() => {
             ctx.api.runs.get(&name).await
@@ -147,6 +149,7 @@ async fn create(ctx: &Context, build: &PrBuild, run: BuilderRun) -> Result<(), B
         Err(kube::Error::Api(status)) if status.is_invalid() => {
             // What was asked for is answered, also when it cannot run.
             let run = dispatch::not_taken(run, &status.message);
+            ctx.metrics.wrote(Verb::Create, "builderruns");
             api::create(&ctx.api.runs, &run).await
         }
         created => created,
@@ -345,7 +348,7 @@ async fn write_status(
         return Ok(next.or(Next::After(due - Instant::now())));
     }
     let patch = changed(old, &new);
-    ctx.metrics.wrote("prbuilds");
+    ctx.metrics.wrote(Verb::Patch, "prbuilds");
     let patch = patch_status(&ctx.api.builds, build, patch);
     let patched = ctx.pressure.time(patch).await;
     let patched = match patched {

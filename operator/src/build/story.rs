@@ -7,7 +7,7 @@ use crds::{
 use kube::runtime::events::EventType;
 
 use super::status::CANCELLED;
-use crate::{admission::guard::reason as held, context::Context};
+use crate::{admission::guard::reason as held, context::Context, journal};
 
 /// An Event that is to be told.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,6 +33,7 @@ pub(super) async fn tell_story(
     }
     if new.phase == BuildPhase::Complete && old.phase != BuildPhase::Complete {
         ctx.metrics.completed(new);
+        journal::complete(build, new);
     }
 }
 

@@ -16,7 +16,9 @@ use super::{
 use crate::{
     build::{stop, summary},
     context::{Context, now},
+    journal::Subject,
     live,
+    metrics::Verb,
     queue::Next,
     record::keep::{self, Kept},
     worker,
@@ -84,6 +86,9 @@ pub(crate) async fn end(
         written => written.map_err(failed("writing how it ended", run))?,
     }
     ctx.metrics.ended(&ended);
+    let status = ended.status.unwrap_or_default();
+    let reason = status.outcome.unwrap_or_default().reason;
+    Subject::of(run).ended(status.phase.word(), &reason);
     ctx.admission.wake();
     ctx.queues.builds.add(&run.spec.pr_build.name);
     tell_followers(ctx, run);
@@ -110,7 +115,7 @@ async fn stop(ctx: &Context, run: &BuilderRun, uid: &str) -> Result<(), RunError
             return Ok(());
         }
     }
-    ctx.metrics.wrote("jobs");
+    ctx.metrics.wrote(Verb::Delete, "jobs");
     match ctx
         .api
         .jobs

@@ -15,6 +15,7 @@ pub mod slim;
 mod starting;
 pub mod tell;
 mod template;
+mod told;
 
 pub(crate) use end::end;
 pub(crate) use patience::waited_too_long;

@@ -23,6 +23,7 @@ use crate::{
     admission, api,
     build::{dispatch, stop},
     context::{Context, LiveRun, now},
+    metrics::Verb,
     queue::Next,
     report::text,
     worker,
@@ -235,10 +236,10 @@ async fn begin(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Next, 
             return end(ctx, run, uid, ending).await;
         }
     };
-    ctx.metrics.wrote("jobs");
+    ctx.metrics.wrote(Verb::Create, "jobs");
     let create = api::create_unread(&ctx.api.jobs, &job);
     match ctx.pressure.time(create).await {
-        Ok(()) => ctx.metrics.started(run),
+        Ok(()) => ctx.admitted(run),
         Err(kube::Error::Api(status)) if status.is_already_exists() => {}
         Err(kube::Error::Api(status)) if status.is_invalid() => {
             let why = format!("the cluster does not take its Job: {}", status.message);

@@ -7,10 +7,14 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
+pub use super::told::{Recorded, Told};
+
+use super::told::SETTLED;
 use crate::{
     admission::{self, twin},
     build::stop,
     context::{Context, Telling, of_build, of_status},
+    journal::Subject,
     report::{Channel, Order, Sent, Standing, Target, Ticket, check::check_run, desired},
 };
 
@@ -43,8 +47,6 @@ const MANY_RUNS: usize = 200;
 pub const PENDING: &str = "pending";
 /// What is recorded while GitHub is silent.
 const NO_ANSWER: &str = "GitHub has not answered yet";
-/// `report.sent` where GitHub will never take a state, or another run speaks.
-const SETTLED: &str = "settled";
 
 /// Tells that the runs of a builder were deleted before they ended; `run` stands for them. Their
 /// build comes back to its queue when GitHub has answered.
@@ -193,36 +195,6 @@ fn is_uncounted(ctx: &Context, run: &BuilderRun) -> bool {
     !born_here || ctx.cache.runs.group(&of_status(run)).len() >= MANY_RUNS
 }
 
-/// What became of telling a final state.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Told {
-    /// It is settled; this is to be recorded.
-    Recorded(Recorded),
-    /// GitHub has not answered yet; the run comes back to its queue when it has.
-    Later,
-    /// There is nobody to tell, and why. They may come back.
-    Nowhere(String),
-}
-
-/// What is recorded of a run that GitHub was told about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recorded {
-    /// `report.sent`.
-    pub sent: String,
-    /// Why GitHub will never take it.
-    pub refused: Option<String>,
-}
-
-impl Recorded {
-    /// A state that GitHub took.
-    pub fn sent(state: &str) -> Self {
-        Self {
-            sent: state.to_owned(),
-            refused: None,
-        }
-    }
-}
-
 /// What is written into `status.report` of a run: what became of telling it, and the id of its check
 /// run once there is one.
 pub fn report(ctx: &Context, run: &BuilderRun, told: &Told) -> Value {
@@ -274,8 +246,16 @@ pub async fn finished(ctx: &Arc<Context>, run: &BuilderRun, patience: Duration) 
     };
     ctx.live.update(&uid, |live| live.telling = Telling::Asked);
     let (name, later) = (run.name_any(), ctx.clone());
+    let (asked, job) = (ctx.asked(run), ctx.live.get(&uid).job_since);
+    let subject = Subject::of(run);
     let mut answer = tokio::spawn(async move {
-        let sent = recorded(ticket.await);
+        let sent = ticket.await;
+        if matches!(sent, Sent::Taken(_)) {
+            let job = job.map(|since| since.elapsed());
+            later.metrics.told(asked, job);
+        }
+        let sent = Recorded::from(sent);
+        subject.reported(&sent.sent);
         later
             .live
             .update(&uid, |live| live.telling = Telling::Done(sent.clone()));
@@ -304,18 +284,6 @@ fn was_to_be_tried_again(run: &BuilderRun) -> bool {
 /// Why GitHub has not taken the state of a run yet, where it is being tried.
 pub fn trouble(ctx: &Context, run: &BuilderRun) -> Option<String> {
     ctx.reporter.trouble(&target(ctx, run)?)
-}
-
-/// What is recorded of it.
-fn recorded(sent: Sent) -> Recorded {
-    match sent {
-        Sent::Taken(state) => Recorded::sent(state.word()),
-        Sent::Settled(why) => Recorded {
-            sent: SETTLED.to_owned(),
-            refused: Some(why),
-        },
-        Sent::Superseded => Recorded::sent(SETTLED),
-    }
 }
 
 /// The status or check run that a run speaks for; none when its Repository or connection is gone.

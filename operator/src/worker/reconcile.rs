@@ -7,8 +7,8 @@ use std::time::Duration;
 use crds::{Assignment, BuilderRun, Cancel, RunPhase, Waiting, Worker, names};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
-use kube::{Api, ResourceExt};
 use protocol::worker::key::PublicKey;
 use serde_json::json;
 use tokio::time::Instant;
@@ -19,6 +19,7 @@ use crate::build::stop;
 use crate::cache::version_of;
 use crate::context::{Context, now, trim};
 use crate::live::DeclinedBy;
+use crate::metrics::Verb;
 use crate::queue::Next;
 use crate::run::outcome::Ending;
 use crate::run::{RunError, end, failed, phase, tell, waited_too_long, write_waiting};
@@ -64,10 +65,10 @@ pub async fn begin(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Ne
             return end(ctx, run, uid, Ending::new(RunPhase::Error, why)).await;
         }
     };
-    ctx.metrics.wrote("assignments");
+    ctx.metrics.wrote(Verb::Create, "assignments");
     match crate::api::create(&ctx.api.assignments, &assignment).await {
         Ok(made) => {
-            ctx.metrics.started(run);
+            ctx.admitted(run);
             learn(ctx, made);
         }
         Err(kube::Error::Api(status)) if status.is_already_exists() => {}
@@ -176,8 +177,10 @@ pub async fn stop(ctx: &Context, run: &BuilderRun, uid: &str, why: &str) -> Resu
 }
 
 /// Deletes the Assignment of a run that is gone: a worker that has it is told to stop.
-pub async fn stop_orphan(api: &Api<Assignment>, name: &str) -> kube::Result<()> {
-    match api.delete(name, &DeleteParams::default()).await {
+pub async fn stop_orphan(ctx: &Context, name: &str) -> kube::Result<()> {
+    ctx.metrics.wrote(Verb::Delete, "assignments");
+    let how = DeleteParams::default();
+    match ctx.api.assignments.delete(name, &how).await {
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
         deleted => deleted.map(drop),
     }
@@ -313,7 +316,7 @@ async fn cancel_there(
     });
     let name = assignment.name_any();
     let (how, patch) = (PatchParams::default(), Patch::Merge(patch));
-    ctx.metrics.wrote("assignments");
+    ctx.metrics.wrote(Verb::Patch, "assignments");
     match ctx.api.assignments.patch(&name, &how, &patch).await {
         Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
         // It is set once: who was first has cancelled it.
@@ -339,7 +342,7 @@ async fn delete(
         }),
         ..DeleteParams::default()
     };
-    ctx.metrics.wrote("assignments");
+    ctx.metrics.wrote(Verb::Delete, "assignments");
     let name = assignment.name_any();
     match ctx.api.assignments.delete(&name, &exactly).await {
         Ok(_) => {

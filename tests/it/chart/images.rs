@@ -64,7 +64,74 @@ fn says(command: &mut Command) -> String {
 
 /// Needs the static busybox, which only a machine for nodes has.
 mod node {
+    use std::path::Path;
+
+    use serde_json::Value;
+    use tests::images::{Component, story_components};
+
     use super::*;
+
+    /// Texts of an array's objects under this name.
+    fn all<'a>(array: &'a Value, name: &str) -> Vec<&'a str> {
+        let objects = array.as_array().into_iter().flatten();
+        objects.filter_map(|one| one[name].as_str()).collect()
+    }
+
+    #[test]
+    fn an_image_has_its_program_and_what_that_needs_lists_it_and_runs_as_nobody() {
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for (component, image) in story_components(&workspace.canonicalize().unwrap()) {
+            let name = component.name();
+            let config = image.config().unwrap();
+            assert_eq!(config["config"]["User"], "65532:65532", "{name}");
+            let program = all_texts(&config["config"]["Entrypoint"]);
+            let [program] = program.try_into().unwrap();
+            assert_eq!(config["rootfs"]["diff_ids"].as_array().unwrap().len(), 1);
+
+            let files = image.files().unwrap();
+            assert!(files.contains(&program), "{name}: {files:?}");
+            let others = files.iter().filter(|file| {
+                let known = [
+                    program.as_str(),
+                    "/etc/passwd",
+                    "/etc/ssl/certs/ca-certificates.crt",
+                    "/usr/share/doc/prbuild/sbom.cdx.json",
+                ];
+                !known.contains(&file.as_str())
+            });
+            let others: Vec<&String> = others.collect();
+            match component {
+                Component::Checkout => assert!(others.iter().any(|file| file.ends_with("/git"))),
+                _ => assert!(others.is_empty(), "{name}: {others:?}"),
+            }
+            let has_shell = files.iter().any(|file| file.ends_with("/sh"));
+            assert!(!has_shell, "{name} has a shell");
+
+            let bill = image.file("/usr/share/doc/prbuild/sbom.cdx.json").unwrap();
+            let bill: Value = serde_json::from_slice(&bill).unwrap();
+            assert_eq!(bill["bomFormat"], "CycloneDX", "{name}");
+            let of = &bill["metadata"]["component"];
+            assert_eq!(of["version"], env!("CARGO_PKG_VERSION"), "{name}");
+            let made_of = all(&bill["components"], "name");
+            assert!(made_of.contains(&"serde"), "{name}: {made_of:?}");
+            assert!(
+                !made_of.contains(&"jsonschema"),
+                "{name} lists what tests use"
+            );
+            let from = all(&bill["components"], "purl");
+            let of_debian = from.iter().any(|from| from.starts_with("pkg:deb/"));
+            if component != Component::Checkout {
+                assert!(!of_debian, "{name} has nothing of a distribution");
+            }
+        }
+    }
+
+    fn all_texts(array: &Value) -> Vec<String> {
+        let texts = array.as_array().into_iter().flatten();
+        texts
+            .filter_map(|text| text.as_str().map(str::to_owned))
+            .collect()
+    }
 
     #[tokio::test]
     async fn an_image_has_the_same_digest_in_a_registry_as_in_its_file() {

@@ -43,6 +43,7 @@ fn every_metric_is_in_the_table_and_every_one_of_the_table_exists() {
     code.extend(registered("gateway/src/metrics.rs", "prbuild_gateway"));
     for path in [
         "operator/src/metrics.rs",
+        "operator/src/metrics/way.rs",
         "operator/src/report/metrics.rs",
         "operator/src/record/metrics.rs",
     ] {

@@ -70,7 +70,7 @@ pub use clock::{Clock, http_date, iso};
 pub use connection::ConnectionKind;
 pub use contract::{Example, Violation, examples};
 pub use faults::{DeliveryFault, Fault, FaultId, Faults};
-pub use hooks::{Delivery, DeliveryOutcome};
+pub use hooks::{Delivery, DeliveryOutcome, signature};
 pub use limits::Limits;
 pub use log::{Logged, RequestLog, TokenKind, Usage};
 pub use model::{

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::git::copy_git;
 use super::pack::{Config, make_tmp, pack, set_mode};
-use super::programs::{Architecture, Profile, build_programs};
+use super::programs::{Architecture, Profile, build_programs, directory};
 use super::{Image, sbom};
 use crate::parts::{Cache, PartError};
 
@@ -106,6 +106,17 @@ impl Making {
             .collect()
     }
 
+    /// An image that was made.
+    pub(super) fn made(&self, component: Component) -> Image {
+        let programs = directory(&self.workspace, self.profile, self.architecture);
+        self.image(component, &programs.join("images"))
+    }
+
+    fn image(&self, component: Component, dir: &Path) -> Image {
+        let tar = dir.join(format!("{}.tar", component.name()));
+        Image::new(&self.reference(component), tar)
+    }
+
     fn one(
         &self,
         component: Component,
@@ -142,10 +153,7 @@ impl Making {
             make_tmp(&root).map_err(|error| PartError::io(&root, &error))?;
         }
         contents.write("/usr/share/doc/prbuild/sbom.cdx.json", &bill.text())?;
-        let image = Image::new(
-            &self.reference(component),
-            dir.join(format!("{}.tar", component.name())),
-        );
+        let image = self.image(component, dir);
         pack(
             &image,
             &root,

@@ -66,9 +66,7 @@ impl Image {
 
     /// Bytes that it takes in a registry.
     pub fn size(&self) -> Result<u64, PartError> {
-        let digest = self.digest()?;
-        let name = digest.trim_start_matches("sha256:");
-        let manifest = self.read(&format!("blobs/sha256/{name}"))?;
+        let manifest = self.described()?;
         let size = |blob: &serde_json::Value| blob["size"].as_u64().unwrap_or_default();
         let layers = manifest["layers"].as_array().into_iter().flatten();
         Ok(layers.map(size).sum::<u64>() + size(&manifest["config"]))
@@ -92,35 +90,104 @@ impl Image {
         pushed.map(drop)
     }
 
+    /// What containers of it are told: user, entrypoint, environment, labels.
+    pub fn config(&self) -> Result<serde_json::Value, PartError> {
+        self.blob(&self.described()?["config"])
+    }
+
+    /// The files in it, with their paths from `/`; of its one layer.
+    pub fn files(&self) -> Result<Vec<String>, PartError> {
+        let listed = self.in_layer(&["-t"], None)?;
+        let listed = String::from_utf8_lossy(&listed).into_owned();
+        let paths = listed.lines().filter(|path| !path.ends_with('/'));
+        Ok(paths
+            .map(|path| path.trim_start_matches('.').to_owned())
+            .collect())
+    }
+
+    /// The content of a file in it.
+    pub fn file(&self, path: &str) -> Result<Vec<u8>, PartError> {
+        self.in_layer(&["-x", "-O"], Some(&format!(".{path}")))
+    }
+
+    /// Runs tar on the layer.
+    fn in_layer(&self, what: &[&str], entry: Option<&str>) -> Result<Vec<u8>, PartError> {
+        let described = self.described()?;
+        let digest = described["layers"][0]["digest"].as_str();
+        let name = digest.unwrap_or_default().trim_start_matches("sha256:");
+        let layer = self
+            .tar
+            .with_extension(format!("layer-{}", std::process::id()));
+        let io = |error: std::io::Error| PartError::io(&layer, &error);
+        let blob = self.bytes(&format!("blobs/sha256/{name}"))?;
+        std::fs::write(&layer, blob).map_err(io)?;
+        let mut tar = std::process::Command::new("tar");
+        tar.args(what).arg("-f").arg(&layer).args(entry);
+        let title = format!("cannot look into {}", self.tar.display());
+        let found = parts::make_run(tar, &title, AGAIN);
+        std::fs::remove_file(&layer).map_err(io)?;
+        found
+    }
+
+    /// Its manifest, as a registry has it.
+    fn described(&self) -> Result<serde_json::Value, PartError> {
+        self.blob(&self.manifest()?)
+    }
+
+    /// What a descriptor describes.
+    fn blob(&self, descriptor: &serde_json::Value) -> Result<serde_json::Value, PartError> {
+        let digest = descriptor["digest"].as_str().unwrap_or_default();
+        let name = digest.trim_start_matches("sha256:");
+        self.read(&format!("blobs/sha256/{name}"))
+    }
+
     fn manifest(&self) -> Result<serde_json::Value, PartError> {
         Ok(self.read("index.json")?["manifests"][0].clone())
     }
 
     /// One of the tar's documents.
     fn read(&self, name: &str) -> Result<serde_json::Value, PartError> {
+        serde_json::from_slice(&self.bytes(name)?).map_err(|error| {
+            let what = format!("cannot read {} in {}", name, self.tar.display());
+            PartError::new(what, error.to_string(), AGAIN)
+        })
+    }
+
+    fn bytes(&self, name: &str) -> Result<Vec<u8>, PartError> {
         let what = format!("cannot read {} in {}", name, self.tar.display());
-        let remedy = "remove the file and start again";
         let mut tar = std::process::Command::new("tar");
         tar.arg("-xOf").arg(&self.tar).arg(name);
-        let text = parts::make_run(tar, &what, remedy)?;
-        serde_json::from_slice(&text)
-            .map_err(|error| PartError::new(&what, error.to_string(), remedy))
+        parts::make_run(tar, &what, AGAIN)
     }
 }
 
+/// What helps against an image that cannot be read.
+const AGAIN: &str = "remove the file and start again";
+
 /// The images of the stories: all of PrBuild's own, of this workspace, which is compiled, and [`GCC`].
 pub fn story_images(workspace: &Path, loudness: Loudness) -> Result<Vec<Image>, PartError> {
-    let making = Making {
+    let mut images = for_stories(workspace).all()?;
+    images.push(gcc_image(loudness)?);
+    Ok(images)
+}
+
+fn for_stories(workspace: &Path) -> Making {
+    Making {
         workspace: workspace.to_owned(),
         profile: Profile::Image,
         architecture: Architecture::of_machine(),
         registry: REGISTRY.to_owned(),
         tag: TAG.to_owned(),
         revision: None,
-    };
-    let mut images = making.all()?;
-    images.push(gcc_image(loudness)?);
-    Ok(images)
+    }
+}
+
+/// PrBuild's own of these, as they lie there when [`story_images`] are made.
+pub fn story_components(workspace: &Path) -> Vec<(Component, Image)> {
+    let making = for_stories(workspace);
+    let all = Component::ALL.into_iter();
+    all.map(|component| (component, making.made(component)))
+        .collect()
 }
 
 /// The agent of the stories' images, as a program for this machine. It lies there when [`story_images`] are made.

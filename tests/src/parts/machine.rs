@@ -18,6 +18,8 @@ pub struct Machine {
     pub git: Option<Version>,
     /// Version of `rustc`, if there is one.
     pub rust: Option<Version>,
+    /// Version of `cc`, if there is one.
+    pub cc: Option<Version>,
     /// `apt-get` and `dpkg-deb` are there.
     pub apt: bool,
     /// We are root: packages can be installed, containers run.
@@ -31,6 +33,7 @@ impl Machine {
             go: version_of(Path::new("go"), &["version"]),
             git: version_of(Path::new("git"), &["--version"]),
             rust: version_of(Path::new("rustc"), &["--version"]),
+            cc: version_of(Path::new("cc"), &["--version"]),
             apt: on_path("apt-get").is_some() && on_path("dpkg-deb").is_some(),
             root: rustix::process::geteuid().is_root(),
         }

@@ -18,7 +18,9 @@ pub use cache::Cache;
 pub use machine::{GO, Machine, Obstacle, obstacle, on_path};
 pub use make::expected;
 pub(crate) use make::{run as make_run, unpack};
-pub use npm::npm_package;
+pub use npm::{
+    DESCRIPTIONS, GRAPHQL, NpmPackage, OPENAPI, WEBHOOK_EXAMPLES, WEBHOOKS, npm_package,
+};
 pub use progress::{Loudness, Progress, duration};
 pub use table::*;
 pub use version::{Fit, Version};

@@ -10,9 +10,8 @@ use k8s_openapi::api::core::v1::{Event, Pod, Secret};
 use kube::api::LogParams;
 
 use super::*;
+use crate::secrets::{self, LEAST};
 
-/// Texts that are shorter may stand somewhere by chance.
-const LEAST: usize = 16;
 /// Objects of a kind that are looked at.
 const MOST: u32 = 2_000;
 /// Files of a connection that are no secret.
@@ -61,7 +60,10 @@ type Printed = (String, String);
 impl Story {
     /// Secrets that can be read somewhere, each with where; never with the secret.
     pub async fn leaks(&self) -> Vec<String> {
-        let hidden = self.hidden().await;
+        self.leaks_of(&self.hidden().await).await
+    }
+
+    async fn leaks_of(&self, hidden: &[Hidden]) -> Vec<String> {
         let mut printed = self.install.printed();
         printed.extend(self.said_by_pods().await);
         printed.extend(self.stands_in_objects().await);
@@ -74,10 +76,29 @@ impl Story {
         leaks
     }
 
-    /// Panics if something secret was printed.
+    /// Panics if something secret was printed. Notes what it looked for: when all tests are over, what
+    /// was printed elsewhere is looked through for it, too.
     pub(super) async fn nothing_secret_was_printed(&self) {
-        let leaks = self.leaks().await;
+        let hidden = self.hidden().await;
+        let leaks = self.leaks_of(&hidden).await;
         assert!(leaks.is_empty(), "printed: {}", leaks.join("; "));
+        let forms = hidden.iter().flat_map(|one| {
+            let forms = one.forms.iter();
+            forms.map(|form| (one.what.as_str(), form.as_str()))
+        });
+        let noted = secrets::note(self.install.access().dir(), self.install.namespace(), forms);
+        if let Err(error) = noted {
+            panic!("the secrets of a story cannot be noted: {error}");
+        }
+    }
+
+    /// The programs of this story print a secret on purpose: what they print is not looked through when
+    /// all tests are over.
+    pub fn plants_secrets(&self) {
+        let (berth, name) = (self.install.access().dir(), self.install.namespace());
+        if let Err(error) = secrets::note_planted(berth, name) {
+            panic!("that a secret is planted cannot be noted: {error}");
+        }
     }
 
     async fn hidden(&self) -> Vec<Hidden> {
@@ -141,12 +162,14 @@ impl Story {
             .collect()
     }
 
-    /// What pods wrote, where containers run.
+    /// What pods wrote, where containers run; those that are gone, too, as far as their logs were kept.
     async fn said_by_pods(&self) -> Vec<Printed> {
         if self.setting.host.is_loopback() {
             return Vec::new();
         }
-        let mut said = Vec::new();
+        let berth = self.install.access().dir();
+        let mut said = secrets::kept_of(berth, self.install.namespace());
+        said.extend(secrets::kept_of(berth, self.install.builds()));
         for pods in [self.api::<Pod>(), self.pods()] {
             let all = pods.list(&ListParams::default()).await;
             for pod in all.map(|all| all.items).unwrap_or_default() {

@@ -8,7 +8,7 @@ use super::*;
 impl Story {
     /// Starts the operator, and waits until it has looked at the Repository.
     pub async fn start_operator(&mut self) -> Result<(), ClusterError> {
-        self.operator = Some(self.start_another_operator().await?);
+        self.start_operator_at_once().await?;
         self.eventually_in(
             "the Repository is known",
             "app",
@@ -18,6 +18,12 @@ impl Story {
             },
         )
         .await;
+        Ok(())
+    }
+
+    /// Starts the operator, and waits for nothing.
+    pub async fn start_operator_at_once(&mut self) -> Result<(), ClusterError> {
+        self.operator = Some(self.start_another_operator().await?);
         Ok(())
     }
 
@@ -37,6 +43,11 @@ impl Story {
     /// Index of the operator in the install.
     pub fn operator(&self) -> Option<usize> {
         self.operator
+    }
+
+    /// Index of the webhook in the install.
+    pub fn webhook(&self) -> Option<usize> {
+        self.webhook
     }
 
     /// Lets the time of a lease pass whose holder was killed.

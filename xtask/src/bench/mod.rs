@@ -9,6 +9,7 @@ mod github;
 mod load;
 mod logs;
 mod missing;
+mod operations;
 mod procfs;
 mod scenarios;
 mod table;
@@ -19,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 use tests::cluster::{ControlPlane, ControlPlaneOptions};
-use tests::parts::{self, Cache, Loudness};
+use tests::parts::{self, Cache, Loudness, Machine};
 
 use crate::Result;
 use crate::cargo::{Cargo, workspace};
@@ -55,12 +56,19 @@ enum What {
     Logs,
     /// What idle machines cost, and how fast machines get their work
     Workers,
+    /// Memory at rest, hand-over between leaders, a cold start; as root also a release on a node
+    Operations,
 }
 
 /// Measures.
 pub fn run(args: Args) -> Result {
     let cache = Cache::of_user();
-    parts::obtain_all(parts::control_plane(), &cache, Loudness::Normal)?;
+    let on_node = args.what == Some(What::Operations) && Machine::look().root;
+    let mut wanted: Vec<_> = parts::control_plane().collect();
+    if on_node {
+        wanted.extend(parts::node());
+    }
+    parts::obtain_all(wanted, &cache, Loudness::Normal)?;
     run_until_stopped(async {
         let counts = args.what == Some(What::Github);
         if counts && cfg!(debug_assertions) {
@@ -85,6 +93,15 @@ pub fn run(args: Args) -> Result {
         if args.what == Some(What::Workers) {
             let table = self::workers::Workers::measure(&plane, args.quick).await?;
             plane.stop().await?;
+            return told(&table, &args);
+        }
+        if args.what == Some(What::Operations) {
+            let mut table = self::operations::measure(&plane, args.quick).await?;
+            plane.stop().await?;
+            match on_node {
+                true => self::operations::measure_on_node(&mut table, args.quick).await?,
+                false => println!("left out, because it needs root: a release on a node"),
+            }
             return told(&table, &args);
         }
         let mut bench = Bench::begin(plane, args.quick).await?;

@@ -4,30 +4,23 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::parts::{PartError, npm_package};
-
-/// Version of `@octokit/openapi`, the REST description.
-pub const OPENAPI: &str = "23.0.2";
-/// Version of `@octokit/webhooks-schemas`.
-const WEBHOOKS: &str = "7.6.1";
-/// Version of `@octokit/webhooks-examples`.
-const EXAMPLES: &str = "7.6.1";
-/// Version of `@octokit/graphql-schema`.
-const GRAPHQL: &str = "15.26.1";
+use crate::parts::{self, PartError};
 
 /// The REST description of github.com.
 pub fn openapi() -> Result<PathBuf, PartError> {
-    Ok(npm_package("@octokit/openapi", OPENAPI)?.join("generated/api.github.com.json"))
+    Ok(parts::OPENAPI
+        .obtain()?
+        .join("generated/api.github.com.json"))
 }
 
 /// The schemas of webhook payloads.
 pub fn webhooks() -> Result<PathBuf, PartError> {
-    Ok(npm_package("@octokit/webhooks-schemas", WEBHOOKS)?.join("schema.json"))
+    Ok(parts::WEBHOOKS.obtain()?.join("schema.json"))
 }
 
 /// The public GraphQL schema.
 pub fn graphql() -> Result<PathBuf, PartError> {
-    Ok(npm_package("@octokit/graphql-schema", GRAPHQL)?.join("schema.graphql"))
+    Ok(parts::GRAPHQL.obtain()?.join("schema.graphql"))
 }
 
 /// A payload that GitHub published as an example.
@@ -44,8 +37,9 @@ pub struct Example {
 /// # Errors
 /// When the package cannot be fetched or read.
 pub fn examples() -> Result<Vec<Example>, Box<dyn std::error::Error + Send + Sync>> {
-    let file =
-        npm_package("@octokit/webhooks-examples", EXAMPLES)?.join("api.github.com/index.json");
+    let file = parts::WEBHOOK_EXAMPLES
+        .obtain()?
+        .join("api.github.com/index.json");
     let all: Value = serde_json::from_slice(&std::fs::read(file)?)?;
     let mut found = Vec::new();
     for event in all.as_array().into_iter().flatten() {

@@ -122,7 +122,7 @@ fn trimmed() -> Result<Value, Failure> {
     // The way of trimming is part of the name: whoever changes it does not read an old one.
     let mut hasher = DefaultHasher::new();
     (include_str!("trim.rs"), &operations).hash(&mut hasher);
-    let version = format!("{}-{:016x}", published::OPENAPI, hasher.finish());
+    let version = format!("{}-{:016x}", crate::parts::OPENAPI.version, hasher.finish());
     let file = Cache::of_user()
         .entry("github-rest-trimmed", &version)
         .join("rest.json");

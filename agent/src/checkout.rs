@@ -8,7 +8,7 @@ use protocol::{CheckoutReport, Source, StepResult, log::MarkKind};
 
 use crate::{
     frames,
-    git::{self, Commit, FetchFailure, Git, GitError, GitOutput},
+    git::{Commit, FetchFailure, Git, GitError, GitOutput},
     log::Log,
     mirror::MirrorError,
     os::{self, Signals},

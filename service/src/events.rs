@@ -48,7 +48,7 @@ impl Told {
             .iter()
             .filter(|(what, because)| self.0.get(**what) != Some(*because));
         other
-            .map(|(what, because)| News::Lacks(*what, because.clone()))
+            .map(|(what, because)| News::Lacks(what, because.clone()))
             .collect()
     }
 

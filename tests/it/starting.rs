@@ -6,7 +6,7 @@ use kube::Api;
 use kube::api::ListParams;
 use protocol::token::Signer;
 use tests::cluster::{Age, Aged, Binary, Install, eventually, shared_control_plane, signing_key};
-use tests::story::{PATIENCE, REPO, Setting, Story};
+use tests::story::{PATIENCE, Setting, Story};
 
 /// What a program needs to start, beside a cluster.
 fn args(install: &Install, binary: Binary) -> Vec<String> {

@@ -113,9 +113,17 @@ mod tests {
         way.told(asked, Some(Duration::from_secs(50)), now);
         way.told(asked, None, now);
         way.told(None, None, now);
-        let (job, label) = (&way.job_to_status, &way.label_to_status);
-        assert_eq!((job.count(), label.count()), (1, 2));
-        assert!((job.sum() - 50.0).abs() < 1e-9);
-        assert!((label.sum() - 120.0).abs() < 1e-9);
+        let mut registry = Registry::default();
+        way.register(&mut registry);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for line in [
+            "job_to_status_seconds_count 1",
+            "job_to_status_seconds_sum 50.0",
+            "label_to_status_seconds_count 2",
+            "label_to_status_seconds_sum 120.0",
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 mod attack;
 mod fleet;
 mod lifecycle;
+mod logs;
 mod trouble;
 
 use crds::{Assignment, BuilderRun, BuilderSpec, RunPhase, Worker, condition};

@@ -31,6 +31,10 @@ const BODY_LIMIT: usize = CHUNK_LIMIT + (16 << 10);
 /// Bytes of a [`LogEnd`].
 const END_LIMIT: usize = 4 << 10;
 
+/// Stands among the extensions of a request whose sender signs at the end what it sent: an agent of a worker.
+#[derive(Clone, Copy, Debug)]
+pub struct IsSigned;
+
 /// What all requests share.
 pub struct Ingest {
     app: Arc<App>,
@@ -83,6 +87,9 @@ impl Ingest {
         let received = || Some(run.stream(stream).taken().received);
         let chunk = ChunkHead::of(head.uri.query(), &head.headers)
             .map_err(|what| No::malformed(what, received()).unread())?;
+        if head.extensions.get::<IsSigned>().is_some() {
+            run.keep_digests();
+        }
         run.room(stream)
             .await
             .map_err(|error| No::from(error).unread())?;
@@ -202,5 +209,7 @@ fn unread_body(error: BodyError, received: Option<u64>) -> No {
     .unread()
 }
 
+#[cfg(test)]
+mod signed_tests;
 #[cfg(test)]
 mod tests;

@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use ticket::Tickets;
 
-use crate::ingest::Ingest;
+use crate::ingest::{Ingest, IsSigned};
 use crate::ingest::answer::{Answer, json};
 use crate::ingest::body::{BodyError, Room};
 use crate::ingest::chunk::once;
@@ -164,10 +164,11 @@ impl Workers {
     }
 
     /// Bytes of a log take the way that those of pods take; the answer also says when to stop.
-    async fn log<B>(&self, run: &str, request: Request<B>) -> Answer
+    async fn log<B>(&self, run: &str, mut request: Request<B>) -> Answer
     where
         B: Body<Data = Bytes> + Unpin,
     {
+        request.extensions_mut().insert(IsSigned);
         let mut answer = self.ingest.respond(request).await;
         if self.objects.is_cancelled(run) {
             let stop = HeaderValue::from_static("1");

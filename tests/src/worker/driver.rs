@@ -29,8 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(80);
 
 /// An agent that does what a test says.
 pub struct Driver {
-    base: String,
-    client: Client<HttpConnector, Full<Bytes>>,
+    pub(super) base: String,
+    pub(super) client: Client<HttpConnector, Full<Bytes>>,
     key: AgentKey,
     /// Name of its Worker object.
     pub name: String,

@@ -24,6 +24,7 @@ pub mod plain;
 pub mod render;
 pub mod search;
 pub mod shelf;
+pub mod signed;
 pub mod split;
 pub mod steps;
 pub mod streams;

@@ -5,6 +5,7 @@ mod attack;
 mod fleet;
 mod lifecycle;
 mod logs;
+mod quarantine;
 mod trouble;
 
 use crds::{Assignment, BuilderRun, BuilderSpec, RunPhase, Worker, condition};

@@ -125,7 +125,8 @@ pub enum Day {
 #[serde(rename_all = "camelCase", default)]
 pub struct WorkerStatus {
     /// `Ready`: it takes runs; else why not. `Isolated`: builds run as another user than the agent.
-    /// `DiskPressure`, `Quarantined`, `DuplicateIdentity`, `KeyRefused`: what somebody should look at.
+    /// `DiskPressure`, `Quarantined`, `DuplicateIdentity`, `KeyRefused`, `OfferRefused`: what somebody
+    /// should look at.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// Version of its agent.

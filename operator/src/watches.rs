@@ -8,7 +8,10 @@ use std::{
 
 use crds::{Answer, Assignment, Builder, BuilderRun, PrBuild, Repository, Worker};
 use k8s_openapi::NamespaceResourceScope;
-use kube::{Api, Resource, ResourceExt, runtime::watcher::Config as Watch};
+use kube::{
+    Api, Resource, ResourceExt,
+    runtime::{events::EventType, watcher::Config as Watch},
+};
 use tokio::{sync::Barrier, task::JoinSet};
 
 use crate::{
@@ -224,6 +227,18 @@ fn worker_changed(ctx: &Arc<Context>, change: Change<Worker>) {
         && let Some(news) = notify::news(change.old.as_deref(), new)
     {
         notifier.tell(news);
+    }
+    if let Some(new) = &change.new {
+        let warnings = notify::warnings(change.old.as_deref(), new);
+        let (ctx, new) = (ctx.clone(), new.clone());
+        if !warnings.is_empty() {
+            tokio::spawn(async move {
+                for (reason, note) in warnings {
+                    let about = new.as_ref();
+                    ctx.event(about, EventType::Warning, reason, note).await;
+                }
+            });
+        }
     }
     // It went away or came back: its runs say so, and others wait or begin.
     for assignment in ctx.cache.assignments.group(&of_worker(&worker.name_any())) {

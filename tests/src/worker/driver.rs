@@ -148,8 +148,18 @@ impl Driver {
 
     /// Refuses what is offered.
     pub async fn decline(&self, id: &str, reason: &str) -> Result<Taken, Fault> {
+        self.decline_as(id, DeclineCode::Policy, reason).await
+    }
+
+    /// Refuses what is offered, with this code.
+    pub async fn decline_as(
+        &self,
+        id: &str,
+        code: DeclineCode,
+        reason: &str,
+    ) -> Result<Taken, Fault> {
         let said = Decline {
-            code: DeclineCode::Policy,
+            code,
             reason: reason.to_owned(),
         };
         self.post(&format!("assignments/{id}/decline"), &said).await

@@ -3,6 +3,7 @@
 
 mod attack;
 mod fleet;
+mod gateways;
 mod lifecycle;
 mod logs;
 mod quarantine;

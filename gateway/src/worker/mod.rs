@@ -5,6 +5,7 @@
 //! What an agent and the operator sign passes through and is checked on the way, so that a mistake is told at
 //! once; whoever relies on it checks for himself.
 
+mod alone;
 mod assign;
 mod heartbeat;
 mod keeper;

@@ -15,6 +15,10 @@ pub const SILENT_FOR: Duration = Duration::from_secs(60);
 /// How long it shows that two machines use one key, or that somebody uses a wrong one.
 pub const SHOWN_FOR: Duration = Duration::from_secs(600);
 
+/// How long another machine is put off without that anything is heard of the one that has the session, until it
+/// shows that there are two: longer than it takes another gateway to miss it.
+pub const CONTESTED_FOR: Duration = Duration::from_secs(90);
+
 /// What is known of each worker.
 #[derive(Default)]
 pub struct Seen {
@@ -27,6 +31,8 @@ struct Entry {
     heard: Option<Heard>,
     duplicate: Option<Instant>,
     wrong_key: Option<Instant>,
+    /// A machine that was put off, since when.
+    contested: Option<(String, Instant)>,
 }
 
 /// The last that was heard of a worker.
@@ -93,6 +99,21 @@ impl Seen {
     /// Another machine tried to come in with a worker's key.
     pub fn duplicate(&self, worker: &str) {
         self.update(worker, |entry| entry.duplicate = Some(Instant::now()));
+    }
+
+    /// Another machine is put off, because somebody else may be this worker. How long that has been so.
+    pub fn contested(&self, worker: &str, who: &str) -> Duration {
+        let mut all = self.lock();
+        let entry = all.entry(worker.to_owned()).or_default();
+        let known = entry.contested.take().filter(|known| known.0 == who);
+        let (who, since) = known.unwrap_or_else(|| (who.to_owned(), Instant::now()));
+        entry.contested = Some((who, since));
+        since.elapsed()
+    }
+
+    /// It is known who a worker is.
+    pub fn settle(&self, worker: &str) {
+        self.update(worker, |entry| entry.contested = None);
     }
 
     /// Somebody tried to come in with a key that is not the worker's.

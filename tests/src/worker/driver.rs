@@ -61,6 +61,11 @@ impl Driver {
         }
     }
 
+    /// From now on it is led to the gateway at this address.
+    pub fn speak_to(&mut self, base: &str) {
+        base.clone_into(&mut self.base);
+    }
+
     /// Its public key, as `spec.publicKeys` has it.
     pub fn public_key(&self) -> String {
         self.key.public().to_string()

@@ -95,6 +95,7 @@ mod tests {
             left: None,
             closed: None,
             disk_full: false,
+            disk_free_mb: None,
         })
     }
 

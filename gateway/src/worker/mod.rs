@@ -36,10 +36,10 @@ use tokio_util::sync::CancellationToken;
 
 pub use ticket::Tickets;
 
-use crate::ingest::{Ingest, IsSigned};
 use crate::ingest::answer::{Answer, json};
 use crate::ingest::body::{BodyError, Room};
 use crate::ingest::chunk::once;
+use crate::ingest::{Ingest, IsSigned};
 use objects::Objects;
 use route::{Route, route};
 use seen::Seen;

@@ -11,6 +11,7 @@ use protocol::worker::wire::{Offer, Poll, PollAnswer, REASON_LIMIT};
 use tokio::time::Instant;
 
 use super::objects::{Known, id_of};
+use super::seen::Takes;
 use super::session::Open;
 use super::{Workers, cut};
 
@@ -20,8 +21,12 @@ impl Workers {
         let closed = said.closed.as_deref();
         let closed = closed.map(|why| cut(why, REASON_LIMIT));
         let takes = said.free_slots > 0 && closed.is_none() && !said.disk_full;
-        self.seen
-            .tell(&worker.name, &worker.who, closed, said.disk_full);
+        let says = Takes {
+            closed,
+            disk_full: said.disk_full,
+            disk_free_mb: said.disk_free_mb,
+        };
+        self.seen.tell(&worker.name, &worker.who, says);
         let bell = self.seen.bell(&worker.name);
         let end = Instant::now() + Duration::from_secs(Timing::default().poll_seconds);
         let was_drained = self.is_drained(&worker.name);

@@ -50,6 +50,42 @@ pub struct Heard {
     pub closed: Option<String>,
     /// Its disk is too full.
     pub disk_full: bool,
+    /// Mebibytes that are free on it, where it said so.
+    pub disk_free_mb: Option<u64>,
+}
+
+/// What a worker says that it takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Takes {
+    /// Why it takes nothing, in its owner's words.
+    pub closed: Option<String>,
+    /// Its disk is too full.
+    pub disk_full: bool,
+    /// Mebibytes that are free on it.
+    pub disk_free_mb: Option<u64>,
+}
+
+impl Heard {
+    fn now(who: &str, takes: Takes) -> Self {
+        Self {
+            at: Instant::now(),
+            time: Timestamp::now(),
+            who: who.to_owned(),
+            left: None,
+            closed: takes.closed,
+            disk_full: takes.disk_full,
+            disk_free_mb: takes.disk_free_mb,
+        }
+    }
+
+    /// What it said last that it takes.
+    pub fn takes(self) -> Takes {
+        Takes {
+            closed: self.closed,
+            disk_full: self.disk_full,
+            disk_free_mb: self.disk_free_mb,
+        }
+    }
 }
 
 /// What is known of a worker.
@@ -68,15 +104,15 @@ impl Seen {
     pub fn hear(&self, worker: &str, who: &str) {
         self.update(worker, |entry| {
             let old = entry.heard.take().filter(|old| old.who == who);
-            let (closed, disk_full) = old.map_or((None, false), |old| (old.closed, old.disk_full));
-            entry.heard = Some(heard(who, closed, disk_full));
+            let takes = old.map(Heard::takes).unwrap_or_default();
+            entry.heard = Some(Heard::now(who, takes));
         });
     }
 
     /// A worker said what it takes.
-    pub fn tell(&self, worker: &str, who: &str, closed: Option<String>, disk_full: bool) {
+    pub fn tell(&self, worker: &str, who: &str, takes: Takes) {
         self.update(worker, |entry| {
-            entry.heard = Some(heard(who, closed, disk_full));
+            entry.heard = Some(Heard::now(who, takes));
         });
     }
 
@@ -145,16 +181,5 @@ impl Seen {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn heard(who: &str, closed: Option<String>, disk_full: bool) -> Heard {
-    Heard {
-        at: Instant::now(),
-        time: Timestamp::now(),
-        who: who.to_owned(),
-        left: None,
-        closed,
-        disk_full,
     }
 }

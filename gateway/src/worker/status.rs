@@ -12,7 +12,6 @@ use super::cut;
 use super::seen::{Heard, OFFLINE_AFTER, SHOWN_FOR, Sight};
 
 /// What people read of what somebody should look at.
-const DISK_FULL: &str = "its disk is too full to take runs";
 const TWO_MACHINES: &str = "two machines use its key: give each its own with `prbuild-agent init`";
 const WRONG_KEY: &str = "somebody speaks for it with a key that is not in publicKeys: if it is its owner, take what `prbuild-agent init` prints into the object";
 
@@ -63,8 +62,12 @@ pub fn status(facts: &Facts<'_>) -> WorkerStatus {
 fn show_all(status: &mut WorkerStatus, facts: &Facts<'_>) {
     let Facts { sight, now, .. } = facts;
     if let Some(heard) = &sight.heard {
-        let words = ("Full", "Enough", DISK_FULL);
         let kind = condition::kind::DISK_PRESSURE;
+        // How much was free when it began: what changes all the time is no reason to write.
+        let shown =
+            condition::find(&status.conditions, kind).filter(|shown| shown.status == "True");
+        let text = shown.map_or_else(|| disk_full(heard), |shown| shown.message.clone());
+        let words = ("Full", "Enough", text.as_str());
         set(status, kind, heard.disk_full, words, *now);
     }
     let kind = condition::kind::DUPLICATE_IDENTITY;
@@ -179,10 +182,20 @@ fn kept_out(status: &WorkerStatus, heard: &Heard, now: Timestamp) -> Option<Stan
         return Some(no("Quarantined", quarantine(status, until)));
     }
     if heard.disk_full {
-        return Some(no("DiskPressure", DISK_FULL));
+        let shown = condition::find(&status.conditions, condition::kind::DISK_PRESSURE);
+        let message = shown.map_or_else(|| disk_full(heard), |shown| shown.message.clone());
+        return Some(no("DiskPressure", message));
     }
     let closed = heard.closed.as_deref();
     closed.map(|closed| no("Closed", closed))
+}
+
+fn disk_full(heard: &Heard) -> String {
+    let full = "its disk is too full to take runs";
+    match heard.disk_free_mb {
+        Some(free) => format!("{full}: {:.1} GiB are free", free as f64 / 1024.0),
+        None => full.to_owned(),
+    }
 }
 
 /// Why the infrastructure team gives it nothing.

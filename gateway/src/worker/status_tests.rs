@@ -34,6 +34,7 @@ fn heard() -> Heard {
         left: None,
         closed: None,
         disk_full: false,
+        disk_free_mb: None,
     }
 }
 
@@ -217,6 +218,37 @@ fn a_machine_that_fails_three_times_is_left_alone_ever_longer_until_it_works() {
         message,
         "its machine ended 3 runs in a row (no disk); it is tried again at 12:10 UTC"
     );
+}
+
+#[test]
+fn a_full_disk_says_how_much_was_free_and_is_not_written_again_when_that_changes() {
+    let mut known = worker(json!({}), session());
+    let look = |worker: &Worker, free: u64| {
+        let full = Heard {
+            disk_full: true,
+            disk_free_mb: Some(free),
+            ..heard()
+        };
+        let sight = Sight {
+            heard: Some(full),
+            ..Sight::default()
+        };
+        status(&Facts {
+            worker,
+            sight: &sight,
+            held: &[],
+            now: now(),
+        })
+    };
+    let first = look(&known, 3_174);
+    let said = condition::find(&first.conditions, condition::kind::READY).unwrap();
+    let expected = "its disk is too full to take runs: 3.1 GiB are free";
+    assert_eq!(
+        (said.reason.as_str(), said.message.as_str()),
+        ("DiskPressure", expected)
+    );
+    known.status = Some(first.clone());
+    assert_eq!(look(&known, 2_000), first);
 }
 
 #[test]

@@ -145,7 +145,6 @@ impl Driver {
             self.held.push(Running {
                 id: id.to_owned(),
                 state: RunningState::Running,
-                step: None,
             });
         }
         Ok(accepted)

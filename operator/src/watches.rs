@@ -223,6 +223,15 @@ fn worker_changed(ctx: &Arc<Context>, change: Change<Worker>) {
     let Some(worker) = change.new.as_ref().or(change.old.as_ref()) else {
         return;
     };
+    let old = change.old.as_deref();
+    if old.is_some_and(|old| {
+        change
+            .new
+            .as_deref()
+            .is_some_and(|new| stands_as_before(old, new))
+    }) {
+        return;
+    }
     if let (Some(notifier), Some(new)) = (&ctx.notifier, &change.new)
         && let Some(news) = notify::news(change.old.as_deref(), new)
     {
@@ -245,6 +254,16 @@ fn worker_changed(ctx: &Arc<Context>, change: Change<Worker>) {
         ctx.queues.runs.add(&assignment.spec.run.name);
     }
     ctx.admission.wake();
+}
+
+/// Whether a worker changed in nothing that a run or a person waits for: it opened its next session, or has other
+/// runs in hand, which their assignments tell.
+fn stands_as_before(old: &Worker, new: &Worker) -> bool {
+    let of = |worker: &Worker| {
+        let status = worker.status.clone().unwrap_or_default();
+        (status.conditions, status.offline_since)
+    };
+    old.uid() == new.uid() && old.spec == new.spec && of(old) == of(new)
 }
 
 fn assignment_changed(ctx: &Arc<Context>, change: Change<Assignment>) {

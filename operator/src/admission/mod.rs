@@ -24,7 +24,7 @@ use std::{
     time::Duration,
 };
 
-use crds::{Builder, BuilderRun, Repository, RunPhase, Waiting};
+use crds::{Builder, BuilderRun, OnWorker, Repository, RunPhase, Waiting};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -250,10 +250,11 @@ async fn admit_to(ctx: &Arc<Context>, builder: &Builder, waiting: &[Arc<BuilderR
         }
         return false;
     }
+    let mut full = Full::default();
     let Some(limit) = builder.spec.max_concurrent else {
         let line = order::admit(i64::MAX, &[], &waiters).grants;
         for run in pick(waiting, &line) {
-            if is_cleared(ctx, &run) && has_machine(ctx, &run) {
+            if is_cleared(ctx, &run) && has_machine(ctx, &run, &mut full) {
                 grant(ctx, &run.uid().unwrap_or_default(), &run.name_any());
             }
         }
@@ -264,7 +265,7 @@ async fn admit_to(ctx: &Arc<Context>, builder: &Builder, waiting: &[Arc<BuilderR
     if !decision.grants.is_empty() {
         let mut chosen = pick(waiting, &decision.grants);
         // The slot of one that is not cleared stays free until it is, which takes a moment.
-        chosen.retain(|run| is_cleared(ctx, run) && has_machine(ctx, run));
+        chosen.retain(|run| is_cleared(ctx, run) && has_machine(ctx, run, &mut full));
         let taken = ledger::take(ctx, builder, &held, &chosen).await;
         if taken != Taken::Written {
             for run in &chosen {
@@ -320,18 +321,42 @@ fn is_cleared(ctx: &Arc<Context>, run: &BuilderRun) -> bool {
     false
 }
 
-/// Whether a worker has room for a run that needs one: then it is promised to the run. Else the run knows why not.
-fn has_machine(ctx: &Context, run: &BuilderRun) -> bool {
-    if run.spec.task.worker.is_none() {
-        return true;
+/// What no worker was found for in this look, and why: hundreds of runs may wait for the same.
+#[derive(Default)]
+struct Full(Vec<(OnWorker, String, String)>);
+
+impl Full {
+    fn why(&self, on: &OnWorker, repository: &str) -> Option<&String> {
+        let mut known = self.0.iter();
+        let found = known.find(|(other, name, _)| other == on && name == repository);
+        found.map(|(.., why)| why)
     }
+}
+
+/// Whether a worker has room for a run that needs one: then it is promised to the run. Else the run knows why not.
+fn has_machine(ctx: &Context, run: &BuilderRun, full: &mut Full) -> bool {
+    let task = &run.spec.task;
+    let Some(on) = &task.worker else {
+        return true;
+    };
     let uid = run.metadata.uid.as_deref().unwrap_or_default();
-    match worker::admit(ctx, run) {
+    // One that was declined has reasons of its own.
+    let is_like_others = ctx.live.get(uid).declined.is_empty();
+    let known = full.why(on, &task.repository).filter(|_| is_like_others);
+    let found = match known {
+        Some(why) => Err(why.clone()),
+        None => worker::admit(ctx, run),
+    };
+    match found {
         Ok(choice) => {
             ctx.live.update(uid, |live| live.chosen = Some(choice));
             true
         }
         Err(why) => {
+            if is_like_others && full.why(on, &task.repository).is_none() {
+                let entry = (on.clone(), task.repository.clone(), why.clone());
+                full.0.push(entry);
+            }
             set_waiting(ctx, run, uid, why, 0);
             false
         }

@@ -13,4 +13,4 @@ mod reconcile;
 pub mod watch;
 
 pub use capacity::admit;
-pub use reconcile::{begin, follow, is_there, stop, stop_orphan};
+pub use reconcile::{begin, follow, is_taken, is_there, stop, stop_orphan};

@@ -36,7 +36,10 @@ impl Workers {
                 (Ok(_), None) => Write::Known(Err(refused(FaultCode::Gone))),
             }
         };
+        // Of several in this process the later ones learn that it is taken without asking the cluster.
+        let turn = self.turns.of(id).await;
         let answer = self.objects.change(id, decide).await;
+        drop(turn);
         let accepted = answer.map_err(|error| away(&error))??;
         self.show_refused(worker, None).await;
         Ok(accepted)
@@ -73,6 +76,7 @@ impl Workers {
         };
         let answer = self.objects.change(id, decide).await;
         let run = answer.map_err(|error| away(&error))??;
+        self.turns.declined(id);
         if let Some(word) = is_alarming(entry.code) {
             let message = format!("it declined `{run}`: {}", entry.reason);
             let refused = Some((word, message.as_str()));

@@ -16,6 +16,7 @@ mod seen;
 mod session;
 mod status;
 mod ticket;
+mod turns;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -43,11 +44,13 @@ use crate::ingest::{Ingest, IsSigned};
 use objects::Objects;
 use route::{Route, route};
 use seen::Seen;
+use turns::Turns;
 
 /// What all requests of agents share.
 pub struct Workers {
     objects: Arc<Objects>,
     seen: Seen,
+    turns: Turns,
     tickets: Tickets,
     chain: KeyChain,
     ingest: Arc<Ingest>,
@@ -68,6 +71,7 @@ impl Workers {
         Self {
             objects: Arc::new(Objects::new(&client, namespace)),
             seen: Seen::default(),
+            turns: Turns::default(),
             tickets,
             chain,
             ingest,

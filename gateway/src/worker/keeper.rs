@@ -55,7 +55,7 @@ async fn keep(workers: &Workers) {
 /// What workers had in hand at the last look, where that is not written down: what changes with every short run is
 /// not written with every one.
 #[derive(Default)]
-struct Unwritten(HashMap<String, (Vec<Slot>, Instant)>);
+pub(super) struct Unwritten(HashMap<String, (Vec<Slot>, Instant)>);
 
 impl Unwritten {
     /// Whether this status of a worker is to be written now, if it is another one than it has.
@@ -84,7 +84,7 @@ impl Unwritten {
     }
 }
 
-async fn look(workers: &Workers, worker: &Worker, unwritten: &mut Unwritten) {
+pub(super) async fn look(workers: &Workers, worker: &Worker, unwritten: &mut Unwritten) {
     let name = worker.name_any();
     let name = name.as_str();
     let sight = workers.seen.sight(name);

@@ -250,3 +250,6 @@ pub fn key_chain(file: Option<&Path>, keys: &PublicKeys) -> Result<KeyChain, Str
     newest.map_err(|error| say(&error))?;
     Ok(chain)
 }
+
+#[cfg(test)]
+mod cost_tests;

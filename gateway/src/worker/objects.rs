@@ -272,3 +272,16 @@ where
 {
     Api::namespaced(client.clone(), namespace)
 }
+
+#[cfg(test)]
+impl Objects {
+    /// Takes objects in as if they had been told, and all were read.
+    pub fn hold(&self, worker: Worker, assignments: impl IntoIterator<Item = Assignment>) {
+        self.workers.put(worker);
+        assignments
+            .into_iter()
+            .for_each(|one| self.assignments.put(one));
+        self.workers.was_read();
+        self.assignments.was_read();
+    }
+}

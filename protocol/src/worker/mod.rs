@@ -40,6 +40,8 @@ mod document_tests;
 #[cfg(test)]
 mod lossy_tests;
 #[cfg(test)]
+mod lossy_world;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;

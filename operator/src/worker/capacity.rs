@@ -13,6 +13,21 @@ use crate::context::{Context, UNTAKEN, held_by};
 /// How long a worker that declined a run is not asked again for the same one.
 const DECLINED_FOR: Duration = Duration::from_secs(600);
 
+/// Whether a run has an Assignment, as far as is known without asking.
+pub fn is_there(ctx: &Context, uid: &str) -> bool {
+    ctx.cache
+        .assignments
+        .get(&names::assignment_name(uid))
+        .is_some()
+}
+
+/// Whether a worker has taken a run, as far as is known without asking.
+pub fn is_taken(ctx: &Context, uid: &str) -> bool {
+    let found = ctx.cache.assignments.get(&names::assignment_name(uid));
+    let status = found.as_ref().and_then(|found| found.status.as_ref());
+    status.is_some_and(|status| status.worker.is_some())
+}
+
 /// Who may take a run now. What is promised to a run that has no Assignment yet counts as taken.
 ///
 /// # Errors

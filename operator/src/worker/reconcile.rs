@@ -13,8 +13,9 @@ use protocol::worker::key::PublicKey;
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::capacity::{self, is_there};
+use super::outcome;
 use super::watch::{Stands, stands};
-use super::{capacity, outcome};
 use crate::build::stop;
 use crate::cache::version_of;
 use crate::context::{Context, now, trim};
@@ -34,21 +35,6 @@ const TRIES: usize = 5;
 /// That a worker has a run is written when it has lasted this long, by a time that has no parts of a second: a run
 /// that ends at once takes one write less.
 const RUNNING_WRITTEN_AFTER: Duration = Duration::from_secs(2);
-
-/// Whether a run has an Assignment, as far as is known without asking.
-pub fn is_there(ctx: &Context, uid: &str) -> bool {
-    ctx.cache
-        .assignments
-        .get(&names::assignment_name(uid))
-        .is_some()
-}
-
-/// Whether a worker has taken a run, as far as is known without asking.
-pub fn is_taken(ctx: &Context, uid: &str) -> bool {
-    let found = ctx.cache.assignments.get(&names::assignment_name(uid));
-    let status = found.as_ref().and_then(|found| found.status.as_ref());
-    status.is_some_and(|status| status.worker.is_some())
-}
 
 /// Signs and creates the Assignment of a run that may begin. Its name is the run's uid, so that doing it twice meets
 /// the first one.

@@ -55,7 +55,9 @@ fn machine(worker: &Worker) -> Machine {
         true => condition::kind::QUARANTINED,
         false => condition::kind::READY,
     };
-    let why = of(telling).map_or("its agent has never been here", |told| told.message.as_str());
+    let why = of(telling).map_or("its agent has never been here", |told| {
+        told.message.as_str()
+    });
     Machine {
         name: worker.name_any().into(),
         ready,

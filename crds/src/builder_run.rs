@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
-use protocol::{Annotation, Recipe, Source, StepReport};
+use protocol::{Annotation, Recipe, Source, StepReport, log::LogDigest};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -280,6 +280,11 @@ pub struct Outcome {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 600))]
     pub image_digest: Option<String>,
+    /// What the worker signed of its log: bytes and digest of each stream. The gateway's pages say whether what
+    /// they show is that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2))]
+    pub logs: Vec<LogDigest>,
     /// The steps, as the run reported them: a claim of the pull request's own code.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]

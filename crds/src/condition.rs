@@ -28,6 +28,8 @@ pub mod kind {
     pub const DUPLICATE_IDENTITY: &str = "DuplicateIdentity";
     /// Worker: somebody speaks for it with a key that is not its.
     pub const KEY_REFUSED: &str = "KeyRefused";
+    /// Worker: its agent did not believe the last offer, or had begun that run before.
+    pub const OFFER_REFUSED: &str = "OfferRefused";
 }
 
 /// Whether the condition `kind` is `True`.

@@ -128,7 +128,8 @@ pub struct WorkerStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// `Ready`: it takes runs; else why not. `Isolated`: builds run as another user than the agent.
-    /// `DiskPressure`, `Quarantined`, `DuplicateIdentity`, `KeyRefused`: what somebody should look at.
+    /// `DiskPressure`, `Quarantined`, `DuplicateIdentity`, `KeyRefused`, `OfferRefused`: what somebody
+    /// should look at.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// Version of its agent.

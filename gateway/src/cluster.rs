@@ -1,4 +1,4 @@
-//! What is in the cluster now: Repositories, Builders, builds and runs of one namespace, read and never
+//! What is in the cluster now: Repositories, Builders, Workers, builds and runs of one namespace, read and never
 //! written. Pages are made from this while objects exist, and from records afterwards.
 
 pub(crate) mod cache;
@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use crds::{BuildPhase, Builder, BuilderRun, PrBuild, Repository, RunPhase};
+use crds::{BuildPhase, Builder, BuilderRun, PrBuild, Repository, RunPhase, Worker};
 use jiff::Timestamp;
 use kube::{Api, Client, ResourceExt};
 
@@ -26,6 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Cluster {
     repositories: Cache<Repository>,
     builders: Cache<Builder>,
+    workers: Cache<Worker>,
     builds: Cache<PrBuild>,
     runs: Cache<BuilderRun>,
     is_followed: AtomicBool,
@@ -47,6 +48,7 @@ impl Default for Cluster {
         Self {
             repositories: Cache::new(|_| Vec::new()),
             builders: Cache::new(|_| Vec::new()),
+            workers: Cache::new(|_| Vec::new()),
             builds: Cache::new(groups_of_build),
             runs: Cache::new(groups_of_run),
             is_followed: AtomicBool::new(false),
@@ -103,6 +105,7 @@ impl Cluster {
                 trim::builder,
                 |_| {}
             ),
+            follow::follow(api(&client, namespace), &self.workers, trim::worker, |_| {}),
             follow::follow(api(&client, namespace), &self.builds, trim::build, |_| {}),
             follow::follow(api(&client, namespace), &self.runs, trim::run, |_| {}),
         );
@@ -128,10 +131,11 @@ impl Cluster {
         is_long.then_some(Trouble::Away(away))
     }
 
-    fn signs(&self) -> [cache::Sign; 4] {
+    fn signs(&self) -> [cache::Sign; 5] {
         [
             self.repositories.sign(),
             self.builders.sign(),
+            self.workers.sign(),
             self.builds.sign(),
             self.runs.sign(),
         ]
@@ -152,6 +156,11 @@ impl Cluster {
         let mut builders = self.builders.all();
         builders.sort_by_key(|builder| builder.name_any());
         builders
+    }
+
+    /// Every Worker.
+    pub fn workers(&self) -> Vec<Arc<Worker>> {
+        self.workers.all()
     }
 
     /// The build of this name.
@@ -222,6 +231,7 @@ impl Cluster {
             match object["kind"].as_str().unwrap() {
                 "Repository" => cluster.repositories.put(from_value(object).unwrap()),
                 "Builder" => cluster.builders.put(from_value(object).unwrap()),
+                "Worker" => cluster.workers.put(from_value(object).unwrap()),
                 "PrBuild" => cluster.builds.put(from_value(object).unwrap()),
                 "BuilderRun" => cluster.runs.put(from_value(object).unwrap()),
                 other => panic!("{other} is no kind that pages show"),
@@ -230,6 +240,7 @@ impl Cluster {
         cluster.is_followed.store(true, Ordering::Relaxed);
         cluster.repositories.was_read();
         cluster.builders.was_read();
+        cluster.workers.was_read();
         cluster.builds.was_read();
         cluster.runs.was_read();
         cluster

@@ -106,10 +106,18 @@ pub fn of_live_builds(repository: &str) -> String {
     format!("live {repository}")
 }
 
-/// Group of the assignments that a worker has, or may take.
+/// Group of the assignments that a worker has, or may take, and that have not ended.
 pub fn of_worker(name: &str) -> String {
     format!("worker {name}")
 }
+
+/// Group of the assignments that a worker has in hand.
+pub fn held_by(name: &str) -> String {
+    format!("held by {name}")
+}
+
+/// Group of the assignments that nobody has taken.
+pub const UNTAKEN: &str = "untaken";
 
 /// Group of the runs that are queued.
 pub const QUEUED: &str = "queued";
@@ -166,10 +174,15 @@ impl Default for Caches {
             answers: Cache::new(|_| Vec::new()),
             workers: Cache::new(|_| Vec::new()),
             assignments: Cache::new(|assignment| {
-                let status = assignment.status.as_ref();
-                match status.and_then(|status| status.worker.as_deref()) {
-                    Some(worker) => vec![of_worker(worker)],
-                    None => assignment.spec.to.iter().map(|to| of_worker(to)).collect(),
+                let status = assignment.status.clone().unwrap_or_default();
+                match &status.worker {
+                    Some(_) if status.result.is_some() => Vec::new(),
+                    Some(worker) if status.forgotten.is_some() => vec![of_worker(worker)],
+                    Some(worker) => vec![of_worker(worker), held_by(worker)],
+                    None => {
+                        let to = assignment.spec.to.iter().map(|to| of_worker(to));
+                        to.chain([UNTAKEN.to_owned()]).collect()
+                    }
                 }
             }),
             pods: Cache::new(|pod| vec![pod.run_uid.clone()]),

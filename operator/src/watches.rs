@@ -8,7 +8,10 @@ use std::{
 
 use crds::{Answer, Assignment, Builder, BuilderRun, PrBuild, Repository, Worker};
 use k8s_openapi::NamespaceResourceScope;
-use kube::{Api, Resource, ResourceExt, runtime::watcher::Config as Watch};
+use kube::{
+    Api, Resource, ResourceExt,
+    runtime::{events::EventType, watcher::Config as Watch},
+};
 use tokio::{sync::Barrier, task::JoinSet};
 
 use crate::{
@@ -226,16 +229,47 @@ fn worker_changed(ctx: &Arc<Context>, change: Change<Worker>) {
     let Some(worker) = change.new.as_ref().or(change.old.as_ref()) else {
         return;
     };
+    let old = change.old.as_deref();
+    if old.is_some_and(|old| {
+        change
+            .new
+            .as_deref()
+            .is_some_and(|new| stands_as_before(old, new))
+    }) {
+        return;
+    }
     if let (Some(notifier), Some(new)) = (&ctx.notifier, &change.new)
         && let Some(news) = notify::news(change.old.as_deref(), new)
     {
         notifier.tell(news);
+    }
+    if let Some(new) = &change.new {
+        let warnings = notify::warnings(change.old.as_deref(), new);
+        let (ctx, new) = (ctx.clone(), new.clone());
+        if !warnings.is_empty() {
+            tokio::spawn(async move {
+                for (reason, note) in warnings {
+                    let about = new.as_ref();
+                    ctx.event(about, EventType::Warning, reason, note).await;
+                }
+            });
+        }
     }
     // It went away or came back: its runs say so, and others wait or begin.
     for assignment in ctx.cache.assignments.group(&of_worker(&worker.name_any())) {
         ctx.queues.runs.add(&assignment.spec.run.name);
     }
     ctx.admission.wake();
+}
+
+/// Whether a worker changed in nothing that a run or a person waits for: it opened its next session, or has other
+/// runs in hand, which their assignments tell.
+fn stands_as_before(old: &Worker, new: &Worker) -> bool {
+    let of = |worker: &Worker| {
+        let status = worker.status.clone().unwrap_or_default();
+        (status.conditions, status.offline_since)
+    };
+    old.uid() == new.uid() && old.spec == new.spec && of(old) == of(new)
 }
 
 fn assignment_changed(ctx: &Arc<Context>, change: Change<Assignment>) {

@@ -36,6 +36,7 @@ pub const TAIL_PIECES: u64 = 4;
 
 /// A stream of a run's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Stream {
     /// What people read.
@@ -55,6 +56,19 @@ impl Stream {
             Self::Marks => "marks",
         }
     }
+}
+
+/// What one stream of a log was, as a worker signs it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct LogDigest {
+    /// Which.
+    pub stream: Stream,
+    /// Bytes of it that were sent.
+    pub bytes: u64,
+    /// Their SHA-256 in hexadecimal.
+    pub sha256: String,
 }
 
 /// How much of a log is kept: its beginning and its end.

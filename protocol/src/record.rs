@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::StepReport;
+use crate::{StepReport, log::LogDigest};
 
 /// Runs that a [`BuilderHistory`] keeps.
 pub const BUILDER_HISTORY: usize = 200;
@@ -99,6 +99,12 @@ pub struct RunRecord {
     /// The image by its digest, as the node found it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_digest: Option<String>,
+    /// Name of the Worker that it ran on; absent where it ran in a pod, or nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
+    /// What that worker signed of its log, as the operator verified it: pages hold what is stored against it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signed_logs: Vec<LogDigest>,
     /// How it ended.
     pub result: RunResult,
     /// Passed, with an exit code that means a warning.

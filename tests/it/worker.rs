@@ -3,7 +3,10 @@
 
 mod attack;
 mod fleet;
+mod gateways;
 mod lifecycle;
+mod logs;
+mod quarantine;
 mod real;
 mod trouble;
 

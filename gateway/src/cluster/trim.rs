@@ -1,6 +1,6 @@
 //! What pages show of an object, and nothing else of it: a cache of ten thousand runs is to be small.
 
-use crds::{BuildPhase, Builder, BuilderRun, PrBuild, Repository};
+use crds::{BuildPhase, Builder, BuilderRun, PrBuild, Repository, Worker};
 use kube::{Resource, api::ObjectMeta};
 
 use super::phase_of;
@@ -15,6 +15,22 @@ pub fn repository(object: &mut Repository) {
 /// A Builder whole: there are few.
 pub fn builder(object: &mut Builder) {
     lean(object);
+}
+
+/// A Worker with what Builders select it by and how it stands. Who lends it, and what its machine is like, is no
+/// business of who reads pages.
+pub fn worker(object: &mut Worker) {
+    lean(object);
+    let spec = &mut object.spec;
+    spec.contact = String::new();
+    spec.public_keys = Vec::new();
+    spec.windows = Vec::new();
+    if let Some(status) = object.status.as_mut() {
+        status.facts.clear();
+        status.policy = None;
+        status.session = None;
+        status.running = Vec::new();
+    }
 }
 
 /// A build. A complete one is told from its record, or from its runs as long as these exist.

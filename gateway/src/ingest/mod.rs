@@ -32,6 +32,10 @@ const BODY_LIMIT: usize = CHUNK_LIMIT + (16 << 10);
 /// Bytes of a [`LogEnd`].
 const END_LIMIT: usize = 4 << 10;
 
+/// Stands among the extensions of a request whose sender signs at the end what it sent: an agent of a worker.
+#[derive(Clone, Copy, Debug)]
+pub struct IsSigned;
+
 /// What all requests share.
 pub struct Ingest {
     app: Arc<App>,
@@ -84,6 +88,9 @@ impl Ingest {
         let received = || Some(run.stream(stream).taken().received);
         let chunk = ChunkHead::of(head.uri.query(), &head.headers)
             .map_err(|what| No::malformed(what, received()).unread())?;
+        if head.extensions.get::<IsSigned>().is_some() {
+            run.keep_digests();
+        }
         run.room(stream)
             .await
             .map_err(|error| No::from(error).unread())?;
@@ -203,5 +210,7 @@ fn unread_body(error: BodyError, received: Option<u64>) -> No {
     .unread()
 }
 
+#[cfg(test)]
+mod signed_tests;
 #[cfg(test)]
 mod tests;

@@ -24,6 +24,9 @@ pub struct Index {
     pub lines: u64,
     /// Digest of the text, in hexadecimal digits.
     pub sha256: String,
+    /// Digest of what came, before tokens became illegible; absent where it was not signed, or is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received_sha256: Option<String>,
     /// Bytes that were printed and not sent.
     #[serde(default)]
     pub left_out: u64,

@@ -25,6 +25,7 @@ pub async fn compact(
     run: &RunKey,
     stream: Stream,
     end: LogEnd,
+    received_sha256: Option<String>,
 ) -> Result<Option<Index>, StoreError> {
     let size = match stream {
         Stream::Log => end.log,
@@ -37,7 +38,8 @@ pub async fn compact(
         file.abort().await;
         return written.map(|()| None);
     }
-    let index = file.finish(end).await?;
+    let mut index = file.finish(end).await?;
+    index.0.received_sha256 = received_sha256;
     verify(store, &key, &index).await?;
     let bytes = serde_json::to_vec(&index.0).map_err(|error| StoreError::Damaged {
         key: run.index(stream),
@@ -229,6 +231,7 @@ impl<'a> File<'a> {
             size: end.offset,
             lines: end.line + begun,
             sha256: hex::encode(self.of_text.finish()),
+            received_sha256: None,
             left_out: said.left_out,
             unfinished: said.unfinished,
             stored,

@@ -132,6 +132,16 @@ impl OpenRun {
         }
     }
 
+    /// Its sender signs what it sends.
+    pub fn keep_digests(&self) {
+        self.streams.iter().for_each(|log| log.keep_digest());
+    }
+
+    /// Whether its sender signs what it sends, and more may come.
+    pub fn is_signed(&self) -> bool {
+        self.end().is_none() && self.streams.iter().any(|log| log.has_digest())
+    }
+
     /// Waits until a stream can take more.
     pub async fn room(&self, stream: Stream) -> Result<(), TakeError> {
         self.stream(stream).room().await

@@ -17,7 +17,7 @@ pub mod stream;
 pub mod tail;
 
 pub use open::{LogOptions, Logs};
-pub use reader::{LogReader, READ_LIMIT, View};
+pub use reader::{Kept, LogReader, READ_LIMIT, View};
 
 #[cfg(test)]
 mod tests;

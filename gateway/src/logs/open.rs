@@ -20,6 +20,8 @@ use crate::store::{Store, StoreError};
 
 /// Seconds without a reader or a writer after which a run leaves memory.
 const IDLE: i64 = 60;
+/// How many times longer one stays whose sender signs what it sends: what came is known of it only in memory.
+const SIGNED_LONGER: i64 = 60;
 /// How often that is looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Time to store what was received when the program stops.
@@ -269,7 +271,8 @@ impl Logs {
             return Ok(());
         };
         let shared = &self.0.shared;
-        let index = compact::compact(&shared.store, &run.key, stream, end).await?;
+        let received = log.received_digest();
+        let index = compact::compact(&shared.store, &run.key, stream, end, received).await?;
         let Some(index) = index else {
             return log.gone().await;
         };
@@ -343,10 +346,14 @@ impl Logs {
 
     /// Lets runs leave memory that were not used for so many seconds and lose nothing by it.
     pub fn forget(&self, seconds: i64) {
+        let is_idle = |run: &OpenRun| match run.is_signed() {
+            true => run.idle() >= seconds * SIGNED_LONGER,
+            false => run.idle() >= seconds,
+        };
         let idle = |slot: &Slot| {
             Arc::strong_count(slot) == 1
                 && slot.get().is_some_and(|run| {
-                    Arc::strong_count(run) == 1 && run.idle() >= seconds && run.is_stored()
+                    Arc::strong_count(run) == 1 && is_idle(run) && run.is_stored()
                 })
         };
         let mut open = self.lock();

@@ -36,6 +36,17 @@ pub struct View {
     pub store_is_down: bool,
 }
 
+/// What a log that has become one file is, to be held against what somebody signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Bytes of it.
+    pub size: u64,
+    /// Digest of the text as it is stored and shown, in hexadecimal digits.
+    pub sha256: String,
+    /// Digest of what came, before tokens became illegible, where that is known.
+    pub received_sha256: Option<String>,
+}
+
 /// A log that can be read. Cheap to clone.
 #[derive(Clone)]
 pub struct LogReader(Source);
@@ -78,6 +89,20 @@ impl LogReader {
             unfinished: end.unfinished,
             store_is_down: run.store_is_down(),
         }
+    }
+
+    /// What it is, once it is one file.
+    pub fn kept(&self) -> Option<Kept> {
+        let archive = match &self.0 {
+            Source::Archived(archive) => archive,
+            Source::Live(run, stream, _) => run.stream(*stream).archive()?,
+        };
+        let index = &archive.index;
+        Some(Kept {
+            size: index.size,
+            sha256: index.sha256.clone(),
+            received_sha256: index.received_sha256.clone(),
+        })
     }
 
     /// Text in this range: as much of it as there is, at most [`READ_LIMIT`] bytes.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use aws_lc_rs::digest::{Context, SHA256};
 use protocol::log::{LogTaken, Stream};
 use tokio::sync::{Notify, watch};
 
@@ -100,6 +101,8 @@ struct Text {
     tail: Tail,
     segments: Vec<Place>,
     storer: bool,
+    /// Of all bytes as they came, before tokens became illegible: where somebody signed them, and all came here.
+    digest: Option<Context>,
     /// The end is being stored: nothing more is taken, unless that fails.
     closed: bool,
     ended: bool,
@@ -120,6 +123,7 @@ impl OpenLog {
                 tail: Tail::new(stream, chain.end, chain.last),
                 segments: chain.segments,
                 storer: false,
+                digest: None,
                 closed: false,
                 ended: false,
             }),
@@ -171,6 +175,26 @@ impl OpenLog {
         let text = self.lock();
         let after = text.segments.partition_point(|place| place.line < line);
         text.segments.get(after.saturating_sub(1)).copied()
+    }
+
+    /// Somebody signs what is sent: from its first byte on it is known what came.
+    pub(super) fn keep_digest(&self) {
+        let mut text = self.lock();
+        if text.digest.is_none() && text.tail.received() == 0 {
+            text.digest = Some(Context::new(&SHA256));
+        }
+    }
+
+    /// Whether the digest of all bytes as they came is known here.
+    pub(super) fn has_digest(&self) -> bool {
+        self.lock().digest.is_some()
+    }
+
+    /// The digest of all bytes as they came, in hexadecimal digits; none where they are not signed, or did not all
+    /// come to this process.
+    pub(super) fn received_digest(&self) -> Option<String> {
+        let digest = self.lock().digest.clone();
+        digest.map(|digest| hex::encode(digest.finish()))
     }
 
     /// Bytes that were received and stored.
@@ -235,6 +259,11 @@ impl OpenLog {
                 limit,
                 received: before,
             });
+        }
+        // Tokens become illegible in place.
+        if let (Some(digest), Some(known)) = (&mut text.digest, before.checked_sub(offset)) {
+            let known = usize::try_from(known).unwrap_or(usize::MAX);
+            digest.update(&arrived.text[known.min(arrived.text.len())..]);
         }
         if !text.tail.append(offset, arrived) {
             return Err(TakeError::Gap(self.stream, before));

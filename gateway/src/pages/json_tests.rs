@@ -55,6 +55,8 @@ fn record() -> RunRecord {
         base_ref: "main".to_owned(),
         image: None,
         image_digest: None,
+        worker: None,
+        signed_logs: Vec::new(),
         result: RunResult::Failed,
         warning: false,
         exit_code: Some(2),
@@ -81,6 +83,8 @@ async fn every_field_of_the_json_is_documented() {
     let running = json!({ "phase": "Running", "startedAt": "2026-01-31T12:00:05Z" });
     let site = site(&[
         builder("s390x", "s390x Debian", Some("tier-2")),
+        builder_on_macs("macos"),
+        mac("mac", &[("Ready", "False", "offline")]),
         build("app-7-l2", &["s390x", "x86"], json!({ "phase": "Running" })),
         run("app-7-l2", "s390x", 1, queued),
         run("app-7-l2", "x86", 1, running),

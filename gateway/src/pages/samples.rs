@@ -101,6 +101,31 @@ pub fn builder(name: &str, display_name: &str, tier: Option<&str>) -> Value {
     })
 }
 
+/// A Builder that runs on any worker with the label `os: mac`.
+pub fn builder_on_macs(name: &str) -> Value {
+    let mut builder = builder(name, name, None);
+    let spec = builder["spec"].as_object_mut().unwrap();
+    spec.remove("kubernetes");
+    spec.insert("worker".to_owned(), json!({ "selector": { "os": "mac" } }));
+    builder
+}
+
+/// A worker with the label `os: mac` with these conditions: kind, status and message.
+pub fn mac(name: &str, conditions: &[(&str, &str, &str)]) -> Value {
+    let condition = |(kind, status, message): &(&str, &str, &str)| {
+        json!({
+            "type": kind, "status": status, "reason": "Because", "message": message,
+            "lastTransitionTime": "2026-01-31T12:00:00Z",
+        })
+    };
+    let conditions: Vec<Value> = conditions.iter().map(condition).collect();
+    json!({
+        "apiVersion": "prbuild.dev/v1alpha1", "kind": "Worker", "metadata": { "name": name },
+        "spec": { "contact": "Ada <ada@example.org>", "labels": { "os": "mac" } },
+        "status": { "conditions": conditions, "busy": 1 },
+    })
+}
+
 /// A build of pull request 7 of `app` with these builders.
 pub fn build(name: &str, builders: &[&str], status: Value) -> Value {
     json!({
@@ -251,6 +276,8 @@ pub fn run_record(uid: &str) -> RunRecord {
         base_ref: "main".to_owned(),
         image: Some("registry.example/build:1".to_owned()),
         image_digest: Some(format!("registry.example/build@sha256:{}", "5e".repeat(32))),
+        worker: None,
+        signed_logs: Vec::new(),
         result: RunResult::Failed,
         warning: false,
         exit_code: Some(2),

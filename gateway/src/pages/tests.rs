@@ -248,6 +248,37 @@ async fn builders_say_their_load_and_their_last_results() {
 }
 
 #[tokio::test]
+async fn a_builder_says_which_of_its_workers_are_quarantined_why_and_until_when() {
+    let why = "its machine ended 3 runs in a row (no disk </p>); it is tried again at 12:10 UTC";
+    let site = site(&[
+        builder_on_macs("macos"),
+        builder("linux", "Linux", None),
+        mac("good", &[("Ready", "True", "it takes runs")]),
+        mac("away", &[("Ready", "False", "offline since 11:58 UTC")]),
+        mac(
+            "bad",
+            &[("Ready", "False", "offline"), ("Quarantined", "True", why)],
+        ),
+    ]);
+    let escaped = why.replace("</p>", "&lt;/p&gt;");
+    for path in ["/builders", "/builders/macos"] {
+        let (_, page) = get(&site, path).await;
+        let bad = format!("▲ Worker <code>bad</code> is quarantined: {escaped}");
+        assert!(page.contains(&bad), "{path}: {page}");
+        let away = "Worker <code>away</code> takes no runs: offline since 11:58 UTC";
+        assert!(page.contains(away), "{path}: {page}");
+        assert!(!page.contains("<code>good</code>"), "{path}: {page}");
+        assert!(!page.contains("ada@example.org"), "{path}: {page}");
+    }
+    let json = as_json(&site, "/builders/macos.json").await;
+    let names = json["now"]["workers"].as_array().unwrap().iter();
+    let names: Vec<_> = names.map(|worker| worker["name"].clone()).collect();
+    assert_eq!(names, ["away", "bad", "good"]);
+    let linux = as_json(&site, "/builders/linux.json").await;
+    assert_eq!(linux["now"]["workers"], json!(null));
+}
+
+#[tokio::test]
 async fn a_builder_shows_its_history_also_when_it_is_gone() {
     let site = site(&[builder("s390x", "s390x Debian", None)]);
     for name in ["s390x", "gone"] {

@@ -1,13 +1,13 @@
 //! Taking, refusing and ending an assignment: each is written by compare-and-swap before it is answered.
 
-use crds::{Declined, Failing, Worker};
+use crds::{Declined, Failing, Worker, condition};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use protocol::worker::completion::{Completion, RunEnd};
 use protocol::worker::envelope::Envelope;
 use protocol::worker::fault::{Fault, FaultCode};
 use protocol::worker::server::{self, Step};
-use protocol::worker::wire::{Accepted, Decline, LEASE_SECONDS, REASON_LIMIT, Taken};
+use protocol::worker::wire::{Accepted, Decline, DeclineCode, LEASE_SECONDS, REASON_LIMIT, Taken};
 use serde_json::json;
 
 use super::objects::{Known, Write, id_of};
@@ -36,8 +36,13 @@ impl Workers {
                 (Ok(_), None) => Write::Known(Err(refused(FaultCode::Gone))),
             }
         };
+        // Of several in this process the later ones learn that it is taken without asking the cluster.
+        let turn = self.turns.of(id).await;
         let answer = self.objects.change(id, decide).await;
-        answer.map_err(|error| away(&error))?
+        drop(turn);
+        let accepted = answer.map_err(|error| away(&error))??;
+        self.show_refused(worker, None).await;
+        Ok(accepted)
     }
 
     /// Notes that a worker does not want an assignment.
@@ -61,15 +66,47 @@ impl Workers {
                 return Write::Known(Err(refused(FaultCode::Taken)));
             }
             let status = known.object.status.clone().unwrap_or_default();
+            let run = known.object.spec.run.name.clone();
             let mut declined = status.declined;
             if declined.iter().any(|by| by.worker == worker.name) {
-                return Write::Known(Ok(Taken {}));
+                return Write::Known(Ok(run));
             }
             declined.push(entry.clone());
-            Write::Patch(json!({ "declined": declined }), Ok(Taken {}))
+            Write::Patch(json!({ "declined": declined }), Ok(run))
         };
         let answer = self.objects.change(id, decide).await;
-        answer.map_err(|error| away(&error))?
+        let run = answer.map_err(|error| away(&error))??;
+        self.turns.declined(id);
+        if let Some(word) = is_alarming(entry.code) {
+            let message = format!("it declined `{run}`: {}", entry.reason);
+            let refused = Some((word, message.as_str()));
+            self.show_refused(worker, refused).await;
+        }
+        Ok(Taken {})
+    }
+
+    /// Shows on the object that a worker did not believe an offer, until it takes one. That this is lost with the
+    /// cluster's answer hurts nobody: the run says it, too.
+    async fn show_refused(&self, worker: &Open, refused: Option<(&str, &str)>) {
+        let kind = condition::kind::OFFER_REFUSED;
+        let decide = |known: Option<&Worker>| {
+            let status = known.and_then(|worker| worker.status.clone());
+            let mut conditions = status.unwrap_or_default().conditions;
+            let (reason, message) = refused.unwrap_or(("Taken", ""));
+            let shown = condition::is_true(&conditions, kind);
+            let now = Time(Timestamp::now());
+            let holds = refused.is_some();
+            let news = (holds || shown)
+                && condition::set(&mut conditions, kind, holds, reason, message, now);
+            match news {
+                true => Write::Patch(json!({ "conditions": conditions }), ()),
+                false => Write::Known(()),
+            }
+        };
+        let shown = self.objects.change_worker(&worker.name, decide).await;
+        if let Err(error) = shown {
+            tracing::warn!(worker = worker.name, %error, "what a worker refused could not be written");
+        }
     }
 
     /// Takes the end of a run, if its worker signed it; the first one counts.
@@ -113,6 +150,20 @@ impl Workers {
         if let Err(error) = counted {
             tracing::warn!(worker = worker.name, %error, "how often a worker failed could not be written");
         }
+    }
+}
+
+/// Whether somebody should look at a worker that refuses an offer like this: it should have believed it, or should
+/// not have got it.
+fn is_alarming(code: DeclineCode) -> Option<&'static str> {
+    match code {
+        DeclineCode::Invalid => Some("Invalid"),
+        DeclineCode::Repeated => Some("Repeated"),
+        DeclineCode::Policy
+        | DeclineCode::Busy
+        | DeclineCode::Disk
+        | DeclineCode::Draining
+        | DeclineCode::Other => None,
     }
 }
 

@@ -11,6 +11,7 @@ use protocol::worker::wire::{
 use serde_json::json;
 
 use super::objects::{Known, Write};
+use super::seen::{Heard, Takes};
 use super::session::Open;
 use super::{Workers, away};
 
@@ -30,10 +31,12 @@ impl Workers {
                 "it names too many assignments",
             ));
         }
-        let closed = self.seen.sight(&worker.name).heard;
-        let closed = closed.and_then(|heard| heard.closed);
-        self.seen
-            .tell(&worker.name, &worker.who, closed, said.disk_full);
+        let heard = self.seen.sight(&worker.name).heard;
+        let says = Takes {
+            disk_full: said.disk_full,
+            ..heard.map(Heard::takes).unwrap_or_default()
+        };
+        self.seen.tell(&worker.name, &worker.who, says);
         let spec = self.objects.worker(&worker.name);
         Ok(HeartbeatAnswer {
             verdicts: self.instruct(worker, &said.running).await?,

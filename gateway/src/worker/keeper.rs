@@ -1,5 +1,9 @@
 //! Writes down who is there and what they do, when it changes.
 
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use crds::{Slot, Worker, WorkerStatus};
 use kube::ResourceExt;
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
@@ -7,6 +11,9 @@ use tokio::sync::broadcast::error::RecvError;
 use super::Workers;
 use super::objects::Write;
 use super::status::{Facts, LOOK_EVERY, status};
+
+/// How long what a worker has in hand may change all the time until it is written down as it is.
+const UNWRITTEN_FOR: Duration = Duration::from_secs(5);
 
 /// Looks at every worker once a second, and wakes the polls of those that something changed for.
 pub async fn run(workers: &Workers) {
@@ -30,6 +37,7 @@ async fn ring(workers: &Workers) {
 }
 
 async fn keep(workers: &Workers) {
+    let mut unwritten = Unwritten::default();
     loop {
         tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => {}
@@ -39,15 +47,59 @@ async fn keep(workers: &Workers) {
             continue;
         }
         for worker in workers.objects.workers() {
-            look(workers, &worker.name_any()).await;
+            look(workers, &worker, &mut unwritten).await;
         }
     }
 }
 
-async fn look(workers: &Workers, name: &str) {
+/// What workers had in hand at the last look, where that is not written down: what changes with every short run is
+/// not written with every one.
+#[derive(Default)]
+pub(super) struct Unwritten(HashMap<String, (Vec<Slot>, Instant)>);
+
+impl Unwritten {
+    /// Whether this status of a worker is to be written now, if it is another one than it has.
+    fn is_due(&mut self, name: &str, status: Option<&WorkerStatus>, wanted: &WorkerStatus) -> bool {
+        let known = self.0.remove(name);
+        let Some(status) = status.filter(|status| *status != wanted) else {
+            return true;
+        };
+        let otherwise_same = WorkerStatus {
+            running: wanted.running.clone(),
+            busy: wanted.busy,
+            ..status.clone()
+        };
+        if otherwise_same != *wanted {
+            return true;
+        }
+        let running = wanted.running.clone();
+        let since = match known {
+            Some((before, _)) if before == running => return true,
+            Some((_, since)) if since.elapsed() >= UNWRITTEN_FOR => return true,
+            Some((_, since)) => since,
+            None => Instant::now(),
+        };
+        self.0.insert(name.to_owned(), (running, since));
+        false
+    }
+}
+
+pub(super) async fn look(workers: &Workers, worker: &Worker, unwritten: &mut Unwritten) {
+    let name = worker.name_any();
+    let name = name.as_str();
     let sight = workers.seen.sight(name);
     let held = workers.objects.held_by(name);
-    let decide = |worker: Option<&crds::Worker>| {
+    let now = jiff::Timestamp::now();
+    let facts = Facts {
+        worker,
+        sight: &sight,
+        held: &held,
+        now,
+    };
+    if !unwritten.is_due(name, worker.status.as_ref(), &status(&facts)) {
+        return;
+    }
+    let decide = |worker: Option<&Worker>| {
         let Some(worker) = worker else {
             return Write::Known(false);
         };
@@ -55,7 +107,7 @@ async fn look(workers: &Workers, name: &str) {
             worker,
             sight: &sight,
             held: &held,
-            now: jiff::Timestamp::now(),
+            now,
         };
         let wanted = status(&facts);
         if worker.status.as_ref() == Some(&wanted) {
@@ -83,5 +135,51 @@ async fn look(workers: &Workers, name: &str) {
         Err(error) => {
             tracing::warn!(worker = name, %error, "how a worker stands could not be written");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn busy(runs: &[&str]) -> WorkerStatus {
+        let slot = |run: &&str| Slot {
+            run: (*run).to_owned(),
+            uid: (*run).to_owned(),
+            since: k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
+                jiff::Timestamp::UNIX_EPOCH,
+            ),
+        };
+        WorkerStatus {
+            busy: runs.len() as i64,
+            running: runs.iter().map(slot).collect(),
+            ..WorkerStatus::default()
+        }
+    }
+
+    #[test]
+    fn what_a_worker_has_in_hand_is_written_when_it_lasts() {
+        let mut unwritten = Unwritten::default();
+        let idle = busy(&[]);
+        let mut due = |wanted: &WorkerStatus| unwritten.is_due("mac", Some(&idle), wanted);
+        assert!(!due(&busy(&["a"])));
+        assert!(!due(&busy(&["b"])), "another one: the first was short");
+        assert!(due(&busy(&["b"])), "it lasts");
+        assert!(!due(&busy(&["c"])));
+        assert!(due(&idle), "nothing is to be written");
+        let offline = WorkerStatus {
+            version: Some("2".to_owned()),
+            ..busy(&["a"])
+        };
+        assert!(due(&offline), "what else changes is not put off");
+    }
+
+    #[test]
+    fn what_changes_all_the_time_is_written_now_and_then() {
+        let long_ago = Instant::now().checked_sub(UNWRITTEN_FOR);
+        let mut unwritten = Unwritten::default();
+        let entry = (busy(&["a"]).running, long_ago.unwrap());
+        unwritten.0.insert("mac".to_owned(), entry);
+        assert!(unwritten.is_due("mac", Some(&busy(&[])), &busy(&["b"])));
     }
 }

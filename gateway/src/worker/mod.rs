@@ -5,6 +5,7 @@
 //! What an agent and the operator sign passes through and is checked on the way, so that a mistake is told at
 //! once; whoever relies on it checks for himself.
 
+mod alone;
 mod assign;
 mod heartbeat;
 mod keeper;
@@ -15,6 +16,7 @@ mod seen;
 mod session;
 mod status;
 mod ticket;
+mod turns;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -35,19 +37,21 @@ use tokio_util::sync::CancellationToken;
 
 pub use ticket::Tickets;
 
-use crate::ingest::Ingest;
 use crate::ingest::answer::{Answer, json};
 use crate::ingest::body::{BodyError, Room};
 use crate::ingest::chunk::once;
+use crate::ingest::{Ingest, IsSigned};
 use crate::metrics::Metrics;
 use objects::Objects;
 use route::{Route, route};
 use seen::Seen;
+use turns::Turns;
 
 /// What all requests of agents share.
 pub struct Workers {
     objects: Arc<Objects>,
     seen: Seen,
+    turns: Turns,
     tickets: Tickets,
     chain: KeyChain,
     ingest: Arc<Ingest>,
@@ -69,6 +73,7 @@ impl Workers {
         Self {
             objects: Arc::new(Objects::new(&client, namespace, metrics)),
             seen: Seen::default(),
+            turns: Turns::default(),
             tickets,
             chain,
             ingest,
@@ -166,10 +171,11 @@ impl Workers {
     }
 
     /// Bytes of a log take the way that those of pods take; the answer also says when to stop.
-    async fn log<B>(&self, run: &str, request: Request<B>) -> Answer
+    async fn log<B>(&self, run: &str, mut request: Request<B>) -> Answer
     where
         B: Body<Data = Bytes> + Unpin,
     {
+        request.extensions_mut().insert(IsSigned);
         let mut answer = self.ingest.respond(request).await;
         if self.objects.is_cancelled(run) {
             let stop = HeaderValue::from_static("1");
@@ -246,3 +252,6 @@ pub fn key_chain(file: Option<&Path>, keys: &PublicKeys) -> Result<KeyChain, Str
     newest.map_err(|error| say(&error))?;
     Ok(chain)
 }
+
+#[cfg(test)]
+mod cost_tests;

@@ -41,7 +41,8 @@ pub struct Known {
 }
 
 impl Known {
-    fn of(object: Arc<Assignment>) -> Self {
+    /// An assignment as it was last told.
+    pub fn of(object: Arc<Assignment>) -> Self {
         let audience = match object.spec.pool {
             true => Audience::Pool(object.spec.to.clone()),
             false => Audience::Worker(object.spec.to.first().cloned().unwrap_or_default()),
@@ -95,8 +96,13 @@ impl Objects {
         let ring = |name: &str| {
             let _ = self.changed.send(name.to_owned());
         };
+        // What is taken is nothing to ask for.
+        let is_open = |assignment: &Assignment| {
+            let status = assignment.status.as_ref();
+            status.is_none_or(|status| status.worker.is_none())
+        };
         let assigned = |name: &str| {
-            if let Some(assignment) = self.assignments.get(name) {
+            if let Some(assignment) = self.assignments.get(name).filter(|one| is_open(one)) {
                 assignment.spec.to.iter().for_each(|to| ring(to));
             }
         };
@@ -122,11 +128,11 @@ impl Objects {
     }
 
     /// What may be offered to a worker, oldest first.
-    pub fn offered_to(&self, worker: &str) -> Vec<Known> {
+    pub fn offered_to(&self, worker: &str) -> Vec<Arc<Assignment>> {
         let group = Group::OfferedTo(worker.to_owned());
         let mut found = self.assignments.newest(&group, usize::MAX);
         found.reverse();
-        found.into_iter().map(Known::of).collect()
+        found
     }
 
     /// What a worker has taken and not ended.
@@ -270,4 +276,17 @@ where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
 {
     Api::namespaced(client.clone(), namespace)
+}
+
+#[cfg(test)]
+impl Objects {
+    /// Takes objects in as if they had been told, and all were read.
+    pub fn hold(&self, worker: Worker, assignments: impl IntoIterator<Item = Assignment>) {
+        self.workers.put(worker);
+        assignments
+            .into_iter()
+            .for_each(|one| self.assignments.put(one));
+        self.workers.was_read();
+        self.assignments.was_read();
+    }
 }

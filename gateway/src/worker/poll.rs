@@ -11,6 +11,7 @@ use protocol::worker::wire::{Offer, Poll, PollAnswer, REASON_LIMIT};
 use tokio::time::Instant;
 
 use super::objects::{Known, id_of};
+use super::seen::Takes;
 use super::session::Open;
 use super::{Workers, cut};
 
@@ -20,16 +21,29 @@ impl Workers {
         let closed = said.closed.as_deref();
         let closed = closed.map(|why| cut(why, REASON_LIMIT));
         let takes = said.free_slots > 0 && closed.is_none() && !said.disk_full;
-        self.seen
-            .tell(&worker.name, &worker.who, closed, said.disk_full);
+        let says = Takes {
+            closed,
+            disk_full: said.disk_full,
+            disk_free_mb: said.disk_free_mb,
+        };
+        self.seen.tell(&worker.name, &worker.who, says);
         let bell = self.seen.bell(&worker.name);
         let end = Instant::now() + Duration::from_secs(Timing::default().poll_seconds);
         let was_drained = self.is_drained(&worker.name);
         loop {
             // Asked for before looking, so that what comes in between is not missed.
             let rung = bell.notified();
+            let found = match takes {
+                true => self.offer(&worker.name),
+                false => Found::Nothing,
+            };
+            let (offer, again) = match found {
+                Found::Offer(offer) => (Some(offer), end),
+                Found::Later(again) => (None, again.min(end)),
+                Found::Nothing => (None, end),
+            };
             let answer = PollAnswer {
-                offer: self.offer(&worker.name).filter(|_| takes),
+                offer,
                 drain: self.is_drained(&worker.name),
                 keys: self.newest_keys(),
             };
@@ -38,9 +52,11 @@ impl Workers {
             }
             tokio::select! {
                 () = rung => {}
-                () = tokio::time::sleep_until(end) => {
-                    self.seen.hear(&worker.name, &worker.who);
-                    return Ok(answer);
+                () = tokio::time::sleep_until(again) => {
+                    if again == end {
+                        self.seen.hear(&worker.name, &worker.who);
+                        return Ok(answer);
+                    }
                 }
                 () = self.stop.cancelled() => {
                     let why = "this gateway is about to stop; ask again";
@@ -55,19 +71,41 @@ impl Workers {
         worker.is_some_and(|worker| worker.spec.drain)
     }
 
-    /// The oldest assignment that this worker may take and has not declined.
-    fn offer(&self, name: &str) -> Option<Offer> {
-        let worker = self.objects.worker(name)?;
+    /// The oldest assignment that this worker may take and has not declined, and that no other one is offered.
+    fn offer(&self, name: &str) -> Found {
+        let Some(worker) = self.objects.worker(name) else {
+            return Found::Nothing;
+        };
         if is_closed(&worker) {
-            return None;
+            return Found::Nothing;
         }
-        let found = self.objects.offered_to(name);
-        let found = found.iter().find(|known| may_have(known, name))?;
-        Some(Offer {
-            id: id_of(&found.object),
-            signed: found.object.spec.signed.clone(),
-        })
+        let mut later: Option<Instant> = None;
+        for object in self.objects.offered_to(name) {
+            let known = Known::of(object);
+            if !may_have(&known, name) {
+                continue;
+            }
+            let id = id_of(&known.object);
+            match self.turns.offer(&id, name) {
+                Ok(()) => {
+                    let signed = known.object.spec.signed.clone();
+                    return Found::Offer(Offer { id, signed });
+                }
+                Err(until) => later = Some(later.map_or(until, |known| known.min(until))),
+            }
+        }
+        later.map_or(Found::Nothing, Found::Later)
     }
+}
+
+/// What there is for a worker.
+enum Found {
+    /// This.
+    Offer(Offer),
+    /// What is offered to another one until then.
+    Later(Instant),
+    /// Nothing.
+    Nothing,
 }
 
 /// Whether the infrastructure team gives a worker nothing now.

@@ -15,6 +15,10 @@ pub const SILENT_FOR: Duration = Duration::from_secs(60);
 /// How long it shows that two machines use one key, or that somebody uses a wrong one.
 pub const SHOWN_FOR: Duration = Duration::from_secs(600);
 
+/// How long another machine is put off without that anything is heard of the one that has the session, until it
+/// shows that there are two: longer than it takes another gateway to miss it.
+pub const CONTESTED_FOR: Duration = Duration::from_secs(90);
+
 /// What is known of each worker.
 #[derive(Default)]
 pub struct Seen {
@@ -27,6 +31,8 @@ struct Entry {
     heard: Option<Heard>,
     duplicate: Option<Instant>,
     wrong_key: Option<Instant>,
+    /// A machine that was put off, since when.
+    contested: Option<(String, Instant)>,
 }
 
 /// The last that was heard of a worker.
@@ -44,6 +50,42 @@ pub struct Heard {
     pub closed: Option<String>,
     /// Its disk is too full.
     pub disk_full: bool,
+    /// Mebibytes that are free on it, where it said so.
+    pub disk_free_mb: Option<u64>,
+}
+
+/// What a worker says that it takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Takes {
+    /// Why it takes nothing, in its owner's words.
+    pub closed: Option<String>,
+    /// Its disk is too full.
+    pub disk_full: bool,
+    /// Mebibytes that are free on it.
+    pub disk_free_mb: Option<u64>,
+}
+
+impl Heard {
+    fn now(who: &str, takes: Takes) -> Self {
+        Self {
+            at: Instant::now(),
+            time: Timestamp::now(),
+            who: who.to_owned(),
+            left: None,
+            closed: takes.closed,
+            disk_full: takes.disk_full,
+            disk_free_mb: takes.disk_free_mb,
+        }
+    }
+
+    /// What it said last that it takes.
+    pub fn takes(self) -> Takes {
+        Takes {
+            closed: self.closed,
+            disk_full: self.disk_full,
+            disk_free_mb: self.disk_free_mb,
+        }
+    }
 }
 
 /// What is known of a worker.
@@ -62,15 +104,15 @@ impl Seen {
     pub fn hear(&self, worker: &str, who: &str) {
         self.update(worker, |entry| {
             let old = entry.heard.take().filter(|old| old.who == who);
-            let (closed, disk_full) = old.map_or((None, false), |old| (old.closed, old.disk_full));
-            entry.heard = Some(heard(who, closed, disk_full));
+            let takes = old.map(Heard::takes).unwrap_or_default();
+            entry.heard = Some(Heard::now(who, takes));
         });
     }
 
     /// A worker said what it takes.
-    pub fn tell(&self, worker: &str, who: &str, closed: Option<String>, disk_full: bool) {
+    pub fn tell(&self, worker: &str, who: &str, takes: Takes) {
         self.update(worker, |entry| {
-            entry.heard = Some(heard(who, closed, disk_full));
+            entry.heard = Some(Heard::now(who, takes));
         });
     }
 
@@ -93,6 +135,21 @@ impl Seen {
     /// Another machine tried to come in with a worker's key.
     pub fn duplicate(&self, worker: &str) {
         self.update(worker, |entry| entry.duplicate = Some(Instant::now()));
+    }
+
+    /// Another machine is put off, because somebody else may be this worker. How long that has been so.
+    pub fn contested(&self, worker: &str, who: &str) -> Duration {
+        let mut all = self.lock();
+        let entry = all.entry(worker.to_owned()).or_default();
+        let known = entry.contested.take().filter(|known| known.0 == who);
+        let (who, since) = known.unwrap_or_else(|| (who.to_owned(), Instant::now()));
+        entry.contested = Some((who, since));
+        since.elapsed()
+    }
+
+    /// It is known who a worker is.
+    pub fn settle(&self, worker: &str) {
+        self.update(worker, |entry| entry.contested = None);
     }
 
     /// Somebody tried to come in with a key that is not the worker's.
@@ -124,16 +181,5 @@ impl Seen {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn heard(who: &str, closed: Option<String>, disk_full: bool) -> Heard {
-    Heard {
-        at: Instant::now(),
-        time: Timestamp::now(),
-        who: who.to_owned(),
-        left: None,
-        closed,
-        disk_full,
     }
 }

@@ -18,8 +18,9 @@ use protocol::worker::session::{
 use protocol::worker::wire::{RUNNING_LIMIT, Taken};
 use serde_json::json;
 
+use super::alone::{Claim, Rival, rival};
 use super::objects::{Write, id_of};
-use super::seen::SILENT_FOR;
+use super::seen::{CONTESTED_FOR, SILENT_FOR};
 use super::ticket::{NonceClaims, SessionClaims, random};
 use super::{Workers, away, cut};
 use crate::ingest::chunk::once;
@@ -69,6 +70,7 @@ impl Workers {
         let decide = |worker: Option<&Worker>| decide(worker, &request, &nonce, &who);
         let opened = self.objects.change_worker(&name, decide).await;
         let (epoch, uid) = opened.map_err(|error| away(&error))??;
+        self.seen.settle(&name);
         self.seen.hear(&name, &who);
         let open = Open {
             name: name.clone(),
@@ -168,26 +170,35 @@ impl Workers {
     /// Whether nobody else is this worker now.
     fn is_alone(&self, worker: &Worker, who: &str) -> Result<(), Fault> {
         let (name, session) = (worker.name_any(), session_of(worker));
-        let current = format!("{} {}", session.instance, session.boot);
-        let heard = self
-            .seen
-            .sight(&name)
-            .heard
-            .filter(|heard| heard.left.is_none());
-        let Some(heard) = heard.filter(|_| current != who && session.epoch > 0) else {
-            return Ok(());
+        let status = worker.status.as_ref();
+        let heard = self.seen.sight(&name).heard;
+        let claim = Claim {
+            who,
+            session: &session,
+            heard: heard.as_ref(),
+            is_offline: status.is_some_and(|status| status.offline_since.is_some()),
+            now: Timestamp::now(),
         };
-        let silent = heard.at.elapsed();
-        let came_back = session.before.as_deref() == Some(who)
-            && silent.as_secs() < SESSION_SECONDS.unsigned_abs();
-        if silent < SILENT_FOR || came_back {
-            self.seen.duplicate(&name);
-            let why = format!(
-                "another machine is the worker `{name}` now; give each machine a key of its own with `prbuild-agent init`"
-            );
-            return Err(Fault::new(FaultCode::Duplicate, why).after(SILENT_FOR.as_secs()));
+        match rival(&claim) {
+            Rival::None => Ok(()),
+            Rival::There => {
+                self.seen.duplicate(&name);
+                let why = format!(
+                    "another machine is the worker `{name}` now; give each machine a key of its own with `prbuild-agent init`"
+                );
+                Err(Fault::new(FaultCode::Duplicate, why).after(SILENT_FOR.as_secs()))
+            }
+            Rival::Maybe => {
+                // A gateway that hears of the other one would have missed it by now.
+                if self.seen.contested(&name, who) >= CONTESTED_FOR {
+                    self.seen.duplicate(&name);
+                }
+                let why = format!(
+                    "another machine has the session of the worker `{name}`, and nothing says yet that it is gone; ask again"
+                );
+                Err(Fault::new(FaultCode::Duplicate, why).after(10))
+            }
         }
-        Ok(())
     }
 
     /// Notes what this worker had taken and does not know any more.

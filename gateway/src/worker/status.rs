@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
-use crds::{Assignment, Failing, Slot, Worker, WorkerStatus, condition};
+use crds::{Assignment, Failing, Slot, Worker, WorkerSpec, WorkerStatus, condition};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use protocol::worker::session::SESSION_SECONDS;
 use protocol::worker::wire::REASON_LIMIT;
 
 use super::cut;
+use super::seen::{Heard, OFFLINE_AFTER, SHOWN_FOR, Sight};
 
-use super::seen::{OFFLINE_AFTER, SHOWN_FOR, Sight};
+/// What people read of what somebody should look at.
+const TWO_MACHINES: &str = "two machines use its key: give each its own with `prbuild-agent init`";
+const WRONG_KEY: &str = "somebody speaks for it with a key that is not in publicKeys: if it is its owner, take what `prbuild-agent init` prints into the object";
 
 /// Runs in a row that a machine may end before it is left alone for a while.
 const TOO_MANY: i64 = 3;
@@ -39,60 +42,46 @@ struct Standing {
 
 /// The status that a worker should have.
 pub fn status(facts: &Facts<'_>) -> WorkerStatus {
-    let Facts { sight, now, .. } = facts;
     let mut status = facts.worker.status.clone().unwrap_or_default();
     if let Presence::Known(since) = offline_since(facts) {
         status.offline_since = since.map(Time);
     }
+    show_all(&mut status, facts);
     if let Some(found) = standing(facts, &status) {
         status.observed_generation = facts.worker.metadata.generation;
-        let (kind, now) = (condition::kind::READY, Time(*now));
+        let (kind, now) = (condition::kind::READY, Time(facts.now));
+        let (reason, message) = (found.reason, &found.message);
         let conditions = &mut status.conditions;
-        condition::set(
-            conditions,
-            kind,
-            found.ready,
-            found.reason,
-            &found.message,
-            now,
-        );
+        condition::set(conditions, kind, found.ready, reason, message, now);
     }
-    if let Some(heard) = &sight.heard {
-        let words = ("Full", "Enough", "its disk is too full to take runs");
-        let kind = condition::kind::DISK_PRESSURE;
-        set(&mut status, kind, heard.disk_full, words, *now);
-    }
-    let text = "two machines use its key: give each its own with `prbuild-agent init`";
-    let words = ("TwoMachines", "OneMachine", text);
-    show(
-        &mut status,
-        condition::kind::DUPLICATE_IDENTITY,
-        sight.duplicate,
-        words,
-        *now,
-    );
-    let text = "somebody speaks for it with a key that is not in publicKeys";
-    let words = ("WrongKey", "NoneRefused", text);
-    show(
-        &mut status,
-        condition::kind::KEY_REFUSED,
-        sight.wrong_key,
-        words,
-        *now,
-    );
-    let until = quarantined_until(&status, *now);
-    let text = until.map_or_else(String::new, |until| quarantine(&status, until));
-    let kind = condition::kind::QUARANTINED;
-    set(
-        &mut status,
-        kind,
-        until.is_some(),
-        ("Failing", "Working", &text),
-        *now,
-    );
     status.running = facts.held.iter().map(|held| slot(held)).collect();
     status.busy = facts.held.len().try_into().unwrap_or(i64::MAX);
     status
+}
+
+/// What somebody should look at.
+fn show_all(status: &mut WorkerStatus, facts: &Facts<'_>) {
+    let Facts { sight, now, .. } = facts;
+    if let Some(heard) = &sight.heard {
+        let kind = condition::kind::DISK_PRESSURE;
+        // How much was free when it began: what changes all the time is no reason to write.
+        let shown =
+            condition::find(&status.conditions, kind).filter(|shown| shown.status == "True");
+        let text = shown.map_or_else(|| disk_full(heard), |shown| shown.message.clone());
+        let words = ("Full", "Enough", text.as_str());
+        set(status, kind, heard.disk_full, words, *now);
+    }
+    let kind = condition::kind::DUPLICATE_IDENTITY;
+    let words = ("TwoMachines", "OneMachine", TWO_MACHINES);
+    show(status, kind, sight.duplicate, words, *now);
+    let kind = condition::kind::KEY_REFUSED;
+    let words = ("WrongKey", "NoneRefused", WRONG_KEY);
+    show(status, kind, sight.wrong_key, words, *now);
+    let until = quarantined_until(status, *now);
+    let text = until.map_or_else(String::new, |until| quarantine(status, until));
+    let words = ("Failing", "Working", text.as_str());
+    let kind = condition::kind::QUARANTINED;
+    set(status, kind, until.is_some(), words, *now);
 }
 
 /// Sets a condition: its reason when it holds, when it does not, and what it says when it does.
@@ -153,73 +142,109 @@ fn offline_since(facts: &Facts<'_>) -> Presence {
 
 /// Whether it takes runs; nothing where another gateway may know better.
 fn standing(facts: &Facts<'_>, status: &WorkerStatus) -> Option<Standing> {
-    let no = |reason, message: String| {
-        Some(Standing {
-            ready: false,
-            reason,
-            message,
-        })
-    };
     let spec = &facts.worker.spec;
     if spec.public_keys.is_empty() {
-        return no(
-            "NoKey",
-            "no public key stands in its spec.publicKeys".to_owned(),
-        );
+        return Some(no("NoKey", "no public key stands in its spec.publicKeys"));
     }
-    if status.session.is_none() {
-        return no("NeverSeen", "its agent has never been here".to_owned());
-    }
-    if let Some(since) = &status.offline_since {
-        return no("Offline", offline(facts, since.0));
+    let has_never_been = status.session.is_none();
+    if has_never_been || status.offline_since.is_some() {
+        return Some(absent(facts, status));
     }
     let heard = facts.sight.heard.as_ref()?;
-    if let Some(until) = quarantined_until(status, facts.now) {
-        return no("Quarantined", quarantine(status, until));
+    let standing = kept_out(status, heard, facts.now)
+        .or_else(|| closed_by_team(spec, facts.now))
+        .unwrap_or_else(|| there(status));
+    Some(standing)
+}
+
+fn no(reason: &'static str, message: impl Into<String>) -> Standing {
+    Standing {
+        ready: false,
+        reason,
+        message: message.into(),
+    }
+}
+
+/// Why it is not there. Somebody who comes with a wrong key may be its owner, after a new installation.
+fn absent(facts: &Facts<'_>, status: &WorkerStatus) -> Standing {
+    let (reason, message) = match &status.offline_since {
+        Some(since) if status.session.is_some() => ("Offline", offline(facts, since.0)),
+        _ => ("NeverSeen", "its agent has never been here".to_owned()),
+    };
+    match condition::is_true(&status.conditions, condition::kind::KEY_REFUSED) {
+        true => no("KeyRefused", format!("{message}; {WRONG_KEY}")),
+        false => no(reason, message),
+    }
+}
+
+/// Why one that is there takes nothing, because of its machine or its owner.
+fn kept_out(status: &WorkerStatus, heard: &Heard, now: Timestamp) -> Option<Standing> {
+    if let Some(until) = quarantined_until(status, now) {
+        return Some(no("Quarantined", quarantine(status, until)));
     }
     if heard.disk_full {
-        return no(
-            "DiskPressure",
-            "its disk is too full to take runs".to_owned(),
-        );
+        let shown = condition::find(&status.conditions, condition::kind::DISK_PRESSURE);
+        let message = shown.map_or_else(|| disk_full(heard), |shown| shown.message.clone());
+        return Some(no("DiskPressure", message));
     }
-    if let Some(closed) = &heard.closed {
-        return no("Closed", closed.clone());
+    let closed = heard.closed.as_deref();
+    closed.map(|closed| no("Closed", closed))
+}
+
+fn disk_full(heard: &Heard) -> String {
+    let full = "its disk is too full to take runs";
+    match heard.disk_free_mb {
+        Some(free) => format!("{full}: {:.1} GiB are free", free as f64 / 1024.0),
+        None => full.to_owned(),
     }
+}
+
+/// Why the infrastructure team gives it nothing.
+fn closed_by_team(spec: &WorkerSpec, now: Timestamp) -> Option<Standing> {
     if spec.drain {
-        return no(
-            "Draining",
-            "spec.drain is set: it gets no new runs".to_owned(),
-        );
+        let message = "spec.drain is set: it gets no new runs";
+        return Some(no("Draining", message));
     }
     if spec.paused {
-        return no(
-            "Paused",
-            "spec.paused is set: it gets no new runs".to_owned(),
-        );
+        let message = "spec.paused is set: it gets no new runs";
+        return Some(no("Paused", message));
     }
-    for window in &spec.windows {
-        match window.closed_until(facts.now) {
-            Ok(None) => {}
+    spec.windows
+        .iter()
+        .find_map(|window| match window.closed_until(now) {
+            Ok(None) => None,
             Ok(Some(until)) => {
                 let until = until.strftime("%a %H:%M %Z");
-                return no(
-                    "Maintenance",
-                    format!("in a maintenance window until {until}"),
-                );
+                let message = format!("in a maintenance window until {until}");
+                Some(no("Maintenance", message))
             }
             Err(zone) => {
                 let message = format!("the time zone `{}` of a window does not exist", zone.0);
-                return no("UnknownTimeZone", message);
+                Some(no("UnknownTimeZone", message))
             }
-        }
+        })
+}
+
+/// It takes runs. What is odd about it all the same shows where people look first.
+fn there(status: &WorkerStatus) -> Standing {
+    let found = |kind| condition::find(&status.conditions, kind);
+    let holds = |kind| found(kind).filter(|one| one.status == "True");
+    let odd = [
+        ("TwoMachines", condition::kind::DUPLICATE_IDENTITY),
+        ("OfferRefused", condition::kind::OFFER_REFUSED),
+    ];
+    let mut odd = odd
+        .into_iter()
+        .filter_map(|(reason, kind)| Some((reason, holds(kind)?)));
+    let (reason, message) = match odd.next() {
+        Some((reason, odd)) => (reason, format!("it takes runs, but {}", odd.message)),
+        None => ("Online", "it takes runs".to_owned()),
+    };
+    Standing {
+        ready: true,
+        reason,
+        message,
     }
-    let ready = true;
-    Some(Standing {
-        ready,
-        reason: "Online",
-        message: "it takes runs".to_owned(),
-    })
 }
 
 fn offline(facts: &Facts<'_>, since: Timestamp) -> String {

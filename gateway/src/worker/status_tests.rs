@@ -34,6 +34,7 @@ fn heard() -> Heard {
         left: None,
         closed: None,
         disk_full: false,
+        disk_free_mb: None,
     }
 }
 
@@ -101,6 +102,72 @@ fn a_worker_says_whether_it_takes_runs_and_why_not() {
     );
 }
 
+/// Status, reason and message of Ready where this was seen lately.
+fn ready_with(worker: &Worker, sight: Sight) -> (String, String) {
+    let facts = Facts {
+        worker,
+        sight: &sight,
+        held: &[],
+        now: now(),
+    };
+    let status = status(&facts);
+    let ready = condition::find(&status.conditions, condition::kind::READY).unwrap();
+    let word = format!("{} {}", ready.status, ready.reason);
+    (word, ready.message.clone())
+}
+
+#[test]
+fn a_wrong_key_a_second_machine_and_a_refused_offer_show_where_people_look_first() {
+    let wrong_key = || Sight {
+        wrong_key: true,
+        ..Sight::default()
+    };
+    let (word, message) = ready_with(&worker(json!({}), json!({})), wrong_key());
+    assert_eq!(word, "False KeyRefused");
+    assert!(message.starts_with("its agent has never been here; somebody speaks"));
+    let left = Heard {
+        left: Some("bye".to_owned()),
+        ..heard()
+    };
+    let known = worker(json!({}), session());
+    let away = Sight {
+        heard: Some(left),
+        ..wrong_key()
+    };
+    let (word, message) = ready_with(&known, away);
+    assert_eq!(word, "False KeyRefused");
+    assert!(message.starts_with("offline since 12:00 UTC: bye; somebody speaks"));
+    // Whoever knows its name can try a key: one that works is not spoken ill of.
+    let here = Sight {
+        heard: Some(heard()),
+        ..wrong_key()
+    };
+    assert_eq!(ready_with(&known, here).0, "True Online");
+    let two = Sight {
+        heard: Some(heard()),
+        duplicate: true,
+        ..Sight::default()
+    };
+    let (word, message) = ready_with(&known, two);
+    assert_eq!(word, "True TwoMachines");
+    assert!(message.starts_with("it takes runs, but two machines use its key"));
+    let mut refused = session();
+    refused["conditions"] = json!([{
+        "type": "OfferRefused", "status": "True", "reason": "Invalid",
+        "message": "it declined `r`: it is not signed", "lastTransitionTime": NOON,
+    }]);
+    let here = Sight {
+        heard: Some(heard()),
+        ..Sight::default()
+    };
+    let (word, message) = ready_with(&worker(json!({}), refused), here);
+    assert_eq!(word, "True OfferRefused");
+    assert_eq!(
+        message,
+        "it takes runs, but it declined `r`: it is not signed"
+    );
+}
+
 #[test]
 fn who_said_good_bye_is_off_line_at_once_and_who_is_silent_after_a_while() {
     let known = worker(json!({}), session());
@@ -151,6 +218,37 @@ fn a_machine_that_fails_three_times_is_left_alone_ever_longer_until_it_works() {
         message,
         "its machine ended 3 runs in a row (no disk); it is tried again at 12:10 UTC"
     );
+}
+
+#[test]
+fn a_full_disk_says_how_much_was_free_and_is_not_written_again_when_that_changes() {
+    let mut known = worker(json!({}), session());
+    let look = |worker: &Worker, free: u64| {
+        let full = Heard {
+            disk_full: true,
+            disk_free_mb: Some(free),
+            ..heard()
+        };
+        let sight = Sight {
+            heard: Some(full),
+            ..Sight::default()
+        };
+        status(&Facts {
+            worker,
+            sight: &sight,
+            held: &[],
+            now: now(),
+        })
+    };
+    let first = look(&known, 3_174);
+    let said = condition::find(&first.conditions, condition::kind::READY).unwrap();
+    let expected = "its disk is too full to take runs: 3.1 GiB are free";
+    assert_eq!(
+        (said.reason.as_str(), said.message.as_str()),
+        ("DiskPressure", expected)
+    );
+    known.status = Some(first.clone());
+    assert_eq!(look(&known, 2_000), first);
 }
 
 #[test]

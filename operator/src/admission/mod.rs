@@ -13,6 +13,7 @@ pub mod checks;
 pub mod guard;
 pub mod ledger;
 pub mod limits;
+mod machines;
 pub mod order;
 mod poll;
 mod rights;
@@ -34,9 +35,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     build::{stop, summary::phase_of},
     context::{Context, LIVE, QUEUED, now, of_status},
-    worker,
 };
 use ledger::Taken;
+use machines::{Full, has_machine};
 use order::Waiter;
 use rights::Right;
 use twin::{Other, Relation};
@@ -250,10 +251,11 @@ async fn admit_to(ctx: &Arc<Context>, builder: &Builder, waiting: &[Arc<BuilderR
         }
         return false;
     }
+    let mut full = Full::default();
     let Some(limit) = builder.spec.max_concurrent else {
         let line = order::admit(i64::MAX, &[], &waiters).grants;
         for run in pick(waiting, &line) {
-            if is_cleared(ctx, &run) && has_machine(ctx, &run) {
+            if is_cleared(ctx, &run) && has_machine(ctx, &run, &mut full) {
                 grant(ctx, &run.uid().unwrap_or_default(), &run.name_any());
             }
         }
@@ -264,7 +266,7 @@ async fn admit_to(ctx: &Arc<Context>, builder: &Builder, waiting: &[Arc<BuilderR
     if !decision.grants.is_empty() {
         let mut chosen = pick(waiting, &decision.grants);
         // The slot of one that is not cleared stays free until it is, which takes a moment.
-        chosen.retain(|run| is_cleared(ctx, run) && has_machine(ctx, run));
+        chosen.retain(|run| is_cleared(ctx, run) && has_machine(ctx, run, &mut full));
         let taken = ledger::take(ctx, builder, &held, &chosen).await;
         if taken != Taken::Written {
             for run in &chosen {
@@ -318,24 +320,6 @@ fn is_cleared(ctx: &Arc<Context>, run: &BuilderRun) -> bool {
         set_waiting(ctx, run, &uid, hold.sentence, hold.ahead);
     }
     false
-}
-
-/// Whether a worker has room for a run that needs one: then it is promised to the run. Else the run knows why not.
-fn has_machine(ctx: &Context, run: &BuilderRun) -> bool {
-    if run.spec.task.worker.is_none() {
-        return true;
-    }
-    let uid = run.metadata.uid.as_deref().unwrap_or_default();
-    match worker::admit(ctx, run) {
-        Ok(choice) => {
-            ctx.live.update(uid, |live| live.chosen = Some(choice));
-            true
-        }
-        Err(why) => {
-            set_waiting(ctx, run, uid, why, 0);
-            false
-        }
-    }
 }
 
 fn by_uid(runs: &[Arc<BuilderRun>]) -> HashMap<&str, &Arc<BuilderRun>> {

@@ -44,6 +44,8 @@ pub fn record(run: &BuilderRun, around: Around) -> RunRecord {
             .as_ref()
             .map(|machine| machine.image.clone()),
         image_digest: outcome.image_digest,
+        worker: status.worker,
+        signed_logs: outcome.logs,
         result: result(status.phase),
         warning: outcome.warning,
         exit_code: outcome.exit_code,

@@ -74,6 +74,9 @@ pub(crate) async fn end(
     if ctx.live.get(uid).job_since.is_some() && run.spec.task.worker.is_none() {
         patch["job"] = json!(names::job_name(uid));
     }
+    if let Some(worker) = &status.worker {
+        patch["worker"] = json!(worker);
+    }
     patch["report"] = tell::report(ctx, &ended, &report);
     if kept == Kept::Stored {
         patch["recorded"] = true.into();

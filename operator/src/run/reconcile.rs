@@ -78,7 +78,8 @@ pub async fn reconcile(ctx: Arc<Context>, name: String) -> Result<Next, RunError
     }
     let pod = ctx.pod_of(&uid);
     let started = matches!(phase(&run), RunPhase::Running | RunPhase::Lost)
-        || pod.as_ref().is_some_and(|pod| pod.build.has_started());
+        || pod.as_ref().is_some_and(|pod| pod.build.has_started())
+        || (run.spec.task.worker.is_some() && worker::is_taken(&ctx, &uid));
     if let Some(cancel) = cancelled(&ctx, &run, started).await? {
         return end(&ctx, &run, &uid, cancelled_ending(&cancel)).await;
     }

@@ -1,17 +1,32 @@
 //! What workers have in hand, as far as the caches and this process know, and whether one has room for a run.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crds::{Assignment, BuilderRun, names};
+use crds::{BuilderRun, OnWorker, Worker, names};
 use jiff::Timestamp;
-use kube::ResourceExt;
 
-use super::fleet::{Choice, Machine, Wish, choose};
-use crate::context::{Context, of_worker};
+use super::fleet::{Choice, Machine, Wish, choose, is_selected};
+use crate::context::{Context, UNTAKEN, held_by};
 
 /// How long a worker that declined a run is not asked again for the same one.
 const DECLINED_FOR: Duration = Duration::from_secs(600);
+
+/// Whether a run has an Assignment, as far as is known without asking.
+pub fn is_there(ctx: &Context, uid: &str) -> bool {
+    ctx.cache
+        .assignments
+        .get(&names::assignment_name(uid))
+        .is_some()
+}
+
+/// Whether a worker has taken a run, as far as is known without asking.
+pub fn is_taken(ctx: &Context, uid: &str) -> bool {
+    let found = ctx.cache.assignments.get(&names::assignment_name(uid));
+    let status = found.as_ref().and_then(|found| found.status.as_ref());
+    status.is_some_and(|status| status.worker.is_some())
+}
 
 /// Who may take a run now. What is promised to a run that has no Assignment yet counts as taken.
 ///
@@ -22,16 +37,17 @@ pub fn admit(ctx: &Context, run: &BuilderRun) -> Result<Choice, String> {
         return Err("its builder names no worker".to_owned());
     };
     let uid = run.metadata.uid.as_deref().unwrap_or_default();
-    let workers = ctx.cache.workers.all();
+    // There may be a thousand others.
+    let workers = meant(ctx, on);
+    let names: HashSet<&str> = workers.iter().map(|worker| name_of(worker)).collect();
+    let promised = promised(ctx, uid, &names);
     let declined = ctx.live.get(uid).declined;
-    let (alone, pools) = promised(ctx, uid);
     let machines: Vec<Machine<'_>> = workers
         .iter()
         .map(|worker| {
-            let name = worker.name_any();
-            let held = ctx.cache.assignments.group(&of_worker(&name));
-            let held = held.iter().filter(|held| holds(held, &name)).count();
-            let promised = alone.get(&name).copied().unwrap_or_default();
+            let name = name_of(worker);
+            let held = ctx.cache.assignments.count(&held_by(name));
+            let alone = promised.alone.get(name).copied().unwrap_or_default();
             let lately = declined
                 .iter()
                 .find(|by| by.worker == name && by.at.elapsed() < DECLINED_FOR);
@@ -39,64 +55,71 @@ pub fn admit(ctx: &Context, run: &BuilderRun) -> Result<Choice, String> {
                 worker,
                 taken: i64::try_from(held)
                     .unwrap_or(i64::MAX)
-                    .saturating_add(promised),
+                    .saturating_add(alone),
                 declined: lately.map(|by| by.reason.as_str()),
             }
         })
         .collect();
-    let fits = |name: &String| {
-        let mut all = workers.iter();
-        all.any(|worker| {
-            let labels = &worker.spec.labels;
-            let mut asked = on.selector.iter();
-            worker.name_any() == *name && asked.all(|(key, value)| labels.get(key) == Some(value))
-        })
-    };
-    let overlapping = pools.iter().filter(|pool| pool.iter().any(fits)).count();
     let wish = Wish {
         on,
         repository: &run.spec.task.repository,
-        promised: i64::try_from(overlapping).unwrap_or(i64::MAX),
+        promised: promised.to_several,
         now: Timestamp::now(),
     };
     choose(&wish, &machines)
 }
 
-/// Whether a worker has this in hand: accepted, and not known to have ended there.
-fn holds(assignment: &Assignment, worker: &str) -> bool {
-    let status = assignment.status.as_ref();
-    status.is_some_and(|status| {
-        status.worker.as_deref() == Some(worker)
-            && status.result.is_none()
-            && status.forgotten.is_none()
-    })
+/// The workers that a Builder names or selects.
+fn meant(ctx: &Context, on: &OnWorker) -> Vec<Arc<Worker>> {
+    match &on.name {
+        Some(name) => ctx.cache.workers.get(name).into_iter().collect(),
+        None => {
+            let mut all = ctx.cache.workers.all();
+            all.retain(|worker| is_selected(on, worker));
+            all
+        }
+    }
 }
 
-/// What is promised and not taken: how many runs to each worker alone, and to whom each of a pool's.
-fn promised(ctx: &Context, except: &str) -> (HashMap<String, i64>, Vec<Vec<String>>) {
-    let (mut alone, mut pools) = (HashMap::new(), Vec::new());
-    let mut promise = |to: Vec<String>, pool: bool| match (pool, to.first()) {
-        (false, Some(name)) => *alone.entry(name.clone()).or_default() += 1,
-        _ => pools.push(to),
-    };
-    for assignment in ctx.cache.assignments.all() {
-        let taken = assignment
-            .status
-            .as_ref()
-            .is_some_and(|status| status.worker.is_some());
-        if !taken && assignment.spec.run.uid != except {
-            promise(assignment.spec.to.clone(), assignment.spec.pool);
+fn name_of(worker: &Worker) -> &str {
+    worker.metadata.name.as_deref().unwrap_or_default()
+}
+
+/// What is promised to some workers, and not taken.
+#[derive(Default)]
+struct Promised {
+    /// Runs that are for one worker alone, by its name.
+    alone: HashMap<String, i64>,
+    /// Runs of pools that one of them is in.
+    to_several: i64,
+}
+
+impl Promised {
+    fn add(&mut self, to: &[String], pool: bool, names: &HashSet<&str>) {
+        let Some(first) = to.iter().find(|name| names.contains(name.as_str())) else {
+            return;
+        };
+        match pool {
+            true => self.to_several += 1,
+            false => *self.alone.entry(first.clone()).or_default() += 1,
+        }
+    }
+}
+
+/// What is promised to these workers, to all runs but this one.
+fn promised(ctx: &Context, except: &str, of: &HashSet<&str>) -> Promised {
+    let mut promised = Promised::default();
+    for assignment in ctx.cache.assignments.group(UNTAKEN) {
+        let spec = &assignment.spec;
+        if spec.run.uid != except {
+            promised.add(&spec.to, spec.pool, of);
         }
     }
     for (uid, choice) in ctx.live.chosen() {
-        let exists = ctx
-            .cache
-            .assignments
-            .get(&names::assignment_name(&uid))
-            .is_some();
-        if uid != except && !exists {
-            promise(choice.to, choice.pool);
+        let assignment = ctx.cache.assignments.get(&names::assignment_name(&uid));
+        if uid != except && assignment.is_none() {
+            promised.add(&choice.to, choice.pool, of);
         }
     }
-    (alone, pools)
+    promised
 }

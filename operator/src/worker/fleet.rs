@@ -91,18 +91,19 @@ fn pooled(wish: &Wish<'_>, machines: &[Machine<'_>]) -> Result<Choice, String> {
         return Err(format!("waiting for a worker: {}", few(&whys)));
     }
     if free <= wish.promised {
-        return Err(format!(
-            "waiting for a worker: {} ahead on {} that fit",
-            wish.promised,
-            to.len()
-        ));
+        // No number of runs: it changes with each, and every run that waits would say so anew.
+        return Err(match to.len() {
+            1 => "waiting for a worker: the one that fits has enough to do".to_owned(),
+            some => format!("waiting for a worker: the {some} that fit have enough to do"),
+        });
     }
     to.sort_unstable();
     to.truncate(AUDIENCE);
     Ok(Choice { to, pool: true })
 }
 
-fn is_selected(on: &OnWorker, worker: &Worker) -> bool {
+/// Whether a Builder that selects by labels selects this worker.
+pub fn is_selected(on: &OnWorker, worker: &Worker) -> bool {
     let labels = &worker.spec.labels;
     let mut asked = on.selector.iter();
     asked.all(|(name, value)| labels.get(name) == Some(value))

@@ -111,7 +111,10 @@ fn a_run_goes_to_whichever_fits_and_no_more_are_promised_than_there_are_slots() 
     assert_eq!(choose_on(&macs, 0, &machines), Ok(both.clone()));
     assert_eq!(choose_on(&macs, 2, &machines), Ok(both));
     let full = choose_on(&macs, 3, &machines).unwrap_err();
-    assert_eq!(full, "waiting for a worker: 3 ahead on 2 that fit");
+    assert_eq!(
+        full,
+        "waiting for a worker: the 2 that fit have enough to do"
+    );
     let none = choose_on(&macs, 0, &machines[2..]).unwrap_err();
     assert_eq!(none, "waiting for a worker: `c`: offline since 14:05 UTC");
     let amigas = on(json!({ "selector": { "os": "amiga" } }));

@@ -12,5 +12,5 @@ pub mod outcome;
 mod reconcile;
 pub mod watch;
 
-pub use capacity::admit;
-pub use reconcile::{begin, follow, is_there, stop, stop_orphan};
+pub use capacity::{admit, is_taken, is_there};
+pub use reconcile::{begin, follow, stop, stop_orphan};

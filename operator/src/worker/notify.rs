@@ -1,5 +1,5 @@
-//! Tells somebody outside that a worker is left alone for a while: one `POST` of JSON to an address of yours. It is
-//! told and not relied on; the object says it as well.
+//! Who hears that something is wrong with a worker: its Events, and, when it is left alone for a while, somebody
+//! outside, by one `POST` of JSON to an address of yours. It is told and not relied on; the object says it as well.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,6 +65,37 @@ pub fn news(old: Option<&Worker>, new: &Worker) -> Option<News> {
         event: "quarantined",
         message: now.message,
     })
+}
+
+/// What a worker's Events tell of: conditions that somebody should look at.
+const LOOKED_AT: [&str; 4] = [
+    condition::kind::QUARANTINED,
+    condition::kind::DUPLICATE_IDENTITY,
+    condition::kind::KEY_REFUSED,
+    condition::kind::OFFER_REFUSED,
+];
+
+/// What has begun to be wrong with a worker, each as the reason and the note of an Event.
+pub fn warnings(old: Option<&Worker>, new: &Worker) -> Vec<(&'static str, String)> {
+    // A worker that is read for the first time after a restart is no news.
+    let Some(old) = old else {
+        return Vec::new();
+    };
+    let of = |worker: &Worker, kind: &str| {
+        let status = worker.status.clone().unwrap_or_default();
+        let found = condition::find(&status.conditions, kind).cloned();
+        found.filter(|found| found.status == "True")
+    };
+    let begun = LOOKED_AT.into_iter().filter_map(|kind| {
+        let now = of(new, kind)?;
+        let is_news = match of(old, kind) {
+            None => true,
+            // Each offer that is refused is another matter.
+            Some(before) => kind == condition::kind::OFFER_REFUSED && before.message != now.message,
+        };
+        is_news.then_some((kind, now.message))
+    });
+    begun.collect()
 }
 
 /// Sends it.
@@ -159,6 +190,43 @@ mod tests {
         assert_eq!(news(Some(&worker(true)), &worker(true)), None);
         assert_eq!(news(Some(&worker(true)), &worker(false)), None);
         assert_eq!(news(None, &worker(true)), None, "after a restart");
+    }
+
+    #[test]
+    fn what_begins_to_be_wrong_with_a_worker_is_an_event_once() {
+        let with = |conditions: &[(&str, &str, &str)]| {
+            let mut worker = worker(false);
+            let status = worker.status.as_mut().unwrap();
+            let one = status.conditions.remove(0);
+            status.conditions = conditions
+                .iter()
+                .map(|(kind, holds, message)| {
+                    let mut condition = one.clone();
+                    condition.type_ = (*kind).to_owned();
+                    condition.status = (*holds).to_owned();
+                    condition.message = (*message).to_owned();
+                    condition
+                })
+                .collect();
+            worker
+        };
+        let good = with(&[("Ready", "True", ""), ("KeyRefused", "False", "")]);
+        let bad = with(&[
+            ("Ready", "False", "x"),
+            ("KeyRefused", "True", "a wrong key"),
+        ]);
+        let told = |old: &Worker, new: &Worker| warnings(Some(old), new);
+        assert_eq!(
+            told(&good, &bad),
+            [("KeyRefused", "a wrong key".to_owned())]
+        );
+        assert!(told(&bad, &bad).is_empty() && told(&bad, &good).is_empty());
+        assert!(warnings(None, &bad).is_empty(), "after a restart");
+        let first = with(&[("OfferRefused", "True", "it declined `a`")]);
+        let second = with(&[("OfferRefused", "True", "it declined `b`")]);
+        assert_eq!(told(&good, &first).len(), 1);
+        assert_eq!(told(&first, &second).len(), 1);
+        assert!(told(&second, &second).is_empty());
     }
 
     #[test]

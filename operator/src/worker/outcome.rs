@@ -6,6 +6,7 @@
 
 use crds::{Assignment, BuilderRun, RunPhase};
 use jiff::{SignedDuration, Timestamp};
+use protocol::log::{LogDigest, Stream};
 use protocol::worker::completion::{Completion, RunEnd};
 use protocol::worker::key::PublicKey;
 use protocol::{CheckoutReport, ExecReport, Source, Verdict};
@@ -35,6 +36,7 @@ pub fn ending(run: &BuilderRun, assignment: &Assignment, keys: &[PublicKey]) -> 
         return Some(Ending::infrastructure(why));
     }
     let mut ending = verdict(run, assignment, &completion);
+    ending.outcome.logs = signed_logs(&completion.logs);
     let finished = status.ended_at.as_ref().map(|ended| ended.0);
     ending.finished = finished;
     let ran = SignedDuration::from_millis(completion.ran_ms.try_into().unwrap_or(i64::MAX));
@@ -43,6 +45,21 @@ pub fn ending(run: &BuilderRun, assignment: &Assignment, keys: &[PublicKey]) -> 
     let started = finished.and_then(|finished: Timestamp| finished.checked_sub(ran).ok());
     ending.started = started.max(accepted);
     Some(ending)
+}
+
+/// What was signed of each stream of the log. A worker can write anything there: what is no digest is left out, so
+/// that the API server takes the end of the run, and its page says that the log is not signed.
+fn signed_logs(said: &[LogDigest]) -> Vec<LogDigest> {
+    let is_digest = |digest: &&LogDigest| {
+        let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let is_sha256 = digest.sha256.len() == 64 && digest.sha256.bytes().all(hex);
+        is_sha256 && i64::try_from(digest.bytes).is_ok()
+    };
+    let of = |stream: Stream| {
+        let mut of_stream = said.iter().filter(|digest| digest.stream == stream);
+        of_stream.find(is_digest).cloned()
+    };
+    Stream::ALL.into_iter().filter_map(of).collect()
 }
 
 fn is_about(run: &BuilderRun, assignment: &Assignment, worker: &str, said: &Completion) -> bool {

@@ -184,3 +184,29 @@ fn a_result_that_is_not_there_yet_ends_nothing() {
     .unwrap();
     assert_eq!(ending(&run(), &assignment, &[]), None);
 }
+
+#[test]
+fn what_was_signed_of_the_log_is_kept_and_what_is_no_digest_is_left_out() {
+    let digest = |stream: &str, bytes: u64, sha256: String| json!({ "stream": stream, "bytes": bytes, "sha256": sha256 });
+    let hex = || "0f".repeat(32);
+    let logs = |logs: Value| {
+        let result = ran(checkout(), report("Passed", 0));
+        let said = completion(json!({ "result": result, "logs": logs }));
+        let ending = ended(&said, 1, None);
+        assert_eq!(ending.phase, RunPhase::Succeeded, "a log fails no run");
+        ending.outcome.logs
+    };
+    let both = logs(json!([digest("marks", 5, hex()), digest("log", 7, hex())]));
+    let told: Vec<_> = both.iter().map(|one| (one.stream, one.bytes)).collect();
+    assert_eq!(told, [(Stream::Log, 7), (Stream::Marks, 5)]);
+    for nonsense in [
+        json!([]),
+        json!([digest("log", 7, String::new())]),
+        json!([digest("log", 7, "0F".repeat(32))]),
+        json!([digest("log", u64::MAX, hex())]),
+    ] {
+        assert!(logs(nonsense).is_empty());
+    }
+    let twice = json!([digest("log", 7, hex()), digest("log", 8, hex())]);
+    assert_eq!(logs(twice).len(), 1);
+}

@@ -13,8 +13,9 @@ use protocol::worker::key::PublicKey;
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::capacity::{self, is_there};
+use super::outcome;
 use super::watch::{Stands, stands};
-use super::{capacity, outcome};
 use crate::build::stop;
 use crate::cache::version_of;
 use crate::context::{Context, now, trim};
@@ -32,14 +33,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 const ASK_EVERY: Duration = Duration::from_secs(10);
 /// How often a write is tried again after somebody else wrote first.
 const TRIES: usize = 5;
-
-/// Whether a run has an Assignment, as far as is known without asking.
-pub fn is_there(ctx: &Context, uid: &str) -> bool {
-    ctx.cache
-        .assignments
-        .get(&names::assignment_name(uid))
-        .is_some()
-}
+/// That a worker has a run is written when it has lasted this long, by a time that has no parts of a second: a run
+/// that ends at once takes one write less.
+const RUNNING_WRITTEN_AFTER: Duration = Duration::from_secs(2);
 
 /// Signs and creates the Assignment of a run that may begin. Its name is the run's uid, so that doing it twice meets
 /// the first one.
@@ -74,9 +70,11 @@ pub async fn begin(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Ne
         Err(kube::Error::Api(status)) if status.is_already_exists() => {}
         Err(error) => return Err(failed("creating its Assignment", run)(error)),
     }
+    // What is promised stands in the Assignment from here on, once it is known.
+    let chosen = (!is_there(ctx, uid)).then_some(choice);
     ctx.live.update(uid, |live| {
         live.granted = true;
-        live.chosen = Some(choice);
+        live.chosen = chosen;
         live.job_since = Some(Instant::now());
     });
     Ok(Next::After(EXPECTED_AFTER))
@@ -111,7 +109,9 @@ pub async fn follow(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<N
     };
     let keys = worker.as_deref().map_or_else(Vec::new, keys_of);
     if let Some(ending) = outcome::ending(run, &assignment, &keys) {
-        return end(ctx, run, uid, ending).await;
+        let mut run = run.clone();
+        run.status.get_or_insert_default().worker = holder;
+        return end(ctx, &run, uid, ending).await;
     }
     let longest = run.spec.task.recipe.as_ref();
     let longest = longest.map_or(0, |recipe| recipe.timeouts.run_seconds);
@@ -119,8 +119,13 @@ pub async fn follow(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<N
         Stands::Offered { .. } => offered(ctx, run, uid, &assignment).await,
         Stands::TakeBack { declined } => take_back(ctx, run, uid, &assignment, declined).await,
         Stands::Running { worker, since } => {
-            let phase = RunPhase::Running;
-            runs(ctx, run, phase, &worker, since, None).await
+            let first = ctx.pressure.courtesy(RUNNING_WRITTEN_AFTER);
+            let lasted = Timestamp::now().duration_since(since);
+            let lasted = Duration::try_from(lasted).unwrap_or_default();
+            if lasted < first && !matches!(phase(run), RunPhase::Running | RunPhase::Lost) {
+                return Ok(Next::After(first - lasted));
+            }
+            runs(ctx, run, RunPhase::Running, &worker, since, None).await
         }
         Stands::Lost {
             worker,

@@ -176,7 +176,6 @@ impl Journal {
                 HeldState::Done => RunningState::Done,
                 _ => RunningState::Running,
             },
-            step: None,
         };
         let told = self.held.iter();
         told.filter(|(_, held)| held.state != HeldState::Dropping)

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::envelope::Payload;
-use crate::{CheckoutReport, ExecReport, log::Stream};
+pub use crate::log::LogDigest;
+use crate::{CheckoutReport, ExecReport};
 
 /// How a run ended. The first one that the gateway takes is the only one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -73,16 +74,4 @@ fn yes() -> bool {
 
 fn is_yes(said: &bool) -> bool {
     *said
-}
-
-/// What one stream of the log was.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct LogDigest {
-    /// Which.
-    pub stream: Stream,
-    /// Bytes of it that were sent.
-    pub bytes: u64,
-    /// Their SHA-256 in hexadecimal.
-    pub sha256: String,
 }

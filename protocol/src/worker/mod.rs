@@ -36,7 +36,11 @@ pub const CANCEL_HEADER: &str = "prbuild-cancel";
 pub const TIME_HEADER: &str = "prbuild-time";
 
 #[cfg(test)]
+mod document_tests;
+#[cfg(test)]
 mod lossy_tests;
+#[cfg(test)]
+mod lossy_world;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

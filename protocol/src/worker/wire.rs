@@ -7,8 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::envelope::Envelope;
 
-/// Seconds that an offer stands: the agent answers it at once.
-pub const OFFER_SECONDS: u64 = 60;
 /// Seconds that a lease lasts when it is renewed.
 pub const LEASE_SECONDS: i64 = 900;
 /// Bytes of a request.
@@ -29,7 +27,7 @@ pub struct Poll {
     /// paused it until 18:00`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub closed: Option<String>,
-    /// Megabytes free where builds run.
+    /// Mebibytes free where builds run: shown where the disk is too full.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk_free_mb: Option<u64>,
     /// The disk is too full to take runs.
@@ -136,11 +134,8 @@ pub struct Heartbeat {
 pub struct Running {
     /// Its id.
     pub id: String,
-    /// How far it is.
+    /// How far it is. Which step runs stands in the log's marks.
     pub state: RunningState,
-    /// Number of the step that runs; 0 is the checkout. Names and times of steps are in the log's marks.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub step: Option<u32>,
 }
 
 /// How far an accepted assignment is on its machine.

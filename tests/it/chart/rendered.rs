@@ -30,7 +30,7 @@ pub(super) const VARIANTS: [(&str, &[&str]); 5] = [
     (
         "with everything",
         &[
-            "image.pullSecrets={pull},builds.pullSecrets={pull},builds.nameServers={9.9.9.9},builds.userNamespaces=true,ingress.tls.issuer.name=letsencrypt,ingress.className=nginx,image.digests.webhook=sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa,networkPolicy.builds.alsoTo[0].ipBlock.cidr=203.0.113.0/24",
+            "image.pullSecrets={pull},builds.pullSecrets={pull},builds.nameServers={9.9.9.9},builds.userNamespaces=true,ingress.tls.issuer.name=letsencrypt,ingress.className=nginx,image.digests.webhook=sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa,networkPolicy.builds.alsoTo[0].ipBlock.cidr=203.0.113.0/24,operator.notifyUrl=https://hooks.example.org/prbuild",
         ],
     ),
 ];
@@ -182,6 +182,23 @@ fn the_gateway_has_one_half_of_the_key_and_the_operator_the_other() {
         ]))
     );
     assert_eq!(key("prbuild-webhook"), None);
+}
+
+#[test]
+fn the_operator_learns_whom_to_tell_of_a_quarantined_worker() {
+    let args = |values: &[&str]| {
+        let all = objects(&variant(values));
+        let pod = &object(&all, "Deployment", "prbuild-operator")["spec"]["template"]["spec"];
+        pod["containers"][0]["args"].to_string()
+    };
+    let told = args(&["operator.notifyUrl=https://hooks.example.org/a?b=c#d"]);
+    let flag = "\"--notify-url=https://hooks.example.org/a?b=c#d\"";
+    assert!(told.contains(flag), "{told}");
+    assert!(!args(&[]).contains("notify-url"));
+    for bad in ["hooks.example.org", "ftp://hooks.example.org", "https://"] {
+        let value = format!("operator.notifyUrl={bad}");
+        assert!(render(&[NEEDED, &value]).is_err(), "{bad}");
+    }
 }
 
 #[test]

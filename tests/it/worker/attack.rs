@@ -1,13 +1,15 @@
 //! Somebody who wants to run code on a worker, or to make its result.
 
 use crds::{Assignment, RunPhase, Worker, condition};
+use k8s_openapi::api::events::v1::Event;
 use kube::Api;
-use kube::api::{Patch, PatchParams};
+use kube::api::{ListParams, Patch, PatchParams};
 use protocol::Verdict;
 use protocol::worker::assignment::Assignment as Ordered;
 use protocol::worker::envelope::Envelope;
 use protocol::worker::fault::FaultCode;
 use protocol::worker::key::AgentKey;
+use protocol::worker::wire::DeclineCode;
 use tests::cluster::Access;
 
 use super::*;
@@ -36,8 +38,72 @@ async fn t9_a_second_machine_with_the_same_key_is_refused_and_the_first_goes_on(
             said.then_some(()).ok_or(format!("{status:?}"))
         })
         .await;
+    eventually_ready(&story, "mac", "True", "TwoMachines").await;
+    eventually_event(
+        &story,
+        "mac",
+        "DuplicateIdentity",
+        "two machines use its key",
+    )
+    .await;
     mac.heartbeat().await.unwrap();
     eventually_phase(&story, &build, RunPhase::Running).await;
+    story.end().await;
+}
+
+/// Waits until an Event about a worker says this.
+async fn eventually_event(story: &Story, name: &str, reason: &str, words: &str) {
+    eventually(format!("an Event says {reason}"), PATIENCE, async || {
+        let events = story.api::<Event>().list(&ListParams::default()).await;
+        let events = events.map_err(|error| error.to_string())?.items;
+        let told = events.iter().any(|event| {
+            let about = event
+                .regarding
+                .as_ref()
+                .and_then(|about| about.name.as_deref());
+            let note = event.note.as_deref().unwrap_or_default();
+            about == Some(name) && event.reason.as_deref() == Some(reason) && note.contains(words)
+        });
+        told.then_some(()).ok_or(format!("{events:?}"))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_offer_that_an_agent_does_not_believe_stays_on_record_until_it_takes_another() {
+    let story = begin("worker-refuses").await;
+    let mut mac = online(&story, "mac", 1).await;
+    story.builder("macos", on("mac")).await;
+    let (_, build) = labelled(&story).await;
+    for (next, code, why) in [
+        ("second", DeclineCode::Invalid, "no pinned key signed it"),
+        ("third", DeclineCode::Repeated, "it was begun here before"),
+    ] {
+        let offer = mac.offer().await.unwrap();
+        mac.decline_as(&offer.id, code, why).await.unwrap();
+        let said = eventually("the object says it", PATIENCE, async || {
+            let worker = story.api::<Worker>().get("mac").await;
+            let status = worker.map_err(|error| error.to_string())?.status;
+            let status = status.unwrap_or_default();
+            let ready = condition::find(&status.conditions, condition::kind::READY);
+            let ready = ready.ok_or("no Ready")?;
+            match ready.reason == "OfferRefused" && ready.message.contains(why) {
+                true => Ok(ready.message.clone()),
+                false => Err(format!("{ready:?}")),
+            }
+        })
+        .await;
+        assert!(
+            said.starts_with("it takes runs, but it declined `app-"),
+            "{said}"
+        );
+        eventually_event(&story, "mac", "OfferRefused", why).await;
+        labelled_on(&story, next).await;
+    }
+    eventually_waits(&story, &build, "no pinned key signed it").await;
+    let offer = mac.offer().await.unwrap();
+    mac.accept(&offer.id).await.unwrap();
+    eventually_ready(&story, "mac", "True", "Online").await;
     story.end().await;
 }
 

@@ -1,5 +1,7 @@
 //! From a label to a status over a worker.
 
+use std::time::Duration;
+
 use crds::{BuildResult, RunPhase, Worker};
 use protocol::Verdict;
 use protocol::worker::assignment::{Audience, EventKind, Evidence};
@@ -154,5 +156,41 @@ async fn a_run_that_nobody_has_accepted_is_cancelled_at_once_and_nobody_gets_it(
     eventually_phase(&story, &build, RunPhase::Cancelled).await;
     let refused = mac.accept(&offer.id).await.unwrap_err();
     assert_eq!(refused.code, protocol::worker::fault::FaultCode::Gone);
+    story.end().await;
+}
+
+#[tokio::test]
+async fn heartbeats_and_idle_polls_change_no_object() {
+    let story = begin("worker-quiet").await;
+    let mut mac = online(&story, "mac", 1).await;
+    story.builder("macos", on_any_mac).await;
+    let (_, build) = labelled(&story).await;
+    let offer = mac.offer().await.unwrap();
+    mac.accept(&offer.id).await.unwrap();
+    let run = eventually_phase(&story, &build, RunPhase::Running).await;
+    story
+        .eventually_in("the worker is busy", "mac", |worker: &Worker| {
+            let status = worker.status.clone().unwrap_or_default();
+            (status.busy == 1)
+                .then_some(())
+                .ok_or(format!("{status:?}"))
+        })
+        .await;
+    let versions = async || {
+        let worker = story.api::<Worker>().get("mac").await.unwrap();
+        let assignment = assignment_of(&story, &run).await;
+        (worker.resource_version(), assignment.resource_version())
+    };
+    let before = versions().await;
+    let idle = Poll::default();
+    for _ in 0..3 {
+        for _ in 0..50 {
+            mac.heartbeat().await.unwrap();
+        }
+        // It is held while the gateway looks at its workers, which it does every second.
+        let held = tokio::time::timeout(Duration::from_secs(2), mac.poll(&idle)).await;
+        assert!(held.is_err(), "{held:?}");
+    }
+    assert_eq!(versions().await, before);
     story.end().await;
 }

@@ -2,7 +2,6 @@
 
 use crds::RunPhase;
 use protocol::Verdict;
-use protocol::worker::completion::RunEnd;
 use protocol::worker::fault::FaultCode;
 use protocol::worker::wire::Action;
 
@@ -112,30 +111,5 @@ async fn t8_a_machine_that_comes_back_without_its_run_lets_another_attempt_begin
     let passed = mac.ran(&second.id, &ordered, Verdict::Passed, 0);
     mac.complete(&passed).await.unwrap();
     story.complete(&build).await;
-    story.end().await;
-}
-
-#[tokio::test]
-async fn a_machine_that_breaks_three_runs_off_is_left_alone_and_says_so() {
-    let story = begin("worker-quarantine").await;
-    let mut mac = online(&story, "mac", 1).await;
-    story.builder("macos", on("mac")).await;
-    let (_, build) = labelled(&story).await;
-    for _ in 0..3 {
-        let offer = mac.offer().await.unwrap();
-        let ordered = mac.verified(&offer).await.unwrap();
-        mac.accept(&offer.id).await.unwrap();
-        let reason = "no space left on device".to_owned();
-        let broken = mac.ended(&offer.id, &ordered, RunEnd::Broken { reason });
-        mac.complete(&broken).await.unwrap();
-    }
-    let why = eventually_ready(&story, "mac", "False", "Quarantined").await;
-    assert!(
-        why.contains("ended 3 runs in a row (no space left on device)"),
-        "{why}"
-    );
-    eventually_phase(&story, &build, RunPhase::Error).await;
-    let (_, next) = labelled_on(&story, "another").await;
-    eventually_waits(&story, &next, "its machine ended 3 runs in a row").await;
     story.end().await;
 }

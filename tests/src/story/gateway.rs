@@ -196,6 +196,23 @@ impl Story {
         Ok(())
     }
 
+    /// Starts one more gateway beside the first, with a store of its own.
+    pub async fn start_another_gateway(&mut self) -> Result<Gateway, ClusterError> {
+        let first = self.gateway().clone();
+        let free = SocketAddr::new(self.setting.host, 0);
+        let another = Gateway {
+            pages: free,
+            ingest: free,
+            workers: free,
+            store: first.store.with_extension("of-another"),
+            ..first.clone()
+        };
+        self.run_gateway(another, &[]).await?;
+        self.pages = Some(first.pages_url());
+        let another = self.gateway.replace(first.clone());
+        Ok(another.unwrap_or(first))
+    }
+
     /// The gateway of this story.
     #[track_caller]
     pub fn gateway(&self) -> &Gateway {

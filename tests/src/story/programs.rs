@@ -8,7 +8,12 @@ use super::*;
 impl Story {
     /// Starts the operator, and waits until it has looked at the Repository.
     pub async fn start_operator(&mut self) -> Result<(), ClusterError> {
-        self.start_operator_at_once().await?;
+        self.start_operator_with(&[]).await
+    }
+
+    /// Starts the operator with more arguments.
+    pub async fn start_operator_with(&mut self, more: &[&str]) -> Result<(), ClusterError> {
+        self.operator = Some(self.run_operator(more).await?);
         self.eventually_in(
             "the Repository is known",
             "app",
@@ -30,6 +35,10 @@ impl Story {
     /// Starts one more operator, which follows as long as another leads. Returns its index in the
     /// install.
     pub async fn start_another_operator(&mut self) -> Result<usize, ClusterError> {
+        self.run_operator(&[]).await
+    }
+
+    async fn run_operator(&mut self, more: &[&str]) -> Result<usize, ClusterError> {
         let connections = self.connections()?;
         let connections = connections.display().to_string();
         let image = self.setting.checkout_image.clone();
@@ -37,6 +46,7 @@ impl Story {
         args.extend(["--metrics", "127.0.0.1:0"]);
         let gateway = self.gateway.as_ref().map(Gateway::operator_args);
         args.extend(gateway.iter().flatten().map(String::as_str));
+        args.extend(more);
         self.install.start(Binary::Operator, &args).await
     }
 

@@ -29,8 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(80);
 
 /// An agent that does what a test says.
 pub struct Driver {
-    base: String,
-    client: Client<HttpConnector, Full<Bytes>>,
+    pub(super) base: String,
+    pub(super) client: Client<HttpConnector, Full<Bytes>>,
     key: AgentKey,
     /// Name of its Worker object.
     pub name: String,
@@ -59,6 +59,11 @@ impl Driver {
             session: None,
             held: Vec::new(),
         }
+    }
+
+    /// From now on it is led to the gateway at this address.
+    pub fn speak_to(&mut self, base: &str) {
+        base.clone_into(&mut self.base);
     }
 
     /// Its public key, as `spec.publicKeys` has it.
@@ -140,7 +145,6 @@ impl Driver {
             self.held.push(Running {
                 id: id.to_owned(),
                 state: RunningState::Running,
-                step: None,
             });
         }
         Ok(accepted)
@@ -148,8 +152,18 @@ impl Driver {
 
     /// Refuses what is offered.
     pub async fn decline(&self, id: &str, reason: &str) -> Result<Taken, Fault> {
+        self.decline_as(id, DeclineCode::Policy, reason).await
+    }
+
+    /// Refuses what is offered, with this code.
+    pub async fn decline_as(
+        &self,
+        id: &str,
+        code: DeclineCode,
+        reason: &str,
+    ) -> Result<Taken, Fault> {
         let said = Decline {
-            code: DeclineCode::Policy,
+            code,
             reason: reason.to_owned(),
         };
         self.post(&format!("assignments/{id}/decline"), &said).await

@@ -84,7 +84,10 @@ impl OpenLog {
         let before = text.tail.unstored();
         let place = text.tail.durable();
         text.segments.push(place);
-        text.tail.stored(segment);
+        if text.tail.stored(segment) {
+            // Another gateway stored it, and took it in as it came.
+            text.digest = None;
+        }
         let after = text.tail.unstored();
         self.account(before, after);
         self.publish(&text);

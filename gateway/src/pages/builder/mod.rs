@@ -45,7 +45,7 @@ async fn find(site: &Site, name: &str, now: Timestamp) -> Result<BuilderPage, Pr
     }
     let row = object.as_ref().map(|builder| {
         let load = builders::load_of(builder, &site.cluster.live_runs_of(name));
-        builders::row(builder, load, Vec::new())
+        builders::row(builder, &site.cluster.workers(), load, Vec::new())
     });
     let page = model::page(name, object.as_deref(), row, &history.unwrap_or_default());
     Ok(BuilderPage {

@@ -2,9 +2,12 @@
 
 use maud::{Markup, html};
 
+use super::machines::Machine;
 use super::model::{Builders, Load, Row};
 use crate::pages::{address, strip, text::Foreign};
 
+/// Workers of a builder that are named because they take no runs.
+const MOST_WORKERS: usize = 3;
 /// Builders that the page shows.
 const MOST_ROWS: usize = 500;
 
@@ -88,5 +91,25 @@ pub(in crate::pages) fn now(row: &Row) -> Markup {
         @if queued > 0 { ", " (queued) " waiting" }
         @if row.paused { p { "Paused: new runs wait" } }
         @if let Some(broken) = &row.broken { p class="error" { "▲ " (broken.sentence()) } }
+        (workers(&row.workers))
+    }
+}
+
+/// Which workers of a builder take no runs, those first that somebody has to look at.
+fn workers(all: &[Machine]) -> Markup {
+    let kept_out = all.iter().filter(|one| one.quarantined);
+    let away = all.iter().filter(|one| !one.quarantined && !one.ready);
+    let closed: Vec<&Machine> = kept_out.chain(away).collect();
+    let rest = closed.len().saturating_sub(MOST_WORKERS);
+    html! {
+        @for worker in closed.iter().take(MOST_WORKERS) {
+            p class=(if worker.quarantined { "error" } else { "soft" }) {
+                @if worker.quarantined { "▲ " }
+                "Worker " code { (worker.name) }
+                @if worker.quarantined { " is quarantined" } @else { " takes no runs" }
+                @if let Some(why) = &worker.why { ": " (why.sentence()) }
+            }
+        }
+        @if rest > 0 { p class="more" { "… and " (rest) " more workers" } }
     }
 }

@@ -2,6 +2,7 @@
 
 mod histories;
 mod html;
+mod machines;
 mod model;
 
 use std::{collections::HashMap, sync::Arc};
@@ -44,6 +45,11 @@ async fn find(site: &Site, now: Timestamp) -> Builders {
     let histories = site.histories.of(&site.app.records, names).await;
     Builders {
         note: site.note(now).or(histories.note),
-        builders: model::rows(&builders, &loads, &histories.by_name),
+        builders: model::rows(
+            &builders,
+            &site.cluster.workers(),
+            &loads,
+            &histories.by_name,
+        ),
     }
 }

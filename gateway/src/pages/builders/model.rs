@@ -5,10 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use crds::{Builder, BuilderRun, RunPhase, Stability, condition};
+use crds::{Builder, BuilderRun, RunPhase, Stability, Worker, condition};
 use kube::ResourceExt;
 use serde::Serialize;
 
+use super::machines::{Machine, machines};
 use crate::{
     cluster::phase_of,
     pages::{strip::Past, text::Foreign},
@@ -50,6 +51,9 @@ pub struct Row {
     /// What it does now.
     #[serde(flatten)]
     pub load: Load,
+    /// Workers that it runs on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub workers: Vec<Machine>,
     /// Its last runs, newest first. All of them are of pull requests.
     pub last: Vec<Past>,
 }
@@ -98,6 +102,7 @@ pub fn load_of(builder: &Builder, live: &[Arc<BuilderRun>]) -> Load {
 /// The list.
 pub fn rows(
     builders: &[Arc<Builder>],
+    workers: &[Arc<Worker>],
     loads: &HashMap<String, Load>,
     last: &HashMap<String, Arc<Vec<Past>>>,
 ) -> Vec<Row> {
@@ -105,7 +110,7 @@ pub fn rows(
         let name = builder.name_any();
         let load = loads.get(&name).copied().unwrap_or_default();
         let last = last.get(&name).map(|runs| runs.to_vec());
-        row(builder, load, last.unwrap_or_default())
+        row(builder, workers, load, last.unwrap_or_default())
     };
     let mut rows: Vec<Row> = builders.iter().map(row).collect();
     rows.sort_by(|a, b| (&a.tier, &a.display_name).cmp(&(&b.tier, &b.display_name)));
@@ -113,7 +118,7 @@ pub fn rows(
 }
 
 /// One builder.
-pub fn row(builder: &Builder, load: Load, last: Vec<Past>) -> Row {
+pub fn row(builder: &Builder, workers: &[Arc<Worker>], load: Load, last: Vec<Past>) -> Row {
     let spec = &builder.spec;
     let foreign = |texts: &[String]| texts.iter().map(|text| text.as_str().into()).collect();
     Row {
@@ -126,6 +131,7 @@ pub fn row(builder: &Builder, load: Load, last: Vec<Past>) -> Row {
         paused: spec.paused,
         broken: broken(builder),
         load,
+        workers: machines(builder, workers),
         last,
     }
 }

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use protocol::{
     StepReport,
+    log::LogDigest,
     record::{BuilderHistory, PullRef, RunRecord},
 };
 use serde::Serialize;
@@ -59,6 +60,11 @@ pub struct Facts {
     pub image: Option<Foreign>,
     /// That image by its digest.
     pub image_digest: Option<Foreign>,
+    /// Name of the Worker that it runs on.
+    pub worker: Option<Foreign>,
+    /// What that worker signed of its log.
+    #[serde(skip)]
+    pub signed_logs: Vec<LogDigest>,
     /// A sentence: why it waits, or what happened.
     pub reason: Foreign,
     /// Exit code of the step that decided.
@@ -133,6 +139,8 @@ impl Facts {
                 .as_ref()
                 .map(|kubernetes| kubernetes.image.as_str().into()),
             image_digest: outcome.image_digest.map(Foreign),
+            worker: status.worker.map(Foreign),
+            signed_logs: outcome.logs,
             reason: redacted(&reason).into(),
             exit_code: outcome.exit_code,
             failures_total: outcome.failures_total.max(outcome.failures.len() as i64),
@@ -159,6 +167,8 @@ impl Facts {
             base_ref: record.base_ref.into(),
             image: record.image.map(Foreign),
             image_digest: record.image_digest.map(Foreign),
+            worker: record.worker.map(Foreign),
+            signed_logs: record.signed_logs,
             reason: redacted(&record.reason).into(),
             failures: failures(&record.failures),
             failures_total: record.failures_total.max(record.failures.len() as i64),

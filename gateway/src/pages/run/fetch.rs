@@ -19,13 +19,13 @@ use super::{
     reports::{self, Report},
     search::{self, Found},
     shelf::Shelf,
-    steps,
+    signed, steps,
     streams::Streams,
     window::{self, Window},
 };
 use crate::{
     cluster::phase_of,
-    logs::LogReader,
+    logs::{Kept, LogReader},
     names::RunKey,
     pages::{
         Site,
@@ -65,6 +65,8 @@ pub enum WatchError {
 struct Opened {
     extent: Extent,
     marks: Arc<Marks>,
+    /// What log and marks are, once both are one file each.
+    kept: Option<(Kept, Kept)>,
 }
 
 impl Runs {
@@ -189,16 +191,22 @@ impl Runs {
         let Some(streams) = self.streams(key).await? else {
             return Ok(None);
         };
+        let kept = (streams.log.kept(), streams.marks.kept());
         // Marks come before the bytes that they are about, so the log is looked at first.
         let extent = Extent::of(streams.log).await?;
         Ok(Some(Opened {
             extent,
             marks: self.shelf.marks(key, &streams.marks).await?,
+            kept: kept.0.zip(kept.1),
         }))
     }
 
     async fn shown(&self, opened: Opened, facts: &Facts, wish: &Wish) -> Result<Shown, StoreError> {
-        let Opened { extent, marks } = opened;
+        let Opened {
+            extent,
+            marks,
+            kept,
+        } = opened;
         let sections = match facts.is_over() {
             true => marks::with_reports(marks.sections(), &facts.reported),
             false => marks.sections(),
@@ -223,6 +231,7 @@ impl Runs {
         Ok(Shown {
             live_from: (!extent.view.ended).then_some(extent.size),
             view: extent.view,
+            signed: kept.and_then(|(log, marks)| signed::compare(facts, &log, &marks)),
             sections,
             reports,
             open,
@@ -240,7 +249,7 @@ impl Runs {
 
     /// Lines of a log, or the summary of a step, to be put into its page.
     pub async fn lines(&self, key: &RunKey, wish: &Wish) -> Result<Option<Markup>, StoreError> {
-        let Some(Opened { extent, marks }) = self.opened(key).await? else {
+        let Some(Opened { extent, marks, .. }) = self.opened(key).await? else {
             return Ok(None);
         };
         let (sections, plain) = (marks.sections(), plain_text(key.run()));

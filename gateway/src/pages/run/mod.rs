@@ -31,6 +31,7 @@ pub mod reports;
 pub mod scan;
 pub mod search;
 pub mod shelf;
+pub mod signed;
 pub mod split;
 pub mod steps;
 pub mod streams;

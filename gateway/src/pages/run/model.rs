@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use protocol::StepResult;
 use serde::Serialize;
 
-use super::{facts::Facts, marks::Section, reports::Report, search::Found, window::Window};
+use super::{
+    facts::Facts, marks::Section, reports::Report, search::Found, signed::Signed, window::Window,
+};
 use crate::{logs::View, pages::state::State};
 
 /// The page of a run.
@@ -58,6 +60,8 @@ pub enum Log {
 pub struct Shown {
     /// How long it is.
     pub view: View,
+    /// Whether it is the one that its worker signed, where one ran it and that can be told.
+    pub signed: Option<Signed>,
     /// Its steps.
     pub sections: Vec<Section>,
     /// What the page has of their summaries.
@@ -173,6 +177,8 @@ struct JsonLog {
     unfinished: bool,
     end_later: bool,
     store_is_down: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signed: Option<Signed>,
     text: String,
 }
 
@@ -192,6 +198,7 @@ impl Serialize for Model {
                     unfinished: shown.view.unfinished,
                     end_later: self.held.end_later,
                     store_is_down: self.store_is_down(),
+                    signed: shown.signed,
                     text,
                 };
                 (shown.sections.iter().map(json_step).collect(), log)
@@ -206,6 +213,7 @@ impl Serialize for Model {
                     unfinished: false,
                     end_later: false,
                     store_is_down: self.store_is_down(),
+                    signed: None,
                     text,
                 };
                 (Vec::new(), log)

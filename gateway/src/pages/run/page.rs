@@ -6,7 +6,9 @@ use super::{
     facts::{Facts, Failure},
     line,
     model::{Log, Missing, Model, Shown},
-    search, steps,
+    search,
+    signed::Signed,
+    steps,
 };
 use crate::pages::{assets, shell::Page, state::State, words};
 
@@ -127,6 +129,9 @@ fn code(model: &Model) -> Markup {
             ". Asked for by " (facts.requester) " "
             (words::moment(words::of_ms(facts.queued_ms), model.now)) "."
             (image(facts))
+            @if let Some(worker) = &facts.worker {
+                " On the worker " code { (worker) } "."
+            }
         }
     }
 }
@@ -256,6 +261,7 @@ fn shown_log(model: &Model, shown: &Shown) -> Markup {
         }
         (steps::left_out(shown.view.left_out))
         (unfinished(model, shown))
+        (signed(shown))
         @if let Some((words, _)) = &shown.search { (found(shown, words)) }
         div id="steps" data-live=[shown.live_from] data-log={ (address(&model.facts)) } {
             (steps::steps(&shown.sections, &shown.reports, shown.open, &shown.window, model.facts.is_over()))
@@ -272,6 +278,15 @@ fn unfinished(model: &Model, shown: &Shown) -> Markup {
             p class="note" { "The end of the log may be missing: whoever wrote it was stopped before it could send all." }
         } @else if !ended && facts.is_over() && !facts.ended_lately(model.now) {
             p class="note" { "The run has ended, but the end of its log has not arrived. It will appear here if it does." }
+        }
+    }
+}
+
+/// Whether the log is the one that its worker signed.
+fn signed(shown: &Shown) -> Markup {
+    html! {
+        @if let Some(signed) = shown.signed {
+            p class=(if signed == Signed::Same { "soft" } else { "note" }) { (signed.sentence()) }
         }
     }
 }

@@ -212,6 +212,8 @@ fn record(uid: &str) -> RunRecord {
         base_ref: "main".to_owned(),
         image: None,
         image_digest: None,
+        worker: None,
+        signed_logs: Vec::new(),
         result: RunResult::Failed,
         warning: false,
         exit_code: Some(1),

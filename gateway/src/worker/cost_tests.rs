@@ -98,6 +98,7 @@ fn workers(cluster: &Counted, runs: &[Assignment]) -> Arc<Workers> {
         key_chain(None, &keys).unwrap(),
         ingest,
         CancellationToken::new(),
+        Arc::new(Metrics::default()),
     );
     workers.objects.hold(mac(), runs.to_vec());
     Arc::new(workers)

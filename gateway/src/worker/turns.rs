@@ -93,6 +93,6 @@ mod tests {
         let waits = tokio::time::timeout(Duration::ZERO, turns.of("a"));
         assert!(waits.await.is_err());
         drop(first);
-        turns.of("a").await;
+        drop(turns.of("a").await);
     }
 }

@@ -234,7 +234,6 @@ mod tests {
         vec![Running {
             id: id.to_owned(),
             state: RunningState::Running,
-            step: None,
         }]
     }
 

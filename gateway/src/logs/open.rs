@@ -13,7 +13,7 @@ use super::chain::{self, Chain};
 use super::compact;
 use super::live::{OpenRun, Stored, stored_end, stored_writer};
 use super::reader::LogReader;
-use super::stream::{Shared, TakeError};
+use super::stream::{ON_THE_WAY, Shared, TakeError};
 use crate::metrics::Metrics;
 use crate::names::RunKey;
 use crate::store::{Store, StoreError};
@@ -69,6 +69,7 @@ impl Logs {
                 blocks: Arc::default(),
                 metrics,
                 unstored: 0.into(),
+                on_the_way: Semaphore::new(ON_THE_WAY),
             }),
             open: Mutex::default(),
             archives: Mutex::default(),

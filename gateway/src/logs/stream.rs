@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use protocol::log::{LogTaken, Stream};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use super::archive::Archive;
 use super::blocks::Blocks;
@@ -25,7 +25,7 @@ const AGE: Duration = Duration::from_secs(5);
 /// Bytes of one stream that may wait for the store before more is taken.
 const WAITING_LIMIT: u64 = 1 << 20;
 /// Bytes of all streams that may wait before text is stored earlier than it had to.
-const EARLY: u64 = 16 << 20;
+const EARLY: u64 = 12 << 20;
 /// Bytes of all streams that may wait before more is taken.
 const WAITING_TOGETHER: u64 = 48 << 20;
 /// Bytes of text that are worth a segment when memory is short.
@@ -41,7 +41,12 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// Bytes of all logs that are not stored yet.
     pub unstored: AtomicU64,
+    /// Places for text on its way to the store: a copy of it is in memory for so long.
+    pub on_the_way: Semaphore,
 }
+
+/// Texts of logs that are on their way to the store at once.
+pub const ON_THE_WAY: usize = 16;
 
 /// Why bytes were not taken.
 #[derive(Debug, thiserror::Error)]

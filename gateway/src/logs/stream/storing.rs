@@ -35,6 +35,8 @@ impl OpenLog {
     pub async fn store_all(&self) -> Result<(), StoreError> {
         let _turn = self.storing.lock().await;
         loop {
+            // Nobody closes it.
+            let _place = self.shared.on_the_way.acquire().await;
             let cut = self.lock().tail.cut();
             let Some(cut) = cut else { return Ok(()) };
             self.store(cut).await?;

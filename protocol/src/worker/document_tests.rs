@@ -20,7 +20,8 @@ use super::{
 };
 use crate::{
     Annotation, CheckoutReport, ExecReport, ExitCode, ExitMeaning, Level, Pattern, RunIf, Shell,
-    Step, StepReport, StepResult, Tests, Verdict, log::Stream,
+    Step, StepReport, StepResult, Tests, Verdict,
+    log::{LogEnd, LogTaken, Mark, MarkKind, Refusal, RefusalCode, Refused, Stream, WRITER_HEADER},
 };
 
 const DOCUMENT: &str = include_str!("../../../docs/protocol.md");
@@ -284,9 +285,47 @@ fn reported() -> Vec<(&'static str, BTreeSet<String>)> {
     ]
 }
 
+/// What is said of a log.
+fn logged() -> Vec<(&'static str, BTreeSet<String>)> {
+    let error = Refusal {
+        code: RefusalCode::Gap,
+        message: text(),
+    };
+    let taken = LogTaken {
+        received: 2,
+        durable: 1,
+    };
+    let end = LogEnd {
+        unfinished: true,
+        ..LogEnd::default()
+    };
+    let (n, result) = (1, StepResult::Passed);
+    let (name, exit) = (text(), Some(0));
+    let marks = [
+        MarkKind::Time,
+        MarkKind::Step { n, name },
+        MarkKind::End { n, result, exit },
+        MarkKind::Summary { n, text: text() },
+    ];
+    let mark = |what| fields(&Mark { at: 0, ms: 0, what });
+    vec![
+        ("LogTaken", fields(&taken)),
+        ("LogEnd", fields(&end)),
+        ("Refusal", fields(&error)),
+        (
+            "Refused",
+            fields(&Refused {
+                error,
+                received: Some(1),
+            }),
+        ),
+        ("Mark", marks.into_iter().flat_map(mark).collect()),
+    ]
+}
+
 #[test]
 fn the_document_names_every_field_of_every_message_and_no_other() {
-    let messages = [spoken(), signed(), reported()].concat();
+    let messages = [spoken(), signed(), reported(), logged()].concat();
     let mut documented = documented();
     for (name, fields) in messages {
         assert_eq!(documented.remove(name), Some(fields), "{name}");
@@ -305,6 +344,7 @@ fn each<T: Serialize>(words: &[T]) -> Vec<String> {
 
 #[test]
 fn the_document_names_every_word_that_agents_and_gateways_know() {
+    use RefusalCode as R;
     use {Action as A, DeclineCode as D, FaultCode as F, StepResult as S, Verdict as V};
     let words = [
         each(&[D::Policy, D::Busy, D::Disk, D::Draining]),
@@ -318,6 +358,9 @@ fn the_document_names_every_word_that_agents_and_gateways_know() {
         each(&[EventKind::PullRequest]),
         each(&[Evidence::Label, Evidence::ExactSha, Evidence::Review]),
         each(&Stream::ALL),
+        each(&[R::Token, R::Writer, R::Gap, R::Malformed]),
+        each(&[R::Ended, R::Limit, R::Store]),
+        vec![WRITER_HEADER.to_owned()],
         each(&[V::Passed, V::Failed, V::TimedOut, V::Cancelled, V::Error]),
         each(&[S::Passed, S::Warning, S::Failed, S::Tolerated]),
         each(&[S::TimedOut, S::Skipped, S::Cancelled]),

@@ -202,7 +202,7 @@ fn t8_a_run_whose_record_cannot_be_read_any_more_holds_nothing_up() {
 #[test]
 fn t8_after_a_reboot_a_process_that_has_the_id_of_an_executor_is_left_alone() {
     let mut bench = Bench::running(OPEN);
-    let (script, began, _) = until_told(&bench);
+    let (script, began, go) = until_told(&bench);
     let id = bench.offer(&bench.assignment(&script));
     bench.file(&began);
     bench.kill();
@@ -218,10 +218,13 @@ fn t8_after_a_reboot_a_process_that_has_the_id_of_an_executor_is_left_alone() {
             .then_some(path)
     });
     let note = note.unwrap();
-    // The executor ends by itself when its agent is gone.
+    // After a reboot nothing is left of the executor and of what it ran.
     let noted = fs::read(&note).unwrap();
     let noted: serde_json::Value = serde_json::from_slice(&noted).unwrap();
-    wait(|| (!is_alive(&noted["id"].to_string())).then_some(()));
+    let executor = noted["id"].to_string();
+    let killed = Command::new("kill").args(["-9", &executor]).status();
+    assert!(killed.unwrap().success());
+    fs::write(&go, "").unwrap();
     let pid = other.id();
     let text = format!(r#"{{"id":{pid},"began":{ticks},"boot":"another"}}"#);
     fs::write(&note, text).unwrap();

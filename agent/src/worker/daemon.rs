@@ -86,8 +86,8 @@ enum Message {
     Accepted(String, u64, Result<Box<Accepted>, FaultCode>),
     /// The last process of a run is gone.
     Gone(String, Box<Finished>),
-    /// Its end is signed and may be delivered.
-    Signed(String),
+    /// Its log is where it belongs, or has kept it waiting for long enough: its end may be delivered.
+    Logged(String),
     /// The gateway answered to a completion.
     Delivered(String, Result<(), FaultCode>),
     /// It served the operator's keys, or did not.
@@ -101,6 +101,8 @@ struct Live {
     name: String,
     stop: Arc<Stop>,
     shipping: Arc<Shipping>,
+    /// Its end is not delivered before its log.
+    log_comes_first: bool,
 }
 
 /// The thread that decides.
@@ -279,7 +281,7 @@ impl Daemon {
             }
             Message::Accepted(id, sent, answer) => self.accepted(id, sent, answer),
             Message::Gone(id, finished) => self.gone(&id, *finished),
-            Message::Signed(id) => self.happen(Event::Ended { id }),
+            Message::Logged(id) => self.logged(id),
             Message::Delivered(id, answer) => self.happen(Event::Delivered { id, answer }),
             Message::Keys(chain) => self.keys(chain),
             Message::Stop => self.asked_to_end(),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crds::{Slot, Worker, WorkerStatus};
+use crds::{Assignment, Slot, Worker, WorkerStatus};
 use kube::ResourceExt;
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
@@ -88,7 +88,8 @@ pub(super) async fn look(workers: &Workers, worker: &Worker, unwritten: &mut Unw
     let name = worker.name_any();
     let name = name.as_str();
     let sight = workers.seen.sight(name);
-    let held = workers.objects.held_by(name);
+    let mut held = workers.objects.held_by(name);
+    held.retain(|held| is_there(held));
     let now = jiff::Timestamp::now();
     let facts = Facts {
         worker,
@@ -136,6 +137,12 @@ pub(super) async fn look(workers: &Workers, worker: &Worker, unwritten: &mut Unw
             tracing::warn!(worker = name, %error, "how a worker stands could not be written");
         }
     }
+}
+
+/// Whether a run that a worker has may still have processes there.
+fn is_there(held: &Assignment) -> bool {
+    let status = held.status.as_ref();
+    status.is_none_or(|status| status.ended_at.is_none())
 }
 
 #[cfg(test)]

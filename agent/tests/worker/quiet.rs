@@ -179,6 +179,40 @@ fn t12_a_log_that_the_gateway_cannot_store_waits_on_the_disk_and_comes_whole() {
     assert_eq!(log.bytes, bench.gateway.has().logs[&name].len() as u64);
 }
 
+/// T12: as before, and the agent is killed while the ends wait for their logs.
+#[test]
+fn t12_a_run_whose_log_cannot_be_stored_holds_no_slot_and_is_not_lost_by_a_restart() {
+    let mut bench = Bench::running(OPEN);
+    bench.gateway.change(|has| has.store_is_full = true);
+    let ids = ["first", "second"].map(|name| {
+        let file = bench.root.join(name);
+        let script = format!("echo $$ >> {}", file.display());
+        let id = bench.offer(&bench.assignment(&script));
+        bench.file(&file);
+        id
+    });
+    wait(|| {
+        let held = fs::read_dir(bench.own("held")).unwrap();
+        let texts = held.filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok());
+        let signed = texts.filter(|text| text.contains("\"signature\""));
+        (signed.count() == ids.len()).then_some(())
+    });
+    assert!(bench.gateway.has().completed.is_empty(), "the log is first");
+    bench.kill();
+    bench.start();
+    bench
+        .gateway
+        .wait("session", |has| has.sessions.get(1).map(drop));
+    assert!(bench.gateway.has().completed.is_empty(), "the log is first");
+    bench.gateway.change(|has| has.store_is_full = false);
+    for (id, name) in ids.iter().zip(["first", "second"]) {
+        let completion = bench.completion(id);
+        assert_eq!(verdict(&completion), "Passed");
+        assert!(!bench.log_of(&completion.run).is_empty());
+        assert_eq!(bench.file(&bench.root.join(name)).lines().count(), 1);
+    }
+}
+
 /// T14: the branch was moved by force, and a server gives what is there now.
 #[test]
 fn t14_a_server_that_gives_another_commit_has_nothing_run() {

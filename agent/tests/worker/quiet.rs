@@ -125,7 +125,7 @@ fn a_machine_that_fails_three_times_rests_says_so_and_a_restart_is_no_way_out() 
     // There is no git in it.
     let empty = bench.root.join("empty");
     fs::create_dir(&empty).unwrap();
-    bench.path = Some(empty);
+    bench.variables = vec![("PATH", empty.into_os_string())];
     bench.start();
     for _ in 0..3 {
         let result = bench.run("true").result;
@@ -149,7 +149,7 @@ fn a_machine_that_fails_three_times_rests_says_so_and_a_restart_is_no_way_out() 
             .then_some(())
     });
     bench.kill();
-    bench.path = None;
+    bench.variables.clear();
     bench.gateway.change(|has| has.polls.clear());
     bench.start();
     bench.gateway.wait("rest", rests);

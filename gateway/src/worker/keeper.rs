@@ -16,6 +16,9 @@ use super::status::{Facts, LOOK_EVERY, is_silent, status};
 /// How long what a worker has in hand may change all the time until it is written down as it is.
 const UNWRITTEN_FOR: Duration = Duration::from_secs(5);
 
+/// How long after a write of this gateway's the watch may still bring what stood there before.
+const SETTLED_AFTER: Duration = Duration::from_secs(2);
+
 /// Looks at every worker once a second, and wakes the polls of those that something changed for.
 pub async fn run(workers: &Workers) {
     tokio::join!(ring(workers), keep(workers));
@@ -143,7 +146,9 @@ fn note(workers: &Workers, name: &str, sight: &Sight, stands: &WorkerStatus) {
     match (&stands.offline_since, &stands.missed) {
         (Some(_), _) => workers.seen.forget(name, heard.at),
         (None, Some(_)) if is_silent(heard) => workers.seen.ask(name, heard.at),
-        (None, None) if sight.asked => workers.seen.forget(name, heard.at),
+        (None, None) if sight.asked.is_some_and(|asked| asked >= SETTLED_AFTER) => {
+            workers.seen.forget(name, heard.at);
+        }
         _ => {}
     }
 }

@@ -33,8 +33,8 @@ struct Entry {
     heard: Option<Heard>,
     duplicate: Option<Instant>,
     wrong_key: Option<Instant>,
-    /// Other gateways were asked whether they hear of it.
-    asked: bool,
+    /// Other gateways were asked whether they hear of it, since then.
+    asked: Option<Instant>,
     /// A machine that was put off, since when.
     contested: Option<(String, Instant)>,
 }
@@ -97,8 +97,8 @@ impl Heard {
 pub struct Sight {
     /// The last that was heard of it in this process.
     pub heard: Option<Heard>,
-    /// It is silent, and it stood on its object that other gateways are asked whether they hear of it.
-    pub asked: bool,
+    /// It is silent, and for so long other gateways have been asked on its object whether they hear of it.
+    pub asked: Option<Duration>,
     /// Lately another machine tried to come in with its key.
     pub duplicate: bool,
     /// Lately somebody tried to come in with another key.
@@ -112,7 +112,7 @@ impl Seen {
             let old = entry.heard.take().filter(|old| old.who == who);
             let takes = old.map(Heard::takes).unwrap_or_default();
             entry.heard = Some(Heard::now(who, takes));
-            entry.asked = false;
+            entry.asked = None;
         });
     }
 
@@ -120,7 +120,7 @@ impl Seen {
     pub fn tell(&self, worker: &str, who: &str, takes: Takes) {
         self.update(worker, |entry| {
             entry.heard = Some(Heard::now(who, takes));
-            entry.asked = false;
+            entry.asked = None;
         });
     }
 
@@ -137,7 +137,9 @@ impl Seen {
     pub fn ask(&self, worker: &str, last: Instant) {
         let is_silent = |heard: &Heard| heard.at <= last;
         self.update(worker, |entry| {
-            entry.asked = entry.heard.as_ref().is_some_and(is_silent);
+            if entry.heard.as_ref().is_some_and(is_silent) {
+                entry.asked.get_or_insert_with(Instant::now);
+            }
         });
     }
 
@@ -146,7 +148,7 @@ impl Seen {
     pub fn forget(&self, worker: &str, since: Instant) {
         self.update(worker, |entry| {
             entry.heard = entry.heard.take().filter(|heard| heard.at > since);
-            entry.asked = false;
+            entry.asked = None;
         });
     }
 
@@ -182,7 +184,7 @@ impl Seen {
         let entry = all.get(worker);
         entry.map_or_else(Sight::default, |entry| Sight {
             heard: entry.heard.clone(),
-            asked: entry.asked,
+            asked: entry.asked.map(|since| since.elapsed()),
             duplicate: lately(entry.duplicate),
             wrong_key: lately(entry.wrong_key),
         })

@@ -155,7 +155,7 @@ fn silent(facts: &Facts<'_>, heard: &Heard) -> Presence {
             }
         }
         // Another gateway has said that it hears of it.
-        None if facts.sight.asked => Presence::Unknown,
+        None if facts.sight.asked.is_some() => Presence::Unknown,
         None => Presence::Missed,
     }
 }
@@ -170,6 +170,13 @@ fn unheard(facts: &Facts<'_>) -> Presence {
     // It opens another session every ten minutes, here or elsewhere.
     let opened = Timestamp::from_millisecond(session.nonce).unwrap_or_default();
     let silence = SESSION_SECONDS + MISSED_AFTER.as_secs().cast_signed();
+    // Who missed it has ended since, and nobody hears of it.
+    let missed = status.and_then(|status| status.missed.as_ref());
+    let is_long =
+        |since: &Timestamp| facts.now.duration_since(*since).unsigned_abs() >= MISSED_AFTER;
+    if let Some(since) = missed.map(|missed| missed.0).filter(is_long) {
+        return Presence::Known(Some(since));
+    }
     let known = status.and_then(|status| status.offline_since.as_ref());
     match (known, facts.now.duration_since(opened).as_secs() >= silence) {
         (Some(since), _) => Presence::Known(Some(since.0)),

@@ -187,15 +187,17 @@ fn who_said_good_bye_is_off_line_at_once_and_who_is_silent_after_a_while() {
 
 #[test]
 fn who_went_over_to_another_gateway_is_not_off_line_and_who_nobody_hears_is_after_seconds() {
-    let silent = || Heard {
-        at: Instant::now().checked_sub(MISSED_AFTER).unwrap(),
-        ..heard()
+    let silent = || {
+        Some(Heard {
+            at: Instant::now().checked_sub(MISSED_AFTER).unwrap(),
+            ..heard()
+        })
     };
-    let look = |worker: &Worker, heard: Heard, asked: bool, seconds: i64| {
-        let heard = Some(heard);
+    let is_here = || Some(heard());
+    let look = |worker: &Worker, heard: Option<Heard>, asked: bool, seconds: i64| {
         let sight = Sight {
             heard,
-            asked,
+            asked: asked.then_some(Duration::from_secs(3)),
             ..Sight::default()
         };
         status(&Facts {
@@ -206,7 +208,7 @@ fn who_went_over_to_another_gateway_is_not_off_line_and_who_nobody_hears_is_afte
         })
     };
     let mut known = worker(json!({}), session());
-    let fresh = look(&known, heard(), false, 0);
+    let fresh = look(&known, is_here(), false, 0);
     known.status = Some(fresh.clone());
     let asks = look(&known, silent(), false, 0);
     let missed = WorkerStatus {
@@ -217,10 +219,14 @@ fn who_went_over_to_another_gateway_is_not_off_line_and_who_nobody_hears_is_afte
     known.status = Some(missed.clone());
     assert_eq!(look(&known, silent(), true, 4), missed);
     assert_eq!(
-        look(&known, heard(), false, 4),
+        look(&known, is_here(), false, 4),
         fresh,
         "it is heard of here"
     );
+    // Who asked has ended: nobody else hurries.
+    assert_eq!(look(&known, None, false, 74), missed);
+    let late = look(&known, None, false, 75);
+    assert_eq!((late.offline_since, late.missed), (Some(Time(now())), None));
     let gone = look(&known, silent(), true, 5);
     assert_eq!(
         (gone.offline_since.clone(), gone.missed.clone()),

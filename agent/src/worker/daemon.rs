@@ -123,6 +123,8 @@ pub struct Daemon {
     /// Wishes to end: the first one drains, the second one stops what runs.
     stops: u32,
     asked_for_keys: bool,
+    /// When an offer was not believed last, of those that were noted.
+    unbelieved: Option<Instant>,
     looked: Instant,
     /// Builds of the last 24 hours, and when they were counted.
     counted: Option<(usize, Instant)>,
@@ -200,6 +202,7 @@ impl Daemon {
             shared,
             stops: 0,
             asked_for_keys: false,
+            unbelieved: None,
             looked: Instant::now(),
             counted: None,
             said: None,

@@ -76,6 +76,10 @@ fn s28_what_is_not_signed_for_this_worker_does_not_run() {
         bench.offer_signed(name, envelope);
         assert_eq!(bench.decline(name).code, DeclineCode::Invalid, "{name}");
     }
+    let logs = String::from_utf8(bench.owner(&["logs"]).stdout).unwrap();
+    let noted: Vec<&str> = logs.lines().collect();
+    assert!(noted.len() < 4, "one a minute: {logs}");
+    assert!(noted[0].contains("○ declined  altered  "), "{logs}");
     bench.offer_signed("../../elsewhere", signed);
     assert!(bench.gateway.has().accepted.is_empty());
     assert!(!canary.exists());

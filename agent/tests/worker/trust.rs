@@ -182,5 +182,10 @@ fn what_was_asked_for_before_a_restart_is_judged_by_the_rules_of_today() {
             .contains("does not run what it accepted: its owner does not take runs of `octo/demo`")
             .then_some(())
     });
+    // The cluster hears at once that it does not have it: the run may go elsewhere, and says why it waits.
+    bench.gateway.wait("session without it", |has| {
+        let last = has.sessions.last()?;
+        last.running.is_empty().then_some(())
+    });
     assert!(!bench.gateway.has().completed.contains_key(&id));
 }

@@ -162,6 +162,8 @@ impl Daemon {
             Err(why) => {
                 say(&format!("does not run what it accepted: {why}"));
                 self.happen(Event::Refused { id });
+                // Else the cluster would believe for minutes that it runs here.
+                self.link.renew_session();
             }
         }
     }

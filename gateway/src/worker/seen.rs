@@ -204,3 +204,27 @@ impl Seen {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_were_asked_counts_until_a_worker_is_heard_of_again_or_forgotten() {
+        let seen = Seen::default();
+        let asked = || seen.sight("mac").asked.is_some();
+        seen.hear("mac", "i b");
+        let last = seen.sight("mac").heard.unwrap().at;
+        let before = last.checked_sub(Duration::from_secs(1)).unwrap();
+        seen.ask("mac", before);
+        assert!(!asked(), "it was heard of since");
+        seen.ask("mac", last);
+        assert!(asked());
+        seen.hear("mac", "i b");
+        assert!(!asked(), "it is here");
+        let last = seen.sight("mac").heard.unwrap().at;
+        seen.ask("mac", last);
+        seen.forget("mac", last);
+        assert!(!asked() && seen.sight("mac").heard.is_none());
+    }
+}

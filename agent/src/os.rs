@@ -18,6 +18,8 @@ mod unix;
 mod users;
 #[cfg(windows)]
 mod windows;
+#[cfg(any(windows, test))]
+mod wishes;
 
 #[cfg(unix)]
 pub use beneath::{Directory, Kind};

@@ -101,7 +101,7 @@ pub struct AssignmentStatus {
     /// How it ended, signed by the agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<Envelope>,
-    /// When that came.
+    /// When it was heard that its processes are gone: with the result, or before, where that waits for the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Time>,
 }

@@ -144,6 +144,10 @@ pub struct WorkerStatus {
     /// When it was heard of last, where that is a while ago.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offline_since: Option<Time>,
+    /// Since when a gateway hears of it no more, where another one may: whichever does takes this away, and else it
+    /// is off-line seconds later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missed: Option<Time>,
     /// The session that it has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<WorkerSession>,

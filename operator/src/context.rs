@@ -177,7 +177,10 @@ impl Default for Caches {
                 let status = assignment.status.clone().unwrap_or_default();
                 match &status.worker {
                     Some(_) if status.result.is_some() => Vec::new(),
-                    Some(worker) if status.forgotten.is_some() => vec![of_worker(worker)],
+                    // Nothing of it runs there any more, though its end is not told yet.
+                    Some(worker) if status.forgotten.is_some() || status.ended_at.is_some() => {
+                        vec![of_worker(worker)]
+                    }
                     Some(worker) => vec![of_worker(worker), held_by(worker)],
                     None => {
                         let to = assignment.spec.to.iter().map(|to| of_worker(to));

@@ -16,6 +16,9 @@ pub struct Args {
     /// Only lint, which is quicker than to build
     #[arg(long)]
     check: bool,
+    /// Build without optimization, which is quicker than what is handed out; sizes are not looked at
+    #[arg(long, conflicts_with = "check")]
+    quick: bool,
 }
 
 /// What is built.
@@ -90,9 +93,13 @@ pub fn run(args: Args) -> Result {
                 let of_program = ["--package", program.package, "--target", target.name];
                 let (lint, strictly) = (["clippy", "--quiet"], ["--", "-D", "warnings"]);
                 cargo(target, &[&lint[..], &of_program, &strictly].concat()).await?;
-                if !args.check {
-                    let build = ["build", "--release", "--quiet"];
-                    cargo(target, &[&build[..], &of_program].concat()).await?;
+                if args.check {
+                    continue;
+                }
+                let profile = if args.quick { "dev" } else { "release" };
+                let build = ["build", "--quiet", "--profile", profile];
+                cargo(target, &[&build[..], &of_program].concat()).await?;
+                if !args.quick {
                     measure(target, program)?;
                 }
             }

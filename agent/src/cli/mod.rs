@@ -12,7 +12,7 @@ use agent::{
         config::Config,
         control::{State, Wish},
         daemon, doctor,
-        history::{History, What},
+        history::History,
         init::{self, Setup},
         install::{self, Plan},
         layout::Layout,
@@ -333,21 +333,7 @@ fn logs(at: &At, lines: usize) -> Result<u8, Problem> {
     let layout = Layout::new(&load(at)?.state_dir);
     let entries = History::of(&layout).read();
     for entry in entries.iter().skip(entries.len().saturating_sub(lines)) {
-        let what = match entry.what {
-            What::Began => "◐ began",
-            What::Ended => "● ended",
-            What::Declined => "○ declined",
-        };
-        let commit = entry.commit.get(..10).unwrap_or(&entry.commit);
-        println!(
-            "{}  {what}  {}  {}#{} at {commit}  asked for by {}  {}",
-            date(entry.at),
-            entry.run,
-            entry.repository,
-            entry.pull_request,
-            entry.by,
-            entry.how,
-        );
+        println!("{}", text::happened(entry));
     }
     Ok(0)
 }

@@ -2,7 +2,13 @@
 
 use std::{io, time::Duration};
 
-use agent::{text::duration, worker::files::FileError};
+use agent::{
+    text::duration,
+    worker::{
+        files::FileError,
+        history::{Entry, What},
+    },
+};
 
 /// What went wrong, why, and what to try.
 #[derive(Debug)]
@@ -78,6 +84,23 @@ pub fn ago(seconds: i64) -> String {
 pub fn date(seconds: i64) -> String {
     let moment = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX);
     moment.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+/// A line of the history, as its owner reads it.
+pub fn happened(entry: &Entry) -> String {
+    let what = match entry.what {
+        What::Began => "◐ began",
+        What::Ended => "● ended",
+        What::Declined => "○ declined",
+    };
+    let (at, run, how) = (date(entry.at), &entry.run, &entry.how);
+    if entry.commit.is_empty() {
+        // Nobody who is trusted has said what it was.
+        return format!("{at}  {what}  {run}  {how}");
+    }
+    let commit = entry.commit.get(..10).unwrap_or(&entry.commit);
+    let (repository, number, by) = (&entry.repository, entry.pull_request, &entry.by);
+    format!("{at}  {what}  {run}  {repository}#{number} at {commit}  asked for by {by}  {how}")
 }
 
 #[cfg(test)]

@@ -9,8 +9,7 @@ use std::{
     os::windows::io::AsHandle,
     path::PathBuf,
     sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
+        Mutex, PoisonError,
         mpsc::{Receiver, TryRecvError, sync_channel},
     },
     time::Duration,
@@ -20,6 +19,8 @@ pub use files::{Directory, Kind, open_overwrite, open_regular, read_at};
 pub use tree::{
     Tree, adopt_orphans, ask_to_end, descendants, hide_memory, kill, left_in, process, subtree,
 };
+
+use super::wishes::{Listener, Wishes};
 
 /// What a step sees as `RUNNER_OS`.
 pub const RUNNER_OS: &str = "Windows";
@@ -53,52 +54,58 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// Whether somebody wants the executor to stop.
 #[derive(Debug)]
-pub struct Signals(Arc<AtomicBool>);
+pub struct Signals(Listener);
 
 impl Signals {
     /// Listens for Ctrl-C, Ctrl-Break and the end of the session.
     pub fn of_this_process() -> io::Result<Self> {
-        let asked = Arc::new(AtomicBool::new(false));
-        let setting = asked.clone();
-        ctrlc::set_handler(move || setting.store(true, Ordering::SeqCst))
-            .map_err(io::Error::other)?;
-        Ok(Self(asked))
+        // A process can set one handler, once.
+        static HANDLER: Mutex<Option<Wishes>> = Mutex::new(None);
+        let mut handler = HANDLER.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(wishes) = &*handler {
+            return Ok(Self(wishes.listen()));
+        }
+        let wishes = Wishes::default();
+        let heard = wishes.clone();
+        ctrlc::set_handler(move || heard.wish()).map_err(io::Error::other)?;
+        Ok(Self(handler.insert(wishes).listen()))
     }
 
     /// Reads an order from standard input, at most that many bytes, and takes what comes after it, or
     /// its end, as the wish to stop. Standard input is a [`Leash`]'s other end.
     pub fn with_order(limit: u32) -> io::Result<(Vec<u8>, Self)> {
         let order = super::read_order(&mut io::stdin(), limit)?;
-        let asked = Arc::new(AtomicBool::new(false));
-        let setting = asked.clone();
+        let wishes = Wishes::default();
+        let listener = wishes.listen();
         std::thread::Builder::new().spawn(move || {
             // A byte, the end or an error: all of them say that nobody wants the result any more.
             let _ = io::stdin().read(&mut [0; 1]);
-            setting.store(true, Ordering::SeqCst);
+            wishes.wish();
         })?;
-        Ok((order, Self(asked)))
+        Ok((order, Self(listener)))
     }
 
     /// Whether somebody asked to stop, now or before.
     pub fn stopping(&mut self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.0.has_heard()
     }
 }
 
 /// Tells [`Signals`] of this very process to stop.
 #[derive(Debug)]
-pub struct Stopper(Arc<AtomicBool>);
+pub struct Stopper(Wishes);
 
 impl Stopper {
     /// Both ends.
     pub fn new() -> io::Result<(Self, Signals)> {
-        let asked = Arc::new(AtomicBool::new(false));
-        Ok((Self(asked.clone()), Signals(asked)))
+        let wishes = Wishes::default();
+        let listener = wishes.listen();
+        Ok((Self(wishes), Signals(listener)))
     }
 
     /// Asks to stop.
     pub fn stop(&self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.0.wish();
     }
 }
 

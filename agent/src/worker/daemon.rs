@@ -86,8 +86,8 @@ enum Message {
     Accepted(String, u64, Result<Box<Accepted>, FaultCode>),
     /// The last process of a run is gone.
     Gone(String, Box<Finished>),
-    /// Its end is signed and may be delivered.
-    Signed(String),
+    /// Its log is where it belongs, or has kept it waiting for long enough: its end may be delivered.
+    Logged(String),
     /// The gateway answered to a completion.
     Delivered(String, Result<(), FaultCode>),
     /// It served the operator's keys, or did not.
@@ -101,6 +101,8 @@ struct Live {
     name: String,
     stop: Arc<Stop>,
     shipping: Arc<Shipping>,
+    /// Its end is not delivered before its log.
+    log_comes_first: bool,
 }
 
 /// The thread that decides.
@@ -121,6 +123,8 @@ pub struct Daemon {
     /// Wishes to end: the first one drains, the second one stops what runs.
     stops: u32,
     asked_for_keys: bool,
+    /// When an offer was not believed last, of those that were noted.
+    unbelieved: Option<Instant>,
     looked: Instant,
     /// Builds of the last 24 hours, and when they were counted.
     counted: Option<(usize, Instant)>,
@@ -198,6 +202,7 @@ impl Daemon {
             shared,
             stops: 0,
             asked_for_keys: false,
+            unbelieved: None,
             looked: Instant::now(),
             counted: None,
             said: None,
@@ -279,7 +284,7 @@ impl Daemon {
             }
             Message::Accepted(id, sent, answer) => self.accepted(id, sent, answer),
             Message::Gone(id, finished) => self.gone(&id, *finished),
-            Message::Signed(id) => self.happen(Event::Ended { id }),
+            Message::Logged(id) => self.logged(id),
             Message::Delivered(id, answer) => self.happen(Event::Delivered { id, answer }),
             Message::Keys(chain) => self.keys(chain),
             Message::Stop => self.asked_to_end(),

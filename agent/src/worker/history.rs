@@ -21,7 +21,7 @@ pub struct Entry {
     pub at: i64,
     /// What happened: `began`, `ended`, `declined`.
     pub what: What,
-    /// Name of the run.
+    /// Name of the run; of an offer that was not believed its id, and nothing else is known of that.
     pub run: String,
     /// `owner/name` of the repository.
     pub repository: String,

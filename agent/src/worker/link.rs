@@ -196,6 +196,11 @@ impl Link {
         Ok(())
     }
 
+    /// Has the next session opened before the next request: it says what is held, and what is not.
+    pub fn renew_session(&self) {
+        *lock(&self.session) = None;
+    }
+
     /// Asks something in the session; at most that long.
     pub fn ask<A: DeserializeOwned>(
         &self,

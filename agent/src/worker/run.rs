@@ -25,7 +25,7 @@ use super::{
     held::{Executor, Record, Stage},
     identity,
     layout::Layout,
-    shipping::{Shipping, Spools},
+    shipping::Spools,
     turns::{Turn, Turns},
 };
 use crate::{
@@ -327,19 +327,8 @@ fn trouble_in(result: &RunEnd, stop: &Stop) -> Option<String> {
     }
 }
 
-/// Ends a run: waits for its log, signs its end and keeps that.
-pub fn sign(
-    site: &Site,
-    record: &mut Record,
-    shipping: &Shipping,
-    completion: Completion,
-) -> io::Result<()> {
-    shipping.ended();
-    sign_now(site, record, completion)
-}
-
 /// Signs the end of a run and keeps it, wherever its log is.
-pub fn sign_now(site: &Site, record: &mut Record, completion: Completion) -> io::Result<()> {
+pub fn sign(site: &Site, record: &mut Record, completion: Completion) -> io::Result<()> {
     let limits = log_limits(&site.config, record);
     let logs = Spools::of(&site.layout, &record.id).digests(limits);
     let key = identity::load_key(&site.layout).map_err(io::Error::other)?;

@@ -148,13 +148,12 @@ impl Shipping {
     }
 
     /// Nothing more is printed.
-    pub fn ended_without_waiting(&self) {
+    pub fn ended(&self) {
         self.stop.stop();
     }
 
-    /// Nothing more is printed: waits until all is sent, but not for ever.
-    pub fn ended(&self) {
-        self.stop.stop();
+    /// Waits until all is sent, but not for ever.
+    pub fn wait(&self) {
         let end = Instant::now() + WAIT;
         while !self.done.load(Ordering::SeqCst) && Instant::now() < end {
             self.bell

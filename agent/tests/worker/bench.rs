@@ -1,6 +1,7 @@
 //! One worker with its gateway, its owner and a repository; all of it is gone after the test.
 
 use std::{
+    ffi::OsString,
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -44,8 +45,8 @@ pub struct Bench {
     /// Users of agent and build, by number, where they differ. Those of more slots follow.
     pub users: Option<(u32, u32)>,
     pub slots: u32,
-    /// Where the agent looks for programs, if not where this test does.
-    pub path: Option<PathBuf>,
+    /// What the agent finds in its environment, beside what this test does.
+    pub variables: Vec<(&'static str, OsString)>,
 }
 
 impl Bench {
@@ -83,7 +84,7 @@ impl Bench {
             agent: None,
             users: None,
             slots: 1,
-            path: None,
+            variables: Vec::new(),
         };
         bench.init(&fingerprint, policy);
         bench
@@ -175,9 +176,7 @@ impl Bench {
             .arg(self.config())
             .stdin(Stdio::null())
             .stderr(log);
-        if let Some(path) = &self.path {
-            command.env("PATH", path);
-        }
+        command.envs(self.variables.iter().cloned());
         self.agent = Some(command.spawn().unwrap());
     }
 

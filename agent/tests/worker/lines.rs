@@ -1,7 +1,10 @@
 //! Lines that go wrong in the middle of something: nothing comes through, answers are cut, connections are gone, the
 //! gateway behind them is another one.
 
-use std::{fs, time::Instant};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use protocol::worker::{assignment::Audience, completion::Completion, key::sha256};
 
@@ -159,6 +162,49 @@ fn t5_what_another_worker_got_meanwhile_is_dead_before_that_and_leaves_no_trace(
         held.next().is_none().then_some(())
     });
     assert!(!bench.gateway.has().completed.contains_key(&id));
+}
+
+/// T5, of two machines: by the times that their builds wrote down themselves.
+#[test]
+fn t5_of_two_machines_the_second_begins_a_run_when_nothing_of_it_is_left_on_the_first() {
+    let lease = Duration::from_secs(6);
+    let (mut first, second) = (Bench::on_a_line(OPEN), Bench::running(OPEN));
+    first.gateway.change(|has| {
+        has.lease_seconds = 6;
+        has.kill_margin_seconds = 3;
+    });
+    first.start();
+    let (there, begun) = (first.root.join("there"), second.root.join("begun"));
+    let script = format!(
+        "trap '' TERM; while :; do date +%s%N >> {}; sleep 0.05; done",
+        there.display()
+    );
+    let mut assignment = first.assignment(&script);
+    assignment.to = Audience::Pool(vec!["mac-1".into(), "mac-2".into()]);
+    let id = first.offer(&assignment);
+    first.file(&there);
+    first.line().hold();
+    // What is renewed was renewed before that; the operator waits a minute longer.
+    let held = Instant::now();
+    wait(|| (held.elapsed() >= lease).then_some(()));
+    let mut again = second.assignment(&format!("date +%s%N > {}", begun.display()));
+    again.to = assignment.to.clone();
+    again.run.attempt = 2;
+    assert_eq!(verdict(&second.completion(&second.offer(&again))), "Passed");
+    let time = |line: &str| line.parse::<u128>().unwrap();
+    let last = first.file(&there).lines().last().map(time).unwrap();
+    let began = time(&second.file(&begun));
+    assert!(last < began, "{last} is not before {began}");
+    // Its end is refused, and leaves no trace.
+    first.gateway.change(|has| {
+        has.gone.insert(id.clone());
+    });
+    first.line().mend();
+    wait(|| {
+        let mut held = fs::read_dir(first.own("held")).unwrap();
+        held.next().is_none().then_some(())
+    });
+    assert!(!first.gateway.has().completed.contains_key(&id));
 }
 
 /// T11.

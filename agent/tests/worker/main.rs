@@ -5,6 +5,9 @@
 
 mod answer;
 mod bench;
+/// What misleads an agent about the date is a library for Linux.
+#[cfg(target_os = "linux")]
+mod clocks;
 mod faults;
 mod gateway;
 #[path = "../../src/testing_git.rs"]

@@ -125,7 +125,7 @@ fn a_machine_that_fails_three_times_rests_says_so_and_a_restart_is_no_way_out() 
     // There is no git in it.
     let empty = bench.root.join("empty");
     fs::create_dir(&empty).unwrap();
-    bench.path = Some(empty);
+    bench.variables = vec![("PATH", empty.into_os_string())];
     bench.start();
     for _ in 0..3 {
         let result = bench.run("true").result;
@@ -149,7 +149,7 @@ fn a_machine_that_fails_three_times_rests_says_so_and_a_restart_is_no_way_out() 
             .then_some(())
     });
     bench.kill();
-    bench.path = None;
+    bench.variables.clear();
     bench.gateway.change(|has| has.polls.clear());
     bench.start();
     bench.gateway.wait("rest", rests);
@@ -177,6 +177,40 @@ fn t12_a_log_that_the_gateway_cannot_store_waits_on_the_disk_and_comes_whole() {
     let log = &completion.logs[0];
     let name = format!("{}/logs/log", assignment.run.uid);
     assert_eq!(log.bytes, bench.gateway.has().logs[&name].len() as u64);
+}
+
+/// T12: as before, and the agent is killed while the ends wait for their logs.
+#[test]
+fn t12_a_run_whose_log_cannot_be_stored_holds_no_slot_and_is_not_lost_by_a_restart() {
+    let mut bench = Bench::running(OPEN);
+    bench.gateway.change(|has| has.store_is_full = true);
+    let ids = ["first", "second"].map(|name| {
+        let file = bench.root.join(name);
+        let script = format!("echo $$ >> {}", file.display());
+        let id = bench.offer(&bench.assignment(&script));
+        bench.file(&file);
+        id
+    });
+    wait(|| {
+        let held = fs::read_dir(bench.own("held")).unwrap();
+        let texts = held.filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok());
+        let signed = texts.filter(|text| text.contains("\"signature\""));
+        (signed.count() == ids.len()).then_some(())
+    });
+    assert!(bench.gateway.has().completed.is_empty(), "the log is first");
+    bench.kill();
+    bench.start();
+    bench
+        .gateway
+        .wait("session", |has| has.sessions.get(1).map(drop));
+    assert!(bench.gateway.has().completed.is_empty(), "the log is first");
+    bench.gateway.change(|has| has.store_is_full = false);
+    for (id, name) in ids.iter().zip(["first", "second"]) {
+        let completion = bench.completion(id);
+        assert_eq!(verdict(&completion), "Passed");
+        assert!(!bench.log_of(&completion.run).is_empty());
+        assert_eq!(bench.file(&bench.root.join(name)).lines().count(), 1);
+    }
 }
 
 /// T14: the branch was moved by force, and a server gives what is there now.

@@ -76,6 +76,10 @@ fn s28_what_is_not_signed_for_this_worker_does_not_run() {
         bench.offer_signed(name, envelope);
         assert_eq!(bench.decline(name).code, DeclineCode::Invalid, "{name}");
     }
+    let logs = String::from_utf8(bench.owner(&["logs"]).stdout).unwrap();
+    let noted: Vec<&str> = logs.lines().collect();
+    assert!(noted.len() < 4, "one a minute: {logs}");
+    assert!(noted[0].contains("○ declined  altered  "), "{logs}");
     bench.offer_signed("../../elsewhere", signed);
     assert!(bench.gateway.has().accepted.is_empty());
     assert!(!canary.exists());
@@ -177,6 +181,11 @@ fn what_was_asked_for_before_a_restart_is_judged_by_the_rules_of_today() {
             .log()
             .contains("does not run what it accepted: its owner does not take runs of `octo/demo`")
             .then_some(())
+    });
+    // The cluster hears at once that it does not have it: the run may go elsewhere, and says why it waits.
+    bench.gateway.wait("session without it", |has| {
+        let last = has.sessions.last()?;
+        last.running.is_empty().then_some(())
     });
     assert!(!bench.gateway.has().completed.contains_key(&id));
 }

@@ -122,7 +122,9 @@ impl Workers {
             let view = known.map(Known::view);
             match server::complete(view.as_ref(), &worker.name, &digest) {
                 Ok(Step::Write) => {
-                    let status = json!({ "result": signed, "endedAt": Time(Timestamp::now()) });
+                    let ended = known.and_then(Known::ended_at);
+                    let ended = Time(ended.unwrap_or_else(Timestamp::now));
+                    let status = json!({ "result": signed, "endedAt": ended });
                     Write::Patch(status, Ok(true))
                 }
                 Ok(Step::Again) => Write::Known(Ok(false)),

@@ -170,3 +170,26 @@ async fn heartbeats_and_idle_polls_cost_the_cluster_nothing() {
     let path = "/apis/prbuild.dev/v1alpha1/namespaces/prbuild/assignments/run-open/status";
     assert_eq!(asked, [format!("PATCH {path}")]);
 }
+
+#[tokio::test]
+async fn that_nothing_of_a_run_is_left_on_its_worker_is_written_once() {
+    let cluster = Counted::default();
+    let [mut held, _] = runs();
+    let workers = workers(&cluster, std::slice::from_ref(&held));
+    let done = json!({ "running": [{ "id": "held.f", "state": "done" }] });
+    for _ in 0..2 {
+        // The cluster does not take it: the next heartbeat brings it again.
+        let answer = ask(&workers, "heartbeat", done.clone()).await;
+        assert_ne!(answer, StatusCode::OK);
+    }
+    let path = "/apis/prbuild.dev/v1alpha1/namespaces/prbuild/assignments/run-held/status";
+    let asked = vec![format!("PATCH {path}"); 2];
+    assert_eq!(cluster.asked(), asked);
+    held.status.as_mut().unwrap().ended_at = Some(Time(Timestamp::now()));
+    workers.objects.hold(mac(), [held]);
+    for _ in 0..2 {
+        let answer = ask(&workers, "heartbeat", done.clone()).await;
+        assert_eq!(answer, StatusCode::OK);
+    }
+    assert_eq!(cluster.asked(), asked);
+}

@@ -7,6 +7,7 @@ use protocol::worker::fault::{Fault, FaultCode};
 use protocol::worker::server;
 use protocol::worker::wire::{
     Action, Heartbeat, HeartbeatAnswer, Instruction, LEASE_SECONDS, RUNNING_LIMIT, Running,
+    RunningState,
 };
 use serde_json::json;
 
@@ -63,6 +64,9 @@ impl Workers {
                 (Action::Continue, Some(known)) => self.lease(id, known).await?,
                 _ => None,
             };
+            if let (RunningState::Done, Action::Continue, Some(known)) = (*state, action, &known) {
+                self.note_gone(id, known).await?;
+            }
             verdicts.push(Instruction {
                 id: id.clone(),
                 action,
@@ -73,6 +77,21 @@ impl Workers {
             });
         }
         Ok(verdicts)
+    }
+
+    /// Notes that nothing of a run is left on its worker, whose end waits for its log: its slot is free. It is told
+    /// with the first heartbeat of a log that takes that long, and written once.
+    async fn note_gone(&self, id: &str, known: &Known) -> Result<(), Fault> {
+        if !is_news(known) {
+            return Ok(());
+        }
+        let gone = json!({ "endedAt": Time(Timestamp::now()) });
+        let note = |known: Option<&Known>| match known.filter(|known| is_news(known)) {
+            Some(_) => Write::Patch(gone.clone(), ()),
+            None => Write::Known(()),
+        };
+        let noted = self.objects.change(id, note).await;
+        noted.map_err(|error| away(&error))
     }
 
     /// Seconds that are left of a lease, renewed if they are few. What is promised is written down.
@@ -102,4 +121,10 @@ impl Workers {
             false => Ok(Some(left.as_secs().max(0))),
         }
     }
+}
+
+/// Whether a run has a worker, no end, and nothing that says that it runs no more.
+fn is_news(known: &Known) -> bool {
+    let view = known.view();
+    view.holder.is_some() && view.completion.is_none() && known.ended_at().is_none()
 }

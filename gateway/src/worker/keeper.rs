@@ -3,17 +3,21 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crds::{Slot, Worker, WorkerStatus};
+use crds::{Assignment, Slot, Worker, WorkerStatus};
 use kube::ResourceExt;
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::Workers;
 use super::objects::Write;
-use super::status::{Facts, LOOK_EVERY, status};
+use super::seen::Sight;
+use super::status::{Facts, LOOK_EVERY, is_silent, status};
 
 /// How long what a worker has in hand may change all the time until it is written down as it is.
 const UNWRITTEN_FOR: Duration = Duration::from_secs(5);
+
+/// How long after a write of this gateway's the watch may still bring what stood there before.
+const SETTLED_AFTER: Duration = Duration::from_secs(2);
 
 /// Looks at every worker once a second, and wakes the polls of those that something changed for.
 pub async fn run(workers: &Workers) {
@@ -88,7 +92,8 @@ pub(super) async fn look(workers: &Workers, worker: &Worker, unwritten: &mut Unw
     let name = worker.name_any();
     let name = name.as_str();
     let sight = workers.seen.sight(name);
-    let held = workers.objects.held_by(name);
+    let mut held = workers.objects.held_by(name);
+    held.retain(|held| is_there(held));
     let now = jiff::Timestamp::now();
     let facts = Facts {
         worker,
@@ -101,7 +106,7 @@ pub(super) async fn look(workers: &Workers, worker: &Worker, unwritten: &mut Unw
     }
     let decide = |worker: Option<&Worker>| {
         let Some(worker) = worker else {
-            return Write::Known(false);
+            return Write::Known(None);
         };
         let facts = Facts {
             worker,
@@ -111,31 +116,47 @@ pub(super) async fn look(workers: &Workers, worker: &Worker, unwritten: &mut Unw
         };
         let wanted = status(&facts);
         if worker.status.as_ref() == Some(&wanted) {
-            return Write::Known(wanted.offline_since.is_some());
+            return Write::Known(Some(wanted));
         }
         let patch = json!({
             "observedGeneration": wanted.observed_generation,
             "conditions": wanted.conditions,
             "offlineSince": wanted.offline_since,
+            "missed": wanted.missed,
             "running": wanted.running,
             "busy": wanted.busy,
         });
-        Write::Patch(patch, wanted.offline_since.is_some())
+        Write::Patch(patch, Some(wanted))
     };
     match workers.objects.change_worker(name, decide).await {
-        // It may come in again through another gateway, which then knows better.
-        Ok(true) => {
-            if let Some(heard) = &sight.heard
-                && heard.left.is_none()
-            {
-                workers.seen.forget(name, heard.at);
-            }
-        }
-        Ok(false) => {}
+        Ok(Some(stands)) => note(workers, name, &sight, &stands),
+        Ok(None) => {}
         Err(error) => {
             tracing::warn!(worker = name, %error, "how a worker stands could not be written");
         }
     }
+}
+
+/// Remembers what was asked of other gateways, and forgets what they know better: a worker that went off-line or over
+/// to another one may come in there.
+fn note(workers: &Workers, name: &str, sight: &Sight, stands: &WorkerStatus) {
+    let Some(heard) = sight.heard.as_ref().filter(|heard| heard.left.is_none()) else {
+        return;
+    };
+    match (&stands.offline_since, &stands.missed) {
+        (Some(_), _) => workers.seen.forget(name, heard.at),
+        (None, Some(_)) if is_silent(heard) => workers.seen.ask(name, heard.at),
+        (None, None) if sight.asked.is_some_and(|asked| asked >= SETTLED_AFTER) => {
+            workers.seen.forget(name, heard.at);
+        }
+        _ => {}
+    }
+}
+
+/// Whether a run that a worker has may still have processes there.
+fn is_there(held: &Assignment) -> bool {
+    let status = held.status.as_ref();
+    status.is_none_or(|status| status.ended_at.is_none())
 }
 
 #[cfg(test)]

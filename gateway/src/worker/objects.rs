@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crds::{Assignment, Worker, names};
+use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -54,6 +55,12 @@ impl Known {
             audience,
             object,
         }
+    }
+
+    /// When it was heard that nothing of it runs any more.
+    pub fn ended_at(&self) -> Option<Timestamp> {
+        let status = self.object.status.as_ref();
+        status.and_then(|status| status.ended_at.as_ref().map(|ended| ended.0))
     }
 
     /// What decides about it.

@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-/// How long after the last word a worker counts as off-line: a held poll and its answer's way.
-pub const OFFLINE_AFTER: Duration = Duration::from_secs(75);
+/// How long after the last word a worker is missed: a held poll and its answer's way.
+pub const MISSED_AFTER: Duration = Duration::from_secs(75);
+/// How long other gateways have to say that they hear of a worker that one of them misses. They look every second.
+pub const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 /// How long a machine has to be silent before another one may come in with its key.
 pub const SILENT_FOR: Duration = Duration::from_secs(60);
 /// How long it shows that two machines use one key, or that somebody uses a wrong one.
@@ -31,6 +33,8 @@ struct Entry {
     heard: Option<Heard>,
     duplicate: Option<Instant>,
     wrong_key: Option<Instant>,
+    /// Other gateways were asked whether they hear of it, since then.
+    asked: Option<Instant>,
     /// A machine that was put off, since when.
     contested: Option<(String, Instant)>,
 }
@@ -93,6 +97,8 @@ impl Heard {
 pub struct Sight {
     /// The last that was heard of it in this process.
     pub heard: Option<Heard>,
+    /// It is silent, and for so long other gateways have been asked on its object whether they hear of it.
+    pub asked: Option<Duration>,
     /// Lately another machine tried to come in with its key.
     pub duplicate: bool,
     /// Lately somebody tried to come in with another key.
@@ -106,6 +112,7 @@ impl Seen {
             let old = entry.heard.take().filter(|old| old.who == who);
             let takes = old.map(Heard::takes).unwrap_or_default();
             entry.heard = Some(Heard::now(who, takes));
+            entry.asked = None;
         });
     }
 
@@ -113,6 +120,7 @@ impl Seen {
     pub fn tell(&self, worker: &str, who: &str, takes: Takes) {
         self.update(worker, |entry| {
             entry.heard = Some(Heard::now(who, takes));
+            entry.asked = None;
         });
     }
 
@@ -125,10 +133,22 @@ impl Seen {
         });
     }
 
-    /// It was written down that a worker is off-line: another gateway may hear of it now.
+    /// Other gateways are asked whether they hear of a worker that was heard of last at that moment.
+    pub fn ask(&self, worker: &str, last: Instant) {
+        let is_silent = |heard: &Heard| heard.at <= last;
+        self.update(worker, |entry| {
+            if entry.heard.as_ref().is_some_and(is_silent) {
+                entry.asked.get_or_insert_with(Instant::now);
+            }
+        });
+    }
+
+    /// It was written down that a worker is off-line, or another gateway has said that it hears of it: from here
+    /// on that one knows better.
     pub fn forget(&self, worker: &str, since: Instant) {
         self.update(worker, |entry| {
             entry.heard = entry.heard.take().filter(|heard| heard.at > since);
+            entry.asked = None;
         });
     }
 
@@ -164,6 +184,7 @@ impl Seen {
         let entry = all.get(worker);
         entry.map_or_else(Sight::default, |entry| Sight {
             heard: entry.heard.clone(),
+            asked: entry.asked.map(|since| since.elapsed()),
             duplicate: lately(entry.duplicate),
             wrong_key: lately(entry.wrong_key),
         })
@@ -181,5 +202,29 @@ impl Seen {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_were_asked_counts_until_a_worker_is_heard_of_again_or_forgotten() {
+        let seen = Seen::default();
+        let asked = || seen.sight("mac").asked.is_some();
+        seen.hear("mac", "i b");
+        let last = seen.sight("mac").heard.unwrap().at;
+        let before = last.checked_sub(Duration::from_secs(1)).unwrap();
+        seen.ask("mac", before);
+        assert!(!asked(), "it was heard of since");
+        seen.ask("mac", last);
+        assert!(asked());
+        seen.hear("mac", "i b");
+        assert!(!asked(), "it is here");
+        let last = seen.sight("mac").heard.unwrap().at;
+        seen.ask("mac", last);
+        seen.forget("mac", last);
+        assert!(!asked() && seen.sight("mac").heard.is_none());
     }
 }

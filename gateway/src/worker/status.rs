@@ -9,7 +9,7 @@ use protocol::worker::session::SESSION_SECONDS;
 use protocol::worker::wire::REASON_LIMIT;
 
 use super::cut;
-use super::seen::{Heard, OFFLINE_AFTER, SHOWN_FOR, Sight};
+use super::seen::{ANSWERED_WITHIN, Heard, MISSED_AFTER, SHOWN_FOR, Sight};
 
 /// What people read of what somebody should look at.
 const TWO_MACHINES: &str = "two machines use its key: give each its own with `prbuild-agent init`";
@@ -43,8 +43,13 @@ struct Standing {
 /// The status that a worker should have.
 pub fn status(facts: &Facts<'_>) -> WorkerStatus {
     let mut status = facts.worker.status.clone().unwrap_or_default();
-    if let Presence::Known(since) = offline_since(facts) {
-        status.offline_since = since.map(Time);
+    match presence(facts) {
+        Presence::Unknown => {}
+        Presence::Missed => status.missed = Some(Time(facts.now)),
+        Presence::Known(since) => {
+            status.offline_since = since.map(Time);
+            status.missed = None;
+        }
     }
     show_all(&mut status, facts);
     if let Some(found) = standing(facts, &status) {
@@ -115,15 +120,48 @@ fn show(
 enum Presence {
     /// Another gateway may know.
     Unknown,
+    /// It is not heard of here any more. It may have gone over to another gateway, which is asked.
+    Missed,
     /// It is there, or is not since then.
     Known(Option<Timestamp>),
 }
 
-fn offline_since(facts: &Facts<'_>) -> Presence {
-    if let Some(heard) = &facts.sight.heard {
-        let gone = heard.left.is_some() || heard.at.elapsed() >= OFFLINE_AFTER;
-        return Presence::Known(gone.then_some(heard.time));
+fn presence(facts: &Facts<'_>) -> Presence {
+    match &facts.sight.heard {
+        Some(heard) if heard.left.is_some() => Presence::Known(Some(heard.time)),
+        Some(heard) if is_silent(heard) => silent(facts, heard),
+        Some(_) => Presence::Known(None),
+        None => unheard(facts),
     }
+}
+
+/// Whether a worker has said nothing for so long that it is missed.
+pub fn is_silent(heard: &Heard) -> bool {
+    heard.at.elapsed() >= MISSED_AFTER
+}
+
+/// What is known of a worker that is not heard of here any more.
+fn silent(facts: &Facts<'_>, heard: &Heard) -> Presence {
+    let status = facts.worker.status.as_ref();
+    if let Some(since) = status.and_then(|status| status.offline_since.as_ref()) {
+        return Presence::Known(Some(since.0));
+    }
+    match status.and_then(|status| status.missed.as_ref()) {
+        Some(missed) => {
+            let asked_for = facts.now.duration_since(missed.0).unsigned_abs();
+            match asked_for >= ANSWERED_WITHIN {
+                true => Presence::Known(Some(heard.time)),
+                false => Presence::Unknown,
+            }
+        }
+        // Another gateway has said that it hears of it.
+        None if facts.sight.asked.is_some() => Presence::Unknown,
+        None => Presence::Missed,
+    }
+}
+
+/// What is known of a worker that this gateway has not heard of since it began, or since another one knows better.
+fn unheard(facts: &Facts<'_>) -> Presence {
     let status = facts.worker.status.as_ref();
     let session = status.and_then(|status| status.session.as_ref());
     let Some(session) = session else {
@@ -131,7 +169,14 @@ fn offline_since(facts: &Facts<'_>) -> Presence {
     };
     // It opens another session every ten minutes, here or elsewhere.
     let opened = Timestamp::from_millisecond(session.nonce).unwrap_or_default();
-    let silence = SESSION_SECONDS + OFFLINE_AFTER.as_secs().cast_signed();
+    let silence = SESSION_SECONDS + MISSED_AFTER.as_secs().cast_signed();
+    // Who missed it has ended since, and nobody hears of it.
+    let missed = status.and_then(|status| status.missed.as_ref());
+    let is_long =
+        |since: &Timestamp| facts.now.duration_since(*since).unsigned_abs() >= MISSED_AFTER;
+    if let Some(since) = missed.map(|missed| missed.0).filter(is_long) {
+        return Presence::Known(Some(since));
+    }
     let known = status.and_then(|status| status.offline_since.as_ref());
     match (known, facts.now.duration_since(opened).as_secs() >= silence) {
         (Some(since), _) => Presence::Known(Some(since.0)),

@@ -186,6 +186,59 @@ fn who_said_good_bye_is_off_line_at_once_and_who_is_silent_after_a_while() {
 }
 
 #[test]
+fn who_went_over_to_another_gateway_is_not_off_line_and_who_nobody_hears_is_after_seconds() {
+    let silent = || {
+        Some(Heard {
+            at: Instant::now().checked_sub(MISSED_AFTER).unwrap(),
+            ..heard()
+        })
+    };
+    let is_here = || Some(heard());
+    let look = |worker: &Worker, heard: Option<Heard>, asked: bool, seconds: i64| {
+        let sight = Sight {
+            heard,
+            asked: asked.then_some(Duration::from_secs(3)),
+            ..Sight::default()
+        };
+        status(&Facts {
+            worker,
+            sight: &sight,
+            held: &[],
+            now: now() + SignedDuration::from_secs(seconds),
+        })
+    };
+    let mut known = worker(json!({}), session());
+    let fresh = look(&known, is_here(), false, 0);
+    known.status = Some(fresh.clone());
+    let asks = look(&known, silent(), false, 0);
+    let missed = WorkerStatus {
+        missed: Some(Time(now())),
+        ..fresh.clone()
+    };
+    assert_eq!(asks, missed, "it is only asked for");
+    known.status = Some(missed.clone());
+    assert_eq!(look(&known, silent(), true, 4), missed);
+    assert_eq!(
+        look(&known, is_here(), false, 4),
+        fresh,
+        "it is heard of here"
+    );
+    // Who asked has ended: nobody else hurries.
+    assert_eq!(look(&known, None, false, 74), missed);
+    let late = look(&known, None, false, 75);
+    assert_eq!((late.offline_since, late.missed), (Some(Time(now())), None));
+    let gone = look(&known, silent(), true, 5);
+    assert_eq!(
+        (gone.offline_since.clone(), gone.missed.clone()),
+        (Some(Time(now())), None)
+    );
+    known.status = Some(gone.clone());
+    assert_eq!(look(&known, silent(), true, 60), gone);
+    known.status = Some(fresh.clone());
+    assert_eq!(look(&known, silent(), true, 5), fresh, "another one hears");
+}
+
+#[test]
 fn a_machine_that_fails_three_times_is_left_alone_ever_longer_until_it_works() {
     let mut failing = None;
     let mut pauses = Vec::new();

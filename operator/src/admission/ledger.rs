@@ -35,7 +35,7 @@ pub enum Taken {
 pub enum SlotState {
     /// Its steps may be running.
     Held,
-    /// Its build container has ended, or its pod is gone.
+    /// Its build container has ended, or its pod is gone; on a worker, its processes are.
     Free,
     /// The caches do not tell; the API server has to be asked.
     Ask,
@@ -71,7 +71,10 @@ pub fn state_of(ctx: &Context, slot: &Slot) -> SlotState {
         && status.result.is_none()
         && status.forgotten.is_none()
     {
-        return SlotState::Held;
+        return match status.ended_at {
+            Some(_) => SlotState::Free,
+            None => SlotState::Held,
+        };
     }
     match ctx.cache.runs.get(&slot.run) {
         Some(run) if run.uid().as_deref() == Some(&slot.uid) => {

@@ -4,21 +4,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crds::{Assignment, BuilderRun, Cancel, RunPhase, Waiting, Worker, names};
+use crds::{Assignment, BuilderRun, RunPhase, Waiting, Worker};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::ResourceExt;
-use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use protocol::worker::key::PublicKey;
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::capacity::{self, is_there};
+use super::object::{cancel_there, delete, find, learn};
 use super::outcome;
 use super::watch::{Stands, stands};
 use crate::build::stop;
-use crate::cache::version_of;
-use crate::context::{Context, now, trim};
+use crate::context::{Context, now};
 use crate::live::DeclinedBy;
 use crate::metrics::Verb;
 use crate::queue::Next;
@@ -31,8 +29,6 @@ const EXPECTED_AFTER: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// How often what waits for a worker, and has a slot of its builder, asks again.
 const ASK_EVERY: Duration = Duration::from_secs(10);
-/// How often a write is tried again after somebody else wrote first.
-const TRIES: usize = 5;
 /// That a worker has a run is written when it has lasted this long, by a time that has no parts of a second: a run
 /// that ends at once takes one write less.
 const RUNNING_WRITTEN_AFTER: Duration = Duration::from_secs(2);
@@ -154,61 +150,6 @@ pub async fn follow(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<N
     }
 }
 
-/// Stops a run that is to end: what nobody has accepted is taken back, and what somebody has is cancelled
-/// there, now or when that worker is back.
-pub async fn stop(ctx: &Context, run: &BuilderRun, uid: &str, why: &str) -> Result<(), RunError> {
-    let name = names::assignment_name(uid);
-    for _ in 0..TRIES {
-        let found = ctx.api.assignments.get_opt(&name).await;
-        let Some(found) = found.map_err(failed("looking at its Assignment", run))? else {
-            return Ok(());
-        };
-        let status = found.status.as_ref();
-        if status.is_some_and(|status| status.result.is_some()) || found.spec.cancel.is_some() {
-            return Ok(());
-        }
-        if status.is_some_and(|status| status.worker.is_some()) {
-            let cancel = stop::ours(why.to_owned(), now());
-            return cancel_there(ctx, run, &found, &cancel).await;
-        }
-        if delete(ctx, run, &found).await? {
-            return Ok(());
-        }
-    }
-    let busy = kube::core::Status::failure("it changes all the time", "Conflict").with_code(409);
-    Err(failed("stopping its Assignment", run)(kube::Error::Api(
-        Box::new(busy),
-    )))
-}
-
-/// Deletes the Assignment of a run that is gone: a worker that has it is told to stop.
-pub async fn stop_orphan(ctx: &Context, name: &str) -> kube::Result<()> {
-    ctx.metrics.wrote(Verb::Delete, "assignments");
-    let how = DeleteParams::default();
-    match ctx.api.assignments.delete(name, &how).await {
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-        deleted => deleted.map(drop),
-    }
-}
-
-/// The Assignment of a run: that there is none is believed only from the API server itself.
-async fn find(
-    ctx: &Context,
-    run: &BuilderRun,
-    uid: &str,
-) -> Result<Option<Arc<Assignment>>, RunError> {
-    let name = names::assignment_name(uid);
-    if let Some(found) = ctx.cache.assignments.get(&name) {
-        return Ok(Some(found));
-    }
-    let found = ctx.api.assignments.get_opt(&name).await;
-    let found = found.map_err(failed("looking at its Assignment", run))?;
-    if let Some(found) = &found {
-        learn(ctx, found.clone());
-    }
-    Ok(found.map(Arc::new))
-}
-
 /// A run whose Assignment is gone.
 async fn without(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Next, RunError> {
     match phase(run) {
@@ -309,61 +250,6 @@ async fn runs(
     Ok(Next::After(LOOK_EVERY))
 }
 
-async fn cancel_there(
-    ctx: &Context,
-    run: &BuilderRun,
-    assignment: &Assignment,
-    cancel: &Cancel,
-) -> Result<(), RunError> {
-    let patch = json!({
-        "metadata": { "uid": assignment.uid() },
-        "spec": { "cancel": cancel },
-    });
-    let name = assignment.name_any();
-    let (how, patch) = (PatchParams::default(), Patch::Merge(patch));
-    ctx.metrics.wrote(Verb::Patch, "assignments");
-    match ctx.api.assignments.patch(&name, &how, &patch).await {
-        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
-        // It is set once: who was first has cancelled it.
-        Err(kube::Error::Api(status)) if status.is_invalid() => Ok(()),
-        written => {
-            let written = written.map_err(failed("cancelling its Assignment", run))?;
-            learn(ctx, written);
-            Ok(())
-        }
-    }
-}
-
-/// Deletes an assignment if nobody wrote it since it was read: whoever accepts it at this moment has it.
-async fn delete(
-    ctx: &Context,
-    run: &BuilderRun,
-    assignment: &Assignment,
-) -> Result<bool, RunError> {
-    let exactly = DeleteParams {
-        preconditions: Some(Preconditions {
-            uid: assignment.uid(),
-            resource_version: assignment.resource_version(),
-        }),
-        ..DeleteParams::default()
-    };
-    ctx.metrics.wrote(Verb::Delete, "assignments");
-    let name = assignment.name_any();
-    match ctx.api.assignments.delete(&name, &exactly).await {
-        Ok(_) => {
-            // The watch brings it a moment later.
-            ctx.cache.assignments.gone(&name, 0);
-            Ok(true)
-        }
-        Err(kube::Error::Api(status)) if status.is_not_found() => {
-            ctx.cache.assignments.gone(&name, 0);
-            Ok(true)
-        }
-        Err(kube::Error::Api(status)) if status.is_conflict() => Ok(false),
-        Err(error) => Err(failed("taking its Assignment back", run)(error)),
-    }
-}
-
 async fn worker(
     ctx: &Context,
     run: &BuilderRun,
@@ -381,13 +267,6 @@ async fn worker(
 fn keys_of(worker: &Worker) -> Vec<PublicKey> {
     let keys = worker.spec.public_keys.iter();
     keys.filter_map(|key| PublicKey::parse(key).ok()).collect()
-}
-
-fn learn(ctx: &Context, assignment: Assignment) {
-    let (name, version) = (assignment.name_any(), version_of(&assignment));
-    ctx.cache
-        .assignments
-        .learn(&name, version, trim(assignment));
 }
 
 /// What a run waits for, since when it is that.

@@ -88,7 +88,7 @@ pub fn stands(
     let Some(away) = away(worker, now) else {
         let longest = SignedDuration::from_secs(run_seconds) + SLACK;
         return match &assignment.spec.cancel {
-            None if now > since + longest => Stands::TooLong,
+            None if status.ended_at.is_none() && now > since + longest => Stands::TooLong,
             Some(cancel) if now > cancel.at.0 + STOPPED_WITHIN => {
                 let reason = format!(
                     "`{holder}` was told to stop it and delivers no end: {}",

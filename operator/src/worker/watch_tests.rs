@@ -114,6 +114,13 @@ fn what_its_worker_has_forgotten_may_be_tried_again_and_what_takes_too_long_is_s
     );
     let run = assignment(false, taken());
     assert_eq!(look(&run, &worker(None), 3_600 + 7_201), Stands::TooLong);
+    let mut status = taken();
+    status["endedAt"] = json!(MADE);
+    let waits = look(&assignment(false, status), &worker(None), 3_600 + 7_201);
+    assert!(
+        matches!(waits, Stands::Running { .. }),
+        "only its log is long: {waits:?}"
+    );
 }
 
 #[test]

@@ -11,10 +11,12 @@ use crate::http_get;
 
 /// Numbers that each build prints, a hundred at a time.
 const LINES: usize = 5_000;
-/// How often the gateway is killed, in the middle of whatever it does.
-const KILLS: usize = 6;
+/// Builds that one machine runs one after the other.
+const BUILDS: usize = 10;
+/// How often the gateway is killed meanwhile, in the middle of whatever it does.
+const KILLS: usize = 20;
 
-/// T2.
+/// T2, at full size.
 #[tokio::test]
 async fn t2_a_gateway_that_is_killed_again_and_again_loses_no_run_and_no_line_of_a_real_machine() {
     let mut story = begin("worker-real-t2").await;
@@ -29,8 +31,8 @@ async fn t2_a_gateway_that_is_killed_again_and_again_loses_no_run_and_no_line_of
         labels: &[],
     };
     let machine = Machine::lend(&story, lent).await.unwrap();
-    let builders = ["one", "two"];
-    for builder in builders {
+    let builders: Vec<String> = (0..BUILDS).map(|n| format!("mac-{n}")).collect();
+    for builder in &builders {
         let began = dir.join(builder);
         let script = format!(
             "echo $$ >>{}\n\
@@ -47,12 +49,20 @@ async fn t2_a_gateway_that_is_killed_again_and_again_loses_no_run_and_no_line_of
         story.builder(builder, on_mac).await;
     }
     let (_, build) = labelled(&story).await;
-    for _ in 0..KILLS {
+    for kill in 0..KILLS {
+        let wanted = kill * BUILDS / KILLS + 1;
+        let what = format!("{wanted} builds have begun");
+        eventually(what, Duration::from_secs(90), async || {
+            let begun = builders.iter().filter(|name| dir.join(name).exists());
+            let count = begun.count();
+            (count >= wanted).then_some(()).ok_or(count.to_string())
+        })
+        .await;
         story.kill_gateway();
         story.restart_gateway().await.unwrap();
     }
     let built = story
-        .complete_within(&build, Duration::from_secs(120))
+        .complete_within(&build, Duration::from_secs(180))
         .await;
     assert_eq!(built.status.unwrap().result, Some(BuildResult::Passed));
     let runs = story.runs(&build).await;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use protocol::worker::{
-    agent::{Command, Event, Held},
+    agent::{Command, Event, Held, HeldState},
     assignment::Assignment,
     completion::RunEnd,
     envelope::Envelope,
@@ -49,7 +49,7 @@ impl Daemon {
             }
             match self.follow(&record) {
                 Ok(live) => {
-                    live.shipping.ended_without_waiting();
+                    live.shipping.ended();
                     self.live.insert(record.id.clone(), live);
                 }
                 Err(error) => say(&format!("the rest of a log cannot be sent: {error}")),
@@ -63,13 +63,17 @@ impl Daemon {
         let layout = &self.site.layout;
         let record = Record::load(layout, id).map_err(std::io::Error::other)?;
         let mut record = record.ok_or_else(|| std::io::Error::other("nothing is known of it"))?;
-        let live = self.follow(&record)?;
-        live.shipping.ended_without_waiting();
+        let mut live = self.follow(&record)?;
+        live.shipping.ended();
         if record.completion.is_none() {
             let end = record.cut_off();
             self.note(&record.assignment, What::Ended, &in_words(&end));
             let completion = record.ended(&self.site.config.name, end);
-            run::sign_now(&self.site, &mut record, completion)?;
+            run::sign(&self.site, &mut record, completion)?;
+        } else {
+            // It had ended by itself, and waited for its log.
+            live.log_comes_first = true;
+            self.wait_for_log(id, &live.shipping);
         }
         self.live.insert(id.to_owned(), live);
         Ok(())
@@ -88,6 +92,7 @@ impl Daemon {
             name: record.assignment.run.name.clone(),
             stop,
             shipping: Arc::new(shipping),
+            log_comes_first: false,
         })
     }
 
@@ -157,6 +162,8 @@ impl Daemon {
             Err(why) => {
                 say(&format!("does not run what it accepted: {why}"));
                 self.happen(Event::Refused { id });
+                // Else the cluster would believe for minutes that it runs here.
+                self.link.renew_session();
             }
         }
     }
@@ -177,19 +184,17 @@ impl Daemon {
 
     /// The first slot that no held run has.
     fn free_slot(&self) -> u32 {
-        let held = self.book.journal().held.keys();
-        let known = held.filter_map(|id| Record::load(&self.site.layout, id).ok()?);
-        let taken: BTreeSet<u32> = known
-            .filter(|record| record.completion.is_none())
-            .map(|record| record.slot)
-            .collect();
+        let held = self.book.journal().held.iter();
+        let there = held.filter(|(_, held)| held.state != HeldState::Done);
+        let known = there.filter_map(|(id, _)| Record::load(&self.site.layout, id).ok()?);
+        let taken: BTreeSet<u32> = known.map(|record| record.slot).collect();
         (0..).find(|slot| !taken.contains(slot)).unwrap_or_default()
     }
 
     fn start(&mut self, id: String) {
         let record = Record::load(&self.site.layout, &id).ok().flatten();
         let followed = record.and_then(|record| Some((self.follow(&record).ok()?, record)));
-        let Some((live, record)) = followed else {
+        let Some((mut live, record)) = followed else {
             // The disk took it a moment ago.
             say("a run that was accepted cannot be begun: its record or its log is not there");
             return self.happen(Event::Ended { id });
@@ -200,6 +205,7 @@ impl Daemon {
             "begins {} for {}",
             live.name, record.assignment.requester.login
         ));
+        live.log_comes_first = true;
         self.spawn(record, &live);
         self.live.insert(id, live);
     }
@@ -215,13 +221,40 @@ impl Daemon {
                 ..record.ended(&site.config.name, finished.result.clone())
             };
             let id = record.id.clone();
+            // At once: no restart of the agent takes an end away that only waits for its log.
+            let signed = run::sign(&site, &mut record, completion.clone());
             // The slot is free from here on; the log may still be on its way.
             let _ = to.send(Message::Gone(id.clone(), Box::new(finished)));
-            if let Err(error) = run::sign(&site, &mut record, &shipping, completion) {
+            shipping.ended();
+            shipping.wait();
+            // A disk that was full may have room by now.
+            let signed = signed.or_else(|_| run::sign(&site, &mut record, completion));
+            if let Err(error) = signed {
                 say(&format!("the end of a run cannot be signed: {error}"));
             }
-            let _ = to.send(Message::Signed(id));
+            let _ = to.send(Message::Logged(id));
         });
+    }
+
+    /// Says when the log of a run that has ended is where it belongs, or has kept its end waiting for long enough.
+    fn wait_for_log(&self, id: &str, shipping: &Arc<Shipping>) {
+        let (to, shipping, id) = (self.to_self.clone(), shipping.clone(), id.to_owned());
+        std::thread::spawn(move || {
+            shipping.wait();
+            // The daemon is gone when nobody listens.
+            let _ = to.send(Message::Logged(id));
+        });
+    }
+
+    /// The end of a run may be delivered; it is as soon as it is written down that the run has ended.
+    pub(super) fn logged(&mut self, id: String) {
+        if let Some(live) = self.live.get_mut(&id) {
+            live.log_comes_first = false;
+        }
+        let held = self.book.journal().held.get(&id);
+        if held.is_some_and(|held| held.state == HeldState::Done) {
+            self.deliver(id);
+        }
     }
 
     /// The last process of a run is gone.
@@ -243,6 +276,7 @@ impl Daemon {
         if let Ok(Some(record)) = Record::load(&self.site.layout, id) {
             self.note(&record.assignment, What::Ended, &words);
         }
+        self.happen(Event::Ended { id: id.to_owned() });
     }
 
     fn stop(&self, id: &str, why: &Why) {
@@ -264,6 +298,10 @@ impl Daemon {
     }
 
     fn deliver(&mut self, id: String) {
+        let waits = |live: &Live| live.log_comes_first;
+        if self.live.get(&id).is_some_and(waits) {
+            return;
+        }
         let record = Record::load(&self.site.layout, &id).ok().flatten();
         match record.and_then(|record| record.completion) {
             Some(what) => threads::deliver(&self.link, &self.shared, &self.to_self, id, what),

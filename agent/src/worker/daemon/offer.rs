@@ -15,12 +15,18 @@ use protocol::worker::{
 };
 
 use super::{Daemon, say, threads};
-use crate::worker::{
-    clock,
-    control::Wish,
-    history::{Entry, What},
-    policy::{self, No},
+use crate::{
+    text::one_line,
+    worker::{
+        clock,
+        control::Wish,
+        history::{Entry, What},
+        policy::{self, No},
+    },
 };
+
+/// Time between two notes of offers that were not believed.
+const UNBELIEVED: Duration = Duration::from_secs(60);
 
 /// How long the owner's program may take.
 const BUSY: Duration = Duration::from_secs(10);
@@ -44,6 +50,7 @@ impl Daemon {
             Ok(assignment) => assignment,
             Err(reason) => {
                 say(&format!("declines an offer: {reason}"));
+                self.note_unbelieved(&offer.id, &reason);
                 return self.decline(&offer.id, No::new(DeclineCode::Invalid, reason));
             }
         };
@@ -98,10 +105,29 @@ impl Daemon {
         threads::decline(&self.link, id, no);
     }
 
+    /// Writes down for the owner that an offer was not believed. Whoever makes up offers fills no history with them.
+    fn note_unbelieved(&mut self, id: &str, reason: &str) {
+        let lately = |at: Instant| at.elapsed() < UNBELIEVED;
+        if self.unbelieved.is_some_and(lately) {
+            return;
+        }
+        self.unbelieved = Some(Instant::now());
+        self.write_history(&Entry {
+            at: clock::own(),
+            what: What::Declined,
+            run: id.to_owned(),
+            repository: String::new(),
+            pull_request: 0,
+            commit: String::new(),
+            by: String::new(),
+            how: one_line(reason, 300),
+        });
+    }
+
     /// Writes down for the owner what happened with a run.
     pub(super) fn note(&self, assignment: &Assignment, what: What, how: &str) {
         let source = &assignment.work.source;
-        let entry = Entry {
+        self.write_history(&Entry {
             at: clock::own(),
             what,
             run: assignment.run.name.clone(),
@@ -110,8 +136,11 @@ impl Daemon {
             commit: source.commit.clone(),
             by: assignment.requester.login.clone(),
             how: how.to_owned(),
-        };
-        if let Err(error) = self.history.add(&entry) {
+        });
+    }
+
+    fn write_history(&self, entry: &Entry) {
+        if let Err(error) = self.history.add(entry) {
             say(&format!("the history cannot be written: {error}"));
         }
     }

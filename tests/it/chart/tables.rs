@@ -56,6 +56,36 @@ fn every_metric_is_in_the_table_and_every_one_of_the_table_exists() {
     assert_eq!(code, table);
 }
 
+/// What a program waits for at its start: the constants of its file that are texts.
+fn awaited(path: &str) -> BTreeSet<String> {
+    let text = read(path);
+    let lines = text.lines().filter_map(|line| {
+        let (_, value) = line.split_once("const ")?.1.split_once(": &str = \"")?;
+        Some(value.strip_suffix("\";")?.to_owned())
+    });
+    lines.collect()
+}
+
+#[test]
+fn everything_that_a_program_waits_for_is_in_the_table() {
+    let docs = read("docs/operations.md");
+    let (_, section) = docs.split_once("\n## A pod that is not ready\n").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let mut count = 0;
+    for path in [
+        "webhook/src/main.rs",
+        "operator/src/app.rs",
+        "operator/src/waiting.rs",
+        "gateway/src/main.rs",
+    ] {
+        for what in awaited(path) {
+            count += 1;
+            assert!(section.contains(&format!("`{what}: ")), "{path}: {what}");
+        }
+    }
+    assert!(count >= 13, "{count} things are awaited");
+}
+
 /// Outcomes that no delivery comes to: whoever reads back a press says when it was delivered.
 const NO_DELIVERYS: [&str; 1] = ["not_told"];
 

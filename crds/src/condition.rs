@@ -6,6 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 pub mod kind {
     /// Repository, Builder: can be used.
     pub const READY: &str = "Ready";
+    /// Repository: the operator works. Set only where something kept it from working.
+    pub const OPERATOR_READY: &str = "OperatorReady";
     /// PrBuild: every first attempt exists.
     pub const DISPATCHED: &str = "Dispatched";
     /// PrBuild: its runs may start. Set only where something kept them.

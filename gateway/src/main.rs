@@ -35,9 +35,12 @@ struct Args {
     #[arg(long)]
     namespace: Option<String>,
     /// Where logs and records are kept: a directory, or s3://, gs:// or az:// with a bucket and, if need be,
-    /// a prefix. Access is as the environment says.
+    /// a prefix. A bucket is reached as the environment says: AWS_REGION, AWS_ACCESS_KEY_ID and so on.
     #[arg(long, value_name = "PLACE")]
     store: String,
+    /// Directory whose files say it instead of the environment, each by its name, as a Secret is mounted.
+    #[arg(long, value_name = "DIRECTORY")]
+    store_access: Option<PathBuf>,
     /// The operator's public keys in PEM, one or two.
     #[arg(long, value_name = "FILE")]
     operator_key: PathBuf,
@@ -209,7 +212,8 @@ impl Needed {
         let keys = standing.until(KEY, key).await;
         let trust = || std::future::ready(trust(args, &keys));
         let trust = standing.until(TRUST, trust).await;
-        let store = || std::future::ready(Store::open(&args.store, metrics.clone()));
+        let access = args.store_access.as_deref();
+        let store = || std::future::ready(Store::open(&args.store, access, metrics.clone()));
         let store = standing.until(STORE, store).await;
         fitting(client.as_ref(), standing).await;
         Self {

@@ -1,5 +1,6 @@
 //! Where bytes stay: a directory, or a bucket of S3, GCS or Azure. The only user of `object_store`.
 
+mod place;
 mod staged;
 
 use std::ops::Range;
@@ -10,15 +11,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
-use object_store::aws::AmazonS3Builder;
-use object_store::azure::MicrosoftAzureBuilder;
-use object_store::gcp::GoogleCloudStorageBuilder;
-use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::prefix::PrefixStore;
 use object_store::{
     Error, GetOptions, MultipartUpload, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions,
-    PutPayload, RetryConfig,
+    PutPayload,
 };
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -43,6 +39,14 @@ pub enum StoreError {
         /// As it was given.
         place: String,
         /// What is wrong.
+        cause: String,
+    },
+    /// What says how a bucket is reached is not there.
+    #[error("the store {place} cannot be opened: {cause}")]
+    Access {
+        /// As it was given.
+        place: String,
+        /// What is missing.
         cause: String,
     },
     /// An operation failed.
@@ -93,13 +97,14 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store at a directory, or at `s3://bucket/prefix`, `gs://…`, `az://…`, with access as
-    /// the environment says (`AWS_…`, `GOOGLE_…`, `AZURE_…`).
-    pub fn open(place: &str, metrics: Arc<Metrics>) -> Result<Self, StoreError> {
-        let objects = objects(place).map_err(|cause| StoreError::Place {
-            place: place.to_owned(),
-            cause,
-        })?;
+    /// Opens the store at a directory, or at `s3://bucket/prefix`, `gs://…`, `az://…`. A bucket is reached as
+    /// the environment says (`AWS_…`, `GOOGLE_…`, `AZURE_…`), and as files of these names in `access` do.
+    pub fn open(
+        place: &str,
+        access: Option<&std::path::Path>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, StoreError> {
+        let objects = place::objects(place, access)?;
         Ok(Self {
             directory: (!place.contains("://")).then(|| place.into()),
             ..Self::around(objects, metrics)
@@ -364,51 +369,6 @@ impl Upload {
         // What stays of it is the bucket's own rule for unfinished uploads.
         let _ = self.parts.abort().await;
     }
-}
-
-fn objects(place: &str) -> Result<Arc<dyn ObjectStore>, String> {
-    let Some((scheme, rest)) = place.split_once("://") else {
-        return directory(place);
-    };
-    let prefix = rest.split_once('/').map_or("", |(_, prefix)| prefix);
-    let bucket = bucket(scheme, place).map_err(|error| error.to_string())?;
-    let bucket = bucket.ok_or_else(|| format!("{scheme} is none of s3, gs and az"))?;
-    match prefix.trim_matches('/') {
-        "" => Ok(bucket),
-        prefix => Ok(Arc::new(PrefixStore::new(bucket, prefix))),
-    }
-}
-
-/// Writes are on the disk before they are answered, with the directories that lead there.
-fn directory(place: &str) -> Result<Arc<dyn ObjectStore>, String> {
-    std::fs::create_dir_all(place).map_err(|error| error.to_string())?;
-    let local = LocalFileSystem::new_with_prefix(place).map_err(|error| error.to_string())?;
-    Ok(Arc::new(
-        local.with_fsync(true).with_automatic_cleanup(true),
-    ))
-}
-
-fn bucket(scheme: &str, url: &str) -> object_store::Result<Option<Arc<dyn ObjectStore>>> {
-    let retry = RetryConfig {
-        max_retries: RETRIES,
-        retry_timeout: OPERATION_TIME / 2,
-        ..RetryConfig::default()
-    };
-    Ok(match scheme {
-        "s3" => {
-            let builder = AmazonS3Builder::from_env().with_url(url);
-            Some(Arc::new(builder.with_retry(retry).build()?))
-        }
-        "gs" => {
-            let builder = GoogleCloudStorageBuilder::from_env().with_url(url);
-            Some(Arc::new(builder.with_retry(retry).build()?))
-        }
-        "az" => {
-            let builder = MicrosoftAzureBuilder::from_env().with_url(url);
-            Some(Arc::new(builder.with_retry(retry).build()?))
-        }
-        _ => None,
-    })
 }
 
 #[cfg(test)]

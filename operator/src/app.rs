@@ -27,7 +27,9 @@ use crate::{
     record::{GatewayError, Recorder, client::Records},
     report::{Pages, Reporter, links::PagesError},
     run::{self, job::Setup, ship::Shipping},
-    specs, watches,
+    specs,
+    waiting::{KEY, KINDS, KUBERNETES, Waiting},
+    watches,
     worker::notify::{Notifier, NotifyError},
 };
 
@@ -178,8 +180,15 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), AppError> {
         let outlet = || std::future::ready(outlet(&args));
         standing.until(KEY, outlet).await
     };
+    let waiting = Waiting {
+        client: &client,
+        namespace: &args.namespace,
+        identity: &args.identity,
+        metrics: &metrics,
+    };
     let outlet = tokio::select! {
         outlet = begin => outlet,
+        never = waiting.tell(&standing) => match never {},
         () = stop.cancelled() => return Ok(()),
     };
     let (namespace, identity) = (args.namespace.clone(), args.identity.clone());
@@ -188,11 +197,8 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), AppError> {
     Ok(())
 }
 
-/// What it waits for at its start.
-const KUBERNETES: &str = "Kubernetes";
-const KINDS: &str = "kinds in the cluster";
+/// What it needs to be ready, and begins without.
 const GITHUB: &str = "a way to GitHub";
-const KEY: &str = "the signing key";
 
 /// What no waiting mends: arguments that contradict each other.
 fn check(args: &Args) -> Result<(), AppError> {

@@ -153,6 +153,15 @@ fn is_free(lease: Option<&Lease>, identity: &str, now: Timestamp) -> bool {
     holder.is_empty() || holder == identity || ran_out
 }
 
+/// Whether another process leads, or may do so: what cannot be read is left alone.
+pub(crate) async fn somebody_leads(client: &Client, namespace: &str, identity: &str) -> bool {
+    let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
+    match leases.get_opt(LEASE).await {
+        Ok(lease) => !is_free(lease.as_ref(), identity, Timestamp::now()),
+        Err(_) => true,
+    }
+}
+
 /// How often a leader looks whether it still is one.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
 

@@ -41,5 +41,6 @@ pub mod report;
 pub mod run;
 pub mod self_test;
 pub mod specs;
+mod waiting;
 pub mod watches;
 pub mod worker;

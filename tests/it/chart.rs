@@ -6,6 +6,7 @@ mod images;
 mod monitoring;
 mod network;
 mod node;
+mod notes;
 mod rendered;
 mod self_test;
 mod snapshots;

@@ -15,6 +15,7 @@ mod crds;
 mod docs;
 mod forge;
 mod gateway;
+mod install;
 mod node;
 mod operator;
 mod plugin;

@@ -1,12 +1,15 @@
 //! Programs that meet something wrong at their start: they run, are not ready, say why in one sentence in
-//! their log, at `/readyz` and in an Event about their pod, and go on when it is mended, without a restart.
+//! their log, at `/readyz` and in an Event about their pod, and go on when it is mended, without a restart. What
+//! keeps the operator from working is a condition of each Repository, too.
 
+use crds::{Repository, condition};
 use k8s_openapi::api::events::v1::Event;
 use kube::Api;
 use kube::api::ListParams;
 use protocol::token::Signer;
+use serde_json::json;
 use tests::cluster::{Age, Aged, Binary, Install, eventually, shared_control_plane, signing_key};
-use tests::story::{PATIENCE, Setting, Story};
+use tests::story::{PATIENCE, Setting, Story, apply};
 
 /// What a program needs to start, beside a cluster.
 fn args(install: &Install, binary: Binary) -> Vec<String> {
@@ -76,11 +79,32 @@ async fn logs(install: &mut Install, index: usize, words: &str) {
     .await;
 }
 
+/// Waits until the condition of the Repository `app` that is about the operator is this, with these words.
+async fn repository_says(install: &Install, status: &str, words: &str) {
+    let repositories: Api<Repository> = Api::namespaced(install.client(), install.namespace());
+    let what = format!("the Repository says of the operator: {words}");
+    eventually(what, PATIENCE, async || {
+        let app = repositories.get("app").await;
+        let app = app.map_err(|error| error.to_string())?;
+        let conditions = app.status.unwrap_or_default().conditions;
+        match condition::find(&conditions, condition::kind::OPERATOR_READY) {
+            Some(found) if found.status == status && found.message.contains(words) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+}
+
 /// Starts the three services where something is older than they are, and mends it.
 async fn heal(name: &str, age: Age, what: &str, because: &str) {
     let access = shared_control_plane();
     let mut install = Install::new(&access, name).await.unwrap();
     let sentence = format!("{what}: {because}");
+    let repositories: Api<Repository> = Api::namespaced(install.client(), install.namespace());
+    let spec = json!({
+        "owner": "octo", "name": "app", "connection": "github", "labels": [{ "name": "test" }],
+    });
+    let _: Repository = apply(&repositories, "app", json!({ "spec": spec })).await;
     let mut started = Vec::new();
     for binary in [Binary::Webhook, Binary::Operator, Binary::Gateway] {
         let kubeconfig = install.kubeconfig_for(binary.name()).await.unwrap();
@@ -91,6 +115,7 @@ async fn heal(name: &str, age: Age, what: &str, because: &str) {
         let index = install.start_in_pod(binary, &args, aged.kubeconfig(), &pod);
         started.push((pod, index.unwrap(), aged));
     }
+    repository_says(&install, "False", &sentence).await;
     for (pod, index, aged) in &started {
         let what_is_said = format!("{pod} is not ready, and says why");
         eventually(what_is_said, PATIENCE, async || {
@@ -114,6 +139,7 @@ async fn heal(name: &str, age: Age, what: &str, because: &str) {
         let (_, said) = readiness(&mut install, *index).await.unwrap();
         assert!(!said.contains(&format!("{what}: ")), "{pod}: {said}");
     }
+    repository_says(&install, "True", "the operator works").await;
     install.cleanup().await.unwrap();
 }
 
@@ -205,4 +231,36 @@ async fn what_keeps_github_out_of_reach_is_said_in_a_sentence_until_it_is_mended
         .await;
     }
     story.end().await;
+}
+
+#[tokio::test]
+async fn a_bucket_whose_secret_is_missing_is_said_in_a_sentence_until_it_is_made() {
+    let access = shared_control_plane();
+    let mut install = Install::new(&access, "no-bucket").await.unwrap();
+    let binary = Binary::Gateway;
+    let kubeconfig = install.kubeconfig_for(binary.name()).await.unwrap();
+    let secret = install.dir().unwrap().join("bucket");
+    std::fs::create_dir(&secret).unwrap();
+    let mut args = args(&install, binary);
+    let store = args.iter().position(|arg| arg == "--store").unwrap();
+    args[store + 1] = "s3://logs".to_owned();
+    args.extend(["--store-access".to_owned(), secret.display().to_string()]);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let pod = format!("{}-0", binary.name());
+    let index = install.start_in_pod(binary, &args, &kubeconfig, &pod);
+    let program = (pod, index.unwrap());
+    let words = "is empty; make the Secret that `gateway.store.bucketSecret` names";
+    says_everywhere(&mut install, &program, words).await;
+    // Nobody listens there: whether a bucket answers is another matter.
+    for (option, value) in [
+        ("AWS_ENDPOINT", "http://127.0.0.1:1"),
+        ("AWS_ALLOW_HTTP", "true"),
+        ("AWS_ACCESS_KEY_ID", "nobody"),
+        ("AWS_SECRET_ACCESS_KEY", "nothing"),
+        ("AWS_REGION", "us-east-1"),
+    ] {
+        std::fs::write(secret.join(option), value).unwrap();
+    }
+    logs(&mut install, program.1, "the store: there").await;
+    install.cleanup().await.unwrap();
 }

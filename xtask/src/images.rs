@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use ::tests::images::{Architecture, Component, Image, Making, Profile};
+use ::tests::images::{Architecture, Component, Image, Making, Profile, agent_differs};
 use ::tests::parts::{self, Cache, Loudness};
 
 use crate::Result;
@@ -29,7 +29,8 @@ pub struct Args {
     /// Compile as the demo does: sooner there, slower and larger
     #[arg(long)]
     quick: bool,
-    /// Make each a second time, and fail, before anything is pushed or loaded, where it is another one
+    /// Make each a second time, compile the agent in two other directories, and fail, before anything is pushed or
+    /// loaded, where something differs
     #[arg(long)]
     check: bool,
 }
@@ -82,6 +83,7 @@ pub fn run(args: Args) -> Result {
         let images = making.all()?;
         if args.check {
             same_again(&making, &images)?;
+            same_elsewhere(&making)?;
         }
         let mut sizes = Vec::new();
         for (component, image) in Component::ALL.into_iter().zip(&images) {
@@ -130,6 +132,21 @@ fn same_again(making: &Making, images: &[Image]) -> Result<()> {
     };
     let first = digests(images)?;
     same(&first, &digests(&making.all()?)?)
+}
+
+/// Compiles the agent of two copies of the checkout, and compares the programs.
+fn same_elsewhere(making: &Making) -> Result<()> {
+    let (profile, architecture) = (making.profile, making.architecture);
+    match agent_differs(&making.workspace, profile, architecture)? {
+        None => Ok(()),
+        Some([one, other]) => Err(format!(
+            "the agent is another program where the checkout lies elsewhere\n  because {} and {} differ\n  \
+             try: diffoscope with both",
+            one.display(),
+            other.display()
+        )
+        .into()),
+    }
 }
 
 /// Fails with the name of the first image whose digests differ.

@@ -31,9 +31,10 @@ impl Problem {
         tracing::warn!(%error, "a page could not be made");
         match error {
             StoreError::Damaged { .. } => Self::Damaged,
-            StoreError::Place { .. } | StoreError::Operation { .. } | StoreError::Busy { .. } => {
-                Self::StoreIsDown
-            }
+            StoreError::Place { .. }
+            | StoreError::Access { .. }
+            | StoreError::Operation { .. }
+            | StoreError::Busy { .. } => Self::StoreIsDown,
         }
     }
 

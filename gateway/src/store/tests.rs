@@ -16,7 +16,7 @@ impl Directory {
     fn store(&self) -> (Store, Arc<Metrics>) {
         let metrics = Arc::new(Metrics::default());
         (
-            Store::open(self.0.to_str().unwrap(), metrics.clone()).unwrap(),
+            Store::open(self.0.to_str().unwrap(), None, metrics.clone()).unwrap(),
             metrics,
         )
     }
@@ -102,7 +102,7 @@ async fn an_object_is_created_once_replaced_as_often_as_one_likes_and_read_in_pa
 async fn a_store_that_cannot_be_says_what_it_should_be() {
     let metrics = Arc::new(Metrics::default());
     for place in ["ftp://host/x", "/dev/null/x"] {
-        let error = Store::open(place, metrics.clone())
+        let error = Store::open(place, None, metrics.clone())
             .err()
             .unwrap()
             .to_string();

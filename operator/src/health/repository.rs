@@ -118,6 +118,11 @@ pub fn check(
         status.observed_generation = repository.metadata.generation;
     }
     findings.push(labels.finding());
+    // Who looks works; it says so where it was said that it does not.
+    let operator = condition::kind::OPERATOR_READY;
+    if condition::find(&status.conditions, operator).is_some() {
+        findings.push(Finding::good(operator, "Works", "the operator works"));
+    }
     let news = settle(&mut status.conditions, findings, now);
     (status != before).then_some(Change { status, news })
 }

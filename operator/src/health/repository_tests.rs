@@ -373,3 +373,16 @@ fn the_page_about_kinds_has_every_reason_and_says_which_do_not_keep_from_buildin
         );
     }
 }
+
+#[test]
+fn what_kept_the_operator_from_working_is_taken_back_by_who_looks() {
+    let mut repository = repository("n", 1);
+    let mut status = looked_over(&repository, &found(|_| {})).unwrap().status;
+    let (operator, reason) = (condition::kind::OPERATOR_READY, "KubernetesDoesNotFit");
+    assert!(condition::find(&status.conditions, operator).is_none());
+    condition::set(&mut status.conditions, operator, false, reason, "", now());
+    assert!(condition::builds(&status.conditions), "labels are taken");
+    repository.status = Some(status);
+    let status = looked_over(&repository, &found(|_| {})).unwrap().status;
+    assert!(condition::is_true(&status.conditions, operator));
+}

@@ -16,10 +16,12 @@ mod starting;
 pub mod tell;
 mod template;
 mod told;
+mod waits;
 
 pub(crate) use end::end;
 pub(crate) use patience::waited_too_long;
 pub use reconcile::{RunError, reconcile};
-pub(crate) use reconcile::{failed, phase, write_waiting};
+pub(crate) use reconcile::{failed, phase};
 pub(crate) use refused::give_back;
 pub use same::tell_followers;
+pub(crate) use waits::write_waiting;

@@ -18,6 +18,7 @@ use super::{
     pod::PodView,
     refused::{give_back, is_refusal},
     same, tell,
+    waits::write_waiting,
 };
 use crate::{
     admission, api,
@@ -29,10 +30,6 @@ use crate::{
     worker,
 };
 
-/// What a run waits for is written down when it has waited this long, or longer on a busy cluster,
-/// and then at most this often.
-const WAITING_WRITTEN_AFTER: Duration = Duration::from_secs(2);
-const WAITING_WRITTEN_EVERY: Duration = Duration::from_secs(30);
 /// A pod that is not there this long after its Job is asked for.
 pub(super) const POD_EXPECTED_AFTER: Duration = Duration::from_secs(5);
 /// Why a run waits that admission has said nothing of.
@@ -362,48 +359,4 @@ fn tell_pending(ctx: &Context, run: &BuilderRun, uid: &str, waiting: Option<&Wai
     if !told && sent.is_none() {
         tell::pending(ctx, run, waiting);
     }
-}
-
-/// Writes down what a run waits for, once it has waited a while, and seldom.
-pub(crate) async fn write_waiting(
-    ctx: &Context,
-    run: &BuilderRun,
-    uid: &str,
-    waiting: &Waiting,
-    phase: RunPhase,
-) -> Result<Next, RunError> {
-    let status = run.status.clone().unwrap_or_default();
-    let same = status
-        .waiting
-        .as_ref()
-        .is_some_and(|old| old.reason == waiting.reason && old.ahead == waiting.ahead);
-    if same && status.phase == phase {
-        return Ok(Next::Wait);
-    }
-    let written = ctx.live.update(uid, |live| live.waiting_written);
-    let waited = Timestamp::now().duration_since(waiting.since.0);
-    let waited = Duration::try_from(waited).unwrap_or_default();
-    let left = match written {
-        Some(written) => WAITING_WRITTEN_EVERY.saturating_sub(written.elapsed()),
-        None => {
-            let after = ctx.pressure.courtesy(WAITING_WRITTEN_AFTER);
-            after.saturating_sub(waited)
-        }
-    };
-    if !left.is_zero() {
-        return Ok(Next::After(left));
-    }
-    let mut patch = json!({ "phase": phase, "waiting": waiting });
-    if let Some(since) = unwritten(ctx, run) {
-        patch["queuedSince"] = json!(since);
-    }
-    if ctx.live.get(uid).pending_told {
-        patch["report"] = tell::pending_report(ctx, run);
-    }
-    ctx.patch_run(run, patch)
-        .await
-        .map_err(failed("writing what it waits for", run))?;
-    ctx.live
-        .update(uid, |live| live.waiting_written = Some(Instant::now()));
-    Ok(Next::Wait)
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{NEEDED, render};
+use super::{NEEDED, objects, render};
 
 fn checkout() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -155,5 +155,65 @@ fn every_task_and_every_verb_of_the_plugin_that_the_documents_name_exists() {
             }
         }
         assert!(count > 5, "{program}: {count} times");
+    }
+}
+
+/// Texts under a name, wherever they stand in a value.
+fn texts<'a>(value: &'a Value, name: &str, found: &mut BTreeSet<&'a str>) {
+    match value {
+        Value::Object(fields) => {
+            for (field, value) in fields {
+                match value.as_str() {
+                    Some(text) if field == name => {
+                        found.insert(text);
+                    }
+                    _ => texts(value, name, found),
+                }
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| texts(value, name, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_security_model_says_of_every_account_and_every_key_what_who_has_it_can_do() {
+    let values = "gateway.replicas=2,gateway.store.bucket=s3://logs,gateway.store.bucketSecret=bucket,\
+                  gateway.keyChain=true";
+    let all = objects(&render(&[NEEDED, values]).unwrap());
+    let model = read(&checkout().join("docs/security.md"));
+    let below = |heading: &str| {
+        let (_, rest) = model.split_once(&format!("\n## {heading}\n")).unwrap();
+        rest.split("\n## ").next().unwrap()
+    };
+    let (accounts, keys) = (
+        below("Who may do what in the cluster"),
+        below("What an attacker with a key can do"),
+    );
+    let mut count = 0;
+    for account in all.iter().filter(|one| one["kind"] == "ServiceAccount") {
+        let name = account["metadata"]["name"].as_str().unwrap();
+        let row = format!("\n| `{name}`");
+        assert!(accounts.contains(&row), "{name} is in no row");
+        count += 1;
+    }
+    assert_eq!(count, 6);
+    let mut mounted = BTreeSet::new();
+    for pods in all.iter().filter(|one| one["kind"] == "Deployment") {
+        let volumes = &pods["spec"]["template"]["spec"]["volumes"];
+        for volume in volumes.as_array().unwrap() {
+            texts(&volume["secret"], "key", &mut mounted);
+        }
+    }
+    assert_eq!(mounted.len(), 4, "{mounted:?}");
+    // What the Secret of a connection has is its maker's choice, of these.
+    let of_connection = ["webhook-secret", "private-key.pem", "token"];
+    let of_nodes = [
+        "gateway.store.bucketSecret",
+        "image.pullSecrets",
+        "builds.pullSecrets",
+    ];
+    for key in mounted.into_iter().chain(of_connection).chain(of_nodes) {
+        assert!(keys.contains(&format!("`{key}`")), "{key} is in no row");
     }
 }

@@ -67,7 +67,7 @@ mod node {
     use std::path::Path;
 
     use serde_json::Value;
-    use tests::images::{Component, story_components};
+    use tests::images::{Architecture, Component, Profile, differs, story_components};
 
     use super::*;
 
@@ -131,6 +131,45 @@ mod node {
         texts
             .filter_map(|text| text.as_str().map(str::to_owned))
             .collect()
+    }
+
+    /// A program that has a path of the machine in it: where cargo put what its build script made.
+    const TINY: [(&str, &str); 3] = [
+        (
+            "Cargo.toml",
+            "[workspace]\n[package]\nname = \"tiny\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\
+             [profile.image]\ninherits = \"release\"\nstrip = \"symbols\"\n",
+        ),
+        (
+            "build.rs",
+            r#"fn main() {
+                let made = std::path::Path::new(&std::env::var("OUT_DIR").unwrap()).join("made.rs");
+                std::fs::write(made, "fn made() -> &'static str { file!() }").unwrap();
+            }"#,
+        ),
+        (
+            "src/main.rs",
+            r#"include!(concat!(env!("OUT_DIR"), "/made.rs"));
+            fn main() {
+                println!("{}", made());
+            }"#,
+        ),
+    ];
+
+    #[test]
+    fn a_program_for_images_is_the_same_bytes_wherever_its_checkout_lies() {
+        let name = format!("prbuild-two-places-{}", std::process::id());
+        let dir = std::env::temp_dir().join(name);
+        let make = |checkout: &Path| {
+            std::fs::create_dir_all(checkout.join("src")).unwrap();
+            for (file, text) in TINY {
+                std::fs::write(checkout.join(file), text).unwrap();
+            }
+            Ok(())
+        };
+        let (profile, machine) = (Profile::Image, Architecture::of_machine());
+        let differing = differs(&dir, make, ("tiny", "tiny"), profile, machine).unwrap();
+        assert_eq!(differing, None);
     }
 
     #[tokio::test]

@@ -42,6 +42,7 @@ async fn what_the_guides_have_people_apply_is_taken_as_it_stands() {
     let pages = [
         include_str!("../../../docs/install.md"),
         include_str!("../../../docs/backup.md"),
+        include_str!("../../../docs/migration.md"),
     ];
     for page in pages {
         let manifests = applied(page);

@@ -32,6 +32,7 @@ const JOBS: &str =
     "Only the operator makes Jobs here: this namespace runs builds of pull requests.";
 const SECRETS: &str =
     "A build has no account token, and no volume with a secret or a part of a node.";
+const VARIABLES: &str = "A build has no variable of a Secret.";
 const PODS: &str = "Pods of builds run what a pull request says and nothing else. An administrator may look into one with the verb \"authorize\" on prbuilds.";
 
 /// Tries until it is refused with these words: rights and policies take a moment to hold. Nothing of it
@@ -287,7 +288,26 @@ async fn a_job_of_anybody_but_the_operator_is_refused_and_so_is_one_with_a_token
     ] {
         refused(&wrong, SECRETS, async || offer_job(&jobs, &wrong).await).await;
     }
-    for right in [pod(), volume(json!({ "emptyDir": {} }))] {
+    let key = json!({ "secretKeyRef": { "name": "s", "key": "k" } });
+    for variables in [
+        json!({ "env": [{ "name": "A", "valueFrom": key }] }),
+        json!({ "envFrom": [{ "secretRef": { "name": "s" } }] }),
+    ] {
+        let container = |name: &str| with(container(name), variables.clone());
+        for wrong in [
+            with(pod(), json!({ "containers": [container("build")] })),
+            with(pod(), json!({ "initContainers": [container("checkout")] })),
+        ] {
+            refused(&wrong, VARIABLES, async || offer_job(&jobs, &wrong).await).await;
+        }
+    }
+    let plain = json!({ "env": [{ "name": "A", "value": "b" }] });
+    let plain = with(container("build"), plain);
+    for right in [
+        pod(),
+        volume(json!({ "emptyDir": {} })),
+        with(pod(), json!({ "containers": [plain] })),
+    ] {
         offer_job(&jobs, &right).await.unwrap();
     }
     desk.close().await;

@@ -9,6 +9,7 @@ mod pack;
 mod programs;
 mod registry;
 mod sbom;
+mod two_places;
 
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,7 @@ pub use component::{Component, Making};
 pub use debian::{GCC, gcc_image};
 pub use programs::{Architecture, Profile};
 pub use registry::EmptyRegistry;
+pub use two_places::{agent_differs, differs};
 
 use crate::parts::{self, Cache, Loudness, PartError};
 use pack::{Config, pack};

@@ -32,7 +32,7 @@ impl Architecture {
     }
 
     /// As Rust names it, with a C library that is linked in.
-    fn target(self) -> &'static str {
+    pub(super) fn target(self) -> &'static str {
         match self {
             Self::Amd64 => "x86_64-unknown-linux-musl",
             Self::Arm64 => "aarch64-unknown-linux-musl",
@@ -73,26 +73,42 @@ impl Profile {
 const PACKAGES: [&str; 4] = ["webhook", "operator", "gateway", "agent"];
 
 /// Compiles every program for images. Returns the directory that they lie in.
-///
-/// Paths of this machine are replaced, so that the same commit makes the same bytes in any directory.
 pub fn build_programs(
     workspace: &Path,
     profile: Profile,
     architecture: Architecture,
 ) -> Result<PathBuf, PartError> {
-    let target = architecture.target();
+    let target = target_directory(workspace);
+    compile(workspace, &target, &PACKAGES, profile, architecture)?;
+    Ok(directory(workspace, profile, architecture))
+}
+
+/// Compiles the programs of packages into a directory of cargo's.
+///
+/// Paths of this machine are replaced, so that the same commit makes the same bytes in any directory.
+pub(super) fn compile(
+    workspace: &Path,
+    target: &Path,
+    packages: &[&str],
+    profile: Profile,
+    architecture: Architecture,
+) -> Result<(), PartError> {
+    let triple = architecture.target();
     let added = Command::new("rustup")
-        .args(["target", "add", target])
+        .args(["target", "add", triple])
         .output();
     // Without rustup the distribution's own target is tried, and its absence is cargo's error.
     let _ = added;
     let mut cargo = crate::cargo::cargo();
     cargo.args(["build", "--quiet", "--bins", "--profile", profile.name()]);
-    cargo.args(["--target", target]);
-    cargo.args(PACKAGES.iter().flat_map(|package| ["--package", package]));
+    cargo
+        .args(["--target", triple])
+        .arg("--target-dir")
+        .arg(target);
+    cargo.args(packages.iter().flat_map(|package| ["--package", package]));
     cargo.current_dir(workspace);
-    let places = places(workspace, &target_directory(workspace));
-    let variable = target.replace('-', "_");
+    let places = places(workspace, target);
+    let variable = triple.replace('-', "_");
     let rust: Vec<String> = places
         .iter()
         .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()))
@@ -110,11 +126,10 @@ pub fn build_programs(
     cargo.env(format!("CARGO_TARGET_{variable}_RUSTFLAGS"), rust.join(" "));
     let what = format!("cannot compile the programs for {}", architecture.name());
     let remedy = format!(
-        "rustup target add {target}, and install {}",
+        "rustup target add {triple}, and install {}",
         architecture.compiler()
     );
-    make_run(cargo, &what, &remedy)?;
-    Ok(directory(workspace, profile, architecture))
+    make_run(cargo, &what, &remedy).map(drop)
 }
 
 /// Where compiled programs lie.
@@ -124,7 +139,7 @@ pub(super) fn directory(workspace: &Path, profile: Profile, architecture: Archit
         .join(profile.name())
 }
 
-fn target_directory(workspace: &Path) -> PathBuf {
+pub(super) fn target_directory(workspace: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from)
 }
 

@@ -9,6 +9,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use futures::StreamExt;
+use k8s_openapi::api::admissionregistration::v1::{
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{ListParams, PostParams};
@@ -267,6 +270,36 @@ async fn the_stand_in_ends_jobs_as_its_script_says() {
     let report = checkout.terminated.unwrap().message.unwrap();
     assert!(report.contains(&"a".repeat(40)), "{report}");
     install.cleanup().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_lies_in_no_namespace_goes_with_its_install() {
+    let install = Install::new(&shared_control_plane(), "whole")
+        .await
+        .unwrap();
+    let namespace = install.namespace().to_owned();
+    let policies: Api<ValidatingAdmissionPolicy> = Api::all(install.client());
+    let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(install.client());
+    let there = async || {
+        let all = ListParams::default();
+        let policies = policies.list(&all).await.unwrap().items;
+        let bindings = bindings.list(&all).await.unwrap().items;
+        let policies = policies.iter().map(ResourceExt::name_any);
+        let names = policies.chain(bindings.iter().map(ResourceExt::name_any));
+        names.filter(|name| name.ends_with(&namespace)).count()
+    };
+    assert!(there().await >= 2, "the chart's policies are in force");
+    install.cleanup().await.unwrap();
+    assert_eq!(there().await, 0);
+
+    let install = Install::new(&shared_control_plane(), "whole")
+        .await
+        .unwrap();
+    let dropped = install.namespace().to_owned();
+    drop(install);
+    let left = policies.list(&ListParams::default()).await.unwrap().items;
+    let left = left.iter().map(ResourceExt::name_any);
+    assert_eq!(left.filter(|name| name.ends_with(&dropped)).count(), 0);
 }
 
 #[tokio::test]

@@ -43,6 +43,10 @@ impl Default for ControlPlaneOptions {
     }
 }
 
+/// A cluster of tests is short of processors and not of memory: Go collects garbage a quarter as often as
+/// it would by itself, unless a program has much memory in use.
+const GARBAGE: [(&str, &str); 2] = [("GOGC", "400"), ("GOMEMLIMIT", "1GiB")];
+
 /// A running control plane. Dropping it takes it down, with everything that was started on it.
 #[derive(Debug)]
 pub struct ControlPlane {
@@ -217,6 +221,7 @@ fn etcd(berth: &Berth) -> Result<Command, ClusterError> {
     let client = format!("http://127.0.0.1:{}", berth.port(0));
     let peer = format!("http://127.0.0.1:{}", berth.port(1));
     let mut etcd = command(&parts::ETCD_SERVER)?;
+    etcd.envs(GARBAGE);
     etcd.arg("--data-dir").arg(berth.dir().join("etcd"));
     etcd.args([
         "--listen-client-urls",
@@ -239,9 +244,7 @@ fn etcd(berth: &Berth) -> Result<Command, ClusterError> {
 fn apiserver(berth: &Berth, address: &str) -> Result<Command, ClusterError> {
     let dir = berth.dir();
     let mut apiserver = command(&parts::KUBE_APISERVER)?;
-    // A cluster of tests is short of processors and not of memory: Go collects its garbage a quarter as
-    // often as it would by itself, unless much memory is in use.
-    apiserver.envs([("GOGC", "400"), ("GOMEMLIMIT", "1GiB")]);
+    apiserver.envs(GARBAGE);
     apiserver.arg(format!("--etcd-servers=http://127.0.0.1:{}", berth.port(0)));
     apiserver.arg(format!("--secure-port={}", berth.port(2)));
     apiserver.arg(format!("--bind-address={address}"));
@@ -274,6 +277,7 @@ fn apiserver(berth: &Berth, address: &str) -> Result<Command, ClusterError> {
 fn controllers(berth: &Berth, fast: bool) -> Result<Command, ClusterError> {
     let dir = berth.dir();
     let mut controllers = command(&parts::KUBE_CONTROLLER_MANAGER)?;
+    controllers.envs(GARBAGE);
     as_admin(&mut controllers, dir, berth.port(3));
     controllers
         .arg("--service-account-private-key-file")

@@ -95,7 +95,8 @@ async fn make_namespace(client: Client, name: &str) {
 }
 
 #[tokio::test]
-async fn two_control_planes_run_side_by_side_and_do_not_meet() {
+async fn two_control_planes_run_side_by_side_and_do_not_meet_and_nothing_is_left_of_one_that_stops()
+{
     let (one, other) = tokio::join!(ControlPlane::start(BARE), ControlPlane::start(BARE));
     let (one, other) = (one.unwrap(), other.unwrap());
     assert_ne!(one.berth().dir(), other.berth().dir());
@@ -103,18 +104,12 @@ async fn two_control_planes_run_side_by_side_and_do_not_meet() {
     let namespaces: Api<Namespace> = Api::all(other.client().await.unwrap());
     assert!(namespaces.get_opt("only-here").await.unwrap().is_none());
 
+    let there = Presence::of(one.berth().dir());
+    assert_eq!(there.processes.len(), 2, "etcd and kube-apiserver");
     one.stop().await.unwrap();
+    assert_eq!(there.left(), Left::default());
     namespaces.list(&ListParams::default()).await.unwrap();
     other.stop().await.unwrap();
-}
-
-#[tokio::test]
-async fn nothing_is_left_of_a_control_plane_that_was_stopped() {
-    let plane = ControlPlane::start(BARE).await.unwrap();
-    let there = Presence::of(plane.berth().dir());
-    assert_eq!(there.processes.len(), 2, "etcd and kube-apiserver");
-    plane.stop().await.unwrap();
-    assert_eq!(there.left(), Left::default());
 }
 
 /// `cargo xtask cluster`, as a shell starts it: in a process group of its own. Dropping it kills it.

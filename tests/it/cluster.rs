@@ -9,6 +9,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use futures::StreamExt;
+use k8s_openapi::api::admissionregistration::v1::{
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{ListParams, PostParams};
@@ -92,7 +95,8 @@ async fn make_namespace(client: Client, name: &str) {
 }
 
 #[tokio::test]
-async fn two_control_planes_run_side_by_side_and_do_not_meet() {
+async fn two_control_planes_run_side_by_side_and_do_not_meet_and_nothing_is_left_of_one_that_stops()
+{
     let (one, other) = tokio::join!(ControlPlane::start(BARE), ControlPlane::start(BARE));
     let (one, other) = (one.unwrap(), other.unwrap());
     assert_ne!(one.berth().dir(), other.berth().dir());
@@ -100,18 +104,12 @@ async fn two_control_planes_run_side_by_side_and_do_not_meet() {
     let namespaces: Api<Namespace> = Api::all(other.client().await.unwrap());
     assert!(namespaces.get_opt("only-here").await.unwrap().is_none());
 
+    let there = Presence::of(one.berth().dir());
+    assert_eq!(there.processes.len(), 2, "etcd and kube-apiserver");
     one.stop().await.unwrap();
+    assert_eq!(there.left(), Left::default());
     namespaces.list(&ListParams::default()).await.unwrap();
     other.stop().await.unwrap();
-}
-
-#[tokio::test]
-async fn nothing_is_left_of_a_control_plane_that_was_stopped() {
-    let plane = ControlPlane::start(BARE).await.unwrap();
-    let there = Presence::of(plane.berth().dir());
-    assert_eq!(there.processes.len(), 2, "etcd and kube-apiserver");
-    plane.stop().await.unwrap();
-    assert_eq!(there.left(), Left::default());
 }
 
 /// `cargo xtask cluster`, as a shell starts it: in a process group of its own. Dropping it kills it.
@@ -267,6 +265,36 @@ async fn the_stand_in_ends_jobs_as_its_script_says() {
     let report = checkout.terminated.unwrap().message.unwrap();
     assert!(report.contains(&"a".repeat(40)), "{report}");
     install.cleanup().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_lies_in_no_namespace_goes_with_its_install() {
+    let install = Install::new(&shared_control_plane(), "whole")
+        .await
+        .unwrap();
+    let namespace = install.namespace().to_owned();
+    let policies: Api<ValidatingAdmissionPolicy> = Api::all(install.client());
+    let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(install.client());
+    let there = async || {
+        let all = ListParams::default();
+        let policies = policies.list(&all).await.unwrap().items;
+        let bindings = bindings.list(&all).await.unwrap().items;
+        let policies = policies.iter().map(ResourceExt::name_any);
+        let names = policies.chain(bindings.iter().map(ResourceExt::name_any));
+        names.filter(|name| name.ends_with(&namespace)).count()
+    };
+    assert!(there().await >= 2, "the chart's policies are in force");
+    install.cleanup().await.unwrap();
+    assert_eq!(there().await, 0);
+
+    let install = Install::new(&shared_control_plane(), "whole")
+        .await
+        .unwrap();
+    let dropped = install.namespace().to_owned();
+    drop(install);
+    let left = policies.list(&ListParams::default()).await.unwrap().items;
+    let left = left.iter().map(ResourceExt::name_any);
+    assert_eq!(left.filter(|name| name.ends_with(&dropped)).count(), 0);
 }
 
 #[tokio::test]

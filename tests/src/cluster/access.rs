@@ -88,8 +88,20 @@ impl Access {
         namespace: &str,
         account: &str,
     ) -> Result<PathBuf, ClusterError> {
+        let client = self.client().await?;
+        self.kubeconfig_by(client, namespace, account).await
+    }
+
+    /// The same through a client of the administrator that is there already: a new one would have to be
+    /// let in first.
+    pub(super) async fn kubeconfig_by(
+        &self,
+        client: Client,
+        namespace: &str,
+        account: &str,
+    ) -> Result<PathBuf, ClusterError> {
         let what = format!("cannot get a token for the service account {namespace}/{account}");
-        let accounts: Api<ServiceAccount> = Api::namespaced(self.client().await?, namespace);
+        let accounts: Api<ServiceAccount> = Api::namespaced(client, namespace);
         let request = TokenRequest {
             spec: TokenRequestSpec {
                 expiration_seconds: Some(3600),

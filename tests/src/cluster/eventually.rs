@@ -46,7 +46,8 @@ pub(super) async fn until<T, F>(timeout: Duration, mut look: F) -> Result<T, Str
 where
     F: AsyncFnMut() -> Progressing<T>,
 {
-    let deadline = Instant::now() + timeout;
+    let start = Instant::now();
+    let deadline = start + timeout;
     let mut pause = Duration::from_millis(5);
     loop {
         let last = match look().await {
@@ -57,6 +58,12 @@ where
             return Err(last);
         }
         sleep(pause).await;
-        pause = (pause * 3 / 2).min(Duration::from_millis(100));
+        // What comes soon is seen soon. Who waits longer asks less often: most looks are requests, and
+        // many tests share one API server.
+        let longest = match start.elapsed() < Duration::from_secs(2) {
+            true => Duration::from_millis(100),
+            false => Duration::from_millis(200),
+        };
+        pause = (pause * 3 / 2).min(longest);
     }
 }

@@ -12,8 +12,9 @@ use tokio::sync::OnceCell;
 
 use super::access::Access;
 use super::eventually::until;
+use super::manifests::{self, ClusterWide};
 use super::process::{Process, tail};
-use super::{ClusterError, keys, manifests};
+use super::{ClusterError, keys};
 
 /// One of our programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,14 +70,19 @@ const OBJECTS: &str = "prbuild-objects-placeholder";
 const BUILDS: &str = "prbuild-builds-placeholder";
 static RENDERED: OnceCell<String> = OnceCell::const_new();
 
-/// An install in namespaces of its own. Dropping it ends its programs and deletes the namespaces; if
-/// the test is failing, the programs' logs are printed first.
+/// An install in namespaces of its own. Dropping it ends its programs and deletes the namespaces, and
+/// what does not go with them; if the test is failing, the programs' logs are printed first.
 pub struct Install {
     access: Access,
     client: Client,
     namespace: String,
     builds: String,
+    /// Its admission policies, for one. The API server asks each policy that there is about every write
+    /// of every test, so those of tests that are over must not stay.
+    cluster_wide: Vec<ClusterWide>,
     programs: Vec<Process>,
+    /// Nothing is left to delete.
+    gone: bool,
 }
 
 impl Install {
@@ -96,12 +102,14 @@ impl Install {
                 "cannot make the namespace {namespace}"
             )))?;
         // From here on the namespaces are deleted however it goes on.
-        let this = Self {
+        let mut this = Self {
             access: access.clone(),
             client,
             namespace,
             builds,
+            cluster_wide: Vec::new(),
             programs: Vec::new(),
+            gone: false,
         };
         // Rendered once for all tests of this program: helm takes longer than everything else here.
         let rendered = RENDERED
@@ -110,7 +118,7 @@ impl Install {
         let yaml = rendered
             .replace(OBJECTS, &this.namespace)
             .replace(BUILDS, &this.builds);
-        manifests::apply(&this.client, &yaml).await?;
+        manifests::apply(&this.client, &yaml, &mut this.cluster_wide).await?;
         this.default_account(&this.builds).await?;
         Ok(this)
     }
@@ -126,7 +134,9 @@ impl Install {
             client: access.client().await?,
             namespace: namespace.to_owned(),
             builds: builds.to_owned(),
+            cluster_wide: Vec::new(),
             programs: Vec::new(),
+            gone: false,
         })
     }
 
@@ -170,7 +180,9 @@ impl Install {
 
     /// A kubeconfig for one of our programs' service accounts, with the rights that the chart gives it.
     pub async fn kubeconfig_for(&self, account: &str) -> Result<PathBuf, ClusterError> {
-        self.access.kubeconfig_for(&self.namespace, account).await
+        let client = self.client();
+        let kubeconfig = self.access.kubeconfig_by(client, &self.namespace, account);
+        kubeconfig.await
     }
 
     /// A directory of this install's own, for example for connections. It is gone with the cluster.
@@ -284,7 +296,10 @@ impl Install {
     /// Ends the programs and deletes the namespaces; the controllers empty them in the background.
     pub async fn cleanup(mut self) -> Result<(), ClusterError> {
         self.programs.clear();
-        delete(&self.client, &[&self.builds, &self.namespace]).await
+        let names = [self.builds.as_str(), &self.namespace];
+        delete(&self.client, &names, &self.cluster_wide).await?;
+        self.gone = true;
+        Ok(())
     }
 }
 
@@ -296,8 +311,12 @@ impl Drop for Install {
             }
         }
         self.programs.clear();
+        if self.gone {
+            return;
+        }
         let access = self.access.clone();
         let names = [self.builds.clone(), self.namespace.clone()];
+        let cluster_wide = std::mem::take(&mut self.cluster_wide);
         // A thread and a runtime of its own: `drop` may run within a runtime, and must not wait in it.
         let deletion = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -307,7 +326,7 @@ impl Drop for Install {
                 runtime.block_on(async {
                     let client = access.client().await?;
                     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-                    let deleted = delete(&client, &names);
+                    let deleted = delete(&client, &names, &cluster_wide);
                     // A cluster that is gone needs no cleaning.
                     let _ = tokio::time::timeout(Duration::from_secs(5), deleted).await;
                     Ok::<_, ClusterError>(())
@@ -318,7 +337,11 @@ impl Drop for Install {
     }
 }
 
-async fn delete(client: &Client, names: &[&str]) -> Result<(), ClusterError> {
+async fn delete(
+    client: &Client,
+    names: &[&str],
+    cluster_wide: &[ClusterWide],
+) -> Result<(), ClusterError> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     for name in names {
         match namespaces.delete(name, &DeleteParams::background()).await {
@@ -326,6 +349,9 @@ async fn delete(client: &Client, names: &[&str]) -> Result<(), ClusterError> {
             Err(error) => return Err(ClusterError::api(format!("cannot delete {name}"))(error)),
             Ok(_) => {}
         }
+    }
+    for object in cluster_wide {
+        object.delete(client).await?;
     }
     Ok(())
 }

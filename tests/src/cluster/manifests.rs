@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::{Api, Client, ResourceExt};
 
@@ -99,8 +99,34 @@ const LEFT_OUT: [&str; 11] = [
     "Service",
 ];
 
-/// Applies every document of a YAML text, in its order.
-pub(super) async fn apply(client: &Client, yaml: &str) -> Result<(), ClusterError> {
+/// An object that lies in no namespace, and so does not go with one.
+#[derive(Clone, Debug)]
+pub(super) struct ClusterWide {
+    resource: ApiResource,
+    name: String,
+}
+
+impl ClusterWide {
+    /// Deletes it. One that is gone is as it should be.
+    pub(super) async fn delete(&self, client: &Client) -> Result<(), ClusterError> {
+        let api: Api<DynamicObject> = Api::all_with(client.clone(), &self.resource);
+        match api.delete(&self.name, &DeleteParams::background()).await {
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+            Err(error) => {
+                let what = format!("cannot delete {} {}", self.resource.kind, self.name);
+                Err(ClusterError::api(what)(error))
+            }
+            Ok(_) => Ok(()),
+        }
+    }
+}
+
+/// Applies every document of a YAML text, in its order. Notes what does not go with a namespace.
+pub(super) async fn apply(
+    client: &Client,
+    yaml: &str,
+    cluster_wide: &mut Vec<ClusterWide>,
+) -> Result<(), ClusterError> {
     let objects: Vec<Option<DynamicObject>> =
         serde_saphyr::from_multiple(yaml).map_err(|error| ClusterError::Command {
             what: "what helm rendered from charts/prbuild is not YAML of objects".to_owned(),
@@ -126,6 +152,9 @@ pub(super) async fn apply(client: &Client, yaml: &str) -> Result<(), ClusterErro
         api.patch(&name, &params, &Patch::Apply(&object))
             .await
             .map_err(ClusterError::api(&what))?;
+        if object.metadata.namespace.is_none() && types.kind != "Namespace" {
+            cluster_wide.push(ClusterWide { resource, name });
+        }
     }
     Ok(())
 }

@@ -12,7 +12,9 @@ mod progress;
 mod table;
 mod version;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 pub use cache::Cache;
 pub use machine::{GO, Machine, Obstacle, obstacle, on_path};
@@ -181,17 +183,27 @@ pub fn obtain_all(
         .try_for_each(|part| obtain(part, cache, loudness).map(drop))
 }
 
-/// The path of a part that was obtained before.
+/// Parts that this process found, by name and version.
+static FOUND: Mutex<BTreeMap<(&str, &str), PathBuf>> = Mutex::new(BTreeMap::new());
+
+/// The path of a part that was obtained before. It is looked for once: to tell its version the program
+/// has to be started, and tests ask for a few of them hundreds of times.
 pub fn existing(part: &Part) -> Result<PathBuf, PartError> {
-    find(part, &Cache::of_user())
-        .map(|found| found.path)
-        .ok_or_else(|| {
-            PartError::new(
-                format!("{} {} is not on this machine", part.name, part.fit),
-                "only `cargo xtask` builds and installs parts",
-                "cargo xtask test",
-            )
-        })
+    let key = (part.name, part.version);
+    let known = || FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = known().get(&key).cloned();
+    if let Some(path) = before.filter(|path| path.is_file()) {
+        return Ok(path);
+    }
+    let found = find(part, &Cache::of_user()).ok_or_else(|| {
+        PartError::new(
+            format!("{} {} is not on this machine", part.name, part.fit),
+            "only `cargo xtask` builds and installs parts",
+            "cargo xtask test",
+        )
+    })?;
+    known().insert(key, found.path.clone());
+    Ok(found.path)
 }
 
 /// Whether an ELF program has no interpreter, which stands near its beginning.

@@ -155,8 +155,15 @@ impl fmt::Display for Table {
         writeln!(
             f,
             "{:<48} {:>14}  {:<8} {:<8} {:<28} Prow",
-            "what", "measured", "goal", "", ""
+            "what", "measured", "goal", "", "beside"
         )?;
-        self.rows.iter().try_for_each(|row| writeln!(f, "{row}"))
+        self.rows.iter().try_for_each(|row| writeln!(f, "{row}"))?;
+        match self.rows.iter().any(|row| !row.prow.is_empty()) {
+            true => writeln!(
+                f,
+                "Prow: measured once, on two cores, with the same stand-in kubelet."
+            ),
+            false => Ok(()),
+        }
     }
 }

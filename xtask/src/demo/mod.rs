@@ -241,9 +241,11 @@ fn look_around(story: &Story, node: &Node) {
         "  export KUBECONFIG={}",
         node.access().kubeconfig().display()
     );
-    println!(
-        "  kubectl -n {namespace} get prbuild,builderruns,builders,workers,repositories -o wide"
-    );
+    // The demo may have built its own, which lies where no shell looks for it.
+    if let Ok(kubectl) = parts::existing(&parts::KUBECTL) {
+        println!("  alias kubectl={}", kubectl.display());
+    }
+    println!("  kubectl -n {namespace} get prbuild -o wide");
     println!("  kubectl -n {namespace} describe prbuilds");
     println!("  kubectl -n {namespace} logs -l app.kubernetes.io/component=operator --prefix");
     println!("  kubectl -n {} get pods", story.install.builds());
@@ -251,11 +253,11 @@ fn look_around(story: &Story, node: &Node) {
         "  kubectl -n {} logs --all-containers -l prbuild.dev/builder=amd64-debian-strict",
         story.install.builds()
     );
-    println!("  open {}/ in a browser", story.pages_url());
     println!(
         "  curl {}/repos/{REPO}/issues/1/comments",
         story.forge.api_url()
     );
+    println!("The pages are at {}/", story.pages_url());
     println!("Ctrl-C ends it.");
 }
 

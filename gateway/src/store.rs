@@ -1,6 +1,8 @@
 //! Where bytes stay: a directory, or a bucket of S3, GCS or Azure. The only user of `object_store`.
 
+mod place;
 mod staged;
+mod upload;
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -10,27 +12,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
-use object_store::aws::AmazonS3Builder;
-use object_store::azure::MicrosoftAzureBuilder;
-use object_store::gcp::GoogleCloudStorageBuilder;
-use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::prefix::PrefixStore;
 use object_store::{
-    Error, GetOptions, MultipartUpload, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions,
-    PutPayload, RetryConfig,
+    Error, GetOptions, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload,
 };
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+pub use self::upload::Upload;
 use crate::metrics::Metrics;
 
 /// Time for one operation. Whoever waits for more asks again.
 const OPERATION_TIME: Duration = Duration::from_secs(20);
 /// Bytes of an object that is read whole.
 const WHOLE_LIMIT: u64 = 32 << 20;
-/// Most that the client itself repeats.
-const RETRIES: usize = 2;
 
 /// Why the store did not do it.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -96,7 +91,7 @@ impl Store {
     /// Opens the store at a directory, or at `s3://bucket/prefix`, `gs://…`, `az://…`, with access as
     /// the environment says (`AWS_…`, `GOOGLE_…`, `AZURE_…`).
     pub fn open(place: &str, metrics: Arc<Metrics>) -> Result<Self, StoreError> {
-        let objects = objects(place).map_err(|cause| StoreError::Place {
+        let objects = place::objects(place).map_err(|cause| StoreError::Place {
             place: place.to_owned(),
             cause,
         })?;
@@ -203,11 +198,8 @@ impl Store {
         let path = Path::from(key);
         let begun = self.objects.put_multipart(&path);
         let begun = self.timed("write", key, Answer::None, begun).await?;
-        Ok(Upload {
-            store: self.clone(),
-            key: key.to_owned(),
-            parts: begun.ok_or_else(|| self.failed("write", key, &"it is not there"))?,
-        })
+        let parts = begun.ok_or_else(|| self.failed("write", key, &"it is not there"))?;
+        Ok(Upload::new(self.clone(), key, parts))
     }
 
     /// Removes an object. One that is not there is removed.
@@ -331,84 +323,6 @@ enum Answer {
     There,
     /// Neither.
     None,
-}
-
-/// An object that is stored in parts.
-pub struct Upload {
-    store: Store,
-    key: String,
-    parts: Box<dyn MultipartUpload>,
-}
-
-impl Upload {
-    /// Stores a part: at least 5 MiB, except for the last.
-    pub async fn part(&mut self, bytes: Bytes) -> Result<(), StoreError> {
-        let put = self.parts.put_part(PutPayload::from(bytes));
-        self.store
-            .timed("write", &self.key, Answer::None, put)
-            .await
-            .map(drop)
-    }
-
-    /// Makes the object of its parts.
-    pub async fn complete(mut self) -> Result<(), StoreError> {
-        let complete = self.parts.complete();
-        self.store
-            .timed("write", &self.key, Answer::None, complete)
-            .await
-            .map(drop)
-    }
-
-    /// Forgets the parts.
-    pub async fn abort(mut self) {
-        // What stays of it is the bucket's own rule for unfinished uploads.
-        let _ = self.parts.abort().await;
-    }
-}
-
-fn objects(place: &str) -> Result<Arc<dyn ObjectStore>, String> {
-    let Some((scheme, rest)) = place.split_once("://") else {
-        return directory(place);
-    };
-    let prefix = rest.split_once('/').map_or("", |(_, prefix)| prefix);
-    let bucket = bucket(scheme, place).map_err(|error| error.to_string())?;
-    let bucket = bucket.ok_or_else(|| format!("{scheme} is none of s3, gs and az"))?;
-    match prefix.trim_matches('/') {
-        "" => Ok(bucket),
-        prefix => Ok(Arc::new(PrefixStore::new(bucket, prefix))),
-    }
-}
-
-/// Writes are on the disk before they are answered, with the directories that lead there.
-fn directory(place: &str) -> Result<Arc<dyn ObjectStore>, String> {
-    std::fs::create_dir_all(place).map_err(|error| error.to_string())?;
-    let local = LocalFileSystem::new_with_prefix(place).map_err(|error| error.to_string())?;
-    Ok(Arc::new(
-        local.with_fsync(true).with_automatic_cleanup(true),
-    ))
-}
-
-fn bucket(scheme: &str, url: &str) -> object_store::Result<Option<Arc<dyn ObjectStore>>> {
-    let retry = RetryConfig {
-        max_retries: RETRIES,
-        retry_timeout: OPERATION_TIME / 2,
-        ..RetryConfig::default()
-    };
-    Ok(match scheme {
-        "s3" => {
-            let builder = AmazonS3Builder::from_env().with_url(url);
-            Some(Arc::new(builder.with_retry(retry).build()?))
-        }
-        "gs" => {
-            let builder = GoogleCloudStorageBuilder::from_env().with_url(url);
-            Some(Arc::new(builder.with_retry(retry).build()?))
-        }
-        "az" => {
-            let builder = MicrosoftAzureBuilder::from_env().with_url(url);
-            Some(Arc::new(builder.with_retry(retry).build()?))
-        }
-        _ => None,
-    })
 }
 
 #[cfg(test)]

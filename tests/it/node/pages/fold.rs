@@ -26,10 +26,7 @@ const SECOND_GROUP: &str = "document.querySelectorAll('#step-1 details.group')[1
 
 /// One step with groups and three that print a line and wait for their doors.
 fn steps(gate: &Gate) -> Vec<protocol::Step> {
-    let mut groups = GROUPS.to_owned();
-    for door in 1..=3 {
-        groups = groups.replace(&format!("DOOR{door}"), &gate.is_open(door));
-    }
+    let groups = with_doors(GROUPS, gate);
     let waits = |name: &str, door: usize| {
         let open = gate.is_open(door);
         step(
@@ -43,6 +40,25 @@ fn steps(gate: &Gate) -> Vec<protocol::Step> {
         waits("third", 5),
         waits("fourth", 6),
     ]
+}
+
+/// A group of more lines than a page keeps that is followed.
+const ENDLESS: &str = r#"
+echo before the group
+echo "::group::that does not end"
+until DOOR1; do sleep 0.1; done
+seq 10001 13000
+until DOOR2; do sleep 0.1; done
+seq 13001 16000
+until DOOR3; do sleep 0.1; done"#;
+
+/// Puts questions to a gate in the place of `DOOR1` and so on.
+fn with_doors(script: &str, gate: &Gate) -> String {
+    let open = |script: String, door: usize| {
+        let name = format!("DOOR{door}");
+        script.replace(&name, &gate.is_open(door))
+    };
+    (1..=3).fold(script.to_owned(), open)
 }
 
 /// What an expression is in the page now.
@@ -149,4 +165,52 @@ async fn reads_folded_afterwards(browser: &Browser, page: &str) {
     sees(browser, "behind the groups").await;
     assert!(!is(browser, FIRST_GROUP).await && !is(browser, SECOND_GROUP).await);
     browser.is_sound("a page whose step was opened early").await;
+}
+
+#[tokio::test]
+async fn of_a_group_that_does_not_end_a_page_keeps_the_last_lines_and_gets_the_others_again() {
+    const LINES: &str = "document.querySelectorAll('#step-1 .line').length";
+    const EARLIER: &str = "document.querySelector('#step-1 .group > .earlier')";
+    let gate = Gate::shut().await;
+    let endless = with_doors(ENDLESS, &gate);
+    let (story, build, run) = build_of("endless", vec![step("test", &endless)]).await;
+    let browser = Browser::start(&shared_node().0).await;
+    browser.look(Look::ALL[0]).await;
+    browser.open(&page_of(&story, &run)).await;
+    sees(&browser, "that does not end").await;
+    browser.until("it is followed", FOLLOWS).await;
+    gate.open(1);
+    sees(&browser, "13000").await;
+    gate.open(2);
+    sees(&browser, "16000").await;
+    browser
+        .until("earlier lines are a link", &format!("{EARLIER} !== null"))
+        .await;
+    assert!(
+        is(&browser, &format!("{LINES} < 5600")).await,
+        "too many stay"
+    );
+    sees(&browser, "that does not end").await;
+    browser.press("f").await;
+    // As who scrolls up does, page by page.
+    browser
+        .until(
+            "every line is there again",
+            &format!("({EARLIER}?.click(), {EARLIER} === null)"),
+        )
+        .await;
+    let printed = "return [...document.querySelectorAll('#step-1 .group > .line > span')].map(line => line.textContent)";
+    let printed: Vec<String> = serde_json::from_value(browser.run(printed).await).unwrap();
+    let expected: Vec<_> = (10001..=16000).map(|n: u32| n.to_string()).collect();
+    let differs = printed
+        .iter()
+        .zip(&expected)
+        .find(|(one, other)| one != other);
+    assert_eq!((differs, printed.len()), (None, expected.len()));
+    let groups = "document.querySelectorAll('#step-1 details').length === 1";
+    assert!(is(&browser, groups).await, "no group is in itself");
+    gate.open(3);
+    story.complete_within(&build, PATIENCE).await;
+    browser.close().await;
+    story.end().await;
 }

@@ -104,6 +104,34 @@ fn a_frame_whose_end_is_held_back_waits_for_it_behind_what_is_worth_a_segment() 
 }
 
 #[test]
+fn a_frame_that_says_otherwise_what_was_there_already_is_not_stored_as_it_came() {
+    let text = lines(2 * FRAME);
+    let mut tail = new();
+    send(&mut tail, &[b'x'; 1000], FRAME);
+    let packed = frames::ready(&frames::encode(&text).unwrap(), text.len());
+    let again = &mut text.clone();
+    let arrived = Arrived {
+        text: again,
+        packed,
+    };
+    assert!(tail.append(0, arrived));
+    tail.finish();
+    let shown = [&[b'x'; 1000][..], &text[1000..]].concat();
+    assert_eq!(stored(&mut tail), [(shown, vec![FRAME as u64])]);
+}
+
+#[test]
+fn a_frame_of_which_another_gateway_stored_a_part_is_not_stored_as_it_came() {
+    let text = lines(2 * FRAME);
+    let mut tail = new();
+    send(&mut tail, &text, 2 * FRAME);
+    tail.finish();
+    tail.stored(&text[..1000]);
+    let rest = text[1000..].to_vec();
+    assert_eq!(stored(&mut tail), [(rest, vec![FRAME as u64])]);
+}
+
+#[test]
 fn a_log_with_tokens_is_stored_the_same_however_it_is_cut_and_whenever_it_is_stored() {
     let mut text = lines(9 * FRAME);
     let mut random = 7_usize;

@@ -3,6 +3,7 @@
 mod every;
 mod fold;
 mod follow;
+mod large;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

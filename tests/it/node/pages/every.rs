@@ -89,11 +89,16 @@ async fn every_page_is_sound_wide_and_narrow_light_and_dark() {
             }
         }
     }
+    browser.open(&at(&format!("/r/app/builds/{build}"))).await;
+    browser.run("window.sameDocument = true").await;
     story.cancel(&build).await;
     story.complete_within(&build, PATIENCE).await;
-    browser.open(&at(&format!("/r/app/builds/{build}"))).await;
-    let text = browser.text().await;
-    assert!(text.contains("cancelled"), "{text}");
+    browser
+        .until(
+            "a page that is open changes by itself",
+            "window.sameDocument && document.body.innerText.includes('cancelled') && !/^[◐○]/.test(document.title)",
+        )
+        .await;
     browser.close().await;
     story.end().await;
 }

@@ -8,14 +8,12 @@ document.addEventListener("DOMContentLoaded", () => {
   const on = (what, act) => document.addEventListener(what, act, { passive: true });
   const wait = (seconds) => new Promise((done) => setTimeout(done, seconds * 1000));
   const bodyOf = (step) => step.querySelector(":scope > .lines");
-  const current = () => [...steps.querySelectorAll(":scope > .step")].pop();
-  const jump = (place) => ({ top: place, behavior: "instant" });
+  const current = () => steps.lastElementChild;
+  const all = (what) => document.querySelectorAll(what);
+  const box = (of) => of.getBoundingClientRect();
+  const shift = (top) => scrollBy({ top, behavior: "instant" });
 
-  const parsed = (html) => {
-    const template = document.createElement("template");
-    template.innerHTML = html;
-    return template.content;
-  };
+  const parsed = (innerHTML) => Object.assign(document.createElement("template"), { innerHTML }).content;
   const get = async (address) => {
     const answer = await fetch(here + address);
     if (!answer.ok) throw new Error(answer.status);
@@ -25,7 +23,7 @@ document.addEventListener("DOMContentLoaded", () => {
 
   // Times that run.
   const tick = () => {
-    for (const place of document.querySelectorAll("[data-since]")) {
+    for (const place of all("[data-since]")) {
       const s = Math.max(0, Math.floor((Date.now() - place.dataset.since) / 1000));
       const [m, h] = [Math.floor(s / 60), Math.floor(s / 3600)];
       place.textContent = h
@@ -39,10 +37,10 @@ document.addEventListener("DOMContentLoaded", () => {
   // Following: only while the reader is at the end, or asked for it. It never goes up.
   let following = false;
   let [before, end] = [scrollY, 0];
-  const bottom = () => (current() ?? steps).getBoundingClientRect().bottom;
+  const bottom = () => box(current() ?? steps).bottom;
   const toEnd = () => {
     const over = bottom() - innerHeight + 40;
-    if (over > 0) scrollBy(jump(over));
+    if (over > 0) shift(over);
     end = scrollY;
   };
   const follow = (yes) => {
@@ -63,15 +61,19 @@ document.addEventListener("DOMContentLoaded", () => {
       return;
     }
     // Who scrolls up to the first line that is there wants the ones before.
-    for (const link of document.querySelectorAll(".step[open] > .lines > .earlier")) {
-      const { top, bottom } = link.getBoundingClientRect();
+    for (const link of all(".step[open] .earlier")) {
+      const { top, bottom } = box(link);
       if (bottom > 0 && top < innerHeight) load(link);
     }
   });
 
-  // Lines that are there already are not put there again.
+  // Lines that are there already are not put there again. A group whose title is there goes on without.
   const fresh = (fragment) => {
-    for (const line of fragment.querySelectorAll("[id]")) if (id(line.id)) line.remove();
+    for (const line of fragment.querySelectorAll("[id]")) {
+      if (!id(line.id)) continue;
+      if (line.matches("summary")) line.parentNode.replaceWith(...line.parentNode.children);
+      line.remove();
+    }
     return fragment;
   };
   // Loads lines in place of the link to them. What is read stays where it is.
@@ -81,9 +83,9 @@ document.addEventListener("DOMContentLoaded", () => {
     try {
       const lines = fresh(parsed(await get("/lines?" + link.dataset.lines)));
       const below = link.matches(".earlier") && link.nextElementSibling;
-      const top = below && below.getBoundingClientRect().top;
+      const top = below && box(below).top;
       link.replaceWith(lines);
-      if (below) scrollBy(jump(below.getBoundingClientRect().top - top));
+      if (below) shift(box(below).top - top);
     } catch {
       delete link.dataset.busy;
     }
@@ -95,7 +97,7 @@ document.addEventListener("DOMContentLoaded", () => {
   };
   document.addEventListener("toggle", ({ target }) => unfold(target), true);
   // Also what was opened before this ran.
-  document.querySelectorAll(".step").forEach(unfold);
+  all(".step").forEach(unfold);
   document.addEventListener("click", (event) => {
     // What the reader folds or opens is the reader's.
     const own = event.target.closest?.("summary")?.parentElement;
@@ -111,7 +113,7 @@ document.addEventListener("DOMContentLoaded", () => {
   // Lines that are pointed at: #L10, #L10-L20.
   let first = 0;
   const mark = (from, to) => {
-    for (const line of document.querySelectorAll(".line.on")) line.classList.remove("on");
+    for (const line of all(".line.on")) line.classList.remove("on");
     for (let n = from; n <= Math.min(to, from + SHOWN); n++) id("L" + n)?.classList.add("on");
   };
   const choose = (n, extend) => {
@@ -143,7 +145,7 @@ document.addEventListener("DOMContentLoaded", () => {
   show();
 
   // What the run is, when that changes.
-  const isOver = () => facts.dataset.over !== undefined;
+  const isOver = () => "over" in facts.dataset;
   let awaited = document.querySelector("[data-awaited]");
   const news = async () => {
     const told = await get("/state");
@@ -183,18 +185,21 @@ document.addEventListener("DOMContentLoaded", () => {
     unpartial();
     const body = bodyOf(current());
     body.querySelector(".none")?.remove();
-    (group?.isConnected ? group : body).append(fresh(parsed(html)));
+    const place = group?.isConnected ? group : body;
+    place.append(fresh(parsed(html)));
     if (!following) return;
-    thin(body);
+    thin(place);
     toEnd();
   };
   // A page that is followed for hours keeps the last lines; the rest is a link again.
-  const thin = (body) => {
-    const lines = [...body.children];
+  const thin = (place) => {
+    const lines = [...place.children];
     if (lines.length < SHOWN + 500) return;
-    for (const line of lines.slice(0, -SHOWN)) line.remove();
-    const next = body.querySelector("[id^=L]").id.slice(1);
-    body.prepend(parsed(`<a class="more earlier" href="?before=${next}" data-lines="before=${next}">▲ Earlier lines</a>`));
+    const kept = lines.slice(-SHOWN);
+    // A group keeps its title.
+    for (const line of lines.slice(place === group, -SHOWN)) line.remove();
+    const next = kept.map((one) => one.id || one.firstChild?.id).find(Boolean).slice(1);
+    kept[0].before(parsed(`<a class="more earlier" href="?before=${next}" data-lines="before=${next}">▲ Earlier lines</a>`));
   };
   // Nothing is folded away under the reader's eyes.
   const fold = (place, loud) => {
@@ -206,7 +211,7 @@ document.addEventListener("DOMContentLoaded", () => {
     group(html) {
       group = null;
       add(html);
-      group = bodyOf(current()).lastElementChild;
+      group = [...all(".group")].pop();
     },
     endgroup() {
       if (group) fold(group, ".error");
@@ -267,15 +272,15 @@ document.addEventListener("DOMContentLoaded", () => {
 
   // Keys.
   const move = (by) => {
-    const all = [...document.querySelectorAll(".step > summary")];
-    const at = all.indexOf(document.activeElement);
-    all[at < 0 ? 0 : Math.max(0, Math.min(all.length - 1, at + by))]?.focus();
+    const titles = [...all(".step > summary")];
+    const at = titles.indexOf(document.activeElement);
+    titles[at < 0 ? 0 : at + by]?.focus();
   };
   const acts = {
     j: () => move(1),
     k: () => move(-1),
     f: () => button && !button.hidden && follow(!following),
-    "/": () => document.querySelector("input[type=search]")?.focus(),
+    "/": () => document.querySelector("[type=search]")?.focus(),
     "?": () => (keys.open ? keys.close() : keys.showModal()),
   };
   document.addEventListener("keydown", (event) => {

@@ -2,6 +2,7 @@
 
 mod place;
 mod staged;
+mod upload;
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -13,20 +14,18 @@ use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use object_store::path::Path;
 use object_store::{
-    Error, GetOptions, MultipartUpload, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions,
-    PutPayload,
+    Error, GetOptions, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload,
 };
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+pub use self::upload::Upload;
 use crate::metrics::Metrics;
 
 /// Time for one operation. Whoever waits for more asks again.
 const OPERATION_TIME: Duration = Duration::from_secs(20);
 /// Bytes of an object that is read whole.
 const WHOLE_LIMIT: u64 = 32 << 20;
-/// Most that the client itself repeats.
-const RETRIES: usize = 2;
 
 /// Why the store did not do it.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -208,11 +207,8 @@ impl Store {
         let path = Path::from(key);
         let begun = self.objects.put_multipart(&path);
         let begun = self.timed("write", key, Answer::None, begun).await?;
-        Ok(Upload {
-            store: self.clone(),
-            key: key.to_owned(),
-            parts: begun.ok_or_else(|| self.failed("write", key, &"it is not there"))?,
-        })
+        let parts = begun.ok_or_else(|| self.failed("write", key, &"it is not there"))?;
+        Ok(Upload::new(self.clone(), key, parts))
     }
 
     /// Removes an object. One that is not there is removed.
@@ -336,39 +332,6 @@ enum Answer {
     There,
     /// Neither.
     None,
-}
-
-/// An object that is stored in parts.
-pub struct Upload {
-    store: Store,
-    key: String,
-    parts: Box<dyn MultipartUpload>,
-}
-
-impl Upload {
-    /// Stores a part: at least 5 MiB, except for the last.
-    pub async fn part(&mut self, bytes: Bytes) -> Result<(), StoreError> {
-        let put = self.parts.put_part(PutPayload::from(bytes));
-        self.store
-            .timed("write", &self.key, Answer::None, put)
-            .await
-            .map(drop)
-    }
-
-    /// Makes the object of its parts.
-    pub async fn complete(mut self) -> Result<(), StoreError> {
-        let complete = self.parts.complete();
-        self.store
-            .timed("write", &self.key, Answer::None, complete)
-            .await
-            .map(drop)
-    }
-
-    /// Forgets the parts.
-    pub async fn abort(mut self) {
-        // What stays of it is the bucket's own rule for unfinished uploads.
-        let _ = self.parts.abort().await;
-    }
 }
 
 #[cfg(test)]

@@ -186,6 +186,13 @@ impl Browser {
         .await;
     }
 
+    /// Runs a script in every page from now on, before anything of the page is there.
+    pub async fn before_pages(&self, script: &str) {
+        let source = json!({ "source": script });
+        self.devtools("Page.addScriptToEvaluateOnNewDocument", source)
+            .await;
+    }
+
     /// What is written on the screen, as a PNG file, where `PRBUILD_SCREENSHOTS` names a directory.
     pub async fn screenshot(&self, name: &str) {
         let Some(dir) = std::env::var_os("PRBUILD_SCREENSHOTS") else {

@@ -55,11 +55,36 @@ impl From<std::io::Error> for FrameError {
 
 /// Frames of this text, one after the other.
 pub fn encode(text: &[u8]) -> Result<Vec<u8>, FrameError> {
+    encode_around(text, 0, &[])
+}
+
+/// Frames of this text, which begins at this offset: those that have a part of it as they are, and new ones
+/// of what is between them.
+pub fn encode_around(text: &[u8], begin: u64, packed: &[Packed]) -> Result<Vec<u8>, FrameError> {
     let mut out = Vec::with_capacity(text.len() / 4 + 64);
+    let mut rest = text;
+    let mut at = begin;
+    for ready in packed {
+        let (between, others) = split_at(rest, ready.at - at);
+        push_frames(&mut out, between)?;
+        out.extend_from_slice(&ready.frame);
+        rest = split_at(others, ready.text).1;
+        at = ready.at + ready.text;
+    }
+    push_frames(&mut out, rest)?;
+    Ok(out)
+}
+
+fn split_at(text: &[u8], length: u64) -> (&[u8], &[u8]) {
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    text.split_at(length.min(text.len()))
+}
+
+fn push_frames(out: &mut Vec<u8>, text: &[u8]) -> Result<(), FrameError> {
     for part in text.chunks(FRAME) {
         out.extend_from_slice(&frame(part)?);
     }
-    Ok(out)
+    Ok(())
 }
 
 fn frame(text: &[u8]) -> Result<Vec<u8>, FrameError> {
@@ -125,13 +150,16 @@ fn text_of(frame: &[u8]) -> Option<u64> {
     get_frame_content_size(frame).ok()?
 }
 
-/// Whether a frame has as much text as one of ours, is worth its room, and would tell of a damage.
+/// Whether a frame has as much text as one of ours, is worth its room, would tell of a damage, and asks
+/// whoever unpacks it for no more memory than its text: with a window of gigabytes `zstd -d` refuses.
 fn is_as_ours(frame: &[u8], text: u64) -> bool {
     const HAS_CHECKSUM: u8 = 4;
+    const IS_ITS_OWN_WINDOW: u8 = 32;
+    const BOTH: u8 = HAS_CHECKSUM | IS_ITS_OWN_WINDOW;
     let descriptor = frame.get(4).copied().unwrap_or(0);
     (SMALL as u64..=FRAME as u64).contains(&text)
         && frame.len() as u64 <= text / 2
-        && descriptor & HAS_CHECKSUM != 0
+        && descriptor & BOTH == BOTH
 }
 
 /// The frames one by one.
@@ -195,9 +223,35 @@ mod tests {
         let small = encode(&text(SMALL - 1)).unwrap();
         assert_eq!(ready(&small, SMALL - 1), [], "small ones are joined");
         assert_eq!(ready(&whole, length - 1), [], "it is not what was unpacked");
+        let mut wide = whole.clone();
+        wide[4] &= !32;
+        wide.insert(5, 0xa8);
+        assert_eq!(decode(&wide, FRAME).unwrap(), text(length));
+        assert_eq!(ready(&wide, length), [], "a window of 2 GiB");
         let skipped = [&[0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0], whole.as_slice()].concat();
         assert_eq!(ready(&skipped, length), [], "not only text");
         assert_eq!(ready(&whole[..whole.len() - 1], length), [], "cut");
         assert_eq!(ready(b"", 0), []);
+    }
+    #[test]
+    fn text_around_what_is_packed_is_packed_in_its_place() {
+        let text = text(2 * FRAME);
+        let packed = |at: usize, length: usize| Packed {
+            at: 7 + at as u64,
+            text: length as u64,
+            frame: encode(&text[at..at + length]).unwrap().into(),
+        };
+        let between = [
+            packed(3, SMALL),
+            packed(3 + SMALL, SMALL),
+            packed(FRAME, SMALL),
+        ];
+        for packed in [&between[..], &between[1..], &[]] {
+            let frames = encode_around(&text, 7, packed).unwrap();
+            assert!(decode(&frames, 2 * FRAME).unwrap() == text);
+            let all: Vec<_> = split(&frames).map(Result::unwrap).collect();
+            let as_they_came = packed.iter().filter(|one| all.contains(&&one.frame[..]));
+            assert_eq!(as_they_came.count(), packed.len());
+        }
     }
 }

@@ -11,12 +11,11 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use bytes::Bytes;
 use memchr::memchr_iter;
 
 use protocol::log::Stream;
 
-use super::frames::{Arrived, Packed};
+use super::frames::{self, Arrived, FrameError, Packed, SMALL};
 use crate::redact::{Reach, redact, redact_lines};
 
 /// Bytes of one allocation.
@@ -37,8 +36,15 @@ pub struct Cut {
     pub line: u64,
     /// The text.
     pub text: Vec<u8>,
-    /// The same as frames, where it arrived so and nothing of it was made illegible.
-    pub frames: Option<Vec<Bytes>>,
+    /// Frames with parts of it that arrived so, and of which nothing was made illegible.
+    pub packed: Vec<Packed>,
+}
+
+impl Cut {
+    /// It as frames.
+    pub fn frames(&self) -> Result<Vec<u8>, FrameError> {
+        frames::encode_around(&self.text, self.offset, &self.packed)
+    }
 }
 
 /// A position in a log, with the line ends before it.
@@ -230,33 +236,25 @@ impl Tail {
     pub fn cut(&self) -> Option<Cut> {
         let begin = self.durable.offset;
         let most = self.settled.offset.min(begin + SEGMENT_LIMIT as u64);
-        let (end, frames) = self.ready(begin, most);
+        let end = self.end_of_segment(begin, most);
+        let is_within = |packed: &&Packed| packed.at >= begin && packed.at + packed.text <= end;
         (end > begin).then(|| Cut {
             offset: begin,
             line: self.durable.line,
             text: self.read(begin..end),
-            frames,
+            packed: self.packed.iter().filter(is_within).cloned().collect(),
         })
     }
 
-    /// Where the next segment ends, at most there: behind the frames that can be stored as they are, or
-    /// else before the next of them.
-    fn ready(&self, begin: u64, most: u64) -> (u64, Option<Vec<Bytes>>) {
-        let mut end = begin;
-        let mut frames = Vec::new();
-        for packed in &self.packed {
-            if packed.at != end || packed.at + packed.text > most {
-                break;
-            }
-            end += packed.text;
-            frames.push(packed.frame.clone());
+    /// Where the next segment ends, at most there. A frame that reaches beyond that is left for the next
+    /// one, which may store it as it is, but only behind text that is worth a segment: a sender cannot
+    /// make the store keep many small ones.
+    fn end_of_segment(&self, begin: u64, most: u64) -> u64 {
+        let reaches_beyond = |packed: &&Packed| packed.at < most && packed.at + packed.text > most;
+        match self.packed.iter().find(reaches_beyond) {
+            Some(packed) if packed.at >= begin + SMALL as u64 => packed.at,
+            _ => most,
         }
-        if end > begin {
-            return (end, Some(frames));
-        }
-        let next = self.packed.iter().map(|packed| packed.at);
-        let next = next.into_iter().find(|at| *at > begin);
-        (next.map_or(most, |next| next.min(most)), None)
     }
 
     /// A segment with this text, right behind what was stored before, is in the store, whoever stored

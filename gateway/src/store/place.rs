@@ -12,7 +12,10 @@ use object_store::local::LocalFileSystem;
 use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, RetryConfig};
 
-use super::{OPERATION_TIME, RETRIES, StoreError};
+use super::{OPERATION_TIME, StoreError};
+
+/// Most that the client itself repeats.
+const RETRIES: usize = 2;
 
 /// Names and values, such as `AWS_REGION` and `eu-central-1`.
 type Options = Vec<(String, String)>;

@@ -109,3 +109,14 @@ async fn a_store_that_cannot_be_says_what_it_should_be() {
         assert!(error.contains(place) && error.contains("s3://"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_bucket_of_each_cloud_is_named_by_its_address() {
+    for scheme in ["s3", "gs", "az"] {
+        let opened = Store::open(&format!("{scheme}://bucket/prefix"), None, Arc::default());
+        // Where only access is missing, that is what is said.
+        let said = opened.err().map(|error| error.to_string());
+        let said = said.unwrap_or_default();
+        assert!(!said.contains("is none of"), "{said}");
+    }
+}

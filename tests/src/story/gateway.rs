@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use hyper_util::rt::TokioExecutor;
-use protocol::record::{BuilderHistory, RunRecord};
+use protocol::record::{BuildRecord, BuilderHistory, RunRecord};
 use protocol::token::{Claims, LogScope, Scope, Signer};
 
 use super::*;
@@ -64,6 +64,13 @@ impl Gateway {
         let (repository, uid) = (&run.pull.repository, &run.uid);
         let path = format!("/v1/repositories/{repository}/runs/{uid}/record");
         self.put(&path, run).await
+    }
+
+    /// Stores the record of a build, as the operator does.
+    pub async fn put_build(&self, build: &BuildRecord) -> Result<(), ClusterError> {
+        let (repository, name) = (&build.pull.repository, &build.name);
+        let path = format!("/v1/repositories/{repository}/builds/{name}/record");
+        self.put(&path, build).await
     }
 
     async fn put(&self, path: &str, record: &impl serde::Serialize) -> Result<(), ClusterError> {

@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::{AGE, OpenLog};
 use crate::logs::archive::Archive;
 use crate::logs::chain::{self, NOTED};
-use crate::logs::frames;
 use crate::logs::tail::{Cut, Place, Tail};
 use crate::store::StoreError;
 
@@ -45,13 +44,10 @@ impl OpenLog {
 
     async fn store(&self, cut: Cut) -> Result<(), StoreError> {
         let key = self.run.segment(self.stream, cut.offset, cut.line);
-        let frames = match &cut.frames {
-            Some(frames) => frames.concat(),
-            None => frames::encode(&cut.text).map_err(|error| StoreError::Damaged {
-                key: key.clone(),
-                cause: error.to_string(),
-            })?,
-        };
+        let frames = cut.frames().map_err(|error| StoreError::Damaged {
+            key: key.clone(),
+            cause: error.to_string(),
+        })?;
         let bytes = frames.len();
         if self.shared.store.create(&key, frames.into()).await? {
             self.shared.metrics.segment(bytes);

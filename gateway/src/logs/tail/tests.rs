@@ -21,16 +21,15 @@ fn send(tail: &mut Tail, text: &[u8], chunk: usize) {
     }
 }
 
-/// What is stored: the text of each segment, and whether it was packed by its sender.
-fn stored(tail: &mut Tail) -> Vec<(Vec<u8>, bool)> {
+/// What is stored: the text of each segment, and where the frames are that were stored as they came.
+fn stored(tail: &mut Tail) -> Vec<(Vec<u8>, Vec<u64>)> {
     let mut segments = Vec::new();
     while let Some(cut) = tail.cut() {
-        let packed = cut.frames.map(|frames| frames.concat());
-        if let Some(packed) = &packed {
-            assert_eq!(frames::decode(packed, SEGMENT_LIMIT).unwrap(), cut.text);
-        }
+        let frames = cut.frames().unwrap();
+        assert_eq!(frames::decode(&frames, SEGMENT_LIMIT).unwrap(), cut.text);
         tail.stored(&cut.text);
-        segments.push((cut.text, packed.is_some()));
+        let as_they_came = cut.packed.iter().map(|packed| packed.at);
+        segments.push((cut.text, as_they_came.collect()));
     }
     segments
 }
@@ -45,7 +44,8 @@ fn what_is_packed_well_is_stored_as_it_came() {
     let mut tail = new();
     send(&mut tail, &text, 4 * FRAME);
     tail.finish();
-    assert_eq!(stored(&mut tail), [(text, true)]);
+    let frames = [0, 1, 2, 3].map(|n| n * FRAME as u64).to_vec();
+    assert_eq!(stored(&mut tail), [(text, frames)]);
 }
 
 #[test]
@@ -55,12 +55,8 @@ fn a_frame_in_which_a_token_was_is_never_stored_as_it_came() {
     let mut tail = new();
     send(&mut tail, &text, 3 * FRAME);
     tail.finish();
-    let segments = stored(&mut tail);
-    let as_they_came: Vec<_> = segments.iter().map(|(_, packed)| *packed).collect();
-    assert_eq!(as_they_came, [true, false, true]);
     redact(&mut text, true);
-    let all: Vec<_> = segments.into_iter().flat_map(|(text, _)| text).collect();
-    assert_eq!(all, text);
+    assert_eq!(stored(&mut tail), [(text, vec![0, 2 * FRAME as u64])]);
 }
 
 #[test]
@@ -70,7 +66,69 @@ fn a_token_that_two_chunks_share_keeps_both_from_being_stored_as_they_came() {
     let mut tail = new();
     send(&mut tail, &text, FRAME);
     tail.finish();
-    assert!(stored(&mut tail).iter().all(|(_, packed)| !packed));
+    let segments = stored(&mut tail);
+    assert!(segments.iter().all(|(_, packed)| packed.is_empty()));
+}
+
+#[test]
+fn frames_with_little_between_them_make_no_small_segments() {
+    let text = lines(8 * (1 + SMALL));
+    let mut tail = new();
+    for part in text.chunks(1 + SMALL) {
+        let (first, rest) = part.split_at(1);
+        let frames = [first, rest].map(|text| frames::encode(text).unwrap());
+        let packed = frames::ready(&frames.concat(), part.len());
+        assert_eq!(packed.len(), 1, "one is too small");
+        let text = &mut part.to_vec();
+        assert!(tail.append(tail.received(), Arrived { text, packed }));
+    }
+    tail.finish();
+    let frames: Vec<u64> = (0..8).map(|n| n * (1 + SMALL as u64) + 1).collect();
+    assert_eq!(stored(&mut tail), [(text, frames)]);
+}
+
+#[test]
+fn a_frame_whose_end_is_held_back_waits_for_it_behind_what_is_worth_a_segment() {
+    let mut text = lines(2 * FRAME);
+    text[2 * FRAME - 4..].copy_from_slice(b"ghp_");
+    let mut tail = new();
+    send(&mut tail, &text, FRAME);
+    let cut = tail.cut().unwrap();
+    assert_eq!(cut.text.len(), FRAME, "the second frame is not cut");
+    tail.stored(&cut.text);
+    send(&mut tail, b"?\n", FRAME);
+    let found = stored(&mut tail);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].1, [FRAME as u64], "it was no token");
+    assert_eq!(found[0].0.len(), FRAME + 2);
+}
+
+#[test]
+fn a_frame_that_says_otherwise_what_was_there_already_is_not_stored_as_it_came() {
+    let text = lines(2 * FRAME);
+    let mut tail = new();
+    send(&mut tail, &[b'x'; 1000], FRAME);
+    let packed = frames::ready(&frames::encode(&text).unwrap(), text.len());
+    let again = &mut text.clone();
+    let arrived = Arrived {
+        text: again,
+        packed,
+    };
+    assert!(tail.append(0, arrived));
+    tail.finish();
+    let shown = [&[b'x'; 1000][..], &text[1000..]].concat();
+    assert_eq!(stored(&mut tail), [(shown, vec![FRAME as u64])]);
+}
+
+#[test]
+fn a_frame_of_which_another_gateway_stored_a_part_is_not_stored_as_it_came() {
+    let text = lines(2 * FRAME);
+    let mut tail = new();
+    send(&mut tail, &text, 2 * FRAME);
+    tail.finish();
+    tail.stored(&text[..1000]);
+    let rest = text[1000..].to_vec();
+    assert_eq!(stored(&mut tail), [(rest, vec![FRAME as u64])]);
 }
 
 #[test]

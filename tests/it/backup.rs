@@ -239,6 +239,7 @@ mod node {
         let values = json!({
             "crds": { "install": false },
             "webhook": { "replicas": 1 }, "operator": { "replicas": 1 },
+            "builds": { "pullSecrets": ["registry"] },
         });
         let begun = Story::begin_with_chart(&access, &facts, release, Setting::default(), &values);
         let story = begun.await.unwrap();
@@ -250,7 +251,11 @@ mod node {
             })
             .await;
         builds(&story, "before").await;
-        let registry = json!({ "metadata": { "name": "registry" } });
+        let registry = json!({
+            "metadata": { "name": "registry" },
+            "type": "kubernetes.io/dockerconfigjson",
+            "stringData": { ".dockerconfigjson": r#"{"auths":{}}"# },
+        });
         let registry: Secret = serde_json::from_value(registry).unwrap();
         let how = PostParams::default();
         let made = story.in_builds::<Secret>().create(&how, &registry).await;

@@ -44,7 +44,7 @@ async fn the_doctor_lists_every_part_with_version_and_origin_and_fails_if_one_is
             }
         }
     }
-    for tool in ["rust", "go", "git"] {
+    for tool in ["rustc", "cc", "go", "git"] {
         if row(&said, tool).0 == "missing" {
             missing.push(tool);
         }
@@ -73,7 +73,7 @@ async fn a_bare_machine_is_told_what_is_missing_and_how_to_get_it_and_nothing_is
     ] {
         assert!(remedy.contains(words), "{remedy}");
     }
-    for tool in ["rust", "go", "git"] {
+    for tool in ["rustc", "cc", "go", "git"] {
         assert_eq!(row(&said, tool).0, "missing", "{said}");
     }
     let error = String::from_utf8(output.stderr).unwrap();

@@ -110,6 +110,21 @@ async fn attempts(story: &Story, build: &str, builder: &str) -> Vec<BuilderRun> 
     runs
 }
 
+/// The worker of a builder's first attempt, once the run says it.
+async fn worker_of(story: &Story, build: &str, builder: &str) -> String {
+    eventually(
+        format!("{builder} says where it runs"),
+        PATIENCE,
+        async || {
+            let run = attempts(story, build, builder).await.remove(0);
+            let status = run.status.unwrap_or_default();
+            let phase = status.phase;
+            status.worker.ok_or_else(|| format!("{phase:?}"))
+        },
+    )
+    .await
+}
+
 fn phase(run: &BuilderRun) -> RunPhase {
     run.status.clone().unwrap_or_default().phase
 }
@@ -147,8 +162,7 @@ async fn three_machines_and_the_cluster_build_one_pull_request_through_a_cut_lin
     }
 
     line.cut();
-    let freebsd = attempts(&story, &build, "freebsd").await.remove(0);
-    let at = freebsd.status.unwrap().worker.unwrap();
+    let at = worker_of(&story, &build, "freebsd").await;
     let mut pool = [("bsd-1", first), ("bsd-2", second)];
     let killed = pool.iter_mut().find(|(name, _)| *name == at).unwrap();
     killed.1.restart().unwrap();

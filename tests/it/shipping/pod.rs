@@ -4,6 +4,7 @@ use std::{
     fs::File,
     net::SocketAddr,
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use protocol::{
@@ -125,6 +126,7 @@ impl Pod {
         let mut exec = self.exec.take().expect("a build");
         assert!(exec.wait().expect("its end").success());
         let ship = self.ship.as_ref().expect("a sidecar");
+        until_it_listens(ship.id());
         kill_process(Pid::from_child(ship), Signal::TERM).expect("a sidecar to stop");
     }
 
@@ -133,6 +135,24 @@ impl Pod {
         let mut ship = self.ship.take().expect("a sidecar");
         assert!(ship.wait().expect("its end").success());
         std::fs::read(self.run.root.join("stdout")).expect("what was printed")
+    }
+}
+
+/// Waits until a process that has just begun listens to the wish to stop, and does not end by it.
+fn until_it_listens(pid: u32) {
+    const TERM: u64 = 1 << 14;
+    let listens = || {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let caught = status
+            .lines()
+            .find_map(|line| line.strip_prefix("SigCgt:"))?;
+        let caught = u64::from_str_radix(caught.trim(), 16).ok()?;
+        (caught & TERM != 0).then_some(())
+    };
+    let end = Instant::now() + Duration::from_secs(20);
+    while listens().is_none() {
+        assert!(Instant::now() < end, "{pid} does not listen");
+        std::thread::yield_now();
     }
 }
 

@@ -38,6 +38,7 @@ pub struct Has {
     pub keys: u64,
     pub offers: Vec<Offer>,
     pub accepted: Vec<String>,
+    given: BTreeMap<String, Envelope>,
     pub declined: Vec<(String, Decline)>,
     pub completed: BTreeMap<String, Completion>,
     pub cancelled: BTreeSet<String>,
@@ -84,6 +85,7 @@ impl Gateway {
             chain,
             offers: Vec::new(),
             accepted: Vec::new(),
+            given: BTreeMap::new(),
             declined: Vec::new(),
             completed: BTreeMap::new(),
             cancelled: BTreeSet::new(),
@@ -331,14 +333,19 @@ impl Has {
                 ok(&serde_json::json!({}))
             }
             "accept" => {
-                let Some(at) = offered else {
-                    return fault(FaultCode::Gone);
+                // As often as it asks: the answer may have been lost.
+                let signed = match (offered, self.given.get(id)) {
+                    (Some(at), _) => self.offers[at].signed.clone(),
+                    (None, Some(signed)) => signed.clone(),
+                    (None, None) => return fault(FaultCode::Gone),
                 };
-                let signed = self.offers[at].signed.clone();
-                if !self.loses("/accept") {
-                    self.offers.remove(at);
+                if let Some(at) = offered {
+                    if !self.loses("/accept") {
+                        self.offers.remove(at);
+                        self.given.insert(id.to_owned(), signed.clone());
+                    }
+                    self.accepted.push(id.to_owned());
                 }
-                self.accepted.push(id.to_owned());
                 ok(&Accepted {
                     id: id.to_owned(),
                     signed,

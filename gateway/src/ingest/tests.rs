@@ -303,7 +303,8 @@ async fn a_token_in_frames_that_are_stored_as_they_came_is_in_none_of_them() {
     let gateway = Gateway::on(&objects);
     let token = format!("ghp_{}\n", "s3cretS3".repeat(5));
     let mut text = b"a line as all are in this log\n".repeat(11_000);
-    text.truncate(FRAME + SMALL);
+    // It ends with a line: what could begin a token would be held back.
+    text.truncate((FRAME + SMALL).next_multiple_of(30));
     text[FRAME + 100..][..token.len()].copy_from_slice(token.as_bytes());
     let sent = gateway.put(Stream::Log, 0, &text).await;
     assert_eq!(sent, taken(text.len() as u64, 0));

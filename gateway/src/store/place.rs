@@ -159,6 +159,7 @@ mod tests {
         std::fs::create_dir(secret.join("..data")).unwrap();
         std::fs::write(secret.join("AWS_REGION"), "eu-central-1\n").unwrap();
         std::fs::write(secret.join("AWS_ACCESS_KEY_ID"), "key").unwrap();
+        std::fs::write(secret.join("AWS_SECRET_ACCESS_KEY"), "of the key").unwrap();
         std::fs::write(secret.join("OTHER"), "nothing of ours").unwrap();
         assert!(open().is_ok());
         let builder = s3(&mounted(&secret).unwrap());

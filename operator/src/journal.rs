@@ -46,34 +46,29 @@ impl Subject {
 
     /// It has its slot, and its Job or Assignment was made.
     pub fn admitted(&self) {
-        tracing::info!(
-            repository = self.repository,
-            pull_request = self.pull_request,
-            head_sha = self.head_sha,
-            build = self.build,
-            builder = self.builder,
-            run = self.run,
-            "admitted"
-        );
+        self.line("admitted", More::default());
     }
 
     /// It has ended so, and that is written down.
     pub fn ended(&self, result: &str, reason: &str) {
-        tracing::info!(
-            repository = self.repository,
-            pull_request = self.pull_request,
-            head_sha = self.head_sha,
-            build = self.build,
-            builder = self.builder,
-            run = self.run,
-            result,
-            reason,
-            "ended"
-        );
+        let more = More {
+            result: Some(result),
+            reason: Some(reason),
+            state: None,
+        };
+        self.line("ended", more);
     }
 
     /// GitHub took its result as this state, or never will: `settled`.
     pub fn reported(&self, state: &str) {
+        let more = More {
+            state: Some(state),
+            ..More::default()
+        };
+        self.line("reported", more);
+    }
+
+    fn line(&self, what: &str, more: More<'_>) {
         tracing::info!(
             repository = self.repository,
             pull_request = self.pull_request,
@@ -81,10 +76,20 @@ impl Subject {
             build = self.build,
             builder = self.builder,
             run = self.run,
-            state,
-            "reported"
+            result = more.result,
+            reason = more.reason,
+            state = more.state,
+            "{what}"
         );
     }
+}
+
+/// What only some lines of a run have.
+#[derive(Default)]
+struct More<'a> {
+    result: Option<&'a str>,
+    reason: Option<&'a str>,
+    state: Option<&'a str>,
 }
 
 /// All runs of a build have ended.

@@ -20,6 +20,7 @@ mod presses;
 mod recovery;
 mod replay;
 mod secrets;
+mod several;
 mod stops;
 mod sweep;
 mod tokens;

@@ -1,6 +1,7 @@
 //! The gate as a table: one request that passes, what is changed, and what the gate says then.
 
 mod commands;
+mod comments;
 mod repeating;
 mod rules;
 mod stopping;

@@ -53,39 +53,32 @@ impl Default for Metrics {
             swept: Gauge::default(),
             kept: Gauge::default(),
         };
-        made.register();
+        made.register_logs();
+        made.register_store();
+        made.register_work();
         made
     }
 }
 
 impl Metrics {
-    fn register(&mut self) {
+    fn register_logs(&mut self) {
         let all = &mut self.registry;
-        all.register(
-            "api_writes",
-            "Writes to the Kubernetes API by kind and verb",
-            self.writes.clone(),
-        );
         let received = self.received.clone();
-        let version = ("version", env!("CARGO_PKG_VERSION"));
-        all.register("build", "What runs", Info::new([version]));
         all.register("log_bytes", "Bytes of logs that were taken in", received);
-        let refused = self.refused.clone();
         all.register(
             "refused",
             "Requests to the ingest that were refused, by code",
-            refused,
+            self.refused.clone(),
         );
         all.register(
             "open_runs",
             "Runs whose logs are in memory",
             self.open.clone(),
         );
-        let unstored = self.unstored.clone();
         all.register(
             "unstored_bytes",
             "Bytes of logs that are not stored yet",
-            unstored,
+            self.unstored.clone(),
         );
         all.register(
             "segments",
@@ -94,46 +87,55 @@ impl Metrics {
         );
         let stored = self.stored.clone();
         all.register("segment_bytes", "Bytes of segments, as stored", stored);
-        let archived = self.archived.clone();
         all.register(
             "archived",
             "Logs that ended and were put into one file, by result",
-            archived,
+            self.archived.clone(),
         );
-        let operations = self.operations.clone();
+    }
+
+    fn register_store(&mut self) {
+        let all = &mut self.registry;
         all.register(
             "store_seconds",
             "Time that the store takes, by operation",
-            operations,
+            self.operations.clone(),
         );
-        let errors = self.errors.clone();
         all.register(
             "store_errors",
             "Operations of the store that failed",
-            errors,
+            self.errors.clone(),
         );
-        let listings = self.listings.clone();
         all.register(
             "store_listings",
             "Listings of the store; none is a page's",
-            listings,
+            self.listings.clone(),
         );
-        let removed = self.removed.clone();
         all.register(
             "removed",
             "What retention removed, by kind and reason",
-            removed,
+            self.removed.clone(),
         );
-        let swept = self.swept.clone();
         all.register(
             "swept_timestamp_seconds",
             "When retention last went through the store",
-            swept,
+            self.swept.clone(),
         );
         all.register(
             "kept_bytes",
             "Bytes in the store when retention last looked",
             self.kept.clone(),
+        );
+    }
+
+    fn register_work(&mut self) {
+        let all = &mut self.registry;
+        let version = ("version", env!("CARGO_PKG_VERSION"));
+        all.register("build", "What runs", Info::new([version]));
+        all.register(
+            "api_writes",
+            "Writes to the Kubernetes API by kind and verb",
+            self.writes.clone(),
         );
     }
 

@@ -116,34 +116,11 @@ async fn run(args: Args) -> Result<(), String> {
     // Deliveries are answered without GitHub, too: that it is away, and that they shall come again.
     let (ready, ways) = (standing.clone(), connections.clone());
     tokio::spawn(async move { ready.until(GITHUB, || ways.greet()).await });
-    let begin = async {
-        let new_enough = || kubernetes::new_enough(&client);
-        standing.until(KUBERNETES, new_enough).await;
-        standing.until(KINDS, || kinds::fit(&client)).await;
-        let cache = Cache::start(&client, &args.namespace, &stop);
-        cache.ready().await;
-        cache
-    };
     let cache = tokio::select! {
-        cache = begin => cache,
+        cache = follow(&standing, &client, &args.namespace, &stop) => cache,
         () = stop.cancelled() => return Ok(()),
     };
-    let done = Arc::new(Done::default());
-    let (answered, known) = (cache.clone(), done.clone());
-    let builds = Builds::new(&client, &args.namespace, metrics.clone());
-    let app = Arc::new(App {
-        connections,
-        gate: Gate::new(
-            Api::namespaced(client.clone(), &args.namespace),
-            builds.clone(),
-            move |name| answered.is_answered(name) || known.knows(Deed::Answered(name)),
-        ),
-        submit: Submit::new(&client, &args.namespace, done.clone(), metrics.clone()),
-        builds,
-        done: done.clone(),
-        metrics,
-        cache,
-    });
+    let app = app(&client, &args.namespace, connections, cache, metrics);
     tokio::spawn(keep_warm(app.clone(), stop.clone()));
     let answered_all = CancellationToken::new();
     let sweeping = (!args.no_sweep).then(|| {
@@ -151,7 +128,7 @@ async fn run(args: Args) -> Result<(), String> {
             &client,
             &args.namespace,
             identity(),
-            done,
+            app.done.clone(),
             app.metrics.clone(),
         );
         let every = Duration::from_secs(args.sweep_seconds);
@@ -174,6 +151,47 @@ async fn run(args: Args) -> Result<(), String> {
     }
     let _ = inner.await;
     Ok(())
+}
+
+/// Waits for a cluster that fits, and follows its objects.
+async fn follow(
+    standing: &Standing,
+    client: &Client,
+    namespace: &str,
+    stop: &CancellationToken,
+) -> Cache {
+    let new_enough = || kubernetes::new_enough(client);
+    standing.until(KUBERNETES, new_enough).await;
+    standing.until(KINDS, || kinds::fit(client)).await;
+    let cache = Cache::start(client, namespace, stop);
+    cache.ready().await;
+    cache
+}
+
+/// Puts together what handles events.
+fn app(
+    client: &Client,
+    namespace: &str,
+    connections: Arc<Connections>,
+    cache: Cache,
+    metrics: Arc<Metrics>,
+) -> Arc<App> {
+    let done = Arc::new(Done::default());
+    let (answered, known) = (cache.clone(), done.clone());
+    let builds = Builds::new(client, namespace, metrics.clone());
+    Arc::new(App {
+        connections,
+        gate: Gate::new(
+            Api::namespaced(client.clone(), namespace),
+            builds.clone(),
+            move |name| answered.is_answered(name) || known.knows(Deed::Answered(name)),
+        ),
+        submit: Submit::new(client, namespace, done.clone(), metrics.clone()),
+        builds,
+        done,
+        metrics,
+        cache,
+    })
 }
 
 /// Fetches installation tokens before they are needed, so that no delivery waits for one.

@@ -34,6 +34,7 @@ pub mod reply;
 pub mod reporter;
 pub mod restraint;
 pub mod sentence;
+mod sentence_words;
 pub mod talk;
 pub mod target;
 pub mod template;

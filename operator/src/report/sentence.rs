@@ -5,9 +5,9 @@
 //! words are foreign text: they stand in backticks, so that nobody is mentioned, and what looks like
 //! a SHA in them is hidden. Only the person who asked is mentioned, in [`answer`](super::answer).
 
-use crds::{AnswerReason, AnswerSpec, Commands, Preset, Repository, TriggerKind};
+use crds::{AnswerReason, AnswerSpec, Commands, Preset, Repository};
 
-use super::text::{between, code, inert, without_shas};
+use super::sentence_words::Words;
 
 /// How answers are worded in a Repository.
 #[derive(Clone, Debug, Default)]
@@ -47,106 +47,58 @@ impl House {
 
 /// What the person is told.
 pub fn sentence(answer: &AnswerSpec, house: &House) -> String {
-    let prefix = house.commands.prefix.as_str();
+    use AnswerReason as R;
     let words = Words::of(answer);
     let (label, again) = (words.label, words.again);
-    let detail = words.detail();
+    let prefix = house.commands.prefix.as_str();
     match answer.reason {
-        AnswerReason::Permission if house.is_cpython(answer) => {
+        R::Permission if house.is_cpython(answer) => {
             "You don't have write permissions to trigger a build".to_owned()
         }
-        AnswerReason::Permission => words.permission(),
-        AnswerReason::Denied => {
+        R::Permission => words.permission(),
+        R::Denied => {
             "You may not start builds here. If that is a mistake, tell the infrastructure team.".to_owned()
         }
-        AnswerReason::Team => format!(
-            "This {label} needs an active member of the team {}. One of them can help.",
-            words.subject("that is asked for")
+        R::Team => words.team(),
+        R::Bot => format!("Bots do not start builds. A core developer can {again}."),
+        R::ThroughApp => words.through_app(),
+        R::ActorMismatch => words.actor_mismatch(),
+        R::HeadMovedBefore => words.moved_before(),
+        R::HeadMovedAfter => words.moved_after(),
+        R::MovementUnknown => format!(
+            "I cannot see when this branch last moved. Approve this commit, or write `{prefix} run <full SHA>`."
         ),
-        AnswerReason::Bot => format!("Bots do not start builds. A core developer can {again}."),
-        AnswerReason::ThroughApp => words.through_app(),
-        AnswerReason::ActorMismatch => format!(
-            "GitHub names another person for this {label} than the message that told of it; nothing was built. \
-             Please {again}, and tell the infrastructure team if it happens twice."
-        ),
-        AnswerReason::HeadMovedBefore => words.moved_before(),
-        AnswerReason::HeadMovedAfter => format!(
-            "{} pushed after your {label}; nothing was built. Review and {}.",
-            words.mover(),
-            words.again_it
-        ),
-        AnswerReason::MovementUnknown => format!(
-            "I cannot see when this branch last moved. {}",
-            format_args!("Approve this commit, or write `{prefix} run <full SHA>`.")
-        ),
-        AnswerReason::Closed => {
+        R::Closed => {
             format!("This pull request is closed; nothing was built. Reopen it, then {again}.")
         }
-        AnswerReason::ForkDeleted => {
+        R::ForkDeleted => {
             "The repository that this pull request comes from is gone; nothing was built. \
              Open a new pull request from a branch that exists."
                 .to_owned()
         }
-        AnswerReason::BaseBranch => format!(
-            "Pull requests for {} are not built here.{}",
-            words.subject("this branch"),
-            detail.map_or_else(String::new, |detail| format!(" {detail}"))
-        ),
-        AnswerReason::Conflict => format!(
-            "This does not merge with {}; nothing was built. Update the branch, then {again}.",
-            words.subject("the base branch")
-        ),
-        AnswerReason::NoBuilder => format!(
-            "No builder is left for this {label}; nothing was built. {}",
-            detail.unwrap_or_else(|| "The infrastructure team can tell which builders it is for.".to_owned())
-        ),
-        AnswerReason::WrongSha => {
+        R::BaseBranch => words.base_branch(),
+        R::Conflict => words.conflict(),
+        R::NoBuilder => words.no_builder(),
+        R::WrongSha => {
             "That is not the full SHA of this pull request's head. Copy the SHA of the commit that you reviewed."
                 .to_owned()
         }
-        AnswerReason::UnknownCommand => format!(
-            "{} is not a command. {}`{prefix} help` lists what there is.",
-            words.subject("That"),
-            words.then(detail)
-        ),
-        AnswerReason::Pattern => words.pattern(detail),
-        AnswerReason::NoMatch if house.is_cpython(answer) => format!(
-            "The regex {} did not match any buildbot builder. Is the requested builder in the list of stable builders? {}",
-            words.subject("that you wrote"),
-            words.then(detail)
-        ).trim_end().to_owned(),
-        AnswerReason::NoMatch => format!(
-            "{} {} no builder here; nothing was built. {}`{prefix} help` lists what there is.",
-            words.subject("That"),
-            if house.is_pattern(answer) { "matches" } else { "is" },
-            words.then(detail)
-        ),
-        AnswerReason::TooMany => format!(
-            "{} asks for too much at once; nothing was built. {}Ask for less.",
-            words.subject("That"),
-            words.then(detail)
-        ),
-        AnswerReason::NoBuild => {
-            let about = answer.facts.subject.as_ref();
-            let about = about.map_or_else(String::new, |_| format!(" for {}", words.subject("it")));
-            let why = detail.unwrap_or_else(|| "No build of this pull request fits.".to_owned());
-            format!("Nothing to do{about}. {why}")
-        }
-        AnswerReason::Help => format!("`{prefix} help` was answered with the list of commands."),
-        AnswerReason::Status => format!("`{prefix} status` was answered with how the builds stood."),
-        AnswerReason::Cancelled => {
-            let about = answer.facts.subject.as_ref();
-            let about = about.map_or_else(String::new, |_| format!("{}: ", words.subject("it")));
-            let what = detail.unwrap_or_else(|| "It is stopping, as you asked.".to_owned());
-            format!("{about}{what}")
-        }
-        AnswerReason::Paused => format!(
+        R::UnknownCommand => words.unknown_command(prefix),
+        R::Pattern => words.pattern(),
+        R::NoMatch if house.is_cpython(answer) => words.no_match_of_cpython(),
+        R::NoMatch => words.no_match(prefix, house.is_pattern(answer)),
+        R::TooMany => words.too_many(),
+        R::NoBuild => words.no_build(),
+        R::Help => format!("`{prefix} help` was answered with the list of commands."),
+        R::Status => format!("`{prefix} status` was answered with how the builds stood."),
+        R::Cancelled => words.cancelled(),
+        R::Paused => format!(
             "Builds are paused here by the infrastructure team; nothing was built. When they go on, {again}."
         ),
-        AnswerReason::TooOld => {
+        R::TooOld => {
             format!("Your {label} is more than a day old; nothing was built. If it still matters, {again}.")
         }
-        AnswerReason::Unknown => format!("Nothing was built. You can {again}."),
+        R::Unknown => format!("Nothing was built. You can {again}."),
     }
 }
 
@@ -179,145 +131,6 @@ pub fn kind(reason: AnswerReason) -> &'static str {
         AnswerReason::Paused => "paused",
         AnswerReason::TooOld => "too-old",
         AnswerReason::Unknown => "other",
-    }
-}
-
-/// The words that fit how the person asked.
-struct Words<'a> {
-    answer: &'a AnswerSpec,
-    /// What was done: `label`.
-    label: &'static str,
-    /// Doing it again: `add the label again`.
-    again: &'static str,
-    /// The same after it was named.
-    again_it: &'static str,
-}
-
-impl<'a> Words<'a> {
-    fn of(answer: &'a AnswerSpec) -> Self {
-        let (label, again, again_it) = match answer.trigger.kind {
-            TriggerKind::Label => ("label", "add the label again", "add it again"),
-            TriggerKind::Comment => ("command", "write the command again", "write it again"),
-            TriggerKind::Button | TriggerKind::Manual | TriggerKind::Unknown => {
-                ("request", "ask again", "ask again")
-            }
-        };
-        Self {
-            answer,
-            label,
-            again,
-            again_it,
-        }
-    }
-
-    fn subject(&self, otherwise: &str) -> String {
-        match &self.answer.facts.subject {
-            Some(subject) => code(&without_shas(subject), 100),
-            None => otherwise.to_owned(),
-        }
-    }
-
-    /// What would help, in one line; it may have come in several.
-    fn detail(&self) -> Option<String> {
-        let lines = self.answer.facts.detail.as_deref()?.lines();
-        let lines: Vec<&str> = lines
-            .map(str::trim)
-            .filter(|line| !line.is_empty())
-            .collect();
-        (!lines.is_empty()).then(|| inert(&without_shas(&lines.join("; ")), 600))
-    }
-
-    /// A sentence, and room for the next.
-    fn then(&self, detail: Option<String>) -> String {
-        match detail {
-            Some(detail) if detail.ends_with(['.', '?', ';']) => format!("{detail} "),
-            Some(detail) => format!("{detail}. "),
-            None => String::new(),
-        }
-    }
-
-    /// Of a command its author can help it, of a label only who defined it.
-    fn pattern(&self, detail: Option<String>) -> String {
-        let (subject, why) = (self.subject("of this request"), self.then(detail));
-        match self.answer.trigger.kind {
-            TriggerKind::Label => format!(
-                "The regular expression of this label, {subject}, cannot be used; nothing was built. \
-                 {why}The infrastructure team can correct it."
-            ),
-            _ => format!(
-                "The regular expression {subject} cannot be used; nothing was built. {why}Correct it and write it again."
-            ),
-        }
-    }
-
-    /// Who moved the head.
-    fn mover(&self) -> String {
-        let by = self
-            .answer
-            .facts
-            .movement
-            .as_ref()
-            .and_then(|movement| movement.by.as_ref());
-        match by {
-            Some(person) => code(&format!("@{}", without_shas(&person.login)), 64),
-            None => "Somebody".to_owned(),
-        }
-    }
-
-    fn moved_before(&self) -> String {
-        let movement = self.answer.facts.movement.as_ref();
-        let before =
-            movement.and_then(|movement| between(movement.at.0, self.answer.trigger.time.0));
-        let before = before.unwrap_or_else(|| "shortly".to_owned());
-        let (mover, label, again) = (self.mover(), self.label, self.again);
-        format!(
-            "{mover} pushed {before} before your {label}. Look at the changes, then {again} to build them."
-        )
-    }
-
-    fn permission(&self) -> String {
-        let needed = self.answer.facts.needed.as_deref().unwrap_or("write");
-        let (label, help) = match self.answer.trigger.kind {
-            TriggerKind::Label => ("label", "add it"),
-            _ => (self.label, "do it"),
-        };
-        // Of an account that is gone nothing is known.
-        let has = match self.answer.trigger.permission.as_str() {
-            "" | "unknown" => String::new(),
-            has => format!(" (you have {})", role(has)),
-        };
-        let needed = role(needed);
-        format!("This {label} needs {needed} access{has}. A core developer can {help}.")
-    }
-
-    fn through_app(&self) -> String {
-        let app = self
-            .answer
-            .facts
-            .subject
-            .as_ref()
-            .map_or_else(String::new, |app| {
-                format!(" {}", code(&without_shas(app), 100))
-            });
-        match self.answer.trigger.kind {
-            TriggerKind::Label => {
-                format!(
-                    "Labels set through the app{app} do not start builds; add it on github.com."
-                )
-            }
-            _ => format!(
-                "What comes through the app{app} does not start builds; write it on github.com."
-            ),
-        }
-    }
-}
-
-/// A role: GitHub's own as words, an organization's own in backticks.
-fn role(name: &str) -> String {
-    let known = ["none", "read", "triage", "write", "maintain", "admin"];
-    match name.to_ascii_lowercase() {
-        plain if known.contains(&plain.as_str()) => plain,
-        _ => code(&without_shas(name), 60),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Every sentence, and what it never contains.
 
-use crds::{Evidence, Facts, Manner, Movement, Person, RepositoryRef, Trigger};
+use crds::{Evidence, Facts, Manner, Movement, Person, RepositoryRef, Trigger, TriggerKind};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::*;

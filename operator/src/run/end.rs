@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crds::{BuilderRun, ReportMode, RunPhase, names};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{ResourceExt, api::DeleteParams};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     outcome::Ending,
@@ -63,20 +63,7 @@ pub(crate) async fn end(
     };
     let keeping = keep::run(ctx, &ended, followed, TELL_PATIENCE);
     let (report, kept) = tokio::join!(telling, keeping);
-    let status = ended.status.get_or_insert_default();
-    let mut patch = json!({
-        "phase": status.phase,
-        "waiting": null,
-        "startedAt": status.started_at,
-        "finishedAt": status.finished_at,
-        "outcome": status.outcome,
-    });
-    if ctx.live.get(uid).job_since.is_some() && run.spec.task.worker.is_none() {
-        patch["job"] = json!(names::job_name(uid));
-    }
-    if let Some(worker) = &status.worker {
-        patch["worker"] = json!(worker);
-    }
+    let mut patch = how_it_ended(ctx, &ended, uid);
     patch["report"] = tell::report(ctx, &ended, &report);
     if kept == Kept::Stored {
         patch["recorded"] = true.into();
@@ -96,6 +83,25 @@ pub(crate) async fn end(
     ctx.queues.builds.add(&run.spec.pr_build.name);
     tell_followers(ctx, run);
     Ok(Next::Wait)
+}
+
+/// What is written into the status of a run that ended, beside what became of telling it.
+fn how_it_ended(ctx: &Context, ended: &BuilderRun, uid: &str) -> Value {
+    let status = ended.status.clone().unwrap_or_default();
+    let mut patch = json!({
+        "phase": status.phase,
+        "waiting": null,
+        "startedAt": status.started_at,
+        "finishedAt": status.finished_at,
+        "outcome": status.outcome,
+    });
+    if ctx.live.get(uid).job_since.is_some() && ended.spec.task.worker.is_none() {
+        patch["job"] = json!(names::job_name(uid));
+    }
+    if let Some(worker) = status.worker {
+        patch["worker"] = json!(worker);
+    }
+    patch
 }
 
 /// A check run says which failing tests fail for others, too; a status has no room for that.

@@ -243,39 +243,47 @@ async fn begin(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Next, 
             let why = format!("the cluster does not take its Job: {}", status.message);
             return end(ctx, run, uid, Ending::new(RunPhase::Error, why)).await;
         }
-        Err(error) => {
-            if is_refusal(&error) {
-                give_back(ctx, run, uid);
-            }
-            let why = match &error {
-                kube::Error::Api(status) => {
-                    let why = why_forbidden(&status.message);
-                    format!("the cluster does not take its Job: {why}")
-                }
-                _ => "the cluster does not answer".to_owned(),
-            };
-            if let Some(ending) = waited_too_long(ctx, run, Some(&why)) {
-                return end(ctx, run, uid, ending).await;
-            }
-            let waiting = Waiting {
-                reason: text::one_line(&why, 300),
-                ahead: 0,
-                since: now(),
-            };
-            let waiting = ctx.live.update(uid, |live| {
-                let known = live.waiting.get_or_insert_with(|| waiting.clone());
-                known.reason = waiting.reason;
-                known.clone()
-            });
-            write_waiting(ctx, run, uid, &waiting, RunPhase::Queued).await?;
-            return Err(failed("creating its Job", run)(error));
-        }
+        Err(error) => return without_job(ctx, run, uid, error).await,
     }
     ctx.live.update(uid, |live| {
         live.granted = true;
         live.job_since = Some(Instant::now());
     });
     Ok(Next::After(POD_EXPECTED_AFTER))
+}
+
+/// The Job could not be created: the run waits with that reason, and it is tried again.
+async fn without_job(
+    ctx: &Arc<Context>,
+    run: &BuilderRun,
+    uid: &str,
+    error: kube::Error,
+) -> Result<Next, RunError> {
+    if is_refusal(&error) {
+        give_back(ctx, run, uid);
+    }
+    let why = match &error {
+        kube::Error::Api(status) => {
+            let why = why_forbidden(&status.message);
+            format!("the cluster does not take its Job: {why}")
+        }
+        _ => "the cluster does not answer".to_owned(),
+    };
+    if let Some(ending) = waited_too_long(ctx, run, Some(&why)) {
+        return end(ctx, run, uid, ending).await;
+    }
+    let waiting = Waiting {
+        reason: text::one_line(&why, 300),
+        ahead: 0,
+        since: now(),
+    };
+    let waiting = ctx.live.update(uid, |live| {
+        let known = live.waiting.get_or_insert_with(|| waiting.clone());
+        known.reason = waiting.reason;
+        known.clone()
+    });
+    write_waiting(ctx, run, uid, &waiting, RunPhase::Queued).await?;
+    Err(failed("creating its Job", run)(error))
 }
 
 /// A run whose pod tells something.

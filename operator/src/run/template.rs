@@ -62,17 +62,7 @@ pub(super) fn pod(
             gives_up_on("node.kubernetes.io/not-ready"),
             gives_up_on("node.kubernetes.io/unreachable"),
         ]),
-        security_context: Some(PodSecurityContext {
-            run_as_non_root: Some(true),
-            run_as_user: Some(USER),
-            run_as_group: Some(USER),
-            fs_group: Some(USER),
-            seccomp_profile: Some(SeccompProfile {
-                type_: "RuntimeDefault".to_owned(),
-                ..SeccompProfile::default()
-            }),
-            ..PodSecurityContext::default()
-        }),
+        security_context: Some(unprivileged()),
         init_containers: Some(
             ship.map(|ship| ship.container(setup))
                 .into_iter()
@@ -92,6 +82,21 @@ pub(super) fn pod(
         ),
         ..PodSpec::default()
     })
+}
+
+/// An account of its own, and no system calls beyond the runtime's usual ones.
+fn unprivileged() -> PodSecurityContext {
+    PodSecurityContext {
+        run_as_non_root: Some(true),
+        run_as_user: Some(USER),
+        run_as_group: Some(USER),
+        fs_group: Some(USER),
+        seccomp_profile: Some(SeccompProfile {
+            type_: "RuntimeDefault".to_owned(),
+            ..SeccompProfile::default()
+        }),
+        ..PodSecurityContext::default()
+    }
 }
 
 /// Fetches the commit and puts the agent where the build finds it. Runs no code of the pull request.

@@ -70,20 +70,14 @@ pub fn stands(
     let since = status.accepted_at.map_or(now, |accepted| accepted.0);
     if status.forgotten.is_some() {
         let reason = format!("`{holder}` was back and knew nothing of it any more");
-        return Stands::Over {
-            reason,
-            retried: true,
-        };
+        return over(reason, true);
     }
     if assignment.spec.pool
         && let Some(until) = &status.lease_expires_at
         && now >= until.0 + LEASE_SLACK
     {
         let reason = format!("`{holder}` was not heard of until its lease had ended");
-        return Stands::Over {
-            reason,
-            retried: true,
-        };
+        return over(reason, true);
     }
     let Some(away) = away(worker, now) else {
         let longest = SignedDuration::from_secs(run_seconds) + SLACK;
@@ -94,10 +88,7 @@ pub fn stands(
                     "`{holder}` was told to stop it and delivers no end: {}",
                     cancel.reason
                 );
-                Stands::Over {
-                    reason,
-                    retried: false,
-                }
+                over(reason, false)
             }
             _ => Stands::Running {
                 worker: holder,
@@ -110,10 +101,7 @@ pub fn stands(
             "`{holder}` has been away for more than a day: {}",
             away.message
         );
-        return Stands::Over {
-            reason,
-            retried: false,
-        };
+        return over(reason, false);
     }
     let sentence = format!("waiting for `{holder}`: {}", away.message);
     Stands::Lost {
@@ -121,6 +109,10 @@ pub fn stands(
         since,
         sentence,
     }
+}
+
+fn over(reason: String, retried: bool) -> Stands {
+    Stands::Over { reason, retried }
 }
 
 fn unaccepted(assignment: &Assignment, worker: Option<&Worker>, now: Timestamp) -> Stands {

@@ -7,9 +7,7 @@ use super::*;
 use tests::story::MALLORY;
 
 const OF_A_PERSON: &str = "GET /repos/*/*/collaborators/*/permission";
-
 const COMMENT: &str = "GET /repos/*/*/issues/comments/*";
-
 const PULL: &str = "GET /repos/*/*/pulls/*";
 
 #[tokio::test]

@@ -158,17 +158,10 @@ async fn tell(story: &Story, node: &Node) -> Result<(bool, machine::Lending)> {
         for difference in differences {
             println!("  because {difference}");
         }
-        println!(
-            "  the build says {}",
-            serde_json::to_string(&build.status).unwrap_or_default()
-        );
-        let logs = [
-            "logs",
-            "--tail=200",
-            "--prefix",
-            "-l",
-            "app.kubernetes.io/name=prbuild",
-        ];
+        let status = serde_json::to_string(&build.status).unwrap_or_default();
+        println!("  the build says {status}");
+        let ours = "app.kubernetes.io/name=prbuild";
+        let logs = ["logs", "--tail=200", "--prefix", "-l", ours];
         kubectl(node, &namespace, &logs)?;
     }
     Ok((right, machine))

@@ -77,27 +77,8 @@ impl Repo {
     /// # Errors
     /// [`GithubError::NotFound`] when there is no such pull request.
     pub async fn conversation(&self, n: i64) -> Result<Dated<Conversation>, GithubError> {
-        let full_name = self.full_name();
-        let (owner, name) = full_name.split_once('/').unwrap_or_default();
-        let call = format!("POST /graphql (labels of {full_name}#{n})");
-        let body = json!({
-            "query": LOOK,
-            "variables": { "owner": owner, "name": name, "number": n },
-        });
-        let answer = self.graphql(body).await?;
-        let found = envelope::<Data>(&call, &answer)?;
-        if let Some(problem) = found.errors.first() {
-            return Err(self.refused(problem, call, &answer));
-        }
-        let pull = found
-            .data
-            .and_then(|data| data.repository)
-            .and_then(|repository| repository.pull_request)
-            .ok_or(GithubError::NotFound { call })?;
-        Ok(Dated {
-            value: pull.into(),
-            date: answer.date,
-        })
+        let found = self.of_pull_request::<PullRequest>(n, LOOK, "labels");
+        Ok(found.await?.map(Conversation::from))
     }
 
     /// Comments on a pull request and takes a label off it, in one request. `subject` is its id in
@@ -160,17 +141,6 @@ fn mutation(subject: &str, saying: &Saying<'_>) -> Value {
         "query": format!("mutation({declared}) {{ {parts} }}"),
         "variables": variables,
     })
-}
-
-#[derive(Deserialize)]
-struct Data {
-    repository: Option<Repository>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Repository {
-    pull_request: Option<PullRequest>,
 }
 
 #[derive(Deserialize)]

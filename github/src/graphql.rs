@@ -47,14 +47,14 @@ pub(crate) fn envelope<T: DeserializeOwned>(
 }
 
 #[derive(Deserialize)]
-struct Data {
-    repository: Option<Repository>,
+struct Data<P> {
+    repository: Option<Repository<P>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Repository {
-    pull_request: Option<PullRequest>,
+struct Repository<P> {
+    pull_request: Option<P>,
 }
 
 #[derive(Deserialize)]
@@ -90,15 +90,26 @@ impl Repo {
     /// # Errors
     /// [`GithubError::NotFound`] when there is no such pull request.
     pub async fn test_merge(&self, n: i64) -> Result<Dated<TestMerge>, GithubError> {
+        let found = self.of_pull_request::<PullRequest>(n, TEST_MERGE, "test merge");
+        Ok(found.await?.map(TestMerge::from))
+    }
+
+    /// What a query tells of a pull request. `what` is for whoever reads of an error.
+    pub(crate) async fn of_pull_request<P: DeserializeOwned>(
+        &self,
+        n: i64,
+        query: &str,
+        what: &str,
+    ) -> Result<Dated<P>, GithubError> {
         let full_name = self.full_name();
         let (owner, name) = full_name.split_once('/').unwrap_or_default();
         let body = serde_json::json!({
-            "query": TEST_MERGE,
+            "query": query,
             "variables": { "owner": owner, "name": name, "number": n },
         });
-        let call = format!("POST /graphql (test merge of {full_name}#{n})");
+        let call = format!("POST /graphql ({what} of {full_name}#{n})");
         let answer = self.graphql(body).await?;
-        let found = envelope::<Data>(&call, &answer)?;
+        let found = envelope::<Data<P>>(&call, &answer)?;
         if let Some(problem) = found.errors.first() {
             return Err(self.refused(problem, call, &answer));
         }
@@ -108,7 +119,7 @@ impl Repo {
             .and_then(|repository| repository.pull_request)
             .ok_or(GithubError::NotFound { call })?;
         Ok(Dated {
-            value: pull.into(),
+            value: pull,
             date: answer.date,
         })
     }

@@ -36,6 +36,14 @@ impl Next {
     }
 }
 
+/// Sleeps until then; for ever where there is nothing to wait for.
+pub(crate) async fn sleep_until(at: Option<std::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// A queue of names.
 #[derive(Default)]
 pub struct Queue {

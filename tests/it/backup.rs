@@ -183,32 +183,11 @@ async fn configuration_and_secrets_are_restored_and_pull_requests_go_on_as_docum
 
 /// Runs containers.
 mod node {
-    use std::time::Duration;
-
-    use crds::BuildResult;
     use k8s_openapi::api::core::v1::Namespace;
-    use tests::cluster::{Release, shared_node};
-    use tests::images::GCC;
 
     use super::*;
     use crate::plugin::prbuild;
-
-    /// Pods are made anew on a busy machine.
-    const PATIENCE: Duration = Duration::from_secs(180);
-
-    /// A labelled pull request becomes a build that passes.
-    async fn builds(story: &Story, branch: &str) {
-        let number = story.open_pull_request(branch, &[("new", branch)]).await;
-        let name = story.name_of(number, story.label(number));
-        let build: PrBuild = story.complete_within(&name, PATIENCE).await;
-        let status = build.status.unwrap();
-        assert_eq!(
-            status.result,
-            Some(BuildResult::Passed),
-            "{}",
-            status.summary
-        );
-    }
+    use crate::release::{PATIENCE, begin, builds};
 
     /// Both namespaces go, with all that is in them.
     async fn lose_namespaces(story: &Story) {
@@ -234,22 +213,8 @@ mod node {
 
     #[tokio::test]
     async fn a_release_is_restored_into_an_empty_cluster_by_the_documented_commands() {
-        let (access, facts) = shared_node();
-        let release = Release::new(&access, &facts, "restored");
-        let values = json!({
-            "crds": { "install": false },
-            "webhook": { "replicas": 1 }, "operator": { "replicas": 1 },
-            "builds": { "pullSecrets": ["registry"] },
-        });
-        let begun = Story::begin_with_chart(&access, &facts, release, Setting::default(), &values);
-        let story = begun.await.unwrap();
-        story
-            .builder("debian", |spec| {
-                if let Some(machine) = &mut spec.kubernetes {
-                    machine.image = GCC.to_owned();
-                }
-            })
-            .await;
+        let more = json!({ "builds": { "pullSecrets": ["registry"] } });
+        let story = begin("restored", &more).await;
         builds(&story, "before").await;
         let registry = json!({
             "metadata": { "name": "registry" },
@@ -295,21 +260,7 @@ mod node {
 
     #[tokio::test]
     async fn a_signing_key_that_is_lost_is_made_anew_by_the_documented_commands() {
-        let (access, facts) = shared_node();
-        let release = Release::new(&access, &facts, "lost-key");
-        let values = json!({
-            "crds": { "install": false },
-            "webhook": { "replicas": 1 }, "operator": { "replicas": 1 },
-        });
-        let begun = Story::begin_with_chart(&access, &facts, release, Setting::default(), &values);
-        let story = begun.await.unwrap();
-        story
-            .builder("debian", |spec| {
-                if let Some(machine) = &mut spec.kubernetes {
-                    machine.image = GCC.to_owned();
-                }
-            })
-            .await;
+        let story = begin("lost-key", &json!({})).await;
         let key = async || {
             let key = story.api::<Secret>().get("prbuild-signing-key").await;
             key.unwrap().data.unwrap()["public.pem"].0.clone()

@@ -19,6 +19,7 @@ mod install;
 mod node;
 mod operator;
 mod plugin;
+mod release;
 mod report;
 mod rights;
 mod rotation;

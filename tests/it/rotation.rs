@@ -70,33 +70,18 @@ async fn the_key_of_a_worker_changes_by_the_documented_commands_while_it_is_on_l
 
 /// Runs containers.
 mod node {
-    use std::time::Duration;
-
-    use crds::{BuildResult, PrBuild};
+    use crds::PrBuild;
     use k8s_openapi::api::core::v1::Pod;
     use kube::ResourceExt;
     use kube::api::{ListParams, LogParams};
-    use tests::cluster::{Release, shared_node};
-    use tests::images::GCC;
     use tests::story::REPO;
 
     use super::*;
-
-    /// A mounted Secret follows within 90 s, and containers start.
-    const PATIENCE: Duration = Duration::from_secs(180);
+    use crate::release::{self, PATIENCE};
 
     /// A labelled pull request becomes a build that passes and is on record.
     async fn builds(story: &Story, branch: &str) {
-        let number = story.open_pull_request(branch, &[("new", branch)]).await;
-        let name = story.name_of(number, story.label(number));
-        let build: PrBuild = story.complete_within(&name, PATIENCE).await;
-        let status = build.status.unwrap();
-        assert_eq!(
-            status.result,
-            Some(BuildResult::Passed),
-            "{}",
-            status.summary
-        );
+        let name = release::builds(story, branch).await;
         eventually("it is on record", PATIENCE, async || {
             let build: PrBuild = story.api().get(&name).await.unwrap();
             let status = build.status.unwrap_or_default();
@@ -140,21 +125,7 @@ mod node {
 
     #[tokio::test]
     async fn secrets_and_keys_of_a_release_change_by_the_documented_commands_and_nothing_is_lost() {
-        let (access, facts) = shared_node();
-        let release = Release::new(&access, &facts, "rotation");
-        let values = json!({
-            "crds": { "install": false },
-            "webhook": { "replicas": 1 }, "operator": { "replicas": 1 },
-        });
-        let begun = Story::begin_with_chart(&access, &facts, release, Setting::default(), &values);
-        let story = begun.await.unwrap();
-        story
-            .builder("debian", |spec| {
-                if let Some(machine) = &mut spec.kubernetes {
-                    machine.image = GCC.to_owned();
-                }
-            })
-            .await;
+        let story = release::begin("rotation", &json!({})).await;
         let terminal = Terminal::open(&story);
         builds(&story, "before").await;
 

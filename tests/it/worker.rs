@@ -104,6 +104,16 @@ async fn labelled_on(story: &Story, branch: &str) -> (u64, String) {
     (number, story.name_of(number, story.label(number)))
 }
 
+/// A worker `mac` that takes runs, and a build whose only builder is pinned to it: the story, the agent and the
+/// name of the build.
+async fn build_for_mac(name: &str) -> (Story, Driver, String) {
+    let story = begin(name).await;
+    let mac = online(&story, "mac", 1).await;
+    story.builder("macos", on("mac")).await;
+    let (_, build) = labelled(&story).await;
+    (story, mac, build)
+}
+
 /// Waits until the first run of a build is as `looks` says.
 async fn eventually_run<T>(
     story: &Story,

@@ -95,6 +95,20 @@ pub struct Told {
     pub at: Option<Timestamp>,
 }
 
+impl Told {
+    /// What a delivery says whatever happened.
+    fn of(verified: &Verified, event: &Event) -> Self {
+        Self {
+            delivery: verified.id().to_owned(),
+            sender: event.sender.clone(),
+            head_sha: None,
+            updated_at: None,
+            head: None,
+            at: verified.told_at(),
+        }
+    }
+}
+
 impl Request {
     /// What a verified delivery asks of this repository, in the order in which it is asked. The
     /// button of all check runs is for [`Request::of_all`].
@@ -106,14 +120,7 @@ impl Request {
         if !verified.is_by(&repository.spec.connection) {
             return Vec::new();
         }
-        let mut told = Told {
-            delivery: verified.id().to_owned(),
-            sender: event.sender.clone(),
-            head_sha: None,
-            updated_at: None,
-            head: None,
-            at: verified.told_at(),
-        };
+        let mut told = Told::of(verified, event);
         let (number, asks) = match &event.what {
             What::Labeled(labeled) => {
                 told.head_sha = Some(labeled.head_sha.clone());
@@ -162,14 +169,7 @@ impl Request {
                 head_sha: pressed.head_sha.clone(),
                 changed_at: pressed.changed_at,
             }),
-            told: Some(Told {
-                delivery: verified.id().to_owned(),
-                sender: event.sender.clone(),
-                head_sha: None,
-                updated_at: None,
-                head: None,
-                at: verified.told_at(),
-            }),
+            told: Some(Told::of(verified, event)),
         }
     }
 

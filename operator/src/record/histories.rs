@@ -13,6 +13,7 @@ use super::{
     client::{RecordError, Records},
     shelf::{History, Job, Shelf, body},
 };
+use crate::queue::sleep_until;
 
 /// Histories of one kind.
 pub struct Histories<H> {
@@ -79,17 +80,11 @@ impl<H: History> Histories<H> {
                 }
                 Err(wake) => wake,
             };
-            let sleep = async {
-                match wake {
-                    Some(at) => tokio::time::sleep_until(at.into()).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.news.notified() => {}
                 Some(_) = busy.join_next() => {}
-                () = sleep => {}
+                () = sleep_until(wake) => {}
             }
         }
     }

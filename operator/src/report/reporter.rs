@@ -29,6 +29,7 @@ use super::{
     talk::{self, Sort},
     target::{CommitStatus, Order, Sent, Standing, Target},
 };
+use crate::queue::sleep_until;
 
 /// Writes commit statuses and check runs: the newest of each context, in order, as fast as GitHub allows. Clones
 /// share one queue.
@@ -325,17 +326,11 @@ async fn work(shared: Arc<Shared>, stop: CancellationToken) {
             Next::Idle => None,
         };
         shared.measure(flights.len());
-        let sleep = async {
-            match wake {
-                Some(at) => tokio::time::sleep_until(at.into()).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             () = stop.cancelled() => return,
             () = shared.news.notified() => {}
             Some(_) = flights.join_next() => {}
-            () = sleep => {}
+            () = sleep_until(wake) => {}
         }
     }
 }

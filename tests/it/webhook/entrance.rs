@@ -11,15 +11,18 @@ use super::*;
 /// A label whose delivery was lost: what is posted can build something.
 pub(super) async fn ready(name: &str) -> (Town, Vec<u8>) {
     let town = Town::new(name).await;
+    let body = lost_label(&town).await;
+    (town, body)
+}
+
+/// What GitHub would have delivered of a label, had it not been lost.
+pub(super) async fn lost_label(town: &Town) -> Vec<u8> {
     let number = town.pull_request().await;
-    town.story
-        .forge
-        .faults()
-        .deliveries(1, Some("pull_request"), DeliveryFault::Lost);
+    let faults = town.story.forge.faults();
+    faults.deliveries(1, Some("pull_request"), DeliveryFault::Lost);
     town.story.label(number);
     town.story.forge.deliveries_settled().await;
-    let body = town.labeled_payload(number, ADA);
-    (town, body)
+    town.labeled_payload(number, ADA)
 }
 
 #[tokio::test]

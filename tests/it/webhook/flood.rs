@@ -2,7 +2,6 @@
 
 use std::net::Ipv4Addr;
 
-use tests::forge::DeliveryFault;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -98,16 +97,9 @@ async fn s08_slow_headers_and_slow_bodies_are_cut_off_and_hold_up_nobody() {
 
 #[tokio::test]
 async fn s08_a_crowd_is_sent_away_and_memory_stays_small() {
-    let mut town = Town::new("wh-crowd").await;
-    let number = town.pull_request().await;
-    town.story
-        .forge
-        .faults()
-        .deliveries(1, Some("pull_request"), DeliveryFault::Lost);
-    town.story.label(number);
+    let (mut town, body) = ready("wh-crowd").await;
     let late = tests::forge::Fault::Latency(Duration::from_secs(2));
     town.story.forge.faults().on("GET /repos/*/*/pulls/*", late);
-    let body = town.labeled_payload(number, ADA);
     let signature = signed(&body);
     let health = format!("http://{}/healthz", town.inner());
     // No address has more connections than its share.

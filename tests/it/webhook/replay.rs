@@ -3,10 +3,9 @@
 use std::collections::HashSet;
 
 use tests::cluster::Fate;
-use tests::forge::{DeliveryFault, Push};
+use tests::forge::DeliveryFault;
 
 use super::*;
-use tests::story::MALLORY;
 
 /// Ada labels, GitHub tells nobody, and the same body arrives twenty times at once under twenty ids.
 /// Returns the object's name, the body, and the statuses.
@@ -112,14 +111,7 @@ async fn s06_an_old_body_is_judged_by_what_github_says_now() {
     assert_eq!(town.again().await, 200);
     assert_eq!(town.builds().await.len(), 1);
     // And it says nothing about a label that was set since, on another commit.
-    let push = Push {
-        repository: "mallory/app",
-        branch: "topic",
-        files: &[("a.txt", "b\n")],
-        by: MALLORY,
-        ..Push::default()
-    };
-    town.story.forge.push_with(push).await;
+    town.push("b\n").await;
     town.story.quiet();
     town.story
         .forge

@@ -1,8 +1,6 @@
 //! Whose secret signed a body.
 
-use tests::forge::DeliveryFault;
-
-use super::entrance::ready;
+use super::entrance::{lost_label, ready};
 use super::*;
 
 #[tokio::test]
@@ -84,13 +82,7 @@ async fn a_body_signed_by_another_connection_than_the_repositorys_is_foreign() {
     let secret = "the secret of another connection altogether";
     std::fs::write(dir.join("webhook-secret"), secret).unwrap();
     let town = Town::open(story, &["--no-sweep"]).await;
-    let number = town.pull_request().await;
-    town.story
-        .forge
-        .faults()
-        .deliveries(1, Some("pull_request"), DeliveryFault::Lost);
-    town.story.label(number);
-    let body = town.labeled_payload(number, ADA);
+    let body = lost_label(&town).await;
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
     mac.update(&body);
     let signature = format!("sha256={}", hex::encode(mac.finalize().into_bytes()));

@@ -1,7 +1,7 @@
 //! What stops a build before its end: a push, the end of the pull request, another base, a draft.
 
 use crds::Cancel;
-use tests::forge::{DeliveryFault, Fault, Push};
+use tests::forge::{DeliveryFault, Fault};
 
 use super::*;
 use tests::story::MALLORY;
@@ -43,14 +43,7 @@ impl Town {
         let forge = &self.story.forge;
         match change {
             Change::Push => {
-                let push = Push {
-                    repository: "mallory/app",
-                    branch: "topic",
-                    files: &[("a.txt", "b\n")],
-                    by: MALLORY,
-                    ..Push::default()
-                };
-                forge.push_with(push).await;
+                self.push("b\n").await;
             }
             Change::Close => forge.close(REPO, number, MALLORY),
             Change::Merge => drop(forge.merge(REPO, number, ADA).await),

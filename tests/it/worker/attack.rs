@@ -16,10 +16,7 @@ use super::*;
 
 #[tokio::test]
 async fn t9_a_second_machine_with_the_same_key_is_refused_and_the_first_goes_on() {
-    let story = begin("worker-t9").await;
-    let mut mac = online(&story, "mac", 1).await;
-    story.builder("macos", on("mac")).await;
-    let (_, build) = labelled(&story).await;
+    let (story, mut mac, build) = build_for_mac("worker-t9").await;
     let offer = mac.offer().await.unwrap();
     mac.accept(&offer.id).await.unwrap();
     let mut clone = Driver::new(&story.gateway().workers_url(), "mac", 1);
@@ -71,10 +68,7 @@ async fn eventually_event(story: &Story, name: &str, reason: &str, words: &str) 
 
 #[tokio::test]
 async fn an_offer_that_an_agent_does_not_believe_stays_on_record_until_it_takes_another() {
-    let story = begin("worker-refuses").await;
-    let mut mac = online(&story, "mac", 1).await;
-    story.builder("macos", on("mac")).await;
-    let (_, build) = labelled(&story).await;
+    let (story, mut mac, build) = build_for_mac("worker-refuses").await;
     for (next, code, why) in [
         ("second", DeclineCode::Invalid, "no pinned key signed it"),
         ("third", DeclineCode::Repeated, "it was begun here before"),
@@ -182,10 +176,7 @@ async fn a_gateway_in_an_attackers_hands_makes_no_result() {
 
 #[tokio::test]
 async fn a_gateway_in_an_attackers_hands_has_no_code_run() {
-    let story = begin("worker-evil-code").await;
-    let mac = online(&story, "mac", 1).await;
-    story.builder("macos", on("mac")).await;
-    let (_, build) = labelled(&story).await;
+    let (story, mac, build) = build_for_mac("worker-evil-code").await;
     let offer = mac.offer().await.unwrap();
     let mut ordered: Ordered = mac.verified(&offer).await.unwrap();
     let evil = as_the_gateway(&story).await;

@@ -86,10 +86,7 @@ async fn eventually_refused(clone: &mut Driver) {
 
 #[tokio::test]
 async fn a_cloned_key_gets_in_neither_after_a_restart_nor_at_another_gateway() {
-    let mut story = begin("worker-clone").await;
-    let mut mac = online(&story, "mac", 1).await;
-    story.builder("macos", on("mac")).await;
-    let (_, build) = labelled(&story).await;
+    let (mut story, mut mac, build) = build_for_mac("worker-clone").await;
     let offer = mac.offer().await.unwrap();
     let ordered = mac.verified(&offer).await.unwrap();
     mac.accept(&offer.id).await.unwrap();

@@ -13,10 +13,7 @@ use crate::http_get;
 
 #[tokio::test]
 async fn a_label_becomes_a_signed_assignment_and_a_signed_result_the_status() {
-    let story = begin("worker-green").await;
-    let mut mac = online(&story, "mac", 1).await;
-    story.builder("macos", on("mac")).await;
-    let (_, build) = labelled(&story).await;
+    let (story, mut mac, build) = build_for_mac("worker-green").await;
     let offer = mac.offer().await.unwrap();
     let ordered = mac.verified(&offer).await.unwrap();
     assert_eq!(ordered.to, Audience::Worker("mac".to_owned()));
@@ -61,10 +58,7 @@ async fn a_label_becomes_a_signed_assignment_and_a_signed_result_the_status() {
 
 #[tokio::test]
 async fn failing_tests_on_a_worker_are_red_and_are_not_tried_again() {
-    let story = begin("worker-red").await;
-    let mut mac = online(&story, "mac", 1).await;
-    story.builder("macos", on("mac")).await;
-    let (_, build) = labelled(&story).await;
+    let (story, mut mac, build) = build_for_mac("worker-red").await;
     let offer = mac.offer().await.unwrap();
     let ordered = mac.verified(&offer).await.unwrap();
     mac.accept(&offer.id).await.unwrap();
@@ -110,10 +104,7 @@ async fn a_waiting_run_says_what_its_worker_is_doing_instead() {
 
 #[tokio::test]
 async fn t11_a_cancel_reaches_a_worker_that_runs_and_one_that_was_away() {
-    let story = begin("worker-cancel").await;
-    let mut mac = online(&story, "mac", 1).await;
-    story.builder("macos", on("mac")).await;
-    let (_, build) = labelled(&story).await;
+    let (story, mut mac, build) = build_for_mac("worker-cancel").await;
     let offer = mac.offer().await.unwrap();
     mac.accept(&offer.id).await.unwrap();
     eventually_phase(&story, &build, RunPhase::Running).await;
@@ -147,10 +138,7 @@ async fn t11_a_cancel_reaches_a_worker_that_runs_and_one_that_was_away() {
 
 #[tokio::test]
 async fn a_run_that_nobody_has_accepted_is_cancelled_at_once_and_nobody_gets_it() {
-    let story = begin("worker-cancel-offer").await;
-    let mut mac = online(&story, "mac", 1).await;
-    story.builder("macos", on("mac")).await;
-    let (_, build) = labelled(&story).await;
+    let (story, mut mac, build) = build_for_mac("worker-cancel-offer").await;
     let offer = mac.offer().await.unwrap();
     story.cancel(&build).await;
     eventually_phase(&story, &build, RunPhase::Cancelled).await;

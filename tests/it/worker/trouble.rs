@@ -9,10 +9,7 @@ use super::*;
 
 #[tokio::test]
 async fn t2_a_gateway_that_is_killed_in_the_middle_is_not_noticed() {
-    let mut story = begin("worker-t2").await;
-    let mut mac = online(&story, "mac", 1).await;
-    story.builder("macos", on("mac")).await;
-    let (_, build) = labelled(&story).await;
+    let (mut story, mut mac, build) = build_for_mac("worker-t2").await;
     let offer = mac.offer().await.unwrap();
     let ordered = mac.verified(&offer).await.unwrap();
     story.kill_gateway();
@@ -46,10 +43,7 @@ async fn t2_a_gateway_that_is_killed_in_the_middle_is_not_noticed() {
 
 #[tokio::test]
 async fn t3_an_answer_that_was_lost_is_given_again() {
-    let story = begin("worker-t3").await;
-    let mut mac = online(&story, "mac", 1).await;
-    story.builder("macos", on("mac")).await;
-    let (_, build) = labelled(&story).await;
+    let (story, mut mac, build) = build_for_mac("worker-t3").await;
     let offer = mac.offer().await.unwrap();
     assert_eq!(mac.offer().await.unwrap(), offer, "until it is answered");
     let first = mac.accept(&offer.id).await.unwrap();
@@ -73,10 +67,7 @@ async fn t3_an_answer_that_was_lost_is_given_again() {
 
 #[tokio::test]
 async fn t6_a_pinned_run_waits_for_its_worker_and_a_late_result_heals_it() {
-    let story = begin("worker-t6").await;
-    let mut mac = online(&story, "mac", 1).await;
-    story.builder("macos", on("mac")).await;
-    let (_, build) = labelled(&story).await;
+    let (story, mut mac, build) = build_for_mac("worker-t6").await;
     let offer = mac.offer().await.unwrap();
     let ordered = mac.verified(&offer).await.unwrap();
     mac.accept(&offer.id).await.unwrap();
@@ -94,10 +85,7 @@ async fn t6_a_pinned_run_waits_for_its_worker_and_a_late_result_heals_it() {
 
 #[tokio::test]
 async fn t8_a_machine_that_comes_back_without_its_run_lets_another_attempt_begin_at_once() {
-    let story = begin("worker-t8").await;
-    let mut mac = online(&story, "mac", 1).await;
-    story.builder("macos", on("mac")).await;
-    let (_, build) = labelled(&story).await;
+    let (story, mut mac, build) = build_for_mac("worker-t8").await;
     let offer = mac.offer().await.unwrap();
     mac.accept(&offer.id).await.unwrap();
     eventually_phase(&story, &build, RunPhase::Running).await;

@@ -9,7 +9,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use crds::names;
 use jiff::Timestamp;
 
-use super::wire::{CheckRunBody, CheckSuiteBody};
+use super::wire::{CheckRunBody, CheckSuiteBody, Repository};
 use super::{Event, Ignored, What, action, expect_action, parsed};
 
 /// A button of a check run or of all of a commit's was pressed.
@@ -103,20 +103,15 @@ pub(super) fn check_run(body: &[u8]) -> Result<Event, Ignored> {
         run.status.as_deref().unwrap_or_default(),
         &times.map(second).join(" "),
     ]);
-    Ok(Event {
-        repository: body.repository.id,
-        full_name: body.repository.full_name,
-        number: None,
-        sender: body.sender,
-        what: What::Pressed(Pressed {
-            id,
-            button,
-            app: run.app.ok_or(Ignored::Shape)?.id,
-            head_sha: run.head_sha,
-            run: name,
-            changed_at,
-        }),
-    })
+    let pressed = Pressed {
+        id,
+        button,
+        app: run.app.ok_or(Ignored::Shape)?.id,
+        head_sha: run.head_sha,
+        run: name,
+        changed_at,
+    };
+    Ok(event(body.repository, body.sender, pressed))
 }
 
 /// A press of the button of all check runs of a commit.
@@ -131,20 +126,25 @@ pub(super) fn check_suite(body: &[u8]) -> Result<Event, Ignored> {
         &suite.id.to_string(),
         &second(Some(suite.updated_at)),
     ]);
-    Ok(Event {
-        repository: body.repository.id,
-        full_name: body.repository.full_name,
+    let pressed = Pressed {
+        id,
+        button: Button::RerunAll,
+        app: suite.app.ok_or(Ignored::Shape)?.id,
+        head_sha: suite.head_sha,
+        run: String::new(),
+        changed_at: suite.updated_at,
+    };
+    Ok(event(body.repository, body.sender, pressed))
+}
+
+fn event(repository: Repository, sender: github::User, pressed: Pressed) -> Event {
+    Event {
+        repository: repository.id,
+        full_name: repository.full_name,
         number: None,
-        sender: body.sender,
-        what: What::Pressed(Pressed {
-            id,
-            button: Button::RerunAll,
-            app: suite.app.ok_or(Ignored::Shape)?.id,
-            head_sha: suite.head_sha,
-            run: String::new(),
-            changed_at: suite.updated_at,
-        }),
-    })
+        sender,
+        what: What::Pressed(pressed),
+    }
 }
 
 fn second(time: Option<Timestamp>) -> String {

@@ -1,3 +1,5 @@
+use k8s_openapi::api::core::v1::PodSpec;
+
 use super::*;
 use crate::run::{outcome::tests::task, template::USER};
 
@@ -26,6 +28,11 @@ fn run(task: crds::Task) -> BuilderRun {
     run
 }
 
+fn pod(task: crds::Task, setup: &Setup) -> PodSpec {
+    let job = job(&run(task), setup, None).unwrap();
+    job.spec.unwrap().template.spec.unwrap()
+}
+
 #[test]
 fn the_job_of_a_run_is_named_by_it_and_is_never_repeated_by_kubernetes() {
     let job = job(&run(task()), &setup(), None).unwrap();
@@ -40,13 +47,7 @@ fn the_job_of_a_run_is_named_by_it_and_is_never_repeated_by_kubernetes() {
 
 #[test]
 fn s24_a_pod_has_no_token_no_rights_and_nothing_that_the_pull_request_chose() {
-    let pod = job(&run(task()), &setup(), None)
-        .unwrap()
-        .spec
-        .unwrap()
-        .template
-        .spec
-        .unwrap();
+    let pod = pod(task(), &setup());
     assert_eq!(pod.automount_service_account_token, Some(false));
     assert_eq!(pod.enable_service_links, Some(false));
     let identity = pod.security_context.unwrap();
@@ -97,13 +98,7 @@ fn kubernetes_expands_nothing_in_a_script() {
         ..protocol::Step::default()
     };
     task.recipe.as_mut().unwrap().steps = vec![step];
-    let pod = job(&run(task), &setup(), None)
-        .unwrap()
-        .spec
-        .unwrap()
-        .template
-        .spec
-        .unwrap();
+    let pod = pod(task, &setup());
     let value = pod.containers[0].env.as_ref().unwrap()[0]
         .value
         .clone()
@@ -121,18 +116,15 @@ fn a_run_that_cannot_run_has_no_job_and_says_why() {
 
 #[test]
 fn an_install_chooses_user_namespaces_name_servers_and_a_priority() {
-    let pod = |setup: &Setup| {
-        let job = job(&run(task()), setup, None).unwrap();
-        job.spec.unwrap().template.spec.unwrap()
-    };
-    let plain = pod(&setup());
+    let plain = pod(task(), &setup());
     assert_eq!((plain.host_users, plain.dns_policy), (None, None));
-    let chosen = pod(&Setup {
+    let chosen = Setup {
         user_namespaces: true,
         name_servers: vec!["192.0.2.53".parse().unwrap()],
         priority_class: Some("untrusted".into()),
         ..setup()
-    });
+    };
+    let chosen = pod(task(), &chosen);
     assert_eq!(chosen.host_users, Some(false));
     assert_eq!(chosen.dns_policy.as_deref(), Some("None"));
     let servers = chosen.dns_config.unwrap().nameservers.unwrap();

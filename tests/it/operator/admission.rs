@@ -97,13 +97,7 @@ async fn a_limit_holds_and_everyone_behind_it_knows_their_place() {
 async fn a_paused_builder_starts_nothing_and_says_so_until_it_goes_on() {
     let story = begin("paused", Fate::passes()).await;
     story.builder("debian", |spec| spec.paused = true).await;
-    let number = story.open_pull_request("change", &[("README", "x")]).await;
-    let name = story
-        .authorized(number, &["debian"])
-        .await
-        .metadata
-        .name
-        .unwrap();
+    let (_, name) = build_of(&story, "change", &["debian"]).await;
     let run = format!("{name}-debian-1");
     story
         .eventually_in("it says that it is paused", &run, |run: &BuilderRun| {
@@ -128,13 +122,7 @@ async fn a_run_that_waits_longer_than_its_queue_timeout_ends_in_error_with_the_r
             spec.timeouts.queue_seconds = 5;
         })
         .await;
-    let number = story.open_pull_request("change", &[("README", "x")]).await;
-    let name = story
-        .authorized(number, &["debian"])
-        .await
-        .metadata
-        .name
-        .unwrap();
+    let (number, name) = build_of(&story, "change", &["debian"]).await;
     story.complete(&name).await;
     let run = story.runs(&name).await.remove(0).status.unwrap();
     assert_eq!(run.phase, RunPhase::Error);

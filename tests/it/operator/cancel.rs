@@ -12,8 +12,8 @@ use tests::{
 };
 
 use super::{
-    begin, begin_without_kubelet, build_of, builder_of, nothing_is_pending, pause, phase_is,
-    phase_of, pods_are, revoke, run_is,
+    begin, begin_without_kubelet, build_of, builder_of, cancel_builders::three_phases,
+    nothing_is_pending, pause, phase_is, phase_of, pods_are, revoke, run_is,
 };
 
 const SAYS: &str = "Cancelled: by infra: not needed any more";
@@ -72,19 +72,7 @@ async fn a_build_that_is_cancelled_before_anything_happened_starts_nothing() {
 
 #[tokio::test]
 async fn runs_that_wait_that_start_and_that_run_are_cancelled_together() {
-    let mut story = begin_without_kubelet("phases").await;
-    story.pods_go(|pod| match builder_of(pod).as_str() {
-        "starts" => Fate::ends(Ending::Unschedulable {
-            message: "0/1 nodes are available".into(),
-        }),
-        _ => Fate::ends(Ending::Never),
-    });
-    story.builder("waits", |spec| spec.paused = true).await;
-    story.builder("starts", |_| {}).await;
-    story.builder("runs", |_| {}).await;
-    let (number, name) = build_of(&story, "change", &["waits", "starts", "runs"]).await;
-    phase_is(&story, &format!("{name}-starts-1"), RunPhase::Dispatched).await;
-    phase_is(&story, &format!("{name}-runs-1"), RunPhase::Running).await;
+    let (story, number, name) = three_phases("phases", Fate::ends(Ending::Never)).await;
     story.cancel(&name).await;
     assert_cancelled(&story, number, &name).await;
     story.end().await;

@@ -19,7 +19,7 @@ use super::{
 };
 
 /// A build of three builders, of which one waits, one starts and one runs.
-async fn three_phases(name: &str, runs: Fate) -> (Story, u64, String) {
+pub(super) async fn three_phases(name: &str, runs: Fate) -> (Story, u64, String) {
     let mut story = begin_without_kubelet(name).await;
     story.pods_go(move |pod| match builder_of(pod).as_str() {
         "starts" => Fate::ends(Ending::Unschedulable {

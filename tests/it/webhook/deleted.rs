@@ -12,6 +12,16 @@ const ONE_LOOK: &[&str] = &["--sweep-seconds", "86400"];
 /// What was in a delivery, read back.
 const READ_BACK: &str = "GET /app/hook/deliveries/*";
 
+/// The webhook ends, and another one looks at all comments.
+async fn another_looks(town: &mut Town) {
+    let webhook = town.webhook;
+    town.story.install.program(webhook).unwrap().terminate();
+    let listed = town.story.forge.log().count(COMMENTS);
+    (town.webhook, town.address) = start(&mut town.story, LOOK).await;
+    town.looks(3).await;
+    assert!(town.story.forge.log().count(COMMENTS) > listed);
+}
+
 #[tokio::test]
 async fn a_build_that_was_deleted_by_hand_stays_away() {
     let mut town = Town::with("wh-byhand", |_| {}, LOOK).await;
@@ -30,12 +40,7 @@ async fn a_build_that_was_deleted_by_hand_stays_away() {
     town.looks(3).await;
     town.nothing_stored().await;
 
-    let webhook = town.webhook;
-    town.story.install.program(webhook).unwrap().terminate();
-    let listed = town.story.forge.log().count(COMMENTS);
-    (town.webhook, town.address) = start(&mut town.story, LOOK).await;
-    town.looks(3).await;
-    assert!(town.story.forge.log().count(COMMENTS) > listed);
+    another_looks(&mut town).await;
     town.nothing_stored().await;
     let later = town.whispers(number, ADA, "/prbuild run");
     town.advance(20);
@@ -58,12 +63,7 @@ async fn a_build_that_is_deleted_as_soon_as_it_is_there_stays_away() {
     town.nothing_stored().await;
 
     // Whoever looks next knows what this one knew.
-    let webhook = town.webhook;
-    town.story.install.program(webhook).unwrap().terminate();
-    let listed = town.story.forge.log().count(COMMENTS);
-    (town.webhook, town.address) = start(&mut town.story, LOOK).await;
-    town.looks(3).await;
-    assert!(town.story.forge.log().count(COMMENTS) > listed);
+    another_looks(&mut town).await;
     town.nothing_stored().await;
     town.end().await;
 }
@@ -100,12 +100,7 @@ async fn what_is_deleted_before_anybody_looked_stays_away_although_its_replica_e
     let answers = town.story.api::<Answer>();
     answers.delete(&told, &Default::default()).await.unwrap();
     town.advance(20);
-    let webhook = town.webhook;
-    town.story.install.program(webhook).unwrap().terminate();
-    let listed = town.story.forge.log().count(COMMENTS);
-    (town.webhook, town.address) = start(&mut town.story, LOOK).await;
-    town.looks(3).await;
-    assert!(town.story.forge.log().count(COMMENTS) > listed);
+    another_looks(&mut town).await;
     town.nothing_stored().await;
     town.end().await;
 }

@@ -37,7 +37,7 @@ impl Repo {
         }
     }
 
-    /// The connection.
+    /// The connection by which it is reached.
     pub fn connection(&self) -> &Arc<Connection> {
         &self.connection
     }

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 
-/// An account.
+/// An account, of a person or a bot.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct User {
     /// Numeric id; survives renames.
@@ -34,7 +34,7 @@ pub struct AppRef {
     pub slug: Option<String>,
 }
 
-/// A label.
+/// A label of a pull request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Label {
     /// As it is spelled on GitHub.
@@ -42,7 +42,7 @@ pub struct Label {
     pub name: String,
 }
 
-/// A repository.
+/// What is asked of a repository: who it is, and whether it can be built.
 #[derive(Clone, Debug, Deserialize)]
 pub struct RepositoryInfo {
     /// Numeric id; survives renames and transfers.
@@ -318,7 +318,7 @@ pub struct TestMerge {
     pub commit: Option<MergeCommit>,
 }
 
-/// A test merge.
+/// The commit of a test merge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MergeCommit {
     /// Its SHA.

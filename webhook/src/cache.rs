@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::kept::Kept;
 
-/// The watched objects.
+/// The objects that the webhook follows. Clones share them.
 #[derive(Clone)]
 pub struct Cache {
     repositories: Kept<Repository>,

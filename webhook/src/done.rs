@@ -37,7 +37,7 @@ impl Deed<'_> {
     }
 }
 
-/// The memory.
+/// What this replica remembers, and what it read of the others.
 #[derive(Default)]
 pub struct Done(Mutex<Memory>);
 

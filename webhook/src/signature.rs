@@ -47,7 +47,7 @@ impl Verified {
         &self.id
     }
 
-    /// The signed body.
+    /// The body, byte for byte as it was signed.
     pub fn body(&self) -> &[u8] {
         &self.body
     }

@@ -17,7 +17,7 @@ const OF_ONE: usize = 4;
 /// for its decision.
 pub const PATIENCE: Duration = Duration::from_secs(4);
 
-/// The turns.
+/// The places in which deliveries are decided.
 pub struct Turns {
     all: Semaphore,
     /// By numeric id, of those who wait or are decided.

@@ -19,7 +19,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem.
+    /// A problem of its three parts.
     pub fn new(
         what: impl Into<String>,
         because: impl Into<String>,

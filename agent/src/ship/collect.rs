@@ -104,7 +104,7 @@ impl Collector {
         }
     }
 
-    /// The log.
+    /// What is to be sent of the log.
     pub fn log(&mut self) -> &mut LogStream {
         &mut self.log
     }

@@ -48,7 +48,7 @@ pub enum What {
     Declined,
 }
 
-/// The file.
+/// The file that the owner reads: a line of JSON for each run.
 #[derive(Debug)]
 pub struct History(PathBuf);
 

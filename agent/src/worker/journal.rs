@@ -62,7 +62,7 @@ impl Book {
         Ok(commands)
     }
 
-    /// The journal.
+    /// What stands in it.
     pub fn journal(&self) -> &Journal {
         &self.journal
     }

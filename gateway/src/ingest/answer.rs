@@ -31,7 +31,7 @@ impl No {
         Self::new(RefusalCode::Token, message, None)
     }
 
-    /// The form is wrong.
+    /// What came has not the form that the protocol says.
     pub fn malformed(message: impl Into<String>, received: Option<u64>) -> Self {
         Self::new(RefusalCode::Malformed, message, received)
     }
@@ -71,7 +71,7 @@ impl No {
         }
     }
 
-    /// The answer.
+    /// The refusal as an answer of HTTP.
     pub fn answer(self) -> Answer {
         let status = match self.code {
             RefusalCode::Token => StatusCode::UNAUTHORIZED,

@@ -70,7 +70,7 @@ pub struct Waits {
     pub since: Moment,
 }
 
-/// The page.
+/// The first page.
 pub(super) async fn page(State(site): State<Arc<Site>>, asked: Asked) -> Response {
     let now = Timestamp::now();
     let found = Ok(find(&site, now));

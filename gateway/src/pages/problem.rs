@@ -38,7 +38,7 @@ impl Problem {
         }
     }
 
-    /// Its status.
+    /// The status that HTTP has for it.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::NoPage | Self::Unknown { .. } => StatusCode::NOT_FOUND,

@@ -42,7 +42,7 @@ pub struct PullPage {
     pub note: Option<String>,
 }
 
-/// The page.
+/// The page of a pull request.
 pub(super) async fn page(
     State(site): State<Arc<Site>>,
     asked: Asked,

@@ -8,7 +8,7 @@ use super::{assets, state::State, text, theme::Theme};
 /// Characters of a page's title.
 const TITLE: usize = 100;
 
-/// A page.
+/// What every page has, around what it is about.
 #[derive(Debug)]
 pub struct Page {
     /// What it is about: `#1234 s390x Debian`. Foreign text is made harmless here.

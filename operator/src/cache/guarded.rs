@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use super::lean_metadata;
 
-/// A stored object.
+/// A stored object, whoever wrote it.
 #[derive(Clone, Debug)]
 pub enum Guarded<K> {
     /// It is what its kind says.

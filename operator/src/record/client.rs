@@ -157,7 +157,7 @@ impl Records {
         Envelope::seal(payload, &self.signer)
     }
 
-    /// Its numbers.
+    /// What is counted of its requests.
     pub fn metrics(&self) -> &RecordMetrics {
         &self.metrics
     }

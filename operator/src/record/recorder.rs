@@ -114,7 +114,7 @@ impl Recorder {
         self.records.is_to_be_told()
     }
 
-    /// Its numbers.
+    /// What is counted of its requests.
     pub fn metrics(&self) -> &RecordMetrics {
         self.records.metrics()
     }

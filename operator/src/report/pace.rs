@@ -82,7 +82,7 @@ impl Pace {
             .flatten()
     }
 
-    /// A request is sent.
+    /// Counts a request that is sent.
     pub fn spend(&mut self, now: Instant, cost: Cost) {
         if self.limited {
             for (window, amount) in self.windows(cost) {

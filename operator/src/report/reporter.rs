@@ -173,7 +173,7 @@ impl Reporter {
         self.shared.news.notify_one();
     }
 
-    /// Its numbers.
+    /// What is counted of what it tells.
     pub fn metrics(&self) -> &ReportMetrics {
         &self.shared.metrics
     }

@@ -42,12 +42,12 @@ impl PublicKey {
         }
     }
 
-    /// Its id.
+    /// The id by which envelopes name it.
     pub fn id(&self) -> String {
         hex(&Sha256::digest(self.0.as_bytes())[..8])
     }
 
-    /// Its fingerprint.
+    /// The fingerprint by which people compare it.
     pub fn fingerprint(&self) -> String {
         fingerprint(self.0.as_bytes())
     }

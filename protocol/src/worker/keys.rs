@@ -76,7 +76,7 @@ pub enum ChainError {
 }
 
 impl KeySet {
-    /// Its keys.
+    /// Its keys, read: one to as many as a set may have.
     pub fn public_keys(&self) -> Result<Vec<PublicKey>, ChainError> {
         let bad = |_: BadKey| ChainError::Keys(self.version);
         let keys = self.keys.iter().map(|key| PublicKey::parse(key));

@@ -37,7 +37,7 @@ impl Pressed {
     }
 }
 
-/// The buttons.
+/// What can be pressed at a check run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Button {
     /// GitHub's own "Re-run" of a check run.

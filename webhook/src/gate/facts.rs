@@ -55,7 +55,7 @@ impl Facts {
         self.now = self.now.max(Some(date));
     }
 
-    /// The pull request.
+    /// The pull request, or the question for it.
     pub(super) fn pull(&self) -> Go<&github::PullRequest> {
         match &self.pull {
             Some(pull) => Ok(pull),

@@ -29,7 +29,7 @@ impl Right {
         self.level().is_some_and(|level| level >= minimum)
     }
 
-    /// The word for people.
+    /// What the right is called: the role, where there is one.
     pub fn word(&self) -> String {
         let word = match (self.role.as_str(), self.permission.as_str()) {
             ("", "") => "none",

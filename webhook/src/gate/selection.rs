@@ -23,7 +23,7 @@ struct Asked<'a> {
 }
 
 impl Case<'_> {
-    /// A label.
+    /// What a label builds.
     pub(super) fn label(&self, rule: &LabelRule, right: &Right) -> Go<Authorized> {
         let pattern = rule.pattern.clone().unwrap_or_default();
         let rule = Rule::new(rule).map_err(|why| self.broken_pattern(&pattern, why))?;

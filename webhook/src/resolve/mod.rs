@@ -200,7 +200,7 @@ impl<'a> Rule<'a> {
         &self.rule.name
     }
 
-    /// The flavour.
+    /// The flavour that it asks for.
     pub fn flavour(&self) -> &'a str {
         &self.rule.flavour
     }

@@ -23,7 +23,7 @@ use crate::Result;
 
 /// Clients of the concurrent floor.
 const CLIENTS: usize = 8;
-/// The builder.
+/// The builder that all runs name.
 const BUILDER: &str = "b0";
 
 /// Bare writes, in namespaces of their own, so that PrBuild does not take them up and they can be

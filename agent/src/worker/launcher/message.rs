@@ -15,7 +15,7 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 
-/// A word.
+/// What a message asks for, or answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Word {
     /// Agent: start the build of a slot.
@@ -76,7 +76,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// A reply.
+    /// A reply about a slot.
     pub fn new(word: Word, slot: u32, value: i32) -> Self {
         Self { word, slot, value }
     }

@@ -18,7 +18,7 @@ pub use model::Build;
 /// Seconds after which a build that goes on is looked at again.
 const AGAIN: u32 = 5;
 
-/// The page.
+/// The page of one build.
 pub(super) async fn page(
     State(site): State<Arc<Site>>,
     asked: Asked,

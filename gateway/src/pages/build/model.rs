@@ -14,7 +14,7 @@ use crate::pages::{
     words::{self, Moment},
 };
 
-/// A build.
+/// What the page of a build says.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Build {

@@ -15,7 +15,7 @@ use super::{Site, address, asked::Asked, builders, problem::Problem, shell::Page
 
 pub use model::BuilderPage;
 
-/// The page.
+/// The page of one builder.
 pub(super) async fn page(
     State(site): State<Arc<Site>>,
     asked: Asked,

@@ -19,7 +19,7 @@ use crate::pages::{
 /// Tests that are named as those that fail most.
 const MOST_TESTS: usize = 5;
 
-/// A builder.
+/// What the page of a builder says.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BuilderPage {

@@ -19,7 +19,7 @@ pub use model::{Builders, Load, Row, load_of, row};
 /// Seconds after which the page is looked at again.
 const AGAIN: u32 = 10;
 
-/// The page.
+/// The page of all builders.
 pub(super) async fn page(State(site): State<Arc<Site>>, asked: Asked) -> Response {
     let found: Result<_, Problem> = Ok(find(&site, Timestamp::now()).await);
     asked.answer(found, |builders| Page {

@@ -99,7 +99,7 @@ pub fn load_of(builder: &Builder, live: &[Arc<BuilderRun>]) -> Load {
     }
 }
 
-/// The list.
+/// A row for each builder.
 pub fn rows(
     builders: &[Arc<Builder>],
     workers: &[Arc<Worker>],

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::pages::{assets, shell::Page, state::State, words};
 
-/// The page.
+/// The page of a run, of all that it says.
 pub fn page(model: &Model) -> Page {
     let facts = &model.facts;
     Page {

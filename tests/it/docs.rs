@@ -1,4 +1,5 @@
-//! Documents against each other: no link is dead, and everything is found from the README.
+//! Documents against each other and against the tree: no link is dead, everything is found from the README, and
+//! the code map names what there is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -116,4 +117,40 @@ fn every_document_is_found_from_the_readme() {
     }
     let lost: Vec<_> = pages.keys().filter(|page| !found.contains(*page)).collect();
     assert!(lost.is_empty(), "{lost:?}");
+}
+
+/// The modules at the top of a crate, but for those of its tests.
+fn top_modules(source: &Path) -> BTreeSet<String> {
+    let entries = std::fs::read_dir(source).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let modules = names.map(|name| name.trim_end_matches(".rs").to_owned());
+    let is_own = |name: &String| !["lib", "main"].contains(&name.as_str());
+    let is_tests = |name: &String| name.ends_with("tests") || name.starts_with("testing");
+    modules
+        .filter(|name| is_own(name) && !is_tests(name))
+        .collect()
+}
+
+#[test]
+fn the_code_map_names_every_module_at_the_top_of_a_crate() {
+    let pages = pages();
+    let text = &pages[Path::new("docs/ARCHITECTURE.md")];
+    let (_, map) = text.split_once("\n## Code map\n").unwrap();
+    let map = map.split("\n## ").next().unwrap();
+    let mut crates = 0;
+    for part in map.split("\n**`").skip(1) {
+        let (name, said) = part.split_once("/`**").unwrap();
+        let source = checkout().join(name).join("src");
+        if !source.is_dir() {
+            continue;
+        }
+        let words = said.split(|c: char| !c.is_alphanumeric() && c != '_');
+        let words: BTreeSet<&str> = words.collect();
+        for module in top_modules(&source) {
+            let is_named = words.contains(module.as_str());
+            assert!(is_named, "{name}/ is described without `{module}`");
+        }
+        crates += 1;
+    }
+    assert_eq!(crates, 11);
 }

@@ -1,3 +1,5 @@
+//! Checkouts from a real git server: proven, tried again, given up, and said in words.
+
 use std::{fs, io::Write, os::unix::fs::PermissionsExt, path::PathBuf, process::Command};
 
 use super::*;

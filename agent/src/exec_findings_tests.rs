@@ -1,3 +1,5 @@
+//! What failing steps name: tests, files and lines.
+
 use protocol::{ExitCode, ExitMeaning, Level, Pattern, Recipe};
 
 use super::{

@@ -1,3 +1,5 @@
+//! What steps leave in the spool: their output and its marks.
+
 use protocol::{
     RunIf,
     log::{Mark, SPOOL_LOG, SPOOL_MARKS, SUMMARY_LIMIT},

@@ -1,3 +1,5 @@
+//! Recipes that run: order, shells, environment, directories, and what their ends mean.
+
 use std::{collections::BTreeMap, path::PathBuf};
 
 use protocol::{ExitCode, ExitMeaning, Recipe, RunIf, Shell};

@@ -1,3 +1,5 @@
+//! Findings of several sources, counted once and bounded.
+
 use protocol::Verdict;
 
 use super::*;

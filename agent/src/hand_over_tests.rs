@@ -1,3 +1,5 @@
+//! From the mirror of the agent to the checkout of a build, also where git was killed.
+
 use std::{fs, path::PathBuf};
 
 use super::*;

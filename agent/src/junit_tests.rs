@@ -1,3 +1,5 @@
+//! JUnit files: what they name, and how little harm they do.
+
 use std::{fs::File, os::unix::fs::symlink, process::Command};
 
 use super::*;

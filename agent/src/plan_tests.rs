@@ -1,3 +1,5 @@
+//! Which step runs, and what all ends mean.
+
 use super::*;
 
 fn step(run_if: Option<RunIf>, continue_on_error: bool) -> Step {

@@ -1,3 +1,5 @@
+//! What test programs really print, from `fixtures/`, and the tests that are found in it.
+
 use super::*;
 use crate::{checkout_path::Place, findings::Draft};
 

@@ -1,3 +1,5 @@
+//! A spool, a sidecar and a gateway between which everything goes wrong: no byte is lost or sent twice.
+
 use std::{
     io::Write,
     os::unix::net::UnixStream,

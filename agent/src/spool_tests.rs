@@ -1,3 +1,5 @@
+//! What stays of a log, its marks, and a spool that a build attacks.
+
 use std::{os::unix::fs::symlink, path::PathBuf};
 
 use protocol::StepResult;

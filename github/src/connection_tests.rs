@@ -1,3 +1,5 @@
+//! Directories with connections, as they come, change and go.
+
 use super::*;
 
 const TOKEN: &str = "ghp_averysecrettoken";

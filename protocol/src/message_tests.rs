@@ -1,3 +1,5 @@
+//! Reports that are too long for a termination message, and what is left of them.
+
 use super::*;
 use crate::report::{MESSAGE_LIMIT, Parse, Verdict};
 

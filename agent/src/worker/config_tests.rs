@@ -1,3 +1,5 @@
+//! Configurations of owners: what they allow, and mistakes in them that are named.
+
 use super::*;
 
 fn parse(policy: &str) -> Result<Config, String> {

@@ -1,3 +1,5 @@
+//! The services of each system, as they would be installed.
+
 use super::*;
 
 fn plan(one_user: bool) -> Plan {

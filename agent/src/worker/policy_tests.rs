@@ -1,3 +1,5 @@
+//! Each rule of an owner.
+
 use jiff::civil;
 use protocol::worker::assignment::{Audience, Requester, RunId};
 

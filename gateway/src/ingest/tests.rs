@@ -1,3 +1,5 @@
+//! What senders of logs are answered, whatever they send.
+
 mod records;
 
 use protocol::log::{LogLimits, LogTaken, MARKS_LIMIT, RefusalCode};

@@ -1,3 +1,5 @@
+//! Logs through crashes, lost answers and two gateways: what is stored is what was sent.
+
 mod reading;
 
 use protocol::log::{LogEnd, RefusalCode, Stream};

@@ -1,3 +1,5 @@
+//! Tokens of each shape, wherever the text is cut.
+
 use super::*;
 
 /// A token of each shape, and what becomes of it. None is or was anybody's.

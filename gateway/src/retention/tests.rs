@@ -1,3 +1,5 @@
+//! What goes, what stays, and what is ended.
+
 use protocol::log::{LogEnd, Stream};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Directories and buckets, and what is said of those that cannot be.
+
 use std::path::PathBuf;
 
 use super::*;

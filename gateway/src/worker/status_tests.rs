@@ -1,3 +1,5 @@
+//! What the object of a worker says, story by story.
+
 use std::time::Instant;
 
 use serde_json::{Value, json};

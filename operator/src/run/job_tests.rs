@@ -1,3 +1,5 @@
+//! The Job of a run, and what its pod has and lacks.
+
 use k8s_openapi::api::core::v1::PodSpec;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Pods that ended in every way, and whose doing it was.
+
 use crds::Kubernetes;
 use protocol::{Recipe, StepReport, StepResult};
 

@@ -1,3 +1,5 @@
+//! The echo: what it answers in place of GitHub, and what it remembers.
+
 use std::{net::Ipv4Addr, path::PathBuf, process::Command, sync::Arc};
 
 use github::{Access, Connections, Repo, StatusState};

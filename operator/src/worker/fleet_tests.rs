@@ -1,3 +1,5 @@
+//! Which worker gets a run, and what is said where none does.
+
 use serde_json::{Value, json};
 
 use super::*;

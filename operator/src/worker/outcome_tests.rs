@@ -1,3 +1,5 @@
+//! Signed results: which are believed, and what they mean.
+
 use protocol::worker::completion::Completion;
 use protocol::worker::envelope::Envelope;
 use protocol::worker::key::{AgentKey, Sign as _};

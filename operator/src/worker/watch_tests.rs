@@ -1,3 +1,5 @@
+//! Assignments that wait, run, are lost and are over, in made-up time.
+
 use serde_json::{Value, json};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Which frames are stored as they came, and which are packed here.
+
 use super::*;
 use crate::logs::frames::{self, FRAME, SMALL};
 use crate::redact::redact;

@@ -1,7 +1,7 @@
 //! What people do in front of the webhook, and what came of it.
 
 use crds::{BuilderResult, RunPhase};
-use tests::forge::Push;
+use tests::forge::{DeliveryFault, Push};
 use tests::story::MALLORY;
 
 use super::*;
@@ -21,6 +21,13 @@ impl Town {
             ..Push::default()
         };
         self.story.forge.push_with(push).await
+    }
+
+    /// Ada adds the label, and this happens to its delivery. Id of the event.
+    pub fn label_meets(&self, number: u64, fault: DeliveryFault) -> Id {
+        let forge = &self.story.forge;
+        forge.faults().deliveries(1, Some("pull_request"), fault);
+        forge.add_label(REPO, number, LABEL, ADA)
     }
 
     /// Time passes on GitHub's clock.

@@ -65,9 +65,7 @@ const REPOSITORY_AND_SENDER: [&str; 5] = [
 async fn s02_the_published_labeled_examples_reach_the_gate_and_s04_only_under_their_own_header() {
     let mut town = Town::new("wh-labeled").await;
     let number = town.pull_request().await;
-    let faults = town.story.forge.faults();
-    faults.deliveries(1, Some("pull_request"), DeliveryFault::Lost);
-    let event = town.story.forge.add_label(REPO, number, LABEL, ADA);
+    let event = town.label_meets(number, DeliveryFault::Lost);
     let own = town.story.forge.labeled_payload(REPO, number, LABEL, ADA);
     let mut pointers = vec![
         "/number",

@@ -36,11 +36,7 @@ async fn s02_a_label_by_a_core_developer_becomes_one_prbuild_of_exactly_the_labe
 async fn a_label_that_is_a_day_old_builds_nothing_and_is_not_talked_about() {
     let town = Town::new("wh-day").await;
     let number = town.pull_request().await;
-    town.story
-        .forge
-        .faults()
-        .deliveries(1, Some("pull_request"), DeliveryFault::Held);
-    let event = town.story.forge.add_label(REPO, number, LABEL, ADA);
+    let event = town.label_meets(number, DeliveryFault::Held);
     town.story
         .forge
         .clock()

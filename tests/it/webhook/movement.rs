@@ -28,11 +28,7 @@ async fn a_push_shortly_before_the_label_builds_nothing_and_is_named() {
 async fn s15_a_push_between_label_and_delivery_builds_nothing() {
     let town = Town::new("wh-between").await;
     let number = town.pull_request().await;
-    town.story
-        .forge
-        .faults()
-        .deliveries(1, Some("pull_request"), DeliveryFault::Held);
-    let event = town.story.forge.add_label(REPO, number, LABEL, ADA);
+    let event = town.label_meets(number, DeliveryFault::Held);
     town.advance(5);
     town.push("b\n").await;
     town.story.forge.faults().release_deliveries();

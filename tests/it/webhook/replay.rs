@@ -10,11 +10,7 @@ use super::*;
 /// Ada labels, GitHub tells nobody, and the same body arrives twenty times at once under twenty ids.
 /// Returns the object's name, the body, and the statuses.
 async fn twenty_times(town: &Town, number: u64) -> (String, Vec<u8>, HashSet<u16>) {
-    town.story
-        .forge
-        .faults()
-        .deliveries(1, Some("pull_request"), DeliveryFault::Lost);
-    let event = town.story.forge.add_label(REPO, number, LABEL, ADA);
+    let event = town.label_meets(number, DeliveryFault::Lost);
     let body = town.labeled_payload(number, ADA);
     let signature = signed(&body);
     let all = (0..20).map(|n| {
@@ -113,11 +109,7 @@ async fn s06_an_old_body_is_judged_by_what_github_says_now() {
     // And it says nothing about a label that was set since, on another commit.
     town.push("b\n").await;
     town.story.quiet();
-    town.story
-        .forge
-        .faults()
-        .deliveries(1, Some("pull_request"), DeliveryFault::Held);
-    let event = town.story.forge.add_label(REPO, number, LABEL, ADA);
+    let event = town.label_meets(number, DeliveryFault::Held);
     let old = town.story.forge.deliveries();
     let old = old
         .iter()

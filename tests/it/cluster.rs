@@ -210,7 +210,7 @@ fn job(name: &str) -> Job {
 
 async fn condition_of_job(jobs: &Api<Job>, name: &str) -> String {
     eventually(
-        format!("job {name} ends"),
+        format!("Job {name} ends"),
         Duration::from_secs(30),
         async || {
             let job = jobs.get(name).await.map_err(|error| error.to_string())?;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{
     assignment::{Audience, RunId},
     completion::{Completion, LogDigest, RunEnd},
-    envelope::{Envelope, Payload},
+    envelope::Envelope,
     fault::{Fault, FaultCode},
     keys::{KeyChain, KeySet},
     session::{Close, Nonce, NonceRequest, SessionOpened, SessionRequest, Timing},

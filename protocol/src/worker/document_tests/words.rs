@@ -5,6 +5,7 @@ use crate::{
     log::WRITER_HEADER,
     worker::{
         assignment::{Assignment, EventKind, Evidence},
+        envelope::Payload,
         fault::Retry,
     },
 };

@@ -102,7 +102,7 @@ pub fn progress(task: &Task, pod: &PodView, now: Timestamp) -> Progress {
     if let ContainerView::Terminated { .. } = pod.build {
         return Progress::Ended(build_ended(task, pod));
     }
-    if let Some(ending) = checkout_failed(&pod.checkout) {
+    if let Some(ending) = checkout_failed(pod) {
         return Progress::Ended(ending);
     }
     if pod.deletion_due.is_some_and(|due| now > due + NODE_SILENCE) {
@@ -176,18 +176,21 @@ fn own_storage(message: &str) -> bool {
         || message.contains("ephemeral local storage usage exceeds")
 }
 
-fn checkout_failed(checkout: &ContainerView) -> Option<Ending> {
+fn checkout_failed(pod: &PodView) -> Option<Ending> {
     let ContainerView::Terminated {
         exit_code,
         reason,
         message,
         ..
-    } = checkout
+    } = &pod.checkout
     else {
         return None;
     };
     if *exit_code == 0 {
         return None;
+    }
+    if pod.deletion_asked.is_some() {
+        return Some(Ending::infrastructure(DELETED));
     }
     let why = match CheckoutReport::parse(message) {
         Ok(CheckoutReport {

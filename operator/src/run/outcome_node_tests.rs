@@ -50,3 +50,14 @@ fn a_node_that_gives_up_a_pod_without_a_word_leaves_no_colon() {
         assert!(ending.outcome.retryable, "{expected}");
     }
 }
+
+#[test]
+fn a_pod_that_is_deleted_during_its_checkout_was_deleted_and_did_not_fail_to_fetch() {
+    let mut fetching = waiting("PodInitializing", "");
+    fetching.checkout = ended(1, "Error", r#"{"error":"cancelled during the checkout"}"#);
+    assert!(end(&fetching).outcome.reason.contains("checked out"));
+    fetching.deletion_asked = Some(Timestamp::from_second(15).unwrap());
+    let ending = end(&fetching);
+    assert_eq!(ending.outcome.reason, DELETED);
+    assert!(ending.outcome.retryable);
+}

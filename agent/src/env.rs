@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use protocol::Source;
+use protocol::{Source, is_reserved_variable};
 
 use crate::{os, places::Places};
 
@@ -45,21 +45,13 @@ impl HandedOn {
     }
 }
 
-/// Whether a variable belongs to the executor or to the facts of a run: neither taken over from the
-/// image nor set by a step.
-pub fn is_reserved(name: &str) -> bool {
-    let name = name.to_ascii_uppercase();
-    let prefixes = ["PRBUILD_", "GITHUB_", "RUNNER_"];
-    prefixes.iter().any(|prefix| name.starts_with(prefix))
-}
-
 /// The image's own variables: what the executor was started with, less what is meant for itself and
 /// what Kubernetes adds about its services.
 pub fn of_image(all: impl IntoIterator<Item = (OsString, OsString)>) -> Vars {
     all.into_iter()
         .filter(|(name, value)| {
             let (name, value) = (name.to_string_lossy(), value.to_string_lossy());
-            !is_reserved(&name) && !is_of_kubernetes(&name, &value)
+            !is_reserved_variable(&name) && !is_of_kubernetes(&name, &value)
         })
         .collect()
 }
@@ -140,7 +132,7 @@ pub fn of_step(
             .iter()
             .map(|(name, value)| (name.into(), value.into())),
     );
-    let own = step.iter().filter(|(name, _)| !is_reserved(name));
+    let own = step.iter().filter(|(name, _)| !is_reserved_variable(name));
     vars.extend(own.map(|(name, value)| (name.into(), value.into())));
     vars.extend(facts.clone());
     vars.extend(files.iter().map(|(name, file)| (name.into(), file.into())));

@@ -1,7 +1,9 @@
 //! The files that a step writes for the steps after it: `GITHUB_ENV` and `GITHUB_PATH`, as GitHub
 //! Actions reads them. Pure; the text is an attacker's.
 
-use crate::env::{HANDED_ON_LIMIT, HandedOn, VAR_LIMIT, is_reserved};
+use protocol::is_reserved_variable;
+
+use crate::env::{HANDED_ON_LIMIT, HandedOn, VAR_LIMIT};
 
 /// Bytes of such a file that are read; a longer one is not taken at all.
 pub const FILE_LIMIT: u64 = 1 << 20;
@@ -26,7 +28,7 @@ pub fn add_vars(content: &[u8], to: &mut HandedOn) -> Result<Vec<String>, FileEr
     for (name, value) in pairs(content)? {
         let why = if !is_name(&name) {
             "the name is not made of letters, digits and `_`"
-        } else if is_reserved(&name) {
+        } else if is_reserved_variable(&name) {
             "the name is reserved"
         } else if value.contains('\0') {
             "the value has a NUL byte in it"

@@ -100,13 +100,14 @@ async fn has_build(ctx: &Context, run: &BuilderRun) -> kube::Result<bool> {
 }
 
 /// Whether a run may go: it has ended, GitHub knows, it is on record, and its build has been complete for an hour or
-/// is gone.
+/// is gone. Without its build it goes after a week also where GitHub cannot be told.
 fn run_is_over(ctx: &Context, run: &BuilderRun, now: Timestamp) -> bool {
+    if is_orphan(ctx, run) {
+        let is_done = is_told(run) || is_given_up(run, now);
+        return is_done && keep::run_is_kept(ctx, run, None, now);
+    }
     if !is_told(run) {
         return false;
-    }
-    if is_orphan(ctx, run) {
-        return keep::run_is_kept(ctx, run, None, now);
     }
     let build = ctx.cache.builds.get(&run.spec.pr_build.name);
     keep::run_is_kept(ctx, run, build.as_deref(), now)
@@ -119,6 +120,14 @@ fn is_told(run: &BuilderRun) -> bool {
     let ended = status.filter(|status| status.phase.is_terminal());
     let report = ended.and_then(|status| status.report.as_ref());
     report.is_some_and(|report| report.sent.is_some())
+}
+
+/// Whether a run ended so long ago that nobody is told of it any more: its Repository is gone, say.
+fn is_given_up(run: &BuilderRun, now: Timestamp) -> bool {
+    let status = run.status.as_ref();
+    let ended = status.filter(|status| status.phase.is_terminal());
+    let finished = ended.and_then(|status| status.finished_at.as_ref());
+    finished.is_some_and(|finished| now > finished.0 + KEEP_ANSWERS)
 }
 
 /// Whether the time of a build's runs is over: it has been complete for an hour.

@@ -143,3 +143,18 @@ fn a_run_stays_until_it_has_ended_and_github_knows() {
         assert_eq!(is_told(&run(status.clone())), expected, "{status}");
     }
 }
+
+#[test]
+fn a_run_of_which_nobody_can_be_told_is_given_up_after_seven_days() {
+    let untold = run(json!({
+        "phase": "Failed", "finishedAt": DONE, "report": { "error": "there is no Repository" },
+    }));
+    goes_after(7 * 24, "a run", |now| is_given_up(&untold, now));
+    let years = after(10 * 365 * 24 * HOUR);
+    for goes_on in [
+        json!({ "phase": "Running" }),
+        json!({ "phase": "Queued", "report": { "sent": "pending" } }),
+    ] {
+        assert!(!is_given_up(&run(goes_on.clone()), years), "{goes_on}");
+    }
+}

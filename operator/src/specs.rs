@@ -66,18 +66,21 @@ pub async fn repository(ctx: Arc<Context>, name: String) -> Result<Next, SpecErr
     };
     let standing = standing(&seen, status);
     let built = repository.status.as_ref().is_some_and(is_built);
-    write(
+    let changed = write(
         &ctx,
         "repositories",
         &ctx.api.repositories,
         &ctx.cache.repositories,
         &repository,
         change,
-    )
-    .await?;
+    );
+    let changed = changed.await?;
     if standing == Standing::Builds && !built {
         // What it lacked was granted.
         ctx.reporter.try_again(&repository.spec.connection);
+    }
+    if changed {
+        return Ok(Next::After(Duration::ZERO));
     }
     let next = ctx.probed.next_look(&repository, standing, Instant::now());
     Ok(Next::After(next))
@@ -191,18 +194,22 @@ pub async fn builder(ctx: Arc<Context>, name: String) -> Result<Next, SpecError>
         // The ledger has a writer of its own.
         change.status.running.clear();
     }
-    write(
+    let changed = write(
         &ctx,
         "builders",
         &ctx.api.builders,
         &ctx.cache.builders,
         &builder,
         change,
-    )
-    .await?;
-    Ok(Next::Wait)
+    );
+    Ok(match changed.await? {
+        true => Next::After(Duration::ZERO),
+        false => Next::Wait,
+    })
 }
 
+/// Writes a status, and tells what changed. Answers whether somebody changed the spec meanwhile: the
+/// watch tells nothing new of that, and nobody has looked at it yet.
 async fn write<K, S>(
     ctx: &Context,
     kind: &'static str,
@@ -210,20 +217,28 @@ async fn write<K, S>(
     cache: &Cache<K>,
     object: &K,
     change: Option<Change<S>>,
-) -> Result<(), SpecError>
+) -> Result<bool, SpecError>
 where
     K: Parts,
     S: serde::Serialize,
 {
-    let Some(change) = change else { return Ok(()) };
+    let Some(change) = change else {
+        return Ok(false);
+    };
     let name = object.name_any();
     ctx.metrics.wrote(Verb::Patch, kind);
-    match patch_status(api, object, serde_json::json!(change.status)).await {
-        Ok(written) => cache.learn(&name, version_of(&written), trim(written)),
+    let written = match patch_status(api, object, serde_json::json!(change.status)).await {
+        Ok(written) => written,
         Err(kube::Error::Api(error)) if error.is_not_found() || error.is_conflict() => {
-            return Ok(());
+            return Ok(false);
         }
         Err(source) => return Err(SpecError { name, source }),
+    };
+    let changed = written.meta().generation != object.meta().generation;
+    cache.learn(&name, version_of(&written), trim(written));
+    if changed {
+        // Paused, a limit, somebody denied: what waits may go on, or not at all.
+        ctx.admission.wake();
     }
     for news in change.news {
         let kind = if news.warning {
@@ -233,7 +248,7 @@ where
         };
         ctx.event(object, kind, news.reason, news.note).await;
     }
-    Ok(())
+    Ok(changed)
 }
 
 #[cfg(test)]

@@ -151,7 +151,10 @@ fn repository_changed(ctx: &Arc<Context>, change: Change<Repository>) {
 }
 
 fn builder_changed(ctx: &Arc<Context>, change: Change<Builder>) {
-    enqueue(&ctx.queues.builders, change.new.as_deref());
+    // What we wrote ourselves, its ledger above all, makes it no other Builder.
+    if !change.echo {
+        enqueue(&ctx.queues.builders, change.new.as_deref());
+    }
     let spec = |builder: &Option<Arc<Builder>>| {
         builder.as_ref().map(|builder| builder.metadata.generation)
     };

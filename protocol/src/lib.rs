@@ -24,4 +24,6 @@ pub use message::truncate;
 pub use report::{
     CheckoutReport, ExecReport, MESSAGE_LIMIT, Parse, ReportError, StepReport, StepResult, Verdict,
 };
-pub use work::{ExitCode, ExitMeaning, Recipe, RunIf, Shell, Source, Step, Timeouts, Work};
+pub use work::{
+    ExitCode, ExitMeaning, Recipe, RunIf, Shell, Source, Step, Timeouts, Work, is_reserved_variable,
+};

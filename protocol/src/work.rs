@@ -129,6 +129,14 @@ impl Step {
     }
 }
 
+/// Whether a variable belongs to the executor or to the facts of a run: it is taken over neither from the
+/// image nor from a Builder, and no step hands it on.
+pub fn is_reserved_variable(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    let prefixes = ["PRBUILD_", "GITHUB_", "RUNNER_"];
+    prefixes.iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// What runs a step's script, as on GitHub Actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -3,16 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use crds::{Builder, BuilderRun, Slot};
-use kube::{
-    ResourceExt,
-    api::{Patch, PatchParams},
-};
+use kube::ResourceExt;
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::order::Holder;
 use crate::{
+    api,
     cache::version_of,
-    context::{Context, now, trim},
+    context::{Context, now},
     metrics::Verb,
 };
 
@@ -196,17 +195,14 @@ pub async fn take(
     if held.ended == 0 && running.len() == held.entries.len() {
         return Taken::Written;
     }
-    let patch = serde_json::json!({
-        "metadata": { "resourceVersion": builder.resource_version(), "uid": builder.uid() },
-        "status": { "running": running },
-    });
+    let metadata = json!({ "resourceVersion": builder.resource_version(), "uid": builder.uid() });
+    let status = json!({ "running": running });
     let name = builder.name_any();
-    let (with, patch) = (PatchParams::default(), Patch::Merge(patch));
     ctx.metrics.wrote(Verb::Patch, "builders");
-    match ctx.api.builders.patch_status(&name, &with, &patch).await {
+    match api::patch(&ctx.api.builders, builder, metadata, status).await {
         Ok(written) => {
             let version = version_of(&written);
-            ctx.cache.builders.learn(&name, version, trim(written));
+            ctx.cache.builders.learn(&name, version, written);
             Taken::Written
         }
         Err(error) => {

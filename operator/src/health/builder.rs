@@ -5,7 +5,7 @@ use std::borrow::Borrow;
 use crds::{Builder, BuilderStatus, Kubernetes, condition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
-use protocol::{Recipe, Step};
+use protocol::{Recipe, Step, is_reserved_variable};
 
 use super::{Change, Finding, counts_beside, image, is_older, label_syntax, settle};
 use crate::report::text::code;
@@ -143,6 +143,12 @@ fn check_steps(steps: &[Step]) -> Result<(), Invalid> {
                 let name = code(name, 60);
                 return invalid(format!(
                     "the step {title} sets {name}, which is not the name of a variable, or has a NUL character"
+                ));
+            }
+            if is_reserved_variable(name) {
+                let name = code(name, 60);
+                return invalid(format!(
+                    "the step {title} sets {name}, and what begins with GITHUB_, RUNNER_ or PRBUILD_ no step can set; choose another name"
                 ));
             }
         }

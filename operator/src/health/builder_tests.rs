@@ -49,7 +49,7 @@ fn a_builder_as_large_as_it_may_be_makes_runs() {
 #[test]
 fn a_builder_that_cannot_run_says_why() {
     type Change = fn(&mut Builder);
-    let table: [(&str, Change); 10] = [
+    let table: [(&str, Change); 11] = [
         ("InvalidImage", |b| {
             machine(b).image = "Not An Image".to_owned()
         }),
@@ -70,6 +70,10 @@ fn a_builder_that_cannot_run_says_why() {
         }),
         ("InvalidStep", |b| {
             b.spec.steps[0].env.insert("A=B".to_owned(), String::new());
+        }),
+        ("InvalidStep", |b| {
+            let name = "GITHUB_TOKEN".to_owned();
+            b.spec.steps[0].env.insert(name, "x".to_owned());
         }),
         ("InvalidStep", |b| {
             b.spec.steps[0].timeout_minutes = Some(f64::NAN)

@@ -7,6 +7,7 @@ use github::StatusState;
 use protocol::{StepReport, StepResult};
 
 use super::{
+    failing::failing_tests,
     target::CommitStatus,
     text::{self, DESCRIPTION_LIMIT},
 };
@@ -85,10 +86,11 @@ fn failed(status: &BuilderRunStatus) -> String {
         let code = outcome.exit_code.map(|code| format!("exit code {code}"));
         return fit("Failed", &reason(&outcome, code), &took(status, "after"));
     };
-    let what = match step.exit_code.or(outcome.exit_code) {
-        Some(code) => format!("step {} (exit code {code})", name(step)),
-        None => format!("step {}", name(step)),
-    };
+    let what =
+        failing_tests(&outcome).unwrap_or_else(|| match step.exit_code.or(outcome.exit_code) {
+            Some(code) => format!("step {} (exit code {code})", name(step)),
+            None => format!("step {}", name(step)),
+        });
     fit("Failed", &what, &took(status, "in"))
 }
 

@@ -177,6 +177,15 @@ fn failed_step() -> Outcome {
     }
 }
 
+fn failed_tests() -> Outcome {
+    let failures = ["test_ssl", "test_socket"].map(str::to_owned);
+    Outcome {
+        failures: failures.to_vec(),
+        failures_total: 2,
+        ..failed_step()
+    }
+}
+
 fn stopped_by_ada() -> Outcome {
     because(&stop::sentence(&Cancel {
         by: "ada".to_owned(),
@@ -225,6 +234,7 @@ fn said() -> Vec<(&'static str, String)> {
         (over(1, Succeeded, 38, Outcome::default()), false),
         (over(1, Succeeded, 38, warned), false),
         (over(1, Failed, 12, failed_step()), false),
+        (over(1, Failed, 12, failed_tests()), false),
         (over(1, Failed, 3, out_of_memory()), false),
         (over(1, TimedOut, 25, slow), false),
         (over(1, Error, 1, no_image()), false),

@@ -1,7 +1,8 @@
 //! What people read on GitHub: a status for every run, one comment for every build, an answer for
 //! every event that makes no build.
 //!
-//! - [`desired`]: a run becomes a commit status (*pure*); [`text`]: words, and foreign text made harmless (*pure*)
+//! - [`desired`]: a run becomes a commit status (*pure*); [`failing`]: which tests failed (*pure*)
+//! - [`text`]: words, and foreign text made harmless (*pure*)
 //! - [`check`]: the same as a check run (*pure*)
 //! - [`reporter`]: sends the difference; what, when and how fast is decided in [`plan`] and [`pace`] (*pure*)
 //! - [`announce`], [`answer`], [`label`]: comments, reactions, and the label that asked; their words are *pure*
@@ -22,6 +23,7 @@ mod comment_parts;
 mod comment_words;
 pub mod desired;
 mod entry;
+mod failing;
 pub mod fault;
 pub mod label;
 mod lane;

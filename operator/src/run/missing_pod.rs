@@ -43,6 +43,10 @@ pub(super) async fn without_pod(
         return end(ctx, run, uid, ending).await;
     }
     if live.pod_seen || phase(run) == RunPhase::Running {
+        if is_suspended(&job) {
+            let ending = Ending::infrastructure("somebody suspended its Job").stopping();
+            return end(ctx, run, uid, ending).await;
+        }
         // Its pod is gone; the Job controller is about to say so.
         return Ok(Next::After(Duration::from_secs(1)));
     }
@@ -67,6 +71,12 @@ pub(super) async fn without_pod(
 /// How long after its Job a pod is expected. Where all pods come late, nothing is wrong with this one.
 fn expected_after(ctx: &Context) -> Duration {
     POD_EXPECTED_AFTER + ctx.pressure.lateness()
+}
+
+/// Whether somebody suspended a Job: its pod is taken away, no other comes, and its deadline stands still.
+fn is_suspended(job: &Job) -> bool {
+    let spec = job.spec.as_ref();
+    spec.and_then(|spec| spec.suspend).unwrap_or_default()
 }
 
 /// How a run ended whose Job is over and whose pod is gone.
@@ -145,5 +155,17 @@ mod tests {
         assert_eq!(over("FailureTarget", "False", "DeadlineExceeded"), None);
         assert_eq!(over("Suspended", "True", ""), None);
         assert_eq!(job_is_over(&Job::default()), None);
+    }
+
+    #[test]
+    fn a_job_that_somebody_suspended_will_have_no_pod() {
+        let suspended = |suspend: serde_json::Value| {
+            let job = json!({ "spec": { "suspend": suspend, "template": {} } });
+            is_suspended(&serde_json::from_value(job).expect("a Job"))
+        };
+        assert!(suspended(true.into()));
+        assert!(!suspended(false.into()));
+        assert!(!suspended(serde_json::Value::Null));
+        assert!(!is_suspended(&Job::default()));
     }
 }

@@ -25,6 +25,12 @@ const AGENT_SLACK: SignedDuration = SignedDuration::from_secs(120);
 pub(super) const DELETED: &str = "its pod was deleted before it ended";
 pub(super) const LATE: &str = "took longer than its deadline";
 
+/// Reasons of the kubelet and of containerd for a container of which they know only that it is gone, as
+/// after a restart of the node. No code in the container can bring them about.
+const UNTRACED: [&str; 2] = ["ContainerStatusUnknown", "Unknown"];
+/// Why a run ended whose container is gone so.
+const RESTARTED: &str = "its node restarted, or lost track of it";
+
 /// How far a run with a Job is.
 #[allow(
     clippy::large_enum_variant,
@@ -96,7 +102,7 @@ pub fn progress(task: &Task, pod: &PodView, now: Timestamp) -> Progress {
     if let ContainerView::Terminated { .. } = pod.build {
         return Progress::Ended(build_ended(task, pod));
     }
-    if let Some(ending) = checkout_failed(&pod.checkout) {
+    if let Some(ending) = checkout_failed(pod) {
         return Progress::Ended(ending);
     }
     if pod.deletion_due.is_some_and(|due| now > due + NODE_SILENCE) {
@@ -132,7 +138,10 @@ fn pod_ended(task: &Task, pod: &PodView) -> Option<Ending> {
     if pod.phase != "Failed" || pod.reason.is_empty() || has_verdict(&pod.build) {
         return None;
     }
-    let message = one_line(&pod.message);
+    let why = match one_line(&pod.message) {
+        none if none.is_empty() => none,
+        message => format!(": {message}"),
+    };
     Some(match pod.reason.as_str() {
         "Evicted" if own_storage(&pod.message) => {
             let disk = task
@@ -141,11 +150,11 @@ fn pod_ended(task: &Task, pod: &PodView) -> Option<Ending> {
                 .map_or("its share", |machine| &machine.resources.disk);
             Ending::new(RunPhase::Failed, format!("used more disk than its {disk}"))
         }
-        "Evicted" => Ending::infrastructure(format!("was evicted from its node: {message}")),
+        "Evicted" => Ending::infrastructure(format!("was evicted from its node{why}")),
         "DeadlineExceeded" => Ending::new(RunPhase::TimedOut, LATE),
         // Also set beside containers that ended by themselves; then they tell more.
         "Completed" | "Error" => return None,
-        reason => Ending::infrastructure(format!("its node gave it up ({reason}): {message}")),
+        reason => Ending::infrastructure(format!("its node gave it up ({reason}){why}")),
     })
 }
 
@@ -167,23 +176,27 @@ fn own_storage(message: &str) -> bool {
         || message.contains("ephemeral local storage usage exceeds")
 }
 
-fn checkout_failed(checkout: &ContainerView) -> Option<Ending> {
+fn checkout_failed(pod: &PodView) -> Option<Ending> {
     let ContainerView::Terminated {
         exit_code,
         reason,
         message,
         ..
-    } = checkout
+    } = &pod.checkout
     else {
         return None;
     };
     if *exit_code == 0 {
         return None;
     }
+    if pod.deletion_asked.is_some() {
+        return Some(Ending::infrastructure(DELETED));
+    }
     let why = match CheckoutReport::parse(message) {
         Ok(CheckoutReport {
             error: Some(error), ..
         }) => one_line(&error),
+        _ if is_untraced(reason) => RESTARTED.to_owned(),
         _ => format!("it ended with exit code {exit_code} ({reason})"),
     };
     Some(Ending::infrastructure(format!(
@@ -203,6 +216,8 @@ fn build_ended(task: &Task, pod: &PodView) -> Ending {
         return Ending::infrastructure("the build has no result");
     };
     let mut ending = match verified_checkout(&task.source, &pod.checkout) {
+        // Whatever else is known: nobody saw how the steps ended.
+        _ if is_untraced(reason) => untraced(task, pod),
         Err(why) => Ending::infrastructure(why),
         Ok(checkout) => {
             let mut ending = verdict(task, pod, *exit_code, reason, message);
@@ -305,6 +320,18 @@ fn reported(task: &Task, pod: &PodView, exit_code: i32, report: ExecReport) -> E
     ending
 }
 
+fn is_untraced(reason: &str) -> bool {
+    UNTRACED.contains(&reason)
+}
+
+/// The container is gone, and nobody knows how it ended.
+fn untraced(task: &Task, pod: &PodView) -> Ending {
+    match pod.deletion_asked {
+        Some(_) => deleted(task, pod),
+        None => Ending::infrastructure(RESTARTED),
+    }
+}
+
 /// Somebody deleted the pod, or its node was drained: not the code's doing. When its time was over, it was
 /// the Job controller, at the Job's deadline.
 fn deleted(task: &Task, pod: &PodView) -> Ending {
@@ -327,3 +354,7 @@ pub(crate) fn one_line(text: &str) -> String {
 #[cfg(test)]
 #[path = "outcome_tests.rs"]
 pub(crate) mod tests;
+
+#[cfg(test)]
+#[path = "outcome_node_tests.rs"]
+mod node_tests;

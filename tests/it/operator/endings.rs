@@ -54,6 +54,15 @@ fn by_themselves() -> Vec<End> {
             "Failed: used more disk than its 1Gi",
         ),
         end("full-node", 2, Succeeded, "", "success", "Passed"),
+        end("restarts", 2, Succeeded, "", "success", "Passed"),
+        end(
+            "restarts-often",
+            3,
+            Error,
+            "its node restarted, or lost track of it",
+            "error",
+            "Error: its node restarted, or lost track of it; this was attempt 3, the last",
+        ),
         end(
             "no-checkout",
             3,
@@ -141,6 +150,7 @@ fn by_itself(pod: &Pod, seen: &Seen) -> Fate {
         ("full-node", 0) => Ending::Evicted {
             message: "The node was low on resource: ephemeral-storage. ".into(),
         },
+        ("restarts", 0) | ("restarts-often", _) => Ending::NodeRestarts,
         ("no-checkout", _) => Ending::CheckoutFails {
             code: 1,
             message: report("", Some("the remote hung up")),

@@ -184,6 +184,29 @@ async fn what_cannot_be_decided_is_looked_at_again_although_nothing_changed() {
 }
 
 #[tokio::test]
+async fn a_label_that_gets_its_meaning_while_it_is_on_is_found_although_nothing_changed() {
+    let other = |spec: &mut RepositorySpec| spec.labels[0].name = "another label".to_owned();
+    let story = Town::before("wh-meaning", other).await;
+    let number = story.open_pull_request("topic", &[("a.txt", "a\n")]).await;
+    let event = story.label(number);
+    story.forge.clock().advance(Duration::from_secs(60));
+    let name = story.name_of(number, event);
+    let town = Town::open(story, LOOK).await;
+    let log = town.story.forge.log();
+    eventually("a look that sees nothing new", PATIENCE, async || {
+        let looks = log.matching(LIST);
+        let idle = looks.iter().any(|look| look.status == 304);
+        idle.then_some(())
+            .ok_or_else(|| format!("{} looks", looks.len()))
+    })
+    .await;
+    town.nothing_stored().await;
+    town.story.repository(|_| {}).await;
+    built(&town.story, &name).await;
+    town.end().await;
+}
+
+#[tokio::test]
 async fn when_the_looking_replica_goes_the_other_one_looks() {
     let story = Town::before("wh-replicas", |_| {}).await;
     let mut town = Town::open(story, LOOK).await;

@@ -35,8 +35,8 @@ pub(super) struct Memory {
     /// Labels that were decided, by number and name, and the change that they were decided at.
     settled: HashMap<(i64, String), Timestamp>,
     comments: Comments,
-    /// The repository was paused: labels and commands were not looked at.
-    unheeded: bool,
+    /// Generation of the Repository by whose spec all of that was looked at.
+    generation: Option<i64>,
 }
 
 /// What a look at the list of pull requests brought.
@@ -75,15 +75,17 @@ impl Memory {
             return Ok("no_connection");
         };
         let paused = repository.spec.paused;
-        if self.unheeded && !paused {
-            // What was left aside meanwhile is looked for. Comments were not read meanwhile.
+        let generation = repository.metadata.generation;
+        if self.generation != generation {
+            // A label that meant nothing may ask for something now, and what was paused left all aside.
+            // Comments were not read meanwhile.
             *self = Self {
                 comments: std::mem::take(&mut self.comments),
                 unstopped: std::mem::take(&mut self.unstopped),
+                generation,
                 ..Self::default()
             };
         }
-        self.unheeded = paused;
         let seen = self.list(&repo).await?;
         self.etag = seen.etag;
         self.since = seen.since;

@@ -63,6 +63,8 @@ pub enum Ending {
     },
     /// The node is not heard of any more: the pod stays as it is, and is not let go when deleted.
     NodeLost,
+    /// The node restarts: its runtime finds the container gone, and nobody saw how it ended.
+    NodeRestarts,
     /// The build runs until somebody deletes the pod.
     Never,
 }

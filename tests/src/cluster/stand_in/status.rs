@@ -132,6 +132,7 @@ impl Picture {
                 status["message"] = "the node is not heard of any more".into();
                 status
             }
+            Ending::NodeRestarts => self.failed(255, "Unknown", ""),
             Ending::Never => return None,
         };
         Some(status)
@@ -343,6 +344,7 @@ mod tests {
             (Ending::ImagePullBackOff { message: text() }, "Pending"),
             (Ending::Unschedulable { message: text() }, "Pending"),
             (Ending::NodeLost, "Running"),
+            (Ending::NodeRestarts, "Failed"),
         ];
         let picture = Picture::of(&pod());
         for (ending, phase) in endings {

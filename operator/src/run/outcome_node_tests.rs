@@ -1,0 +1,63 @@
+//! Runs whose node loses them.
+
+use super::tests::{end_of, ended, pod, task, waiting};
+use super::*;
+
+fn end(pod: &PodView) -> Ending {
+    end_of(&task(), pod)
+}
+
+#[test]
+fn a_container_that_its_node_lost_track_of_is_nobodys_failure() {
+    let passed = r#"{"verdict":"Passed","exitCode":0}"#;
+    for (exit_code, reason, message) in [
+        (255, "Unknown", ""),
+        (255, "Unknown", passed),
+        (
+            137,
+            "ContainerStatusUnknown",
+            "The container could not be located when the pod was terminated",
+        ),
+    ] {
+        let gone = ended(exit_code, reason, message);
+        let mut both = pod(gone.clone());
+        both.checkout = gone.clone();
+        let mut fetching = waiting("PodInitializing", "");
+        fetching.checkout = gone.clone();
+        for pod in [pod(gone.clone()), both, fetching] {
+            let ending = end(&pod);
+            assert_eq!(ending.phase, RunPhase::Error, "{pod:?}");
+            assert!(ending.outcome.retryable, "{pod:?}");
+            assert!(ending.outcome.reason.ends_with(RESTARTED), "{ending:?}");
+        }
+        let mut deleted = pod(gone);
+        deleted.deletion_asked = Some(Timestamp::from_second(15).unwrap());
+        assert_eq!(end(&deleted).outcome.reason, DELETED);
+    }
+}
+
+#[test]
+fn a_node_that_gives_up_a_pod_without_a_word_leaves_no_colon() {
+    for (reason, expected) in [
+        ("Evicted", "was evicted from its node"),
+        ("OutOfcpu", "its node gave it up (OutOfcpu)"),
+    ] {
+        let mut silent = pod(ContainerView::Unknown);
+        silent.phase = "Failed".into();
+        silent.reason = reason.into();
+        let ending = end(&silent);
+        assert_eq!(ending.outcome.reason, expected);
+        assert!(ending.outcome.retryable, "{expected}");
+    }
+}
+
+#[test]
+fn a_pod_that_is_deleted_during_its_checkout_was_deleted_and_did_not_fail_to_fetch() {
+    let mut fetching = waiting("PodInitializing", "");
+    fetching.checkout = ended(1, "Error", r#"{"error":"cancelled during the checkout"}"#);
+    assert!(end(&fetching).outcome.reason.contains("checked out"));
+    fetching.deletion_asked = Some(Timestamp::from_second(15).unwrap());
+    let ending = end(&fetching);
+    assert_eq!(ending.outcome.reason, DELETED);
+    assert!(ending.outcome.retryable);
+}

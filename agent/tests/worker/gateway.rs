@@ -60,6 +60,8 @@ pub struct Has {
     pub refuse: Option<FaultCode>,
     /// It offers again what was declined.
     pub stubborn: bool,
+    /// It wants the worker empty.
+    pub drain: bool,
     /// It takes no logs.
     pub store_is_full: bool,
     /// Seconds that a poll is held, and that killing takes, as it tells workers.
@@ -101,6 +103,7 @@ impl Gateway {
             lose: Vec::new(),
             refuse: None,
             stubborn: false,
+            drain: false,
             store_is_full: false,
             poll_seconds: 2,
             kill_margin_seconds: 1,
@@ -239,7 +242,7 @@ impl Gateway {
             let left = end.saturating_duration_since(Instant::now());
             let is_gone = has.cut_off || has.restarts != start;
             if offer.is_some() || left.is_zero() || is_gone {
-                let (drain, keys) = (false, has.keys);
+                let (drain, keys) = (has.drain, has.keys);
                 return ok(&PollAnswer { offer, drain, keys });
             }
             has = self.shared.1.wait_timeout(has, left).unwrap().0;
@@ -312,7 +315,7 @@ impl Has {
         let verdicts = all
             .map(|one| self.verdict(one.id.clone(), one.state))
             .collect();
-        let (drain, keys) = (false, self.keys);
+        let (drain, keys) = (self.drain, self.keys);
         ok(&HeartbeatAnswer {
             verdicts,
             drain,

@@ -30,6 +30,39 @@ fn on_linux_agent_and_builds_are_users_of_their_own_and_root_is_the_launcher() {
     assert_eq!(users.count(), 3);
 }
 
+/// Where it stands among all that is done.
+fn position(deeds: &[Deed], words: &str) -> Option<usize> {
+    let is_it = |deed: &Deed| match deed {
+        Deed::Run(found) | Deed::Try(found) => found.join(" ") == words,
+        Deed::Write(..) | Deed::Remove(_) => false,
+    };
+    deeds.iter().position(is_it)
+}
+
+#[test]
+fn where_root_makes_directories_nobody_else_owns_what_they_are_made_in() {
+    let two = linux(&plan(false), Path::new("/p"));
+    let state = position(&two, "chown root:root /var/lib/prbuild").unwrap();
+    let builds = position(&two, "chown -h root:root /var/lib/prbuild/builds").unwrap();
+    let agent = position(&two, "chown -R -h prbuild:prbuild /var/lib/prbuild/agent").unwrap();
+    let begin = position(&two, "systemctl enable --now prbuild-agent.service").unwrap();
+    assert!(state < builds && builds < agent && agent < begin);
+    let one = linux(&plan(true), Path::new("/p"));
+    assert!(position(&one, "chown -R -h prbuild:prbuild /var/lib/prbuild").is_some());
+}
+
+#[test]
+fn on_windows_the_key_is_not_for_every_user_of_the_machine() {
+    let deeds = windows(&plan(true), Path::new("/p"));
+    let Deed::Run(words) = &deeds[0] else {
+        panic!("{deeds:?}");
+    };
+    assert_eq!(words[..3], ["icacls", "/var/lib/prbuild", "/inheritance:r"]);
+    assert!(words.contains(&"*S-1-5-19:(OI)(CI)F".to_owned()));
+    let task = texts::task(&plan(true), Path::new("/p"));
+    assert!(task.contains("<UserId>S-1-5-19</UserId>"), "{task}");
+}
+
 #[test]
 fn with_one_user_nothing_is_root() {
     let unit = texts::systemd(&plan(true), Path::new("/p"));

@@ -45,7 +45,7 @@ pub struct Bench {
     /// Users of agent and build, by number, where they differ. Those of more slots follow.
     pub users: Option<(u32, u32)>,
     pub slots: u32,
-    /// What the agent finds in its environment, beside what this test does.
+    /// What the agent and its owner find in their environment, beside what this test does.
     pub variables: Vec<(&'static str, OsString)>,
 }
 
@@ -195,6 +195,7 @@ impl Bench {
     pub fn owner(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(PROGRAM);
         command.args(arguments).arg("--config").arg(self.config());
+        command.envs(self.variables.iter().cloned());
         command.output().unwrap()
     }
 

@@ -25,4 +25,5 @@ mod owner;
 mod quiet;
 mod runs;
 mod script;
+mod tls;
 mod trust;

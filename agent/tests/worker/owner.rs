@@ -169,6 +169,23 @@ fn doctor_says_what_is_wrong_and_what_is_right() {
     );
 }
 
+#[test]
+fn doctor_says_what_a_machine_lacks_and_what_to_do() {
+    let limits = "[limits]\nmin_free_disk = \"1000TiB\"";
+    let mut bench = Bench::new(&format!("{OPEN}\n{limits}"));
+    bench.variables = vec![("PATH", bench.root.join("nothing").into_os_string())];
+    let doctor = bench.owner(&["doctor"]);
+    let text = String::from_utf8(doctor.stdout).unwrap();
+    assert_eq!(doctor.status.code(), Some(1), "{text}");
+    for words in [
+        "✕ there is no git\n  try: install git, and see that it is in PATH\n",
+        "▲ there is no C compiler\n  try: install one if ",
+        "of disk are free, and no build begins below 1024000.0 GiB\n  try: make room on the disk",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+}
+
 /// T10.
 #[test]
 fn a_clock_that_is_far_ahead_closes_the_worker_and_both_sides_are_told() {

@@ -85,6 +85,8 @@ fn every_system_has_its_service_and_names_what_it_runs() {
     }
     let rc = texts::rc(&plan, program);
     assert!(rc.starts_with("#!/bin/sh\n") && rc.contains("'/opt/a&b/prbuild-agent' run"));
+    #[cfg(unix)]
+    crate::testing::run(Command::new("sh").args(["-n", "-c", &rc]));
 }
 
 #[test]

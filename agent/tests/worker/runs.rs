@@ -34,6 +34,9 @@ fn a_run_is_checked_out_run_and_signed_and_its_log_is_whole() {
     }
     assert_eq!(completion.logs[0].stream, Stream::Log);
     assert!(completion.prepared_ms.is_some());
+    // Agent and build are one user here: the cluster knows, and builds share nothing.
+    assert!(!bench.gateway.has().sessions[0].isolated);
+    assert!(!bench.own("mirrors").exists());
 }
 
 #[test]

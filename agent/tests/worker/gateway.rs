@@ -8,19 +8,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use protocol::{
-    log::LogTaken,
-    worker::{
-        completion::Completion,
-        envelope::Envelope,
-        fault::FaultCode,
-        key::PublicKey,
-        keys::KeyChain,
-        session::{Nonce, SessionOpened, SessionRequest, Timing},
-        wire::{
-            Accepted, Action, Decline, Heartbeat, HeartbeatAnswer, Instruction, Offer, Poll,
-            PollAnswer, RunningState,
-        },
+use protocol::worker::{
+    completion::Completion,
+    envelope::Envelope,
+    fault::FaultCode,
+    key::PublicKey,
+    keys::KeyChain,
+    session::{Nonce, SessionOpened, SessionRequest, Timing},
+    wire::{
+        Accepted, Action, Decline, Heartbeat, HeartbeatAnswer, Instruction, Offer, Poll,
+        PollAnswer, RunningState,
     },
 };
 
@@ -58,6 +55,8 @@ pub struct Has {
     pub lose: Vec<(&'static str, usize)>,
     /// All requests with a session are answered so.
     pub refuse: Option<FaultCode>,
+    /// Something else answers in its place, and is content with everything.
+    pub is_portal: bool,
     /// It offers again what was declined.
     pub stubborn: bool,
     /// It wants the worker empty.
@@ -102,6 +101,7 @@ impl Gateway {
             cut_off: false,
             lose: Vec::new(),
             refuse: None,
+            is_portal: false,
             stubborn: false,
             drain: false,
             store_is_full: false,
@@ -196,6 +196,9 @@ impl Gateway {
     }
 
     fn answer(&self, request: &Request) -> (u16, String) {
+        if self.has().is_portal {
+            return (200, "<html>Please log in</html>".into());
+        }
         if request.path.starts_with("/v1/repositories/") {
             return self.has().take_log(request);
         }
@@ -371,38 +374,5 @@ impl Has {
                 ok(&serde_json::json!({}))
             }
         }
-    }
-
-    fn take_log(&mut self, request: &Request) -> (u16, String) {
-        if self.store_is_full {
-            return (507, "the store is full".into());
-        }
-        let rest = request
-            .path
-            .strip_prefix("/v1/repositories/app/runs/")
-            .unwrap();
-        let Some((address, offset)) = rest.split_once("?offset=") else {
-            self.ended.insert(rest.to_owned());
-            return ok(&LogTaken {
-                received: 0,
-                durable: 0,
-            });
-        };
-        let bytes = zstd::stream::decode_all(&request.body[..]).unwrap();
-        let held = self.logs.entry(address.to_owned()).or_default();
-        let offset: usize = offset.parse().unwrap();
-        assert!(offset <= held.len(), "a gap in {address}");
-        let known = bytes.len().min(held.len() - offset);
-        assert_eq!(
-            held[offset..offset + known],
-            bytes[..known],
-            "other bytes in {address}"
-        );
-        held.extend_from_slice(&bytes[known..]);
-        let received = held.len() as u64;
-        ok(&LogTaken {
-            received,
-            durable: received,
-        })
     }
 }

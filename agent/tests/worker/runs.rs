@@ -87,7 +87,6 @@ fn what_could_not_be_removed_after_a_build_is_gone_before_the_next_one() {
     let mut sleep = Command::new("sleep");
     let mut process = sleep.arg("600").current_dir(&left).spawn().unwrap();
     let completion = bench.run("test ! -e left");
-    // An end that is no kill would be the test's own.
     let is_gone = process.try_wait().unwrap().is_some();
     process.kill().unwrap();
     process.wait().unwrap();

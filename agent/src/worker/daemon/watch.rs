@@ -38,7 +38,8 @@ impl Daemon {
         let no = policy::closed(&self.site.config, &machine).err();
         self.shared.set_closed(no.clone(), machine.free_disk);
         let own = no.map(|no| no.reason).or_else(|| self.shared.busy());
-        self.tell_owner(own.or_else(|| self.unwanted.then(|| UNWANTED.to_owned())));
+        let why = own.or_else(|| self.unwanted.then(|| UNWANTED.to_owned()));
+        self.tell_owner(why);
     }
 
     /// The gateway says whether the project wants this worker empty. It gives it nothing then, so all that is left

@@ -32,6 +32,9 @@ pub enum InstallError {
     /// It needs root.
     #[error("only root can make users and services")]
     NotRoot,
+    /// The service would not see it.
+    #[error("`{}` is in somebody's home, and the service sees no homes", .0.display())]
+    AtHome(PathBuf),
     /// A program of the system failed.
     #[error("`{command}` failed: {words}")]
     Command {
@@ -48,6 +51,33 @@ pub enum InstallError {
         /// What the system says.
         source: io::Error,
     },
+}
+
+impl InstallError {
+    /// What to do.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::AtHome(_) => {
+                "put the program into /usr/local/bin; configuration and state go where `init` puts them without --config and --state"
+            }
+            Self::NotRoot | Self::Command { .. } | Self::File { .. } => {
+                "run it as root (an administrator), or see it with --dry-run and do it by hand"
+            }
+        }
+    }
+}
+
+/// Where systemd's `ProtectHome` leaves nothing to be seen.
+const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
+
+/// Whether the service would find what it is to run. Pure.
+pub fn check(plan: &Plan, program: &Path) -> Result<(), InstallError> {
+    let needed: [&Path; 3] = [program, &plan.configuration, &plan.state];
+    let is_at_home = |path: &Path| HOMES.iter().any(|home| path.starts_with(home));
+    match needed.into_iter().find(|path| is_at_home(path)) {
+        Some(path) if std::env::consts::OS == "linux" => Err(InstallError::AtHome(path.into())),
+        _ => Ok(()),
+    }
 }
 
 /// The agent's user.

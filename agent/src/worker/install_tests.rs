@@ -63,6 +63,26 @@ fn on_windows_the_key_is_not_for_every_user_of_the_machine() {
     assert!(task.contains("<UserId>S-1-5-19</UserId>"), "{task}");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn what_the_service_would_not_see_is_told_before_anything_is_done() {
+    let good = Path::new("/usr/local/bin/prbuild-agent");
+    assert!(check(&plan(false), good).is_ok());
+    let error = check(&plan(false), Path::new("/home/ada/prbuild-agent")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`/home/ada/prbuild-agent` is in somebody's home, and the service sees no homes"
+    );
+    assert!(error.help().contains("/usr/local/bin"));
+    let state = "/root/state".into();
+    let plan = Plan {
+        state,
+        ..plan(false)
+    };
+    assert!(check(&plan, good).is_err());
+    assert!(texts::systemd(&plan, good).contains("\nProtectHome=yes\n"));
+}
+
 #[test]
 fn with_one_user_nothing_is_root() {
     let unit = texts::systemd(&plan(true), Path::new("/p"));

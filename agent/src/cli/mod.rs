@@ -348,7 +348,9 @@ fn run_install(at: &At, one_user: bool, dry_run: bool) -> Result<u8, Problem> {
         dry_run,
     };
     let program = std::env::current_exe().map_err(Problem::own)?;
-    install::check(&plan, &program).map_err(|error| not_changed(&error))?;
+    if !dry_run {
+        install::check(&plan, &program).map_err(|error| not_changed(&error))?;
+    }
     carry_out(&install::deeds(&plan, &program), dry_run)
 }
 

@@ -29,7 +29,8 @@ pub use group::{
 };
 #[cfg(feature = "worker")]
 pub use machine::{
-    boot_id, configuration_file, free_disk, load, since_boot, state_directory, version,
+    boot_id, configuration_file, free_disk, load, may_administer, since_boot, state_directory,
+    version,
 };
 #[cfg(target_os = "linux")]
 pub use tree::{

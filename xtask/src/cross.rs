@@ -16,7 +16,7 @@ pub struct Args {
     /// Only lint, which is quicker than to build
     #[arg(long)]
     check: bool,
-    /// Build without optimization, which is quicker than what is handed out; sizes are not looked at
+    /// Lint and build the agent alone, without optimization: what a change must pass. Sizes are not looked at
     #[arg(long, conflicts_with = "check")]
     quick: bool,
 }
@@ -27,7 +27,7 @@ struct Program {
     package: &'static str,
     /// Its file, without the `.exe` of Windows.
     file: &'static str,
-    /// MiB that it may have.
+    /// Megabytes that it may have.
     limit: u64,
 }
 
@@ -89,7 +89,7 @@ pub fn run(args: Args) -> Result {
         for target in &TARGETS {
             prepare(target)?;
             println!("== {}", target.name);
-            for program in target.programs {
+            for program in target.programs.iter().filter(|one| is_wanted(&args, one)) {
                 let of_program = ["--package", program.package, "--target", target.name];
                 let (lint, strictly) = (["clippy", "--quiet"], ["--", "-D", "warnings"]);
                 cargo(target, &[&lint[..], &of_program, &strictly].concat()).await?;
@@ -108,20 +108,55 @@ pub fn run(args: Args) -> Result {
     })
 }
 
+/// With every change it is the agent, which runs on other people's machines: the C code of the plugin takes minutes.
+fn is_wanted(args: &Args, program: &Program) -> bool {
+    !args.quick || program.package == AGENT.package
+}
+
 /// Obtains the target's standard library and its compiler.
 fn prepare(target: &Target) -> Result<()> {
-    let mut rustup = Command::new("rustup");
-    let added = rustup
-        .args(["target", "add", target.name])
-        .stderr(Stdio::null())
-        .status()?;
-    if !added.success() {
-        return Err(format!("rustup has no target {}", target.name).into());
+    if !has_library(target)? {
+        add_library(target)?;
     }
     if let Some(compiler) = target.compiler {
         parts::obtain(compiler, &Cache::of_user(), Loudness::Normal)?;
     }
     Ok(())
+}
+
+/// Whether rustc has the target's standard library. Then nothing is asked of the network, nor of rustup, which not
+/// everybody has.
+fn has_library(target: &Target) -> Result<bool> {
+    let mut rustc = Command::new("rustc");
+    let asked = rustc
+        .args(["--print", "target-libdir", "--target", target.name])
+        .current_dir(workspace())
+        .stdin(Stdio::null())
+        .output()?;
+    let dir = PathBuf::from(String::from_utf8_lossy(&asked.stdout).trim());
+    Ok(asked.status.success() && dir.is_dir())
+}
+
+fn add_library(target: &Target) -> Result<()> {
+    let name = target.name;
+    let mut rustup = Command::new("rustup");
+    let added = rustup
+        .args(["target", "add", name])
+        .current_dir(workspace())
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| {
+            format!("rustc has no standard library for {name}, and rustup does not start: {error}")
+        })?;
+    if added.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&added.stderr);
+    Err(format!(
+        "rustup did not add the standard library for {name}: {}",
+        said.trim()
+    )
+    .into())
 }
 
 async fn cargo(target: &Target, arguments: &[&str]) -> Result<()> {
@@ -165,20 +200,32 @@ pub fn files() -> Vec<PathBuf> {
 fn measure(target: &Target, program: &Program) -> Result<()> {
     let file = file(target, program);
     let size = file.metadata()?.len();
-    println!(
-        "   {} is {:.1} MiB",
-        program.file,
-        size as f64 / f64::from(1 << 20)
-    );
-    match size <= program.limit << 20 {
+    println!("   {} is {:.1} MB", program.file, size as f64 / 1e6);
+    match size <= program.limit * 1_000_000 {
         true => Ok(()),
-        false => Err(format!("{} is larger than {} MiB", file.display(), program.limit).into()),
+        false => Err(format!("{} is larger than {} MB", file.display(), program.limit).into()),
     }
 }
 
 #[cfg(test)]
 mod tests_of_files {
     use super::*;
+
+    #[test]
+    fn what_a_change_must_pass_is_the_agent_for_every_system() {
+        let (check, quick) = (false, true);
+        let args = Args { check, quick };
+        for target in &TARGETS {
+            let wanted = target.programs.iter().filter(|one| is_wanted(&args, one));
+            let wanted: Vec<&str> = wanted.map(|one| one.package).collect();
+            assert_eq!(wanted, ["agent"], "{}", target.name);
+        }
+        let all = Args {
+            check: false,
+            quick: false,
+        };
+        assert!(is_wanted(&all, &PLUGIN));
+    }
 
     #[test]
     fn the_agent_and_the_plugin_are_handed_out_for_both_kinds_of_machine() {

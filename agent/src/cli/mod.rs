@@ -348,6 +348,9 @@ fn run_install(at: &At, one_user: bool, dry_run: bool) -> Result<u8, Problem> {
         dry_run,
     };
     let program = std::env::current_exe().map_err(Problem::own)?;
+    if !dry_run {
+        install::check(&plan, &program).map_err(|error| not_changed(&error))?;
+    }
     carry_out(&install::deeds(&plan, &program), dry_run)
 }
 
@@ -357,11 +360,13 @@ fn uninstall(dry_run: bool) -> Result<u8, Problem> {
 
 fn carry_out(deeds: &[install::Deed], dry_run: bool) -> Result<u8, Problem> {
     let mut say = |line: &str| println!("{line}");
-    install::carry_out(deeds, dry_run, &mut say).map_err(|error| {
-        let help = "run it as root (an administrator), or see it with --dry-run and do it by hand";
-        Problem::new("the service could not be changed", error.to_string(), help)
-    })?;
+    install::carry_out(deeds, dry_run, &mut say).map_err(|error| not_changed(&error))?;
     Ok(0)
+}
+
+fn not_changed(error: &install::InstallError) -> Problem {
+    let because = error.to_string();
+    Problem::new("the service could not be changed", because, error.help())
 }
 
 #[cfg(unix)]

@@ -116,6 +116,18 @@ pub fn free_disk(path: &Path) -> io::Result<u64> {
     fs4::available_space(path)
 }
 
+/// Whether this user may make users and services.
+#[cfg(unix)]
+pub fn may_administer() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Whether this user may make users and services: here only trying tells.
+#[cfg(windows)]
+pub fn may_administer() -> bool {
+    true
+}
+
 /// What a program of the system says, in one line.
 fn said(command: &mut Command) -> String {
     let output = command.stdin(std::process::Stdio::null()).output();

@@ -74,6 +74,8 @@ impl Builder {
     pub fn start(&self, layout: &Layout, slot: u32) -> io::Result<Started> {
         match self {
             Self::Own => {
+                // Nothing is left, unless it could not be removed after the last one.
+                self.clean(layout, slot).map_err(io::Error::other)?;
                 let dir = layout.build(slot);
                 fs::create_dir_all(&dir)?;
                 let mut command = own_command();

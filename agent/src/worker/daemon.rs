@@ -128,6 +128,8 @@ pub struct Daemon {
     looked: Instant,
     /// Builds of the last 24 hours, and when they were counted.
     counted: Option<(usize, Instant)>,
+    /// The project wants this worker empty.
+    unwanted: bool,
     /// What was said last, and when it was written.
     said: Option<(State, Instant)>,
     _lock: std::fs::File,
@@ -205,6 +207,7 @@ impl Daemon {
             unbelieved: None,
             looked: Instant::now(),
             counted: None,
+            unwanted: false,
             said: None,
             site,
             _lock: lock,
@@ -268,6 +271,7 @@ impl Daemon {
         match message {
             Message::Polled(answer, done) => {
                 self.answered(answer.keys);
+                self.told_to_drain(answer.drain);
                 if let Some(offer) = answer.offer {
                     self.offered(offer);
                 }
@@ -276,6 +280,7 @@ impl Daemon {
             }
             Message::Beat(sent, answer) => {
                 self.answered(answer.keys);
+                self.told_to_drain(answer.drain);
                 self.instructed(sent, answer.verdicts);
             }
             Message::Opened(sent, verdicts, keys) => {

@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::layout::Layout;
+use crate::os;
 
 /// How the agent is installed.
 #[derive(Clone, Debug)]
@@ -31,6 +32,9 @@ pub enum InstallError {
     /// It needs root.
     #[error("only root can make users and services")]
     NotRoot,
+    /// The service would not see it.
+    #[error("`{}` is in somebody's home, and the service sees no homes", .0.display())]
+    AtHome(PathBuf),
     /// A program of the system failed.
     #[error("`{command}` failed: {words}")]
     Command {
@@ -49,8 +53,38 @@ pub enum InstallError {
     },
 }
 
+impl InstallError {
+    /// What to do.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::AtHome(_) => {
+                "put the program into /usr/local/bin; configuration and state go where `init` puts them without --config and --state"
+            }
+            Self::NotRoot | Self::Command { .. } | Self::File { .. } => {
+                "run it as root (an administrator), or see it with --dry-run and do it by hand"
+            }
+        }
+    }
+}
+
+/// Where systemd's `ProtectHome` leaves nothing to be seen.
+const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
+
+/// Whether the service would find what it is to run. Pure.
+pub fn check(plan: &Plan, program: &Path) -> Result<(), InstallError> {
+    let needed: [&Path; 3] = [program, &plan.configuration, &plan.state];
+    let is_at_home = |path: &Path| HOMES.iter().any(|home| path.starts_with(home));
+    match needed.into_iter().find(|path| is_at_home(path)) {
+        Some(path) if std::env::consts::OS == "linux" => Err(InstallError::AtHome(path.into())),
+        _ => Ok(()),
+    }
+}
+
 /// The agent's user.
 pub const AGENT: &str = "prbuild";
+
+/// What Windows' scheduler calls the agent.
+const TASK: &str = "PrBuild agent";
 
 /// The user of a slot's builds.
 pub fn build_user(slot: u32) -> String {
@@ -74,72 +108,95 @@ pub enum Deed {
 pub fn deeds(plan: &Plan, program: &Path) -> Vec<Deed> {
     match std::env::consts::OS {
         "linux" => linux(plan, program),
-        "macos" => vec![
-            attempt(&["sysadminctl", "-addUser", AGENT, "-shell", "/usr/bin/false"]),
-            owned(plan),
-            Deed::Write(PathBuf::from(texts::PLIST), texts::launchd(plan, program)),
-            run(&["launchctl", "bootstrap", "system", texts::PLIST]),
-        ],
-        "windows" => {
-            let file = plan.state.join("task.xml");
-            let name = file.display().to_string();
-            vec![
-                Deed::Write(file, texts::task(plan, program)),
-                run(&[
-                    "schtasks",
-                    "/create",
-                    "/f",
-                    "/tn",
-                    "PrBuild agent",
-                    "/xml",
-                    &name,
-                ]),
-                run(&["schtasks", "/run", "/tn", "PrBuild agent"]),
-            ]
-        }
-        _ => vec![
-            attempt(&[
-                "pw",
-                "useradd",
-                AGENT,
-                "-d",
-                "/nonexistent",
-                "-s",
-                "/usr/sbin/nologin",
-            ]),
-            owned(plan),
-            Deed::Write(PathBuf::from(texts::RC), texts::rc(plan, program)),
-            run(&["chmod", "0555", texts::RC]),
-            run(&["sysrc", "prbuild_agent_enable=YES"]),
-            run(&["service", "prbuild_agent", "start"]),
-        ],
+        "macos" => macos(plan, program),
+        "windows" => windows(plan, program),
+        _ => freebsd(plan, program),
     }
 }
 
 fn linux(plan: &Plan, program: &Path) -> Vec<Deed> {
-    let layout = Layout::new(&plan.state);
     let mut deeds = vec![user(AGENT)];
     if !plan.one_user {
         deeds.extend((0..plan.slots).map(|slot| user(&build_user(slot))));
     }
-    let (agent, state) = (
-        layout.agent().display().to_string(),
-        plan.state.display().to_string(),
-    );
-    let owner = format!("{AGENT}:{AGENT}");
-    deeds.extend([
-        run(&["chmod", "0755", &state]),
-        run(&["chown", "-R", "-h", &owner, &agent]),
-    ]);
-    if plan.one_user {
-        deeds.push(run(&["chown", &owner, &state]));
-    }
+    deeds.extend(owners(plan));
     deeds.extend([
         Deed::Write(PathBuf::from(texts::UNIT), texts::systemd(plan, program)),
         run(&["systemctl", "daemon-reload"]),
         run(&["systemctl", "enable", "--now", "prbuild-agent.service"]),
     ]);
     deeds
+}
+
+/// Whose the state directory is, also where it was installed in the other way before: the launcher makes
+/// directories in it as root, so with users of their own it belongs to nobody else.
+fn owners(plan: &Plan) -> Vec<Deed> {
+    let layout = Layout::new(&plan.state);
+    let [state, agent, builds] =
+        [&plan.state, &layout.agent(), &layout.builds()].map(|path| path.display().to_string());
+    let owner = format!("{AGENT}:{AGENT}");
+    match plan.one_user {
+        true => vec![
+            run(&["chmod", "0755", &state]),
+            run(&["chown", "-R", "-h", &owner, &state]),
+        ],
+        false => vec![
+            run(&["chown", "root:root", &state]),
+            run(&["chmod", "0755", &state]),
+            // There is none before the first start.
+            attempt(&["chown", "-h", "root:root", &builds]),
+            run(&["chown", "-R", "-h", &owner, &agent]),
+        ],
+    }
+}
+
+fn macos(plan: &Plan, program: &Path) -> Vec<Deed> {
+    vec![
+        attempt(&["sysadminctl", "-addUser", AGENT, "-shell", "/usr/bin/false"]),
+        owned(plan),
+        Deed::Write(PathBuf::from(texts::PLIST), texts::launchd(plan, program)),
+        run(&["launchctl", "bootstrap", "system", texts::PLIST]),
+    ]
+}
+
+fn windows(plan: &Plan, program: &Path) -> Vec<Deed> {
+    let file = plan.state.join("task.xml");
+    let (state, name) = (plan.state.display().to_string(), file.display().to_string());
+    let create: [&str; 7] = ["schtasks", "/create", "/f", "/tn", TASK, "/xml", &name];
+    vec![
+        // Else every user of the machine reads the key: the agent's user, the system and administrators.
+        run(&[
+            "icacls",
+            &state,
+            "/inheritance:r",
+            "/grant:r",
+            "*S-1-5-19:(OI)(CI)F",
+            "*S-1-5-18:(OI)(CI)F",
+            "*S-1-5-32-544:(OI)(CI)F",
+        ]),
+        Deed::Write(file, texts::task(plan, program)),
+        run(&create),
+        run(&["schtasks", "/run", "/tn", TASK]),
+    ]
+}
+
+fn freebsd(plan: &Plan, program: &Path) -> Vec<Deed> {
+    vec![
+        attempt(&[
+            "pw",
+            "useradd",
+            AGENT,
+            "-d",
+            "/nonexistent",
+            "-s",
+            "/usr/sbin/nologin",
+        ]),
+        owned(plan),
+        Deed::Write(PathBuf::from(texts::RC), texts::rc(plan, program)),
+        run(&["chmod", "0555", texts::RC]),
+        run(&["sysrc", "prbuild_agent_enable=YES"]),
+        run(&["service", "prbuild_agent", "start"]),
+    ]
 }
 
 /// What removing does. Users, configuration and state stay: they may hold what their owner wants.
@@ -155,12 +212,13 @@ pub fn undeeds() -> Vec<Deed> {
             Deed::Remove(PathBuf::from(texts::PLIST)),
         ],
         "windows" => vec![
-            attempt(&["schtasks", "/end", "/tn", "PrBuild agent"]),
-            attempt(&["schtasks", "/delete", "/f", "/tn", "PrBuild agent"]),
+            attempt(&["schtasks", "/end", "/tn", TASK]),
+            attempt(&["schtasks", "/delete", "/f", "/tn", TASK]),
         ],
         _ => vec![
             attempt(&["service", "prbuild_agent", "stop"]),
             Deed::Remove(PathBuf::from(texts::RC)),
+            attempt(&["sysrc", "-x", "prbuild_agent_enable"]),
         ],
     }
 }
@@ -204,6 +262,9 @@ pub fn carry_out(
     dry_run: bool,
     say: &mut dyn FnMut(&str),
 ) -> Result<(), InstallError> {
+    if !dry_run && !os::may_administer() {
+        return Err(InstallError::NotRoot);
+    }
     for deed in deeds {
         match deed {
             Deed::Run(words) | Deed::Try(words) => say(&words.join(" ")),

@@ -32,6 +32,59 @@ fn on_linux_agent_and_builds_are_users_of_their_own_and_root_is_the_launcher() {
     assert_eq!(users.count(), 3);
 }
 
+/// Where it stands among all that is done.
+fn position(deeds: &[Deed], words: &str) -> Option<usize> {
+    let is_it = |deed: &Deed| match deed {
+        Deed::Run(found) | Deed::Try(found) => found.join(" ") == words,
+        Deed::Write(..) | Deed::Remove(_) => false,
+    };
+    deeds.iter().position(is_it)
+}
+
+#[test]
+fn where_root_makes_directories_nobody_else_owns_what_they_are_made_in() {
+    let two = linux(&plan(false), Path::new("/p"));
+    let state = position(&two, "chown root:root /var/lib/prbuild").unwrap();
+    let builds = position(&two, "chown -h root:root /var/lib/prbuild/builds").unwrap();
+    let agent = position(&two, "chown -R -h prbuild:prbuild /var/lib/prbuild/agent").unwrap();
+    let begin = position(&two, "systemctl enable --now prbuild-agent.service").unwrap();
+    assert!(state < builds && builds < agent && agent < begin);
+    let one = linux(&plan(true), Path::new("/p"));
+    assert!(position(&one, "chown -R -h prbuild:prbuild /var/lib/prbuild").is_some());
+}
+
+#[test]
+fn on_windows_the_key_is_not_for_every_user_of_the_machine() {
+    let deeds = windows(&plan(true), Path::new("/p"));
+    let Deed::Run(words) = &deeds[0] else {
+        panic!("{deeds:?}");
+    };
+    assert_eq!(words[..3], ["icacls", "/var/lib/prbuild", "/inheritance:r"]);
+    assert!(words.contains(&"*S-1-5-19:(OI)(CI)F".to_owned()));
+    let task = texts::task(&plan(true), Path::new("/p"));
+    assert!(task.contains("<UserId>S-1-5-19</UserId>"), "{task}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_the_service_would_not_see_is_told_before_anything_is_done() {
+    let good = Path::new("/usr/local/bin/prbuild-agent");
+    assert!(check(&plan(false), good).is_ok());
+    let error = check(&plan(false), Path::new("/home/ada/prbuild-agent")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`/home/ada/prbuild-agent` is in somebody's home, and the service sees no homes"
+    );
+    assert!(error.help().contains("/usr/local/bin"));
+    let state = "/root/state".into();
+    let plan = Plan {
+        state,
+        ..plan(false)
+    };
+    assert!(check(&plan, good).is_err());
+    assert!(texts::systemd(&plan, good).contains("\nProtectHome=yes\n"));
+}
+
 #[test]
 fn with_one_user_nothing_is_root() {
     let unit = texts::systemd(&plan(true), Path::new("/p"));
@@ -54,6 +107,8 @@ fn every_system_has_its_service_and_names_what_it_runs() {
     }
     let rc = texts::rc(&plan, program);
     assert!(rc.starts_with("#!/bin/sh\n") && rc.contains("'/opt/a&b/prbuild-agent' run"));
+    #[cfg(unix)]
+    crate::testing::run(Command::new("sh").args(["-n", "-c", &rc]));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::{
     os::{
         fd::OwnedFd,
         unix::{
-            fs::{DirBuilderExt, chown},
+            fs::{DirBuilderExt, MetadataExt, chown},
             net::UnixStream,
             process::CommandExt,
         },
@@ -136,6 +136,18 @@ fn watch(agent: &mut Child, signals: &mut Signals) -> io::Result<u8> {
     }
 }
 
+/// Nobody else may put something in the place of what is made there as root.
+fn belongs_to_root(place: &Path) -> io::Result<()> {
+    let meta = place.symlink_metadata()?;
+    match meta.is_dir() && meta.uid() == 0 {
+        true => Ok(()),
+        false => Err(io::Error::other(format!(
+            "`{}` is not a directory of root's",
+            place.display()
+        ))),
+    }
+}
+
 struct Launcher {
     layout: Layout,
     agent: Ids,
@@ -148,7 +160,11 @@ impl Launcher {
             let mut builder = fs::DirBuilder::new();
             builder.recursive(true).mode(0o755).create(path)
         };
-        public(&self.layout.builds())?;
+        let builds = self.layout.builds();
+        public(&builds)?;
+        for place in builds.parent().into_iter().chain([builds.as_path()]) {
+            belongs_to_root(place)?;
+        }
         for (path, mode) in [(self.layout.agent(), 0o700), (self.hand_overs(), 0o755)] {
             let mut builder = fs::DirBuilder::new();
             builder.recursive(true).mode(mode).create(&path)?;

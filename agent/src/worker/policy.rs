@@ -2,9 +2,12 @@
 //! program, which is asked beforehand.
 
 use jiff::{Timestamp, tz::TimeZone};
-use protocol::worker::{
-    assignment::{Assignment, EventKind, Evidence as Shown},
-    wire::DeclineCode,
+use protocol::{
+    Timeouts,
+    worker::{
+        assignment::{Assignment, EventKind, Evidence as Shown},
+        wire::DeclineCode,
+    },
 };
 
 use super::config::{Bytes, Config, Event, Evidence, Policy, QuietHours};
@@ -121,6 +124,13 @@ pub fn takes(policy: &Policy, assignment: &Assignment) -> Result<(), No> {
     }
 }
 
+/// Shortens what a build may take to what its owner allows; never the other way.
+pub fn shorten(policy: &Policy, timeouts: &mut Timeouts) {
+    if let Some(minutes) = policy.max_build_minutes {
+        timeouts.run_seconds = timeouts.run_seconds.min(i64::from(minutes) * 60);
+    }
+}
+
 fn is_quiet(hours: &QuietHours, now: Timestamp) -> bool {
     let now = now.to_zoned(hours.tz.clone());
     let (time, today) = (now.time(), now.weekday().to_monday_one_offset());
@@ -164,6 +174,9 @@ pub fn in_words(config: &Config) -> String {
     }
     if let Some(most) = policy.max_builds_per_day {
         words.push(format!("at most {most} in 24 hours"));
+    }
+    if let Some(minutes) = policy.max_build_minutes {
+        words.push(format!("for at most {minutes} min"));
     }
     words.join(" ")
 }

@@ -130,6 +130,23 @@ fn what_the_owner_does_not_allow_is_declined_for_good() {
 }
 
 #[test]
+fn an_owner_shortens_a_build_and_never_lengthens_it() {
+    for (policy, run_seconds, left) in [
+        ("", 7200, 7200),
+        ("max_build_minutes = 60", 7200, 3600),
+        ("max_build_minutes = 60", 600, 600),
+    ] {
+        let config = config(policy);
+        let mut timeouts = protocol::Recipe::default().timeouts;
+        timeouts.run_seconds = run_seconds;
+        shorten(&config.policy, &mut timeouts);
+        assert_eq!(timeouts.run_seconds, left, "{policy}");
+    }
+    let words = in_words(&config("max_build_minutes = 60"));
+    assert_eq!(words, "takes pull requests for at most 60 min");
+}
+
+#[test]
 fn quiet_hours_go_over_midnight_on_the_days_that_they_begin_on() {
     let hours = &config(
         "quiet_hours = [{ from = \"22:00\", to = \"08:00\", days = [\"mon-fri\"], tz = \"Europe/Paris\" }]",

@@ -25,6 +25,7 @@ use super::{
     held::{Executor, Record, Stage},
     identity,
     layout::Layout,
+    policy,
     shipping::Spools,
     turns::{Turn, Turns},
 };
@@ -202,11 +203,7 @@ fn carry_out(site: &Site, record: &mut Record, stop: &Stop, heard: &mut Heard) -
 /// The order for the executor. The owner may allow less time than the project.
 fn order(site: &Site, record: &Record) -> BuildOrder {
     let mut work = record.assignment.work.clone();
-    if let Some(minutes) = site.config.policy.max_build_minutes {
-        let most = i64::from(minutes) * 60;
-        let timeouts = &mut work.recipe.timeouts;
-        timeouts.run_seconds = timeouts.run_seconds.min(most);
-    }
+    policy::shorten(&site.config.policy, &mut work.recipe.timeouts);
     let grace_ms = site.config.limits.grace_seconds * 1000;
     BuildOrder { work, grace_ms }
 }

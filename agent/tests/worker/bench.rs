@@ -45,7 +45,7 @@ pub struct Bench {
     /// Users of agent and build, by number, where they differ. Those of more slots follow.
     pub users: Option<(u32, u32)>,
     pub slots: u32,
-    /// What the agent finds in its environment, beside what this test does.
+    /// What the agent and its owner find in their environment, beside what this test does.
     pub variables: Vec<(&'static str, OsString)>,
 }
 
@@ -144,6 +144,18 @@ impl Bench {
         self.root.join("state/agent").join(name)
     }
 
+    /// A copy of the program: where the workspace is, other users may have no business.
+    pub fn program_for_all(&self) -> PathBuf {
+        let program = self.root.join("prbuild-agent");
+        if !program.exists() {
+            // Not by this process: another test may start a program meanwhile, which then holds the
+            // copy open for writing, and what is open for writing does not start.
+            let copied = Command::new("cp").arg(PROGRAM).arg(&program).status();
+            assert!(copied.unwrap().success());
+        }
+        program
+    }
+
     /// Starts the agent.
     pub fn start(&mut self) {
         let log = fs::File::options()
@@ -151,17 +163,9 @@ impl Bench {
             .append(true)
             .open(self.root.join("agent.log"))
             .unwrap();
-        // Where the workspace is, other users may have no business.
-        let program = self.root.join("prbuild-agent");
-        if self.users.is_some() && !program.exists() {
-            // Not by this process: another test may start a program meanwhile, which then holds the
-            // copy open for writing, and what is open for writing does not start.
-            let copied = Command::new("cp").arg(PROGRAM).arg(&program).status();
-            assert!(copied.unwrap().success());
-        }
         let mut command = match self.users {
             None => Command::new(PROGRAM),
-            Some(_) => Command::new(program),
+            Some(_) => Command::new(self.program_for_all()),
         };
         match self.users {
             None => command.arg("run"),
@@ -191,6 +195,7 @@ impl Bench {
     pub fn owner(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(PROGRAM);
         command.args(arguments).arg("--config").arg(self.config());
+        command.envs(self.variables.iter().cloned());
         command.output().unwrap()
     }
 

@@ -54,8 +54,12 @@ pub struct Has {
     pub lose: Vec<(&'static str, usize)>,
     /// All requests with a session are answered so.
     pub refuse: Option<FaultCode>,
+    /// Something else answers in its place, and is content with everything.
+    pub is_portal: bool,
     /// It offers again what was declined.
     pub stubborn: bool,
+    /// It wants the worker empty.
+    pub drain: bool,
     /// It takes no logs.
     pub store_is_full: bool,
     /// Seconds that a poll is held, and that killing takes, as it tells workers.
@@ -96,7 +100,9 @@ impl Gateway {
             cut_off: false,
             lose: Vec::new(),
             refuse: None,
+            is_portal: false,
             stubborn: false,
+            drain: false,
             store_is_full: false,
             poll_seconds: 2,
             kill_margin_seconds: 1,
@@ -189,6 +195,9 @@ impl Gateway {
     }
 
     fn answer(&self, request: &Request) -> (u16, String) {
+        if self.has().is_portal {
+            return (200, "<html>Please log in</html>".into());
+        }
         if request.path.starts_with("/v1/repositories/") {
             return self.has().take_log(request);
         }
@@ -235,7 +244,7 @@ impl Gateway {
             let left = end.saturating_duration_since(Instant::now());
             let is_gone = has.cut_off || has.restarts != start;
             if offer.is_some() || left.is_zero() || is_gone {
-                let (drain, keys) = (false, has.keys);
+                let (drain, keys) = (has.drain, has.keys);
                 return ok(&PollAnswer { offer, drain, keys });
             }
             has = self.shared.1.wait_timeout(has, left).unwrap().0;

@@ -25,4 +25,6 @@ mod owner;
 mod quiet;
 mod runs;
 mod script;
+mod store;
+mod tls;
 mod trust;

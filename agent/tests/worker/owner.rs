@@ -4,7 +4,8 @@ use protocol::worker::wire::DeclineCode;
 
 use crate::{
     bench::{Bench, OPEN, verdict},
-    script::is_draining,
+    gateway::Has,
+    script::{is_draining, wait},
 };
 
 #[test]
@@ -55,7 +56,7 @@ fn a_machine_that_is_used_by_something_else_takes_nothing_until_it_is_free() {
     ));
     let mut bench = bench;
     bench.start();
-    let closed = |has: &crate::gateway::Has| has.polls.last()?.closed.clone();
+    let closed = |has: &Has| has.polls.last()?.closed.clone();
     let words = bench.gateway.wait("busy", closed);
     assert_eq!(words, "something else runs on it, says its owner's program");
     std::fs::remove_file(&flag).unwrap();
@@ -98,6 +99,28 @@ fn a_drained_worker_finishes_what_runs_and_ends() {
         assert_eq!(verdict(&bench.completion(&id)), "Passed");
         assert_eq!(bench.ended(), Some(0));
     }
+}
+
+#[test]
+fn an_owner_is_told_that_the_project_wants_the_worker_empty() {
+    let mut bench = Bench::new(OPEN);
+    bench.gateway.change(|has| has.drain = true);
+    bench.start();
+    let says = |words: &str| {
+        wait(|| {
+            let status = String::from_utf8(bench.owner(&["status"]).stdout).unwrap();
+            status.contains(words).then_some(())
+        });
+    };
+    says("takes nothing: the project's people want it empty, and give it no new builds");
+    let is_closed = |has: &Has| has.polls.iter().any(|poll| poll.closed.is_some());
+    assert!(
+        !is_closed(&bench.gateway.has()),
+        "its owner has not closed it"
+    );
+    bench.gateway.change(|has| has.drain = false);
+    says("● takes builds");
+    assert_eq!(verdict(&bench.run("true")), "Passed");
 }
 
 #[test]
@@ -144,6 +167,23 @@ fn doctor_says_what_is_wrong_and_what_is_right() {
         text.contains("  try: look whether this machine reaches the Internet"),
         "{text}"
     );
+}
+
+#[test]
+fn doctor_says_what_a_machine_lacks_and_what_to_do() {
+    let limits = "[limits]\nmin_free_disk = \"1000TiB\"";
+    let mut bench = Bench::new(&format!("{OPEN}\n{limits}"));
+    bench.variables = vec![("PATH", bench.root.join("nothing").into_os_string())];
+    let doctor = bench.owner(&["doctor"]);
+    let text = String::from_utf8(doctor.stdout).unwrap();
+    assert_eq!(doctor.status.code(), Some(1), "{text}");
+    for words in [
+        "✕ there is no git\n  try: install git, and see that it is in PATH\n",
+        "▲ there is no C compiler\n  try: install one if ",
+        "of disk are free, and no build begins below 1024000.0 GiB\n  try: make room on the disk",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
 }
 
 /// T10.

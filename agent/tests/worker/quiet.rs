@@ -11,7 +11,7 @@ use crate::{
     bench::{Bench, OPEN, verdict},
     gateway::Has,
     git::{Manner, Origin, Server},
-    script::wait,
+    script::{until_told, wait},
 };
 
 #[test]
@@ -245,4 +245,28 @@ fn t14_a_branch_that_moves_between_offer_and_accept_changes_nothing() {
     let completion = bench.completion(&id);
     assert_eq!(verdict(&completion), "Passed");
     assert!(bench.log_of(&completion.run).contains("hello\n"));
+}
+
+#[test]
+fn what_answers_in_the_place_of_the_gateway_is_not_believed_and_ends_nothing() {
+    let bench = Bench::running(OPEN);
+    let (script, began, go) = until_told(&bench);
+    let assignment = bench.assignment(&script);
+    let id = bench.offer(&assignment);
+    bench.file(&began);
+    bench.gateway.change(|has| has.is_portal = true);
+    wait(|| {
+        let status = String::from_utf8(bench.owner(&["status"]).stdout).unwrap();
+        status
+            .contains("the gateway cannot be reached: something else answers there, with 200")
+            .then_some(())
+    });
+    fs::write(&go, "").unwrap();
+    let ended = format!("{} passed", assignment.run.name);
+    wait(|| bench.log().contains(&ended).then_some(()));
+    bench.gateway.change(|has| has.is_portal = false);
+    let completion = bench.completion(&id);
+    assert_eq!(verdict(&completion), "Passed");
+    let log = bench.log_of(&assignment.run.uid);
+    assert_eq!(completion.logs[0].bytes, log.len() as u64, "{log}");
 }

@@ -1,5 +1,7 @@
 //! What a run on a worker is, when nothing goes wrong.
 
+use std::process::Command;
+
 use protocol::{
     log::Stream,
     worker::{completion::RunEnd, key::sha256},
@@ -32,6 +34,9 @@ fn a_run_is_checked_out_run_and_signed_and_its_log_is_whole() {
     }
     assert_eq!(completion.logs[0].stream, Stream::Log);
     assert!(completion.prepared_ms.is_some());
+    // Agent and build are one user here: the cluster knows, and builds share nothing.
+    assert!(!bench.gateway.has().sessions[0].isolated);
+    assert!(!bench.own("mirrors").exists());
 }
 
 #[test]
@@ -68,6 +73,41 @@ fn a_step_sees_nothing_of_the_agent_and_its_directory_is_new_each_time() {
             );
         }
     }
+}
+
+#[test]
+fn what_could_not_be_removed_after_a_build_is_gone_before_the_next_one() {
+    let bench = Bench::running(OPEN);
+    bench
+        .gateway
+        .wait("session", |has| has.sessions.first().map(drop));
+    let left = bench.root.join("state/builds/0/run/src");
+    std::fs::create_dir_all(&left).unwrap();
+    std::fs::write(left.join("left"), "").unwrap();
+    let mut sleep = Command::new("sleep");
+    let mut process = sleep.arg("600").current_dir(&left).spawn().unwrap();
+    let completion = bench.run("test ! -e left");
+    let is_gone = process.try_wait().unwrap().is_some();
+    process.kill().unwrap();
+    process.wait().unwrap();
+    assert_eq!(verdict(&completion), "Passed");
+    assert!(is_gone, "a process of the last build ran beside this one");
+}
+
+/// What it keeps for itself. With its code that is more, and for the program that is handed out
+/// `cargo xtask bench workers` looks at all of it.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_agent_that_has_nothing_to_do_keeps_less_than_10_mb_of_memory() {
+    let bench = Bench::running(OPEN);
+    bench
+        .gateway
+        .wait("second poll", |has| has.polls.get(1).map(drop));
+    let status = std::fs::read_to_string(format!("/proc/{}/status", bench.pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("RssAnon:"));
+    let kilobytes: Option<u64> =
+        line.and_then(|line| line.split_ascii_whitespace().nth(1)?.parse().ok());
+    assert!(kilobytes.is_some_and(|kept| kept < 9_765), "{status}");
 }
 
 #[test]

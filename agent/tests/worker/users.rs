@@ -11,6 +11,8 @@ use protocol::worker::completion::RunEnd;
 
 #[path = "disk.rs"]
 mod disk;
+#[path = "installed.rs"]
+mod installed;
 
 use crate::{
     bench::{Bench, OPEN, is_alive, verdict},
@@ -117,6 +119,17 @@ fn a_build_reads_neither_key_nor_journal_nor_mirror_nor_spool_and_cannot_touch_t
     assert_eq!(verdict(&completion), "Passed", "{log}");
     assert!(log.contains("tried") && !log.contains("DID: "), "{log}");
     assert!(is_alive(agent) && is_alive(&launcher.to_string()));
+}
+
+#[test]
+fn the_launcher_makes_nothing_in_a_directory_that_is_not_roots() {
+    let mut bench = to_be_launched(OPEN);
+    let (agent, _) = bench.users.unwrap();
+    chown(bench.root.join("state"), Some(agent), Some(agent)).unwrap();
+    bench.start();
+    assert_eq!(bench.ended(), Some(1));
+    let log = bench.log();
+    assert!(log.contains("is not a directory of root's"), "{log}");
 }
 
 #[test]

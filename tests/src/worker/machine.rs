@@ -34,34 +34,61 @@ pub struct Machine {
     child: Child,
 }
 
-impl Machine {
-    /// Sets a machine up, applies its manifest as the infrastructure team does, lets it take pull requests, and starts
-    /// its agent.
+impl Lent<'_> {
+    /// Makes key and configuration, applies the manifest as the infrastructure team does, and lets the machine take pull
+    /// requests.
     ///
     /// # Errors
     /// What the agent's program says.
-    pub async fn lend(story: &Story, lent: Lent<'_>) -> Result<Self, ClusterError> {
-        std::fs::create_dir_all(&lent.dir).map_err(ClusterError::io(&lent.dir))?;
-        let mut init = command(lent.program, "init", &lent.dir);
-        init.args(["--server", lent.server, "--name", lent.name]);
-        init.args(["--operator", lent.operator]);
+    pub async fn set_up(&self, story: &Story) -> Result<(), ClusterError> {
+        std::fs::create_dir_all(&self.dir).map_err(ClusterError::io(&self.dir))?;
+        let mut init = command(self.program, "init", &self.dir);
+        init.args(["--server", self.server, "--name", self.name]);
+        init.args(["--operator", self.operator]);
         init.args(["--contact", "Ada Lovelace <ada@example.org>"]);
-        init.arg("--state").arg(lent.dir.join("state"));
+        init.arg("--state").arg(self.dir.join("state"));
         let manifest = text(&mut init)?;
         let mut manifest: Value = match serde_saphyr::from_str(&manifest) {
             Ok(manifest) => manifest,
             Err(error) => return Err(failed("prbuild-agent init", error.to_string())),
         };
-        for (label, value) in lent.labels {
+        for (label, value) in self.labels {
             manifest["spec"]["labels"][label] = (*value).into();
         }
-        let _: Worker = apply(&story.api(), lent.name, manifest).await;
-        let file = configuration(&lent.dir);
+        let _: Worker = apply(&story.api(), self.name, manifest).await;
+        let file = configuration(&self.dir);
         let written = std::fs::read_to_string(&file).map_err(ClusterError::io(&file))?;
         let opened = written
             .replace("\nevents = []", "\nevents = [\"pull_request\"]")
             .replace("min_free_disk = \"10GiB\"", "min_free_disk = \"100MiB\"");
-        std::fs::write(&file, opened).map_err(ClusterError::io(&file))?;
+        std::fs::write(&file, opened).map_err(ClusterError::io(&file))
+    }
+
+    /// What a command of the agent's prints, whatever its exit code.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn asked(&self, what: &str) -> Result<String, ClusterError> {
+        let output = output(&mut command(self.program, what, &self.dir))?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+impl Machine {
+    /// Sets a machine up and starts its agent.
+    ///
+    /// # Errors
+    /// What the agent's program says.
+    pub async fn lend(story: &Story, lent: Lent<'_>) -> Result<Self, ClusterError> {
+        lent.set_up(story).await?;
+        Self::begin(lent)
+    }
+
+    /// Starts the agent of a machine that is set up.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn begin(lent: Lent<'_>) -> Result<Self, ClusterError> {
         Ok(Self {
             child: start(lent.program, &lent.dir)?,
             program: lent.program.to_owned(),
@@ -77,12 +104,6 @@ impl Machine {
     /// Process id of its agent.
     pub fn pid(&self) -> u32 {
         self.child.id()
-    }
-
-    /// What a command of the agent's prints, whatever its exit code.
-    pub fn asked(&self, what: &str) -> Result<String, ClusterError> {
-        let output = output(&mut command(&self.program, what, &self.dir))?;
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// Kills the agent in the middle of whatever it does.

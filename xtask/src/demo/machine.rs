@@ -1,7 +1,5 @@
 //! A lent machine beside the cluster, set up as docs/workers.md tells its owner to do it.
 
-use std::path::PathBuf;
-
 use crds::{Worker, condition};
 use serde_json::json;
 use tests::cluster::Node;
@@ -43,11 +41,24 @@ pub(super) async fn lend(story: &Story, node: &Node) -> Result<Lending> {
     println!("\nThe team applies it, and answers with the fingerprint of the operator's keys:");
     println!("$ kubectl apply -f {NAME}.yaml");
     let fingerprint = fingerprint(story, node)?;
-    println!("The owner writes it into agent.toml, lets pull requests in, and starts the agent:");
-    let machine = started(story, &program, dir, &server, &fingerprint).await?;
-    println!("$ prbuild-agent run &");
+    println!(
+        "The owner writes it into agent.toml, lets pull requests in, and sees whether all is there:"
+    );
+    let lent = Lent {
+        program: &program,
+        dir,
+        server: &server,
+        name: NAME,
+        operator: &fingerprint,
+        labels: &[],
+    };
+    lent.set_up(story).await?;
     println!("$ prbuild-agent doctor");
-    print!("{}", machine.asked("doctor")?);
+    print!("{}", lent.asked("doctor")?);
+    println!("\nThen the agent is started, here without users and a service of its own:");
+    println!("$ prbuild-agent run &");
+    let machine = Machine::begin(lent)?;
+    builder(story).await;
     println!("$ kubectl wait --for=condition=Ready worker/{NAME}");
     story
         .eventually_in("the machine is on-line", NAME, is_ready)
@@ -66,22 +77,8 @@ fn is_ready(worker: &Worker) -> std::result::Result<(), String> {
     }
 }
 
-async fn started(
-    story: &Story,
-    program: &std::path::Path,
-    dir: PathBuf,
-    server: &str,
-    operator: &str,
-) -> Result<Machine> {
-    let lent = Lent {
-        program,
-        dir,
-        server,
-        name: NAME,
-        operator,
-        labels: &[],
-    };
-    let machine = Machine::lend(story, lent).await?;
+/// The builder whose runs go to the machine.
+async fn builder(story: &Story) {
     story
         .builder("attic-linux", |spec| {
             spec.display_name = "Attic Linux".to_owned();
@@ -90,7 +87,6 @@ async fn started(
             spec.steps = project::steps_without_make();
         })
         .await;
-    Ok(machine)
 }
 
 /// As docs/install.md tells the team to read it.

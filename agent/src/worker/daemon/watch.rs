@@ -17,6 +17,8 @@ use crate::{
 
 /// Time after which the owner is told again what has not changed: a small disk has few writes.
 const TELL: Duration = Duration::from_secs(10);
+/// What its owner reads while the project gives it nothing.
+const UNWANTED: &str = "the project's people want it empty, and give it no new builds";
 /// Time between two counts of a day's builds, beside those that begin.
 const COUNT: Duration = Duration::from_secs(60);
 
@@ -35,8 +37,21 @@ impl Daemon {
         }
         let no = policy::closed(&self.site.config, &machine).err();
         self.shared.set_closed(no.clone(), machine.free_disk);
-        let why = no.map(|no| no.reason).or_else(|| self.shared.busy());
+        let own = no.map(|no| no.reason).or_else(|| self.shared.busy());
+        let why = own.or_else(|| self.unwanted.then(|| UNWANTED.to_owned()));
         self.tell_owner(why);
+    }
+
+    /// The gateway says whether the project wants this worker empty. It gives it nothing then, so all that is left
+    /// to do is to tell its owner; what is said in polls is why the owner closed it.
+    pub(super) fn told_to_drain(&mut self, drain: bool) {
+        if self.unwanted != drain {
+            self.unwanted = drain;
+            say(match drain {
+                true => UNWANTED,
+                false => "the project's people give it builds again",
+            });
+        }
     }
 
     /// Writes down how it is, where that has changed or was long ago.

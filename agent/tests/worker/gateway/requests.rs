@@ -1,11 +1,8 @@
 //! What the gateway answers to each request, and what it knows from then on.
 
-use protocol::{
-    log::LogTaken,
-    worker::{
-        session::{SessionOpened, Timing},
-        wire::{Accepted, Action, Heartbeat, HeartbeatAnswer, Instruction, RunningState},
-    },
+use protocol::worker::{
+    session::{SessionOpened, Timing},
+    wire::{Accepted, Action, Heartbeat, HeartbeatAnswer, Instruction, RunningState},
 };
 
 use super::*;
@@ -75,7 +72,7 @@ impl Has {
         let verdicts = all
             .map(|one| self.verdict(one.id.clone(), one.state))
             .collect();
-        let (drain, keys) = (false, self.keys);
+        let (drain, keys) = (self.drain, self.keys);
         ok(&HeartbeatAnswer {
             verdicts,
             drain,
@@ -131,38 +128,5 @@ impl Has {
                 ok(&serde_json::json!({}))
             }
         }
-    }
-
-    pub(super) fn take_log(&mut self, request: &Request) -> (u16, String) {
-        if self.store_is_full {
-            return (507, "the store is full".into());
-        }
-        let rest = request
-            .path
-            .strip_prefix("/v1/repositories/app/runs/")
-            .unwrap();
-        let Some((address, offset)) = rest.split_once("?offset=") else {
-            self.ended.insert(rest.to_owned());
-            return ok(&LogTaken {
-                received: 0,
-                durable: 0,
-            });
-        };
-        let bytes = zstd::stream::decode_all(&request.body[..]).unwrap();
-        let held = self.logs.entry(address.to_owned()).or_default();
-        let offset: usize = offset.parse().unwrap();
-        assert!(offset <= held.len(), "a gap in {address}");
-        let known = bytes.len().min(held.len() - offset);
-        assert_eq!(
-            held[offset..offset + known],
-            bytes[..known],
-            "other bytes in {address}"
-        );
-        held.extend_from_slice(&bytes[known..]);
-        let received = held.len() as u64;
-        ok(&LogTaken {
-            received,
-            durable: received,
-        })
     }
 }

@@ -45,8 +45,8 @@ impl Said {
     }
 }
 
-/// Runs `kubectl prbuild ARGS`.
-pub(crate) async fn kubectl(kubeconfig: &Path, args: &[&str]) -> Said {
+/// `kubectl prbuild ARGS`.
+pub(crate) fn command(kubeconfig: &Path, args: &[&str]) -> Command {
     let kubectl = parts::existing(&parts::KUBECTL).unwrap();
     let ours = Binary::Operator.path().unwrap();
     let ours = ours.parent().unwrap().to_owned();
@@ -56,6 +56,12 @@ pub(crate) async fn kubectl(kubeconfig: &Path, args: &[&str]) -> Said {
     let mut command = Command::new(kubectl);
     command.env("KUBECONFIG", kubeconfig).env("PATH", path);
     command.arg("prbuild").args(args);
+    command
+}
+
+/// Runs `kubectl prbuild ARGS`.
+pub(crate) async fn kubectl(kubeconfig: &Path, args: &[&str]) -> Said {
+    let mut command = command(kubeconfig, args);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await;
     let output = output.unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use crds::{BuilderRun, PrBuildStatus, RunPhase};
+use crds::{BuildResult, BuilderRun, PrBuildStatus, RunPhase};
 use github::{Budget, Called};
 use jiff::Timestamp;
 use prometheus_client::{
@@ -107,7 +107,7 @@ struct Ended {
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Phase {
-    result: String,
+    result: &'static str,
 }
 
 impl Default for Metrics {
@@ -241,9 +241,15 @@ impl Metrics {
 
     /// Counts a build that is complete.
     pub fn completed(&self, status: &PrBuildStatus) {
-        let result = status
-            .result
-            .map_or_else(|| "Unknown".to_owned(), |result| format!("{result:?}"));
+        // The words of runs.
+        let phase = match status.result {
+            Some(BuildResult::Passed) => RunPhase::Succeeded,
+            Some(BuildResult::Failed) => RunPhase::Failed,
+            Some(BuildResult::Error) => RunPhase::Error,
+            Some(BuildResult::Cancelled) => RunPhase::Cancelled,
+            Some(BuildResult::Unknown) | None => RunPhase::Unknown,
+        };
+        let result = phase.word();
         self.builds.get_or_create(&Phase { result }).inc();
     }
 

@@ -44,7 +44,7 @@ async fn metrics_follow_a_build_from_its_label_to_its_status_and_count_every_cal
     story.complete(&build).await;
 
     let operator = story.operator().unwrap();
-    let completed = "prbuild_builds_completed_total{result=\"Passed\"}";
+    let completed = "prbuild_builds_completed_total{result=\"passed\"}";
     // It is counted a moment after it is written down.
     let all = eventually("the build is counted", PATIENCE, async || {
         let all = metrics(&mut story, operator).await;

@@ -28,6 +28,9 @@ mod way;
 /// The version of this program.
 const VERSION: (&str, &str) = ("version", env!("CARGO_PKG_VERSION"));
 
+/// Stands for all builders that do not exist, and is no name that one could have.
+const GONE: &str = "(gone)";
+
 /// The operator's metrics.
 pub struct Metrics {
     registry: Mutex<Registry>,
@@ -223,14 +226,17 @@ impl Metrics {
         self.way.told(asked, job, Timestamp::now());
     }
 
-    /// Counts a run that ended.
-    pub fn ended(&self, run: &BuilderRun) {
+    /// Counts a run that ended. A build may name what is no Builder: no name of that becomes a series.
+    pub fn ended(&self, run: &BuilderRun, there_is_its_builder: bool) {
         let phase = run
             .status
             .as_ref()
             .map(|status| status.phase)
             .unwrap_or(RunPhase::Unknown);
-        let builder = run.spec.task.builder.clone();
+        let builder = match there_is_its_builder {
+            true => run.spec.task.builder.clone(),
+            false => GONE.to_owned(),
+        };
         self.runs
             .get_or_create(&Ended {
                 builder,

@@ -1,7 +1,13 @@
-//! Series of metrics: what programs answer to Prometheus, and what docs/kinds.md says of them.
+//! Series of metrics: what programs answer to Prometheus, what docs/kinds.md says of them, and that strangers
+//! make none.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+
+/// Stands in every name that a test makes up; no series may have it.
+pub(crate) const STRANGE: &str = "strange";
+/// Series that a program may begin by itself meanwhile, by something that it does now and then.
+const OWN: usize = 3;
 
 /// What the table says of a metric.
 #[derive(Clone, Debug, Default)]
@@ -78,4 +84,29 @@ pub(crate) fn assert_in_the_table(all: &BTreeSet<String>) {
             assert!(row.labels.contains(label), "{one}: {row:?}");
         }
     }
+}
+
+/// Whatever was asked for meanwhile, under many names, there are as many series as before.
+#[track_caller]
+pub(crate) fn assert_bounded(before: &BTreeSet<String>, after: &BTreeSet<String>) {
+    assert_in_the_table(after);
+    let strange: Vec<_> = after.iter().filter(|one| one.contains(STRANGE)).collect();
+    assert!(strange.is_empty(), "{strange:?}");
+    let new: Vec<_> = after.difference(before).collect();
+    assert!(new.len() <= OWN, "{new:?}");
+}
+
+/// Asks a program something, whatever it says to that.
+pub(crate) async fn ask(method: &str, url: &str, headers: &[(&str, &str)]) {
+    use http_body_util::Full;
+    use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+
+    let mut request = http::Request::builder().method(method).uri(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Full::new(bytes::Bytes::from_static(b"{}")));
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let answer = client.request(request.unwrap()).await;
+    answer.unwrap_or_else(|error| panic!("{method} {url}: {error:?}"));
 }

@@ -10,7 +10,7 @@ use tests::{
 use super::{begin, build_of, failing};
 
 /// What a program answers to Prometheus.
-async fn metrics(story: &mut Story, program: usize) -> String {
+pub(super) async fn metrics(story: &mut Story, program: usize) -> String {
     let address = story.install.address(program, "metrics on ").await.unwrap();
     let answer = crate::http_get(&format!("http://{address}/metrics")).await;
     let (status, text) = answer.unwrap();
@@ -19,7 +19,7 @@ async fn metrics(story: &mut Story, program: usize) -> String {
 }
 
 /// The value behind this, or 0.
-fn value(metrics: &str, of: &str) -> f64 {
+pub(super) fn value(metrics: &str, of: &str) -> f64 {
     let line = metrics.lines().find_map(|line| line.strip_prefix(of));
     line.map_or(0.0, |value| value.trim().parse().unwrap())
 }

@@ -44,7 +44,8 @@ pub(super) struct Patience {
     /// When something last went well; nothing before the first time.
     well: Option<Instant>,
     pause: Duration,
-    said: bool,
+    /// Troubles since then. One alone is no word: a connection over which nothing came for a while is closed.
+    troubles: u32,
 }
 
 impl Patience {
@@ -52,7 +53,7 @@ impl Patience {
         Self {
             well: None,
             pause: PAUSES.0,
-            said: false,
+            troubles: 0,
         }
     }
 
@@ -60,7 +61,7 @@ impl Patience {
     pub(super) fn well(&mut self) {
         self.well = Some(Instant::now());
         self.pause = PAUSES.0;
-        if std::mem::take(&mut self.said) {
+        if std::mem::take(&mut self.troubles) > 1 {
             eprintln!("it goes on");
         }
     }
@@ -85,7 +86,8 @@ impl Patience {
         if !again {
             return Err(error);
         }
-        if !std::mem::replace(&mut self.said, true) {
+        self.troubles += 1;
+        if self.troubles == 2 {
             eprintln!("{error}\n  it is tried again for {} s", bears.as_secs());
         }
         let pause = self.pause;

@@ -134,8 +134,8 @@ pub fn about_build(build: &PrBuild) -> Vec<String> {
     lines
 }
 
-/// How a run ended, in a line.
-pub fn ended(run: &BuilderRun) -> String {
+/// How a run stands or ended, in a line.
+pub fn in_a_line(run: &BuilderRun) -> String {
     let status = run.status.as_ref();
     let phase = status.map(|status| status.phase).unwrap_or_default();
     let (name, word) = (run.name_any(), phase.word());

@@ -139,6 +139,8 @@ async fn a_build_is_shown_explained_stopped_and_repeated_from_the_terminal() {
     said.says(&["is attempt 1 of `slow`", waits]);
     let said = prbuild(&story, &["explain", &build]).await;
     said.says(&["is a build of", "@ada asked", "Running"]);
+    said.says(&[&format!("{slow} waiting: "), waits]);
+    assert!(!said.out.contains(&linux), "it passed: {said:?}");
     let said = prbuild(&story, &["explain", "nothing"]).await;
     said.refuses(&[
         "error: there is no build, run or answer nothing",
@@ -237,6 +239,10 @@ async fn a_refusal_is_explained_and_a_run_without_a_pod_says_where_its_log_is() 
         "try: let somebody with write access ask for it",
         "docs/refusals.md",
     ]);
+    let of_pull_request = prbuild(&story, &["explain", &format!("#{number}")]).await;
+    assert_eq!(of_pull_request.out, said.out);
+    let said = prbuild(&story, &["explain", "#9999"]).await;
+    said.refuses(&["there is no build or answer of #9999"]);
 
     let number = story.open_pull_request("another", &[("new", "2")]).await;
     let build = story.name_of(number, story.label(number));

@@ -61,7 +61,7 @@ impl Reader<'_> {
         let over = phase(&run).is_terminal();
         let Some(&container) = CONTAINERS.get(self.container) else {
             if over {
-                eprintln!("{}", words::ended(&run));
+                eprintln!("{}", words::in_a_line(&run));
             }
             return Ok(over);
         };

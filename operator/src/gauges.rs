@@ -34,7 +34,10 @@ pub struct Fleet {
 pub async fn run(ctx: Arc<Context>, stop: CancellationToken) {
     loop {
         let queued = ctx.cache.runs.group(QUEUED);
-        ctx.metrics.set_waiting(&waiting(&queued, Timestamp::now()));
+        let mut waiting = waiting(&queued, Timestamp::now());
+        // A build may name what is no Builder; its run ends in a moment.
+        waiting.retain(|builder, _| ctx.cache.builders.get(builder).is_some());
+        ctx.metrics.set_waiting(&waiting);
         let workers = ctx.cache.workers.all();
         ctx.metrics.set_fleet(&fleet(&workers, Timestamp::now()));
         for connection in ctx.connections.all() {

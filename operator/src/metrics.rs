@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use crds::{BuilderRun, PrBuildStatus, RunPhase};
+use crds::{BuildResult, BuilderRun, PrBuildStatus, RunPhase};
 use github::{Budget, Called};
 use jiff::Timestamp;
 use prometheus_client::{
@@ -27,6 +27,9 @@ mod way;
 
 /// The version of this program.
 const VERSION: (&str, &str) = ("version", env!("CARGO_PKG_VERSION"));
+
+/// Stands for all builders that do not exist, and is no name that one could have.
+const GONE: &str = "(gone)";
 
 /// The operator's metrics.
 pub struct Metrics {
@@ -107,7 +110,7 @@ struct Ended {
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Phase {
-    result: String,
+    result: &'static str,
 }
 
 impl Default for Metrics {
@@ -223,14 +226,17 @@ impl Metrics {
         self.way.told(asked, job, Timestamp::now());
     }
 
-    /// Counts a run that ended.
-    pub fn ended(&self, run: &BuilderRun) {
+    /// Counts a run that ended. A build may name what is no Builder: no name of that becomes a series.
+    pub fn ended(&self, run: &BuilderRun, there_is_its_builder: bool) {
         let phase = run
             .status
             .as_ref()
             .map(|status| status.phase)
             .unwrap_or(RunPhase::Unknown);
-        let builder = run.spec.task.builder.clone();
+        let builder = match there_is_its_builder {
+            true => run.spec.task.builder.clone(),
+            false => GONE.to_owned(),
+        };
         self.runs
             .get_or_create(&Ended {
                 builder,
@@ -241,9 +247,15 @@ impl Metrics {
 
     /// Counts a build that is complete.
     pub fn completed(&self, status: &PrBuildStatus) {
-        let result = status
-            .result
-            .map_or_else(|| "Unknown".to_owned(), |result| format!("{result:?}"));
+        // The words of runs.
+        let phase = match status.result {
+            Some(BuildResult::Passed) => RunPhase::Succeeded,
+            Some(BuildResult::Failed) => RunPhase::Failed,
+            Some(BuildResult::Error) => RunPhase::Error,
+            Some(BuildResult::Cancelled) => RunPhase::Cancelled,
+            Some(BuildResult::Unknown) | None => RunPhase::Unknown,
+        };
+        let result = phase.word();
         self.builds.get_or_create(&Phase { result }).inc();
     }
 

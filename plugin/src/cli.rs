@@ -58,7 +58,7 @@ pub enum Command {
     },
     /// Say why a build or run waits, was refused, or ended as it did
     Explain {
-        /// Name of a build, a run, or an answer
+        /// Name of a build, a run, or an answer, or number of a pull request
         what: String,
     },
     /// Let no new run of a builder begin; what runs goes on

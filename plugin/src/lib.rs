@@ -36,6 +36,9 @@ pub enum PluginError {
         /// The answer.
         because: String,
     },
+    /// Standard output is closed, or full.
+    #[error("what was read cannot be printed\n  because {0}")]
+    Output(String),
     /// There is nothing of that name.
     #[error("there is no {what}\n  try: {remedy}")]
     Nothing {

@@ -134,6 +134,17 @@ pub fn about_build(build: &PrBuild) -> Vec<String> {
     lines
 }
 
+/// How a run stands or ended, in a line.
+pub fn in_a_line(run: &BuilderRun) -> String {
+    let status = run.status.as_ref();
+    let phase = status.map(|status| status.phase).unwrap_or_default();
+    let (name, word) = (run.name_any(), phase.word());
+    match why(run) {
+        why if why.is_empty() => format!("{name} {word}"),
+        why => format!("{name} {word}: {why}"),
+    }
+}
+
 /// What became of a run.
 pub fn about_run(run: &BuilderRun) -> Vec<String> {
     let task = &run.spec.task;

@@ -1,57 +1,50 @@
 //! `worker list` and `worker drain`.
 
-use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams};
-use kube::{Api, ResourceExt};
-use serde_json::{Value, json};
+use crds::{Worker, condition};
+use kube::ResourceExt;
+use kube::api::{ListParams, Patch, PatchParams};
+use serde_json::json;
 
 use crate::{Desk, PluginError, failed, words};
 
-/// Workers as they are served. What a worker's conditions are called is theirs to say.
-fn workers(desk: &Desk) -> Api<DynamicObject> {
-    let resource = ApiResource {
-        group: crds::GROUP.to_owned(),
-        version: "v1alpha1".to_owned(),
-        api_version: format!("{}/v1alpha1", crds::GROUP),
-        kind: "Worker".to_owned(),
-        plural: "workers".to_owned(),
-    };
-    Api::namespaced_with(desk.client.clone(), &desk.namespace, &resource)
-}
-
 /// Shows all workers.
 pub(crate) async fn list(desk: &Desk) -> Result<(), PluginError> {
-    let all = workers(desk).list(&ListParams::default()).await;
+    let all = desk.api::<Worker>().list(&ListParams::default()).await;
     let all = all.map_err(failed("workers cannot be listed"))?;
-    let mut rows = vec![
-        ["NAME", "READY", "DRAINED", "VERSION"]
-            .map(str::to_owned)
-            .to_vec(),
-    ];
-    rows.extend(all.items.iter().map(row));
-    print!("{}", words::table(&rows));
+    print!("{}", words::table(&rows(&all.items)));
     Ok(())
 }
 
-fn row(worker: &DynamicObject) -> Vec<String> {
-    let conditions = worker.data["status"]["conditions"].as_array();
-    let ready = conditions
-        .into_iter()
-        .flatten()
-        .find(|condition| condition["type"] == "Ready");
-    let text = |value: &Value| value.as_str().unwrap_or("–").to_owned();
-    let drained = worker.data["spec"]["drain"].as_bool().unwrap_or_default();
+/// A heading, and a row for each. Pure.
+fn rows(workers: &[Worker]) -> Vec<Vec<String>> {
+    let heading = ["NAME", "READY", "WHY", "RUNS", "DRAINED", "VERSION"];
+    let heading = heading.map(str::to_owned).to_vec();
+    std::iter::once(heading)
+        .chain(workers.iter().map(row))
+        .collect()
+}
+
+fn row(worker: &Worker) -> Vec<String> {
+    let none = || "–".to_owned();
+    let status = worker.status.clone().unwrap_or_default();
+    let ready = condition::find(&status.conditions, condition::kind::READY);
+    // Being on-line is what is expected, and needs no word.
+    let why = ready.filter(|ready| ready.status != "True");
     vec![
         worker.name_any(),
-        ready.map_or_else(|| "–".to_owned(), |ready| text(&ready["status"])),
-        if drained { "yes" } else { "no" }.to_owned(),
-        text(&worker.data["status"]["version"]),
+        ready.map_or_else(none, |ready| ready.status.clone()),
+        why.map_or_else(none, |ready| ready.message.clone()),
+        format!("{} of {}", status.busy, worker.spec.slots),
+        if worker.spec.drain { "yes" } else { "no" }.to_owned(),
+        status.version.unwrap_or_else(none),
     ]
 }
 
 /// Sends a worker home, or takes it back.
 pub(crate) async fn drain(desk: &Desk, name: &str, drain: bool) -> Result<(), PluginError> {
     let patch = Patch::Merge(json!({ "spec": { "drain": drain } }));
-    let patched = workers(desk)
+    let patched = desk
+        .api::<Worker>()
         .patch(name, &PatchParams::default(), &patch)
         .await;
     patched.map_err(failed(format!("{name} cannot be changed")))?;
@@ -60,4 +53,38 @@ pub(crate) async fn drain(desk: &Desk, name: &str, drain: bool) -> Result<(), Pl
         false => println!("{name} gets work again"),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn worker(status: serde_json::Value) -> Worker {
+        let object = json!({
+            "apiVersion": "prbuild.dev/v1alpha1", "kind": "Worker", "metadata": { "name": "mac-1" },
+            "spec": { "contact": "Ada <ada@example.org>", "slots": 2 }, "status": status,
+        });
+        serde_json::from_value(object).unwrap()
+    }
+
+    #[test]
+    fn a_worker_says_why_it_is_not_ready_and_how_much_it_runs() {
+        let ready = |status: &str, message: &str| {
+            json!([{ "type": "Ready", "status": status, "reason": "R", "message": message,
+                "lastTransitionTime": "2026-01-01T00:00:00Z" }])
+        };
+        let away =
+            json!({ "conditions": ready("False", "not heard of since 14:05"), "version": "0.1.0" });
+        let here = json!({ "conditions": ready("True", "it asks for runs"), "busy": 1 });
+        let rows = rows(&[worker(away), worker(here), worker(json!({}))]);
+        let texts: Vec<String> = rows[1..].iter().map(|row| row.join("|")).collect();
+        assert_eq!(
+            texts,
+            [
+                "mac-1|False|not heard of since 14:05|0 of 2|no|0.1.0",
+                "mac-1|True|–|1 of 2|no|–",
+                "mac-1|–|–|0 of 2|no|–",
+            ]
+        );
+    }
 }

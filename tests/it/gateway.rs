@@ -1,10 +1,14 @@
-//! A gateway that lacks something at its start: it says what, and begins when that is there.
+//! A gateway that lacks something at its start: it says what, and begins when that is there. And what strangers
+//! ask of one is counted without their names.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use protocol::token::Signer;
 use tests::cluster::{Binary, eventually, shared_control_plane, signing_key};
 use tests::story::{PATIENCE, Setting, Story};
+
+use crate::series::{STRANGE, ask, assert_bounded, series};
 
 /// What stands in the gateway's log after some words, once they are there.
 async fn says(story: &mut Story, gateway: usize, words: &str) {
@@ -47,5 +51,68 @@ async fn a_gateway_without_its_keys_says_which_and_begins_when_they_are_there() 
     write(&session, &[7; 32]);
     let workers = story.install.address(gateway, "workers on ").await;
     workers.unwrap();
+    story.end().await;
+}
+
+/// What strangers ask of pages, ingest and the workers' listener, each time under other names.
+async fn strangers_ask(story: &Story, time: usize) {
+    let gateway = story.gateway();
+    let name = format!("{STRANGE}-{time}");
+    let agent = [("user-agent", &*name)];
+    let pages = gateway.pages_url();
+    for path in [
+        format!("/{name}"),
+        format!("/r/{name}"),
+        format!("/r/app/runs/{name}"),
+        format!("/r/{name}/runs/{name}.txt"),
+        format!("/builders/{name}?{name}={name}"),
+    ] {
+        ask("GET", &format!("{pages}{path}"), &agent).await;
+    }
+    let ingest = gateway.ingest_url();
+    let token = format!("Bearer {}", gateway.log_token(&name));
+    let known = [("authorization", &*token), ("user-agent", &*name)];
+    for headers in [&agent[..], &known] {
+        let app = format!("{ingest}/v1/repositories/app/runs/{name}/logs");
+        ask("PUT", &format!("{app}/log"), headers).await;
+        ask("PUT", &format!("{app}/{name}"), headers).await;
+        let other = format!("{ingest}/v1/repositories/{name}/runs/{name}/record");
+        ask("PUT", &other, headers).await;
+        ask(
+            "GET",
+            &format!("{ingest}/v1/builders/{name}/history"),
+            headers,
+        )
+        .await;
+        ask(&format!("M{time}"), &format!("{ingest}/{name}"), headers).await;
+    }
+    let workers = gateway.workers_url();
+    for path in [
+        format!("/worker/v1/{name}"),
+        format!("/worker/v1/assignments/{name}/accept"),
+        "/worker/v1/sessions".to_owned(),
+    ] {
+        ask("POST", &format!("{workers}{path}"), &agent).await;
+    }
+}
+
+#[tokio::test]
+async fn whatever_strangers_ask_of_a_gateway_it_has_as_many_series_as_before() {
+    let access = shared_control_plane();
+    let story = Story::begin(&access, "gw-series", Setting::default()).await;
+    let mut story = story.unwrap();
+    story.start_gateway().await.unwrap();
+    let page = format!("http://{}/metrics", story.gateway().metrics);
+    let counted = async || -> BTreeSet<String> {
+        let (status, text) = crate::http_get(&page).await.unwrap();
+        assert_eq!(status, 200, "{text}");
+        series(&text)
+    };
+    strangers_ask(&story, 0).await;
+    let before = counted().await;
+    for time in 1..=20 {
+        strangers_ask(&story, time).await;
+    }
+    assert_bounded(&before, &counted().await);
     story.end().await;
 }

@@ -24,6 +24,7 @@ mod report;
 mod rights;
 mod rotation;
 mod secrets;
+mod series;
 mod shipping;
 mod starting;
 mod terminal;

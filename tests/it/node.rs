@@ -1,5 +1,6 @@
 //! The whole way on a real node: webhook, gate, operator, kubelet, containers, statuses.
 
+mod followed;
 mod hardening;
 mod label_to_status;
 mod logs;

@@ -2,6 +2,7 @@
 
 mod admission;
 mod after_checks;
+mod bounded;
 mod by_hand;
 mod cancel;
 mod cancel_builders;

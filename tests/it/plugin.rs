@@ -45,8 +45,8 @@ impl Said {
     }
 }
 
-/// Runs `kubectl prbuild ARGS`.
-pub(crate) async fn kubectl(kubeconfig: &Path, args: &[&str]) -> Said {
+/// `kubectl prbuild ARGS`.
+pub(crate) fn command(kubeconfig: &Path, args: &[&str]) -> Command {
     let kubectl = parts::existing(&parts::KUBECTL).unwrap();
     let ours = Binary::Operator.path().unwrap();
     let ours = ours.parent().unwrap().to_owned();
@@ -56,6 +56,12 @@ pub(crate) async fn kubectl(kubeconfig: &Path, args: &[&str]) -> Said {
     let mut command = Command::new(kubectl);
     command.env("KUBECONFIG", kubeconfig).env("PATH", path);
     command.arg("prbuild").args(args);
+    command
+}
+
+/// Runs `kubectl prbuild ARGS`.
+pub(crate) async fn kubectl(kubeconfig: &Path, args: &[&str]) -> Said {
+    let mut command = command(kubeconfig, args);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await;
     let output = output.unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
@@ -133,6 +139,8 @@ async fn a_build_is_shown_explained_stopped_and_repeated_from_the_terminal() {
     said.says(&["is attempt 1 of `slow`", waits]);
     let said = prbuild(&story, &["explain", &build]).await;
     said.says(&["is a build of", "@ada asked", "Running"]);
+    said.says(&[&format!("{slow} waiting: "), waits]);
+    assert!(!said.out.contains(&linux), "it passed: {said:?}");
     let said = prbuild(&story, &["explain", "nothing"]).await;
     said.refuses(&[
         "error: there is no build, run or answer nothing",
@@ -231,6 +239,10 @@ async fn a_refusal_is_explained_and_a_run_without_a_pod_says_where_its_log_is() 
         "try: let somebody with write access ask for it",
         "docs/refusals.md",
     ]);
+    let of_pull_request = prbuild(&story, &["explain", &format!("#{number}")]).await;
+    assert_eq!(of_pull_request.out, said.out);
+    let said = prbuild(&story, &["explain", "#9999"]).await;
+    said.refuses(&["there is no build or answer of #9999"]);
 
     let number = story.open_pull_request("another", &[("new", "2")]).await;
     let build = story.name_of(number, story.label(number));

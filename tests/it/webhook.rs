@@ -3,6 +3,7 @@
 
 mod acts;
 mod again;
+mod bounded;
 mod buttons;
 mod commands;
 mod conversation;

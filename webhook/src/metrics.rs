@@ -15,6 +15,9 @@ use prometheus_client::registry::Registry;
 
 type Labels = Vec<(&'static str, String)>;
 
+/// The kinds of what somebody should look at.
+const ALERTS: [&str; 2] = ["actor_mismatch", "name_taken"];
+
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Call {
     endpoint: &'static str,
@@ -62,6 +65,10 @@ impl Default for Metrics {
         made.register_deliveries();
         made.register_sweep();
         made.register_work();
+        // An alert asks how much they have grown: what begins with its first case has not.
+        for kind in ALERTS {
+            made.alerts.get_or_create(&label("kind", kind)).inc_by(0);
+        }
         made
     }
 }
@@ -221,5 +228,29 @@ impl Metrics {
             Ok(()) => out,
             Err(_) => String::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_should_look_at_is_counted_from_none_on() {
+        let metrics = Metrics::default();
+        let lines = |text: String| {
+            let lines = text.lines().map(str::to_owned);
+            let lines = lines.filter(|line| line.starts_with("prbuild_webhook_alerts_total"));
+            lines.collect::<std::collections::BTreeSet<_>>()
+        };
+        let of = |kind: &str, count: u64| {
+            format!("prbuild_webhook_alerts_total{{kind=\"{kind}\"}} {count}")
+        };
+        let none = ALERTS.map(|kind| of(kind, 0));
+        assert_eq!(lines(metrics.text()), none.into_iter().collect());
+        metrics.refusal(crds::AnswerReason::ActorMismatch);
+        metrics.alert("name_taken");
+        let one = ALERTS.map(|kind| of(kind, 1));
+        assert_eq!(lines(metrics.text()), one.into_iter().collect());
     }
 }

@@ -75,7 +75,8 @@ pub(crate) async fn end(
         }
         written => written.map_err(failed("writing how it ended", run))?,
     }
-    ctx.metrics.ended(&ended);
+    let builder = ctx.cache.builders.get(&ended.spec.task.builder);
+    ctx.metrics.ended(&ended, builder.is_some());
     let status = ended.status.unwrap_or_default();
     let reason = status.outcome.unwrap_or_default().reason;
     Subject::of(run).ended(status.phase.word(), &reason);

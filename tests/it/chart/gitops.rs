@@ -187,7 +187,7 @@ async fn the_operator_writes_nothing_that_a_gitops_tool_applied_and_says_what_it
                     &status.conditions,
                 )
             });
-            match (known, builders.len() > 10, unknown.count()) {
+            match (known, builders.len() >= 150, unknown.count()) {
                 (true, true, 0) => Ok(()),
                 other => Err(format!("{other:?}")),
             }

@@ -158,6 +158,28 @@ fn every_task_and_every_verb_of_the_plugin_that_the_documents_name_exists() {
     }
 }
 
+#[test]
+fn the_operators_guide_has_every_command_of_the_plugin() {
+    let guide = read(&checkout().join("docs/operations.md"));
+    let (_, section) = guide.split_once("\n## At a terminal\n").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let told: BTreeSet<String> = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `kubectl prbuild "))
+        .map(|rest| {
+            let words = rest.split(['`', ' ']);
+            let words = words.take_while(|word| word.chars().all(|c| c.is_ascii_lowercase()));
+            let words: Vec<&str> = words.take_while(|word| !word.is_empty()).collect();
+            words.join(" ")
+        })
+        .collect();
+    let mut commands = words_of("plugin/src/cli.rs", "Command");
+    assert!(commands.remove("worker"));
+    let of_workers = words_of("plugin/src/cli.rs", "WorkerCommand");
+    commands.extend(of_workers.iter().map(|word| format!("worker {word}")));
+    assert_eq!(told, commands);
+}
+
 /// Texts under a name, wherever they stand in a value.
 fn texts<'a>(value: &'a Value, name: &str, found: &mut BTreeSet<&'a str>) {
     match value {

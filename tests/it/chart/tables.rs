@@ -159,6 +159,34 @@ fn every_alert_asks_for_metrics_that_exist_and_has_a_page_that_says_what_to_do()
     assert_eq!(pages.count(), alerts.len());
 }
 
+/// The Markdown files below a folder.
+fn pages_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let pages = paths.flat_map(|path| match path.is_dir() {
+        true => pages_below(&path),
+        false => vec![path],
+    });
+    pages
+        .filter(|path| path.extension().is_some_and(|ending| ending == "md"))
+        .collect()
+}
+
+#[test]
+fn every_metric_that_a_page_names_is_in_the_table() {
+    let docs = read("docs/kinds.md");
+    let table = metrics_in(docs.split_once("\n## Metrics\n").unwrap().1);
+    let mut count = 0;
+    for page in pages_below(&checkout().join("docs")) {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for metric in metrics_in(&text) {
+            count += 1;
+            assert!(table.contains(&metric), "{}: {metric}", page.display());
+        }
+    }
+    assert!(count > table.len(), "{count}");
+}
+
 /// Metrics that only an alert or a person who looks for something asks for: about memory, about one replica, about
 /// what another panel shows already, or of a rotation.
 const NOT_SHOWN: [&str; 16] = [

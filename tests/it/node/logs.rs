@@ -16,7 +16,7 @@ use crate::http_get;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A builder of one step, a label, and the run when it has a pod.
-async fn labelled(story: &Story, script: &str) -> (String, BuilderRun) {
+pub(super) async fn labelled(story: &Story, script: &str) -> (String, BuilderRun) {
     story.builder("printer", runs(script)).await;
     let number = story
         .open_pull_request("change", &[("README", "x\n")])
@@ -61,7 +61,7 @@ pub(super) async fn eventually_reads(
 }
 
 /// What Kubernetes has of the log: checkout and build, as the containers printed it.
-async fn as_kubernetes_knows_it(story: &Story, run: &BuilderRun) -> String {
+pub(super) async fn as_kubernetes_knows_it(story: &Story, run: &BuilderRun) -> String {
     let pods = story.pods();
     let all = pods.list(&ListParams::default()).await.unwrap();
     let job = crds::names::job_name(&run.uid().unwrap());

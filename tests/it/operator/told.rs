@@ -10,7 +10,7 @@ use tests::{
 use super::{begin, build_of, failing};
 
 /// What a program answers to Prometheus.
-async fn metrics(story: &mut Story, program: usize) -> String {
+pub(super) async fn metrics(story: &mut Story, program: usize) -> String {
     let address = story.install.address(program, "metrics on ").await.unwrap();
     let answer = crate::http_get(&format!("http://{address}/metrics")).await;
     let (status, text) = answer.unwrap();
@@ -19,7 +19,7 @@ async fn metrics(story: &mut Story, program: usize) -> String {
 }
 
 /// The value behind this, or 0.
-fn value(metrics: &str, of: &str) -> f64 {
+pub(super) fn value(metrics: &str, of: &str) -> f64 {
     let line = metrics.lines().find_map(|line| line.strip_prefix(of));
     line.map_or(0.0, |value| value.trim().parse().unwrap())
 }
@@ -44,7 +44,7 @@ async fn metrics_follow_a_build_from_its_label_to_its_status_and_count_every_cal
     story.complete(&build).await;
 
     let operator = story.operator().unwrap();
-    let completed = "prbuild_builds_completed_total{result=\"Passed\"}";
+    let completed = "prbuild_builds_completed_total{result=\"passed\"}";
     // It is counted a moment after it is written down.
     let all = eventually("the build is counted", PATIENCE, async || {
         let all = metrics(&mut story, operator).await;

@@ -12,6 +12,7 @@ mod self_test;
 mod snapshots;
 mod tables;
 mod valid;
+mod values;
 
 use std::process::Command;
 

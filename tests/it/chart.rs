@@ -7,6 +7,7 @@ mod monitoring;
 mod network;
 mod node;
 mod notes;
+mod older;
 mod rendered;
 mod self_test;
 mod snapshots;

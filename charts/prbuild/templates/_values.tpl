@@ -94,7 +94,7 @@ there is no such value. {{ $similar | empty | ternary "There are" "Is it" }} `{{
 {{- $says := "" -}}
 {{- if and (eq $kind "null") $fits -}}
 {{- else if eq $kind "null" -}}
-  {{- $says = "it is needed, and null takes it away." -}}
+  {{- $says = "it is needed. Null takes it away, and so does --reuse-values after an older chart: there use --reset-then-reuse-values." -}}
 {{- else if $schema.enum -}}
   {{- if not (has $value $schema.enum) }}{{ $says = printf "%s is none of `%s`." (include "prbuild.shown" $value) (join "`, `" $schema.enum) }}{{ end -}}
 {{- else if not $fits -}}

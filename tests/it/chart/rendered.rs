@@ -151,6 +151,36 @@ fn every_pod_of_ours_is_unprivileged_and_says_what_it_takes() {
     }
 }
 
+#[test]
+fn what_runs_twice_is_spread_comes_before_builds_and_keeps_no_node_from_being_drained() {
+    let all = objects(&variant(&[
+        "gateway.replicas=2,gateway.store.bucket=s3://logs",
+    ]));
+    let priority = |name: &str| object(&all, "PriorityClass", name)["value"].as_i64();
+    assert!(priority("prbuild-prbuild") > priority("prbuild-prbuild-builds"));
+    for name in ["prbuild-webhook", "prbuild-operator", "prbuild-gateway"] {
+        let deployment = &object(&all, "Deployment", name)["spec"];
+        let (pod, ours) = (&deployment["template"]["spec"], &deployment["selector"]);
+        assert_eq!(pod["priorityClassName"], "prbuild-prbuild", "{name}");
+        let spread = &pod["topologySpreadConstraints"][0];
+        assert_eq!(spread["topologyKey"], "kubernetes.io/hostname", "{name}");
+        assert_eq!(spread["labelSelector"], *ours, "{name}");
+        let budget = &object(&all, "PodDisruptionBudget", name)["spec"];
+        assert_eq!(budget["selector"], *ours, "{name}");
+        assert_eq!(budget["maxUnavailable"], 1, "{name}");
+        let policy = &budget["unhealthyPodEvictionPolicy"];
+        assert_eq!(policy, "AlwaysAllow", "{name}");
+    }
+    // One that is alone may go: a budget would keep its node for ever.
+    let alone = objects(&variant(&[]));
+    let budgets = alone
+        .iter()
+        .filter(|one| one["kind"] == "PodDisruptionBudget");
+    let names = budgets.map(|budget| budget["metadata"]["name"].as_str());
+    let names: Vec<_> = names.collect();
+    assert_eq!(names, [Some("prbuild-webhook"), Some("prbuild-operator")]);
+}
+
 /// The pod that an object is or makes, and the object's name.
 fn pod_of(object: &Value) -> Option<(&Value, &Value)> {
     let template = &object["spec"]["template"]["spec"];

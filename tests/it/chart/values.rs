@@ -206,7 +206,9 @@ fn a_name_that_there_is_not_is_answered_with_those_that_may_be_meant() {
 fn what_null_takes_away_is_missed_before_a_template_does() {
     for path in ["gateway", "ingress.tls", "logLevel", "connections", "host"] {
         let said = render(&[NEEDED, &format!("{path}=null")]).unwrap_err();
-        let says = format!("{path}: it is needed, and null takes it away.{EXAMPLE}");
+        let says = format!(
+            "{path}: it is needed. Null takes it away, and so does --reuse-values after an older chart: there use --reset-then-reuse-values.{EXAMPLE}"
+        );
         // A schema whose `if` asks for all values is asked first, and has nothing against it.
         assert!(sentences(&said)[0].starts_with(&says), "{said}");
     }

@@ -382,6 +382,22 @@ fn values_are_judged_also_where_the_schema_is_left_out() {
 }
 
 #[test]
+fn what_a_cluster_has_no_kind_of_is_refused_by_the_name_of_its_value() {
+    let monitored = "monitoring.serviceMonitor=true,monitoring.prometheusRule=true";
+    // What helm finds in every cluster, and not where it asks none.
+    let cluster = "apiregistration.k8s.io/v1,monitoring.coreos.com/v1/PrometheusRule";
+    let args = ["--set", monitored, "--api-versions", cluster];
+    let said = refused(&["template", "prbuild"], &args);
+    assert_eq!(
+        sentences(&said),
+        [
+            "monitoring.serviceMonitor: this cluster has no kind ServiceMonitor. Install the Prometheus operator first, or leave it out. For example: --set monitoring.serviceMonitor=false"
+        ]
+    );
+    render(&[NEEDED, monitored]).unwrap();
+}
+
+#[test]
 fn a_kubernetes_that_is_too_old_is_refused_before_anything_is_installed() {
     let said = refused(&["template", "prbuild"], &["--kube-version", "v1.32.9"]);
     let says =

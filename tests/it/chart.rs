@@ -3,6 +3,7 @@
 mod gitops;
 mod guides;
 mod images;
+mod mistakes;
 mod monitoring;
 mod network;
 mod node;

@@ -181,6 +181,31 @@ fn what_runs_twice_is_spread_comes_before_builds_and_keeps_no_node_from_being_dr
     assert_eq!(names, [Some("prbuild-webhook"), Some("prbuild-operator")]);
 }
 
+#[test]
+fn s24_the_namespace_of_builds_has_nothing_to_take_and_enforces_restricted() {
+    for (pull_secrets, secrets) in [("", "0"), ("builds.pullSecrets={pull}", "1")] {
+        let all = objects(&variant(&[pull_secrets]));
+        let namespace = object(&all, "Namespace", "prbuild-builds");
+        for mode in ["enforce", "warn", "audit"] {
+            let level = format!("pod-security.kubernetes.io/{mode}");
+            let labels = &namespace["metadata"]["labels"];
+            assert_eq!(labels[&level], "restricted", "{mode}");
+            assert_eq!(labels[format!("{level}-version")], "v1.33", "{mode}");
+        }
+        let account = object(&all, "ServiceAccount", "prbuild-build");
+        assert_eq!(account["automountServiceAccountToken"], false);
+        let most = &object(&all, "ResourceQuota", "prbuild")["spec"]["hard"];
+        // Not one more than those by which nodes fetch images.
+        assert_eq!(most["count/secrets"], secrets);
+        assert_eq!(most["count/services"], "0");
+        assert_eq!(most["persistentvolumeclaims"], "0");
+        let limits = &object(&all, "LimitRange", "prbuild")["spec"]["limits"][0];
+        for resource in ["cpu", "memory", "ephemeral-storage"] {
+            assert!(limits["default"][resource].is_string(), "{resource}");
+        }
+    }
+}
+
 /// The pod that an object is or makes, and the object's name.
 fn pod_of(object: &Value) -> Option<(&Value, &Value)> {
     let template = &object["spec"]["template"]["spec"];
@@ -236,6 +261,7 @@ fn no_role_reaches_secrets_but_two_that_are_gone_afterwards_and_read_none_that_o
     for role in objects(&variant(&[])) {
         if role["kind"] != "Role" {
             assert_ne!(role["kind"], "ClusterRole");
+            assert_ne!(role["kind"], "ClusterRoleBinding");
             continue;
         }
         let text = role["rules"].to_string();

@@ -64,7 +64,8 @@ of something below it. */}}
 {{- end -}}
 {{- end -}}
 
-{{/* What to say of a name that there is not: (dict "name" "path" "schema" "root"), with the mapping's own path. */}}
+{{/* What to say of a name that there is not: (dict "name" "path" "schema" "root" "example"), with the mapping's own path and
+example. */}}
 {{- define "prbuild.unknown" -}}
 {{- $all := . -}}
 {{- $similar := list -}}
@@ -78,10 +79,15 @@ of something below it. */}}
 {{- $there := list -}}
 {{- range $name, $ := .schema.properties }}{{ $there = append $there (printf "%s.%s" $all.path $name | trimPrefix ".") }}{{ end -}}
 {{- $shown := $similar | default ($there | sortAlpha) -}}
-{{- $first := first $shown -}}
-{{- $schema := .root -}}
-{{- range splitList "." $first }}{{ $schema = index $schema.properties . }}{{ end -}}
-there is no such value. {{ $similar | empty | ternary "There are" "Is it" }} `{{ join "`, `" $shown }}`{{ $similar | empty | ternary "." "?" }} For example: {{ include "prbuild.example" (dict "path" $first "schema" $schema) }}
+{{- $example := .example -}}
+{{- /* What lies in a list has the example of the list. */}}
+{{- if not (contains "[" .path) -}}
+  {{- $first := and (empty $similar) (has "host" $shown) | ternary "host" (first $shown) -}}
+  {{- $schema := .root -}}
+  {{- range splitList "." $first }}{{ $schema = index $schema.properties . }}{{ end -}}
+  {{- $example = include "prbuild.example" (dict "path" $first "schema" $schema) -}}
+{{- end -}}
+there is no such value. {{ $similar | empty | ternary "There are" "Is it" }} `{{ join "`, `" $shown }}`{{ $similar | empty | ternary "." "?" }} For example: {{ $example }}
 {{- end -}}
 
 {{/* What is wrong with a value and with those below it, a line each:
@@ -127,14 +133,14 @@ there is no such value. {{ $similar | empty | ternary "There are" "Is it" }} `{{
 {{- $all := . -}}{{- $schema := .schema -}}
 {{- $known := $schema.properties | default dict -}}
 {{- range $name, $below := $known -}}
-  {{- include "prbuild.wrong" (dict "path" (printf "%s.%s" $all.path $name | trimPrefix ".") "value" (index $all.value $name) "schema" $below "root" $all.root) -}}
+  {{- include "prbuild.wrong" (dict "path" (printf "%s.%s" $all.path $name | trimPrefix ".") "value" (index $all.value $name) "schema" $below "root" $all.root "example" (contains "[" $all.path | ternary $all.example "")) -}}
 {{- end -}}
 {{- range $name, $value := .value -}}
   {{- if not (hasKey $known $name) -}}
     {{- $path := printf "%s.%s" $all.path $name | trimPrefix "." -}}
     {{- $names := $schema.propertyNames | default dict -}}
     {{- if eq "false" (toString $schema.additionalProperties) -}}
-      {{- printf "%s: %s\n" $path (include "prbuild.unknown" (dict "name" $name "path" $all.path "schema" $schema "root" $all.root)) -}}
+      {{- printf "%s: %s\n" $path (include "prbuild.unknown" (dict "name" $name "path" $all.path "schema" $schema "root" $all.root "example" $all.example)) -}}
     {{- else if and $names.pattern (not (regexMatch $names.pattern $name)) -}}
       {{- printf "%s: `%s` is %s. For example: %s\n" $path $name $names.patternErrorMessage $all.example -}}
     {{- else if and $names.not (eq $name $names.not.const) -}}

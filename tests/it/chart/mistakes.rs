@@ -107,6 +107,14 @@ fn a_mistake_is_answered_with_the_name_of_the_value_and_an_example() {
             "builds.nameServers: 4 are too many: at most 3. For example: --set-json 'builds.nameServers=[\"9.9.9.9\"]'",
         ),
         (
+            "networkPolicy.ingressFrom={ingress-nginx}",
+            "networkPolicy.ingressFrom[0]: `ingress-nginx` is no mapping of names to values. For example: --set-json 'networkPolicy.ingressFrom=[{\"namespaceSelector\":{\"matchLabels\":{\"kubernetes.io/metadata.name\":\"ingress-nginx\"}}}]'",
+        ),
+        (
+            "tolerations[0].operator=exists",
+            "tolerations[0].operator: `exists` is none of `Exists`, `Equal`. For example: --set-json 'tolerations=[{\"key\":\"prbuild\",\"operator\":\"Exists\"}]'",
+        ),
+        (
             "builds.namespace=prbuild",
             "builds.namespace: strangers' code runs there, so it is another one than PrBuild's own. For example: --set builds.namespace=prbuild-builds",
         ),
@@ -164,6 +172,14 @@ fn a_name_that_there_is_not_is_answered_with_those_that_may_be_meant() {
         (
             "gateway.bucket=s3://logs",
             "gateway.bucket: there is no such value. Is it `gateway.store.bucket`? For example: --set gateway.replicas=2,gateway.store.bucket=s3://logs-of-prbuild",
+        ),
+        (
+            "networkPolicy.ingressFrom[0].podSelectr.a=b",
+            "networkPolicy.ingressFrom[0].podSelectr: there is no such value. Is it `networkPolicy.ingressFrom[0].podSelector`? For example: --set-json 'networkPolicy.ingressFrom=[{\"namespaceSelector\":",
+        ),
+        (
+            "xyz=1",
+            "xyz: there is no such value. There are `affinity`, `builds`, ",
         ),
         (
             "crds.wanted=true",

@@ -3,15 +3,18 @@
 mod gitops;
 mod guides;
 mod images;
+mod mistakes;
 mod monitoring;
 mod network;
 mod node;
 mod notes;
+mod older;
 mod rendered;
 mod self_test;
 mod snapshots;
 mod tables;
 mod valid;
+mod values;
 
 use std::process::Command;
 

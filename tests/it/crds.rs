@@ -10,6 +10,7 @@ mod kubectl;
 mod page;
 mod policies;
 mod refused;
+mod restricted;
 mod samples;
 
 use k8s_openapi::api::core::v1::ServiceAccount;

@@ -1,5 +1,5 @@
-//! `cargo xtask crds`: the chart's CustomResourceDefinitions and the table of its values are generated,
-//! and a test notices when they were not.
+//! `cargo xtask crds`: the chart's CustomResourceDefinitions, the table of its values and their schema are
+//! generated, and a test notices when they were not.
 
 use std::{
     fs,
@@ -7,7 +7,7 @@ use std::{
     process::ExitCode,
 };
 
-use crate::{Result, values};
+use crate::{Result, schema, values};
 
 /// Arguments of `cargo xtask crds`.
 #[derive(Debug, clap::Args)]
@@ -24,7 +24,7 @@ impl Args {
     }
 }
 
-/// Writes the custom resource definitions into the chart, and the table of its values.
+/// Writes the custom resource definitions into the chart, the table of its values, and their schema.
 pub fn run(args: Args) -> Result {
     let stale = stale(&folder())?;
     for (path, _) in &stale {
@@ -55,6 +55,12 @@ fn stale(folder: &Path) -> Result<Vec<(PathBuf, String)>> {
     let text = values::page(&fs::read_to_string(chart.join("values.yaml"))?);
     if fs::read_to_string(&page).ok().as_ref() != Some(&text) {
         stale.push((page, text));
+    }
+    let path = chart.join("values.schema.json");
+    let source = fs::read_to_string(chart.join("files/values.schema.json"))?;
+    let text = schema::of_what_somebody_wrote(&source)?;
+    if fs::read_to_string(&path).ok().as_ref() != Some(&text) {
+        stale.push((path, text));
     }
     Ok(stale)
 }

@@ -121,7 +121,7 @@ fn all_fit(sizes: &[(Component, u64)]) -> Result<()> {
 }
 
 fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / f64::from(1 << 20))
+    format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
 /// Makes the images once more, of the same programs, and compares digests.
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn an_image_that_is_too_large_is_named_with_what_it_may_have() {
-        let mb = 1 << 20;
+        let mb = 1_000_000;
         let small = [
             (Component::Webhook, 15 * mb),
             (Component::Checkout, 40 * mb),

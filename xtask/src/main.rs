@@ -12,6 +12,7 @@ mod forge;
 mod images;
 mod part;
 mod release;
+mod schema;
 mod stop;
 mod test;
 mod values;

@@ -68,6 +68,8 @@ topologySpreadConstraints:
   - maxSkew: 1
     topologyKey: kubernetes.io/hostname
     whenUnsatisfiable: ScheduleAnyway
+    # Pods of one version among themselves: those that an upgrade takes away do not count.
+    matchLabelKeys: [pod-template-hash]
     labelSelector:
       matchLabels:
         {{- include "prbuild.selector" . | nindent 8 }}

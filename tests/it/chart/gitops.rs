@@ -6,6 +6,7 @@ use std::process::Command;
 
 use crds::{Builder, Repository, condition};
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{ListParams, ObjectMeta};
@@ -18,6 +19,7 @@ use tests::parts::{self, Part};
 use tests::story::{PATIENCE, Setting, Story};
 
 use super::NEEDED;
+use super::older::{GONE, older_chart};
 
 const BARE: ControlPlaneOptions = ControlPlaneOptions {
     controllers: false,
@@ -201,34 +203,6 @@ async fn the_operator_writes_nothing_that_a_gitops_tool_applied_and_says_what_it
     story.end().await;
 }
 
-/// The chart as an earlier version might have been: its Builders have one field less.
-fn older_chart(dir: &Path) -> PathBuf {
-    let chart = dir.join("older-chart");
-    copy(&Release::chart(), &chart);
-    let file = chart.join("templates/crds/builders.yaml");
-    let text = std::fs::read_to_string(&file).unwrap();
-    let field = "\n              observedGeneration:\n";
-    let (before, after) = text.split_once(field).unwrap();
-    let of_field = |line: &&str| line.starts_with("                ");
-    let rest: Vec<&str> = after.lines().skip_while(of_field).collect();
-    std::fs::write(&file, format!("{before}\n{}\n", rest.join("\n"))).unwrap();
-    chart
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &to),
-            false => {
-                std::fs::copy(entry.path(), to).unwrap();
-            }
-        }
-    }
-}
-
 /// Whether the API server's Builders have the field that the older ones lack.
 async fn has_field(client: &Client) -> bool {
     let kinds: Api<CustomResourceDefinition> = Api::all(client.clone());
@@ -267,8 +241,12 @@ async fn kinds_are_upgraded_with_a_release_and_outlive_it_with_all_their_objects
     let made = async || kubectl(&access, "prbuild", &["create", "--filename", &file]).await;
     eventually("a Builder can be made", PATIENCE, made).await;
 
+    let configs: Api<ConfigMap> = Api::namespaced(client.clone(), "prbuild");
+    assert!(configs.get_opt(GONE).await.unwrap().is_some());
+
     helm(&access, &with("upgrade", &chart)).await;
     assert!(has_field(&client).await, "upgraded with the release");
+    assert!(configs.get_opt(GONE).await.unwrap().is_none());
     all_is_kept(&client).await;
 
     helm(&access, &["uninstall", "prbuild", "--no-hooks"]).await;

@@ -97,7 +97,7 @@ fn has(schema: &Value, path: &str) -> bool {
 
 #[test]
 fn every_value_that_the_documents_name_is_one_of_the_chart() {
-    let schema = read(&checkout().join("charts/prbuild/values.schema.json"));
+    let schema = read(&checkout().join("charts/prbuild/files/values.schema.json"));
     let schema: Value = serde_json::from_str(&schema).unwrap();
     let first = |word: &str| word.split('.').next().map(str::to_owned);
     let mut count = 0;

@@ -67,7 +67,7 @@ mod node {
     use std::path::Path;
 
     use serde_json::Value;
-    use tests::images::{Architecture, Component, Profile, differs, story_components};
+    use tests::images::{Architecture, Component, Image, Profile, differs, story_components};
 
     use super::*;
 
@@ -123,6 +123,24 @@ mod node {
             if component != Component::Checkout {
                 assert!(!of_debian, "{name} has nothing of a distribution");
             }
+        }
+    }
+
+    /// Bytes of an image's file as a registry has them.
+    fn travels_in(image: &Image) -> u64 {
+        let mut gzip = Command::new("gzip");
+        let output = gzip.arg("--stdout").arg(image.tar()).output().unwrap();
+        assert!(output.status.success(), "{:?}", output.status);
+        output.stdout.len() as u64
+    }
+
+    #[test]
+    fn no_image_travels_in_more_bytes_than_it_may() {
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        // Programs that were compiled in haste are larger than those that are released.
+        for (component, image) in story_components(&workspace.canonicalize().unwrap()) {
+            let (takes, may) = (travels_in(&image), component.limit());
+            assert!(takes <= may, "{}: {takes} of {may}", component.name());
         }
     }
 

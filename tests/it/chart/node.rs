@@ -1,5 +1,7 @@
 //! The chart in a real cluster: everything runs in pods.
 
+use std::collections::BTreeSet;
+use std::net::TcpListener;
 use std::time::Duration;
 
 use crds::{BuildPhase, BuildResult, BuilderRun, PrBuild, RunPhase};
@@ -12,6 +14,7 @@ use tests::cluster::{Release, eventually, shared_node};
 use tests::images::GCC;
 use tests::story::{Setting, Story};
 
+use super::older::{GONE, OLDER, older_chart};
 use crate::plugin::prbuild;
 
 /// Images start, Secrets are mounted, probes look: all of it on a busy machine.
@@ -23,12 +26,25 @@ fn values() -> Value {
     json!({ "crds": { "install": false } })
 }
 
-async fn begin(name: &str) -> Story {
+/// A story that begins with an older chart.
+async fn begin_with_older(name: &str) -> Story {
     let (access, facts) = shared_node();
     let release = Release::new(&access, &facts, name);
+    let dir = access.dir().join(release.namespace());
+    let release = release.of_chart(older_chart(&dir));
     let (setting, values) = (Setting::default(), values());
     let begun = Story::begin_with_chart(&access, &facts, release, setting, &values);
     begun.await.unwrap()
+}
+
+/// What keeps a run from ending: as long as its address takes connections.
+fn hold() -> (TcpListener, String) {
+    let (_, facts) = shared_node();
+    let held = TcpListener::bind((facts.host_address, 0)).unwrap();
+    let address = held.local_addr().unwrap();
+    let place = format!("/dev/tcp/{}/{}", address.ip(), address.port());
+    let script = format!("bash -c 'while (exec 3<>{place}) 2>/dev/null; do sleep 1; done'");
+    (held, script)
 }
 
 async fn builder(story: &Story, name: &str, script: &str) {
@@ -84,14 +100,12 @@ fn is_ready(pod: &Pod) -> bool {
 }
 
 #[tokio::test]
-async fn builds_go_on_while_a_release_is_upgraded_and_rolled_back_and_its_key_stays() {
-    let story = begin("upgrade").await;
-    builder(
-        &story,
-        "debian",
-        "echo it begins; sleep 15; echo it is over",
-    )
-    .await;
+async fn builds_go_on_while_an_older_release_is_upgraded_and_rolled_back_and_its_key_stays() {
+    let story = begin_with_older("upgrade").await;
+    assert_eq!(version(&story).await, OLDER);
+    let (held, until_released) = hold();
+    let script = format!("echo it begins; {until_released}; echo it is over");
+    builder(&story, "debian", &script).await;
     let key = || async { story.api::<Secret>().get(KEY).await.unwrap().data };
     let before = key().await;
     let first = label(&story, "first").await;
@@ -105,12 +119,15 @@ async fn builds_go_on_while_a_release_is_upgraded_and_rolled_back_and_its_key_st
     .await;
     let follow = ["logs", "-f", &run];
     let log = prbuild(&story, &follow);
-    let upgraded = upgraded_meanwhile(&story, &first, &run);
+    let upgraded = upgraded_meanwhile(&story, &first, &run, held);
     let (log, ()) = tokio::join!(log, upgraded);
     log.says(&["it begins", "it is over"]);
+    assert_eq!(version(&story).await, env!("CARGO_PKG_VERSION"));
     assert_eq!(key().await, before);
 
     story.release().rollback().await.unwrap();
+    assert_eq!(version(&story).await, OLDER);
+    builder(&story, "debian", "true").await;
     let second = label(&story, "second").await;
     passes(&story, &second).await;
     assert_eq!(key().await, before);
@@ -124,21 +141,64 @@ async fn builds_go_on_while_a_release_is_upgraded_and_rolled_back_and_its_key_st
     story.end_without_release().await;
 }
 
-/// Upgrades the release while a run goes on, and sees its build end.
-async fn upgraded_meanwhile(story: &Story, build: &str, run: &str) {
+/// The chart's version, as helm lists it.
+async fn version(story: &Story) -> String {
+    let listed = story.release().helm(&["list", "--output", "json"]).await;
+    let listed: Value = serde_json::from_str(&listed.unwrap()).unwrap();
+    let version = listed[0]["app_version"].as_str().unwrap();
+    assert_eq!(listed[0]["chart"], format!("prbuild-{version}"));
+    version.to_owned()
+}
+
+/// In which phase a run is.
+async fn is_in(story: &Story, run: &str, phase: RunPhase) -> Result<(), String> {
+    let run = story.api::<BuilderRun>().get(run).await;
+    let run = run.map_err(|error| error.to_string())?;
+    let found = run.status.unwrap_or_default().phase;
+    match found == phase {
+        true => Ok(()),
+        false => Err(found.word().to_owned()),
+    }
+}
+
+/// Names of all pods of PrBuild's own.
+async fn all_pods(story: &Story) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    for component in ["webhook", "operator", "gateway"] {
+        let pods = pods(story, component).await;
+        all.extend(pods.into_iter().filter_map(|pod| pod.metadata.name));
+    }
+    all
+}
+
+/// Upgrades the release while a run goes on, and sees its build end when it is let go.
+async fn upgraded_meanwhile(story: &Story, build: &str, run: &str, held: TcpListener) {
     eventually("the run has begun", PATIENCE, async || {
-        let run = story.api::<BuilderRun>().get(run).await;
-        let run = run.map_err(|error| error.to_string())?;
-        match run.status.unwrap_or_default().phase {
-            RunPhase::Running => Ok(()),
-            phase => Err(phase.word().to_owned()),
-        }
+        is_in(story, run, RunPhase::Running).await
     })
     .await;
+    let older = all_pods(story).await;
     let mut changed = story.values(&values());
     changed["operator"] = json!({ "resources": { "requests": { "cpu": "90m" } } });
     changed["webhook"] = json!({ "replicas": 1 });
     story.release().upgrade(&changed).await.unwrap();
+    eventually(
+        "all pods of the older version are gone",
+        PATIENCE,
+        async || {
+            let left = all_pods(story).await;
+            let left: Vec<&String> = left.intersection(&older).collect();
+            match left.is_empty() {
+                true => Ok(()),
+                false => Err(format!("{left:?}")),
+            }
+        },
+    )
+    .await;
+    let maps = story.api::<ConfigMap>();
+    assert!(maps.get_opt(GONE).await.unwrap().is_none());
+    assert_eq!(is_in(story, run, RunPhase::Running).await, Ok(()));
+    drop(held);
     passes(story, build).await;
     eventually("one webhook is left", PATIENCE, async || {
         let all = pods(story, "webhook").await;

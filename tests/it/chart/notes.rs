@@ -53,10 +53,23 @@ fn the_notes_name_every_secret_that_the_release_waits_for() {
     ]);
     for line in [
         "    kubectl -n ours create secret generic prbuild-github \\\n",
+        "    kubectl -n ours create secret tls prbuild-tls --cert=CERTIFICATE.pem --key=KEY.pem\n",
         "    kubectl -n ours create secret generic access \\\n",
         "    kubectl -n ours-builds create secret docker-registry pull \\\n",
         "      --docker-server=registry.example.org \\\n",
     ] {
         assert!(said.contains(line), "{line}:\n{said}");
+    }
+}
+
+#[test]
+fn the_notes_ask_for_no_certificate_that_somebody_else_makes_or_nobody_needs() {
+    for values in [
+        "ingress.tls.issuer.name=letsencrypt",
+        "ingress.tls.enabled=false",
+        "ingress.enabled=false",
+    ] {
+        let said = notes(&[values]);
+        assert!(!said.contains("secret tls"), "{values}: {said}");
     }
 }

@@ -151,6 +151,61 @@ fn every_pod_of_ours_is_unprivileged_and_says_what_it_takes() {
     }
 }
 
+#[test]
+fn what_runs_twice_is_spread_comes_before_builds_and_keeps_no_node_from_being_drained() {
+    let all = objects(&variant(&[
+        "gateway.replicas=2,gateway.store.bucket=s3://logs",
+    ]));
+    let priority = |name: &str| object(&all, "PriorityClass", name)["value"].as_i64();
+    assert!(priority("prbuild-prbuild") > priority("prbuild-prbuild-builds"));
+    for name in ["prbuild-webhook", "prbuild-operator", "prbuild-gateway"] {
+        let deployment = &object(&all, "Deployment", name)["spec"];
+        let (pod, ours) = (&deployment["template"]["spec"], &deployment["selector"]);
+        assert_eq!(pod["priorityClassName"], "prbuild-prbuild", "{name}");
+        let spread = &pod["topologySpreadConstraints"][0];
+        assert_eq!(spread["topologyKey"], "kubernetes.io/hostname", "{name}");
+        assert_eq!(spread["labelSelector"], *ours, "{name}");
+        let budget = &object(&all, "PodDisruptionBudget", name)["spec"];
+        assert_eq!(budget["selector"], *ours, "{name}");
+        assert_eq!(budget["maxUnavailable"], 1, "{name}");
+        let policy = &budget["unhealthyPodEvictionPolicy"];
+        assert_eq!(policy, "AlwaysAllow", "{name}");
+    }
+    // One that is alone may go: a budget would keep its node for ever.
+    let alone = objects(&variant(&[]));
+    let budgets = alone
+        .iter()
+        .filter(|one| one["kind"] == "PodDisruptionBudget");
+    let names = budgets.map(|budget| budget["metadata"]["name"].as_str());
+    let names: Vec<_> = names.collect();
+    assert_eq!(names, [Some("prbuild-webhook"), Some("prbuild-operator")]);
+}
+
+#[test]
+fn s24_the_namespace_of_builds_has_nothing_to_take_and_enforces_restricted() {
+    for (pull_secrets, secrets) in [("", "0"), ("builds.pullSecrets={pull}", "1")] {
+        let all = objects(&variant(&[pull_secrets]));
+        let namespace = object(&all, "Namespace", "prbuild-builds");
+        for mode in ["enforce", "warn", "audit"] {
+            let level = format!("pod-security.kubernetes.io/{mode}");
+            let labels = &namespace["metadata"]["labels"];
+            assert_eq!(labels[&level], "restricted", "{mode}");
+            assert_eq!(labels[format!("{level}-version")], "v1.33", "{mode}");
+        }
+        let account = object(&all, "ServiceAccount", "prbuild-build");
+        assert_eq!(account["automountServiceAccountToken"], false);
+        let most = &object(&all, "ResourceQuota", "prbuild")["spec"]["hard"];
+        // Not one more than those by which nodes fetch images.
+        assert_eq!(most["count/secrets"], secrets);
+        assert_eq!(most["count/services"], "0");
+        assert_eq!(most["persistentvolumeclaims"], "0");
+        let limits = &object(&all, "LimitRange", "prbuild")["spec"]["limits"][0];
+        for resource in ["cpu", "memory", "ephemeral-storage"] {
+            assert!(limits["default"][resource].is_string(), "{resource}");
+        }
+    }
+}
+
 /// The pod that an object is or makes, and the object's name.
 fn pod_of(object: &Value) -> Option<(&Value, &Value)> {
     let template = &object["spec"]["template"]["spec"];
@@ -206,6 +261,7 @@ fn no_role_reaches_secrets_but_two_that_are_gone_afterwards_and_read_none_that_o
     for role in objects(&variant(&[])) {
         if role["kind"] != "Role" {
             assert_ne!(role["kind"], "ClusterRole");
+            assert_ne!(role["kind"], "ClusterRoleBinding");
             continue;
         }
         let text = role["rules"].to_string();
@@ -278,91 +334,4 @@ fn the_test_of_a_release_is_there_only_while_it_runs_and_touches_objects_of_its_
     assert_eq!(ports(&of_builds["spec"]["egress"], "to"), [8080]);
     let off = variant(&["selfTest.enabled=false"]);
     assert!(!off.contains("self-test"), "nothing of it where it is off");
-}
-
-#[test]
-fn what_is_wrong_with_a_value_is_said_with_its_name_before_anything_is_installed() {
-    for (values, says) in [
-        (
-            &[][..],
-            "host: where do people and GitHub reach PrBuild? For example: --set host=prbuild.example.org",
-        ),
-        (
-            &["host=a.example.org"],
-            "image.registry: where are the images?",
-        ),
-        (
-            &[NEEDED, "gateway.replicas=2"],
-            "at '/gateway/replicas': value must be 1",
-        ),
-        (
-            &[NEEDED, "gateway.store.bucket=s3://logs"],
-            "at '/gateway/replicas': minimum: got 1, want 2",
-        ),
-        (
-            &[NEEDED, "webhok.replicas=1"],
-            "additional properties 'webhok' not allowed",
-        ),
-        (
-            &[NEEDED, "gateway.store.bucket=https://logs"],
-            "gateway.store.bucket: `https://logs` is no bucket, which begins with s3://, gs:// or az://. For example: --set gateway.replicas=2,gateway.store.bucket=s3://logs-of-prbuild",
-        ),
-        (
-            &[NEEDED, "host=https://a.example.org"],
-            "host: `https://a.example.org` is an address; only the name in it is wanted. For example: --set host=prbuild.example.org",
-        ),
-        (
-            &[NEEDED, "host=a.example.org:8443"],
-            "host: `a.example.org:8443` is no name of a host, in small letters, without port and path. For example: --set host=prbuild.example.org",
-        ),
-        (
-            &[NEEDED, "image.registry=https://reg/x"],
-            "image.registry: `https://reg/x` is an address of the web; names of images have none of `https://`. For example: --set image.registry=registry.example.org/prbuild",
-        ),
-        (
-            &[NEEDED, "image.registry=reg.example.org/X"],
-            "image.registry: names of images cannot begin with `reg.example.org/X`. For example:",
-        ),
-        (
-            &[NEEDED, "image.pullSecrets={pull}"],
-            "For example: --set 'builds.pullSecrets={pull}'",
-        ),
-        (
-            &[NEEDED, "connections=null"],
-            "connections: how is GitHub reached? Name at least one Secret, for example: --set connections.github=prbuild-github",
-        ),
-        (
-            &[NEEDED, "connections.github="],
-            "connections.github: `` is no name of a Secret. For example: --set connections.github=prbuild-github",
-        ),
-        (
-            &[NEEDED, "builds.namespace=prbuild"],
-            "builds.namespace: strangers' code runs there",
-        ),
-        (
-            &[NEEDED, "gateway.retentionDays=0"],
-            "at '/gateway/retentionDays'",
-        ),
-        (
-            &[NEEDED, "connections.prbuild-self-test=mine"],
-            "invalid propertyName 'prbuild-self-test'",
-        ),
-        (&[NEEDED, "logLevel="], "at '/logLevel'"),
-    ] {
-        let said = render(values).unwrap_err();
-        assert!(said.contains(says), "{values:?}: {said}");
-    }
-}
-
-#[test]
-fn a_directory_with_two_writers_is_refused_also_where_the_schema_is_left_out() {
-    let mut helm = Command::new(parts::existing(&parts::HELM_CLI).unwrap());
-    helm.args(["template", "prbuild"])
-        .arg(tests::cluster::Release::chart());
-    helm.args(["--skip-schema-validation", "--set", NEEDED]);
-    helm.args(["--set", "gateway.replicas=2"]);
-    let output = helm.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    let says = "gateway.replicas: one gateway writes a directory; more need a bucket. For example: --set gateway.replicas=2,gateway.store.bucket=s3://logs-of-prbuild";
-    assert!(!output.status.success() && said.contains(says), "{said}");
 }

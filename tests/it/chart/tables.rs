@@ -234,7 +234,7 @@ fn described(schema: &Value, above: &str) -> Vec<(String, String)> {
 
 #[test]
 fn the_schema_says_of_every_value_what_the_table_says() {
-    let schema = read("charts/prbuild/values.schema.json");
+    let schema = read("charts/prbuild/files/values.schema.json");
     let schema: Value = serde_json::from_str(&schema).unwrap();
     let described: BTreeMap<String, String> = described(&schema, "").into_iter().collect();
     assert!(described.len() > 80, "{}", described.len());

@@ -1,11 +1,14 @@
 //! Who may do what while a hook of the chart runs; and that no account of it is forgotten in these tests.
 
+use std::path::Path;
 use std::process::Command;
 
-use kube::api::{ApiResource, DynamicObject, PostParams};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
 use kube::{Api, ResourceExt};
-use tests::cluster::Release;
+use serde_json::json;
+use tests::cluster::{Binary, Release};
 use tests::parts;
 
 use super::Desk;
@@ -14,6 +17,7 @@ use super::accounts::{GATEWAY, OPERATOR, WEBHOOK, holds};
 const BUILD: &str = "prbuild-build";
 const MAKE_KEYS: &str = "prbuild-make-keys";
 const SELF_TEST: &str = "prbuild-self-test";
+const KEY: &str = "prbuild-signing-key";
 
 /// Everything that the chart renders for a desk, hooks too.
 fn rendered(desk: &Desk) -> Vec<DynamicObject> {
@@ -115,6 +119,68 @@ async fn the_accounts_of_hooks_reach_the_secret_that_they_are_for_and_nothing_el
             holds(&client, elsewhere, &[], &all).await;
         }
     }
+    desk.close().await;
+}
+
+/// Runs the program of the hook, as its account: whether it was content, and what it said.
+async fn make_keys(kubeconfig: &Path, namespace: &str) -> (bool, String) {
+    let mut program = tokio::process::Command::new(Binary::Operator.path().unwrap());
+    program.env("KUBECONFIG", kubeconfig);
+    program.args(["make-keys", "--secret", KEY, "--namespace", namespace]);
+    let output = program.output().await.unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    (output.status.success(), said)
+}
+
+#[tokio::test]
+async fn the_hook_makes_the_key_once_and_leaves_the_one_that_is_there_however_often_it_runs() {
+    let desk = Desk::open("hook-key").await;
+    make_hooks_accounts(&desk).await;
+    let namespace = desk.install.namespace();
+    let rights = ["create /secrets", "get /secrets prbuild-signing-key"];
+    let client = desk.client_of(MAKE_KEYS).await;
+    holds(&client, namespace, &rights, &[]).await;
+    let kubeconfig = desk.install.kubeconfig_for(MAKE_KEYS).await.unwrap();
+
+    // Two syncs at once: one makes it, and the other one finds it.
+    let both = tokio::join!(
+        make_keys(&kubeconfig, namespace),
+        make_keys(&kubeconfig, namespace)
+    );
+    let stays = format!("the signing key {KEY} is there and stays\n");
+    let mut said = [both.0, both.1];
+    said.sort();
+    let made = format!("made the signing key {KEY}\n");
+    assert_eq!(said, [(true, made), (true, stays.clone())]);
+    let secrets: Api<Secret> = Api::namespaced(desk.install.client(), namespace);
+    let key = secrets.get(KEY).await.unwrap();
+    let files: Vec<&str> = key.data.iter().flatten().map(|(file, _)| &**file).collect();
+    assert_eq!(files, ["private.pem", "public.pem", "session.key"]);
+    // Nobody's: what belongs to a release, or bears a tool's label, goes with it.
+    assert_eq!(key.metadata.labels, None);
+    assert_eq!(key.metadata.annotations, None);
+    assert_eq!(key.metadata.owner_references, None);
+
+    let again = make_keys(&kubeconfig, namespace).await;
+    assert_eq!(again, (true, stays));
+    let same = secrets.get(KEY).await.unwrap();
+    assert_eq!(
+        same.metadata.resource_version,
+        key.metadata.resource_version
+    );
+
+    // A half of one is mended by a person, and not replaced.
+    let half = json!({ "data": { "session.key": null } });
+    let how = PatchParams::default();
+    secrets.patch(KEY, &how, &Patch::Merge(half)).await.unwrap();
+    let (content, said) = make_keys(&kubeconfig, namespace).await;
+    let says =
+        format!("error: the Secret {KEY} has not all of private.pem, public.pem and session.key");
+    assert!(!content && said.starts_with(&says), "{said}");
+    let half = secrets.get(KEY).await.unwrap();
+    let private = |secret: &Secret| secret.data.as_ref().map(|data| data["private.pem"].clone());
+    assert_eq!(private(&half), private(&key));
     desk.close().await;
 }
 

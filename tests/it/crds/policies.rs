@@ -37,7 +37,7 @@ const PODS: &str = "Pods of builds run what a pull request says and nothing else
 
 /// Tries until it is refused with these words: rights and policies take a moment to hold. Nothing of it
 /// is kept meanwhile.
-async fn refused(
+pub(super) async fn refused(
     what: impl Display,
     says: &str,
     mut attempt: impl AsyncFnMut() -> Result<(), String>,
@@ -231,7 +231,7 @@ async fn an_administrator_makes_a_build_by_hand_and_says_nothing_in_the_webhooks
 }
 
 /// The smallest pod that the build namespace takes.
-fn pod() -> Value {
+pub(super) fn pod() -> Value {
     json!({
         "restartPolicy": "Never", "automountServiceAccountToken": false,
         "securityContext": {
@@ -241,7 +241,7 @@ fn pod() -> Value {
     })
 }
 
-fn container(name: &str) -> Value {
+pub(super) fn container(name: &str) -> Value {
     json!({
         "name": name, "image": "local/gcc:1",
         "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },

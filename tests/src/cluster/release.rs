@@ -21,6 +21,8 @@ const WAIT: [&str; 3] = ["--wait", "--timeout", "180s"];
 pub struct Release {
     access: Access,
     router: std::net::Ipv4Addr,
+    /// What is installed first. An upgrade is to this checkout's.
+    chart: PathBuf,
     name: String,
     namespace: String,
     webhook_port: u16,
@@ -36,6 +38,7 @@ impl Release {
         Self {
             access: access.clone(),
             router: node.router_address,
+            chart: Self::chart(),
             name: "prbuild".to_owned(),
             namespace: format!("{name}-{}", &unique[..8]),
             webhook_port: 30_000 + 2 * half,
@@ -47,6 +50,13 @@ impl Release {
     #[must_use]
     pub fn within(mut self, namespace: &str) -> Self {
         self.namespace = namespace.to_owned();
+        self
+    }
+
+    /// The same release, installed from another chart: it becomes one of this checkout's by an upgrade.
+    #[must_use]
+    pub fn of_chart(mut self, chart: PathBuf) -> Self {
+        self.chart = chart;
         self
     }
 
@@ -113,24 +123,30 @@ impl Release {
 
     /// `helm install --wait`, with values on top of [`Release::values`].
     pub async fn install(&self, values: &Value) -> Result<String, ClusterError> {
-        self.apply(&["install", "--create-namespace"], &WAIT, values)
-            .await
+        self.apply(
+            &["install", "--create-namespace"],
+            &self.chart,
+            &WAIT,
+            values,
+        )
+        .await
     }
 
     /// `helm install` for pods that cannot be ready yet.
     pub async fn install_at_once(&self, values: &Value) -> Result<String, ClusterError> {
-        self.apply(&["install", "--create-namespace"], &[], values)
+        self.apply(&["install", "--create-namespace"], &self.chart, &[], values)
             .await
     }
 
-    /// `helm upgrade --wait`.
+    /// `helm upgrade --wait`, to the chart of this checkout.
     pub async fn upgrade(&self, values: &Value) -> Result<String, ClusterError> {
-        self.apply(&["upgrade"], &WAIT, values).await
+        self.apply(&["upgrade"], &Self::chart(), &WAIT, values)
+            .await
     }
 
     /// `helm rollback --wait` to the revision before.
     pub async fn rollback(&self) -> Result<String, ClusterError> {
-        self.helm(&["rollback", &self.name, "--wait", "--timeout", "120s"])
+        self.helm(&["rollback", &self.name, "--wait", "--timeout", "180s"])
             .await
     }
 
@@ -150,6 +166,7 @@ impl Release {
     async fn apply(
         &self,
         verb: &[&str],
+        chart: &Path,
         wait: &[&str],
         values: &Value,
     ) -> Result<String, ClusterError> {
@@ -160,8 +177,7 @@ impl Release {
             .dir()
             .join(format!("{}-values.json", self.namespace));
         std::fs::write(&file, all.to_string()).map_err(ClusterError::io(&file))?;
-        let (chart, file) = (Self::chart(), file.display().to_string());
-        let chart = chart.display().to_string();
+        let (chart, file) = (chart.display().to_string(), file.display().to_string());
         let args = [&self.name, chart.as_str(), "--values", &file];
         self.helm(&[verb, &args, wait].concat()).await
     }

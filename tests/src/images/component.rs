@@ -58,8 +58,8 @@ impl Component {
     /// The most that the image may take in a registry, in bytes.
     pub fn limit(self) -> u64 {
         match self {
-            Self::Checkout => 40 << 20,
-            _ => 15 << 20,
+            Self::Checkout => 40_000_000,
+            _ => 15_000_000,
         }
     }
 }

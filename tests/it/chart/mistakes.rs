@@ -1,0 +1,192 @@
+//! Mistakes that people make in values, and the sentence that each is answered with.
+
+use super::values::sentences;
+use super::{NEEDED, render};
+
+#[test]
+fn what_is_needed_is_asked_for_with_an_example() {
+    let said = render(&[]).unwrap_err();
+    assert_eq!(
+        sentences(&said),
+        [
+            "host: where do people and GitHub reach PrBuild? For example: --set host=prbuild.example.org",
+            "image.registry: where are the images? Put them into a registry of yours with `cargo xtask images --push registry.example.org/prbuild`. For example: --set image.registry=registry.example.org/prbuild",
+        ]
+    );
+}
+
+#[test]
+fn a_mistake_is_answered_with_the_name_of_the_value_and_an_example() {
+    for (values, says) in [
+        (
+            "operator.replicas=two",
+            "operator.replicas: `two` is no whole number from 1 to 5. For example: --set operator.replicas=2",
+        ),
+        (
+            "host=https://a.example.org",
+            "host: `https://a.example.org` is no name of a host: small letters, digits, `-` and `.`, without https://, port and path. For example: --set host=prbuild.example.org",
+        ),
+        (
+            "host=a.example.org:8443",
+            "host: `a.example.org:8443` is no name of a host: small letters, digits, `-` and `.`, without https://, port and path. For example: --set host=prbuild.example.org",
+        ),
+        (
+            "image.registry=https://reg/x",
+            "image.registry: `https://reg/x` is no beginning of names of images: small letters, digits and `-._:/`, without https://. For example: --set image.registry=registry.example.org/prbuild",
+        ),
+        (
+            "image.registry=reg.example.org/X",
+            "image.registry: `reg.example.org/X` is no beginning of names of images: small letters, digits and `-._:/`, without https://. For example: --set image.registry=registry.example.org/prbuild",
+        ),
+        (
+            "image.tag=7",
+            "image.tag: `7` is no text without quotes. For example: --set-string image.tag=0.1.0",
+        ),
+        (
+            "image.pullPolicy=ifnotpresent",
+            "image.pullPolicy: `ifnotpresent` is none of `Always`, `IfNotPresent`, `Never`. For example: --set image.pullPolicy=IfNotPresent",
+        ),
+        (
+            "image.pullSecrets={pull}",
+            "builds.pullSecrets: the image `checkout` of every build comes from image.registry, and is fetched in the namespace prbuild-builds, which has no Secret for it. Make one there, and name it. For example: --set 'builds.pullSecrets={pull}'",
+        ),
+        (
+            "image.digests.webhook=latest",
+            "image.digests.webhook: `latest` is no digest of an image: `sha256:` and 64 of 0-9 and a-f. For example: --set image.digests.webhook=sha256:5f0c5f0c5f0c5f0c5f0c5f0c5f0c5f0c5f0c5f0c5f0c5f0c5f0c5f0c5f0c5f0c",
+        ),
+        (
+            "gateway.replicas=2",
+            "gateway.replicas: one gateway writes a directory; 2 need a bucket. For example: --set gateway.replicas=2,gateway.store.bucket=s3://logs-of-prbuild",
+        ),
+        (
+            "gateway.store.bucket=s3://logs",
+            "gateway.replicas: a bucket is for 2 gateways or more, so that one can go while pages stay. For example: --set gateway.replicas=2,gateway.store.bucket=s3://logs",
+        ),
+        (
+            "gateway.store.bucket=https://logs",
+            "gateway.store.bucket: `https://logs` is no bucket, which begins with s3://, gs:// or az://. For example: --set gateway.replicas=2,gateway.store.bucket=s3://logs-of-prbuild",
+        ),
+        (
+            "gateway.store.size=20G",
+            "gateway.store.size: `20G` is no size: a whole number, and Mi, Gi or Ti behind it. For example: --set gateway.store.size=20Gi",
+        ),
+        (
+            "gateway.retentionDays=90d",
+            "gateway.retentionDays: `90d` is no whole number from 1 to 36500. For example: --set gateway.retentionDays=90",
+        ),
+        (
+            "gateway.retentionDays=0",
+            "gateway.retentionDays: `0` is no whole number from 1 to 36500. For example: --set gateway.retentionDays=90",
+        ),
+        (
+            "webhook.service.nodePort=99999",
+            "webhook.service.nodePort: `99999` is no whole number from 1 to 65535. For example: --set webhook.service.nodePort=30080",
+        ),
+        (
+            "webhook.resources.requests.cpu=lots",
+            "webhook.resources.requests.cpu: `lots` is no quantity of Kubernetes: a number, and `m`, `Mi` or `Gi` behind it where need be. For example: --set-json 'webhook.resources.requests={\"cpu\":\"100m\",\"memory\":\"96Mi\"}'",
+        ),
+        (
+            "logLevel=loud",
+            "logLevel: `loud` is no filter of logs: error, warn, info, debug or trace, and with commas between more for parts, as `operator=debug`. For example: --set logLevel=debug",
+        ),
+        (
+            "ingress.enabled=yes",
+            "ingress.enabled: `yes` is neither true nor false. For example: --set ingress.enabled=true",
+        ),
+        (
+            "ingress.className=Nginx_1",
+            "ingress.className: `Nginx_1` is no name of an IngressClass: small letters, digits, `-` and `.`. For example: --set ingress.className=nginx",
+        ),
+        (
+            "networkPolicy.ports={443,99999}",
+            "networkPolicy.ports[1]: `99999` is no whole number from 1 to 65535. For example: --set-json 'networkPolicy.ports=[443,6443]'",
+        ),
+        (
+            "builds.nameServers={1.1.1.1,1.1.1.2,1.1.1.3,1.1.1.4}",
+            "builds.nameServers: 4 are too many: at most 3. For example: --set-json 'builds.nameServers=[\"9.9.9.9\"]'",
+        ),
+        (
+            "networkPolicy.ingressFrom={ingress-nginx}",
+            "networkPolicy.ingressFrom[0]: `ingress-nginx` is no mapping of names to values. For example: --set-json 'networkPolicy.ingressFrom=[{\"namespaceSelector\":{\"matchLabels\":{\"kubernetes.io/metadata.name\":\"ingress-nginx\"}}}]'",
+        ),
+        (
+            "tolerations[0].operator=exists",
+            "tolerations[0].operator: `exists` is none of `Exists`, `Equal`. For example: --set-json 'tolerations=[{\"key\":\"prbuild\",\"operator\":\"Exists\"}]'",
+        ),
+        (
+            "builds.namespace=prbuild",
+            "builds.namespace: strangers' code runs there, so it is another one than PrBuild's own. For example: --set builds.namespace=prbuild-builds",
+        ),
+        (
+            "github=github.com",
+            "github: `github.com` is no address, which begins with https://. For example: --set github=https://github.com",
+        ),
+    ] {
+        let said = render(&[NEEDED, values]).unwrap_err();
+        assert_eq!(sentences(&said), [says], "{values}");
+    }
+}
+
+#[test]
+fn a_connection_needs_a_name_and_a_secret() {
+    const EXAMPLE: &str = "For example: --set connections.github=prbuild-github";
+    for (values, says) in [
+        (
+            "connections.github=null",
+            "connections: how is GitHub reached? Name at least one Secret.",
+        ),
+        (
+            "connections.github=",
+            "connections.github: `` is no name of a Secret: small letters, digits, `-` and `.`.",
+        ),
+        (
+            "connections.Git_Hub=app",
+            "connections.Git_Hub: `Git_Hub` is no name of a connection: small letters, digits and `-`, at most 40.",
+        ),
+        (
+            "connections.prbuild-self-test=mine",
+            "connections.prbuild-self-test: the name `prbuild-self-test` is PrBuild's own.",
+        ),
+    ] {
+        let said = render(&[NEEDED, values]).unwrap_err();
+        assert_eq!(sentences(&said), [format!("{says} {EXAMPLE}")]);
+    }
+}
+
+#[test]
+fn a_name_that_there_is_not_is_answered_with_those_that_may_be_meant() {
+    for (values, says) in [
+        (
+            "webhok.replicas=1",
+            "webhok: there is no such value. Is it `webhook`? For example: --set webhook.",
+        ),
+        (
+            "webhook.replica=1",
+            "webhook.replica: there is no such value. Is it `webhook.replicas`? For example: --set webhook.replicas=2",
+        ),
+        (
+            "replicas=1",
+            "replicas: there is no such value. Is it `gateway.replicas`, `operator.replicas`, `webhook.replicas`? For example: --set gateway.replicas=1",
+        ),
+        (
+            "gateway.bucket=s3://logs",
+            "gateway.bucket: there is no such value. Is it `gateway.store.bucket`? For example: --set gateway.replicas=2,gateway.store.bucket=s3://logs-of-prbuild",
+        ),
+        (
+            "networkPolicy.ingressFrom[0].podSelectr.a=b",
+            "networkPolicy.ingressFrom[0].podSelectr: there is no such value. Is it `networkPolicy.ingressFrom[0].podSelector`? For example: --set-json 'networkPolicy.ingressFrom=[{\"namespaceSelector\":",
+        ),
+        (
+            "xyz=1",
+            "xyz: there is no such value. There are `affinity`, `builds`, ",
+        ),
+        (
+            "crds.wanted=true",
+            "crds.wanted: there is no such value. There are `crds.install`. For example: --set crds.install=true",
+        ),
+    ] {
+        let said = render(&[NEEDED, values]).unwrap_err();
+        assert!(sentences(&said)[0].starts_with(says), "{values}: {said}");
+    }
+}

@@ -143,7 +143,7 @@ impl Cloud {
             retry_timeout: OPERATION_TIME / 2,
             ..RetryConfig::default()
         };
-        Ok(match self {
+        let bucket: Arc<dyn ObjectStore> = match self {
             Self::S3 => {
                 let builder = s3(options).with_url(url);
                 Arc::new(builder.with_retry(retry).build()?)
@@ -164,7 +164,8 @@ impl Cloud {
                 let builder = builder.with_url(url);
                 Arc::new(builder.with_retry(retry).build()?)
             }
-        })
+        };
+        Ok(bucket)
     }
 }
 

@@ -179,6 +179,8 @@ async fn run(args: Args) -> Result<(), String> {
         let cluster = cluster.clone();
         tokio::spawn(async move { cluster.follow(client, &namespace).await });
     }
+    let store = needed.store.clone();
+    tokio::spawn(async move { store.begin(&jiff::Timestamp::now().to_string()).await });
     let app = app(&args, needed.store.clone(), metrics);
     tokio::spawn(retention::run(
         app.clone(),

@@ -27,6 +27,9 @@ const OPERATION_TIME: Duration = Duration::from_secs(20);
 /// Bytes of an object that is read whole.
 const WHOLE_LIMIT: u64 = 32 << 20;
 
+/// When a gateway began.
+const BEGUN: &str = "begun";
+
 /// Why the store did not do it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
@@ -119,6 +122,13 @@ impl Store {
             directory: None,
             metrics,
         }
+    }
+
+    /// Notes that a gateway has begun. So a store that takes nothing is told of at once, and not with the first
+    /// log; nobody has to wait for it.
+    pub async fn begin(&self, moment: &str) {
+        // What is wrong was logged.
+        let _ = self.put(BEGUN, Bytes::from(format!("{moment}\n"))).await;
     }
 
     /// Whether it took nothing when something was stored last, or gave nothing when it was asked last.

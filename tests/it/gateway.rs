@@ -116,3 +116,35 @@ async fn whatever_strangers_ask_of_a_gateway_it_has_as_many_series_as_before() {
     assert_bounded(&before, &counted().await);
     story.end().await;
 }
+
+#[tokio::test]
+async fn a_gateway_says_at_its_start_what_its_bucket_lacks_and_that_it_takes_nothing() {
+    let access = shared_control_plane();
+    let mut story = Story::begin(&access, "gw-bucket", Setting::default())
+        .await
+        .unwrap();
+    let dir = story.install.dir().unwrap();
+    let (public, secret) = (dir.join("public.pem"), dir.join("secret"));
+    std::fs::create_dir(&secret).unwrap();
+    let signer = Signer::from_pem(&signing_key()).unwrap();
+    write(&public, signer.public_pem().unwrap().as_bytes());
+    let (key, files) = (public.display().to_string(), secret.display().to_string());
+    let mut args = vec!["--store", "az://logs/prbuild", "--store-access", &files];
+    args.extend(["--operator-key", &key, "--metrics", "127.0.0.1:0"]);
+    args.extend(["--listen", "127.0.0.1:0", "--ingest", "127.0.0.1:0"]);
+    let gateway = story.install.start(Binary::Gateway, &args).await.unwrap();
+    says(&mut story, gateway, "is empty; make the Secret").await;
+    write(&secret.join("AZURE_ALLOW_HTTP"), b"true");
+    let needs = "it is reached as AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY say";
+    says(&mut story, gateway, needs).await;
+    // Nobody listens there.
+    write(
+        &secret.join("AZURE_STORAGE_ENDPOINT"),
+        b"http://127.0.0.1:9/logs",
+    );
+    write(&secret.join("AZURE_STORAGE_ACCOUNT_KEY"), b"a2V5");
+    write(&secret.join("AZURE_STORAGE_ACCOUNT_NAME"), b"logs");
+    story.install.address(gateway, "pages on ").await.unwrap();
+    says(&mut story, gateway, "the store takes nothing").await;
+    story.end().await;
+}

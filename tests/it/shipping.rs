@@ -44,16 +44,35 @@ async fn a_sidecar_and_a_gateway_that_are_killed_in_a_loop_lose_no_byte_of_a_log
 
 #[tokio::test]
 async fn the_same_holds_for_a_bucket_which_any_number_of_gateways_share() {
-    const KILLED: usize = KILLS / 3;
     let home = Run::new("bucket");
     let store = Store::bucket(&home.root).await;
+    lose_no_byte("bucket", &home, store).await;
+}
+
+#[tokio::test]
+async fn the_same_holds_for_a_bucket_of_google() {
+    lose_no_byte("google", &Run::new("google"), Store::google()).await;
+}
+
+#[tokio::test]
+async fn the_same_holds_for_a_container_of_azure() {
+    let store = Store::azure().await;
+    lose_no_byte("azure", &Run::new("azure"), store).await;
+}
+
+/// Kills sidecar and gateway in a loop, and looks at the log with the gateway and with another one. It is so
+/// long that what is made of it at its end is stored in parts.
+async fn lose_no_byte(name: &str, home: &Run, store: Store) {
+    const KILLED: usize = KILLS / 3;
+    const RAW_BYTES: usize = 1_200_000;
     let mut gateway = Gateway::start(&home.root, store);
-    let mut pod = Pod::new("bucket", 0, gateway.ingest);
-    pod.build(KILLED, MUCH);
+    let mut pod = Pod::new(name, 0, gateway.ingest);
+    let turn = format!("{MUCH}; head -c {RAW_BYTES} /dev/urandom");
+    pod.build(KILLED, &turn);
     kill_in_a_loop(&mut gateway, std::slice::from_mut(&mut pod), KILLED).await;
     pod.stop();
     let printed = pod.printed();
-    assert!(printed.len() > KILLED * MUCH_BYTES);
+    assert!(printed.len() > KILLED * (MUCH_BYTES + RAW_BYTES));
     assert_same(&gateway.text(&pod.uid), &printed, "its gateway");
     let shown = gateway.beside(|other| other.text(&pod.uid));
     assert_same(&shown, &printed, "another gateway");

@@ -1,7 +1,7 @@
 //! What the ingest answers. Pure.
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use http_body_util::Full;
 use protocol::log::{Refusal, RefusalCode, Refused};
@@ -151,6 +151,14 @@ pub fn bytes(status: StatusCode, json: Bytes) -> Answer {
 pub fn empty(status: StatusCode) -> Answer {
     let mut answer = Response::new(Full::default());
     *answer.status_mut() = status;
+    answer
+}
+
+/// An answer to a method that an address does not take: it takes these.
+pub fn other_method(allowed: &'static str) -> Answer {
+    let mut answer = empty(StatusCode::METHOD_NOT_ALLOWED);
+    let allowed = HeaderValue::from_static(allowed);
+    answer.headers_mut().insert(ALLOW, allowed);
     answer
 }
 

@@ -16,7 +16,7 @@ use hyper::body::Body;
 use protocol::log::{CHUNK_LIMIT, LogEnd, Stream, WRITER_HEADER};
 use protocol::token::{PublicKeys, Scope};
 
-use self::answer::{Answer, No, bytes, close, empty, json};
+use self::answer::{Answer, No, bytes, close, empty, json, other_method};
 use self::body::{BodyError, Read, Room};
 use self::chunk::{ChunkHead, once};
 use self::route::{Route, RunNames, route};
@@ -65,7 +65,7 @@ impl Ingest {
             Route::End(run) => self.end(run, &head, body).await,
             Route::PutRecord(key) => self.put_record(key, &head, body).await,
             Route::GetRecord(key) => self.get_record(key, &head).await,
-            Route::OtherMethod => Ok(unread(empty(StatusCode::METHOD_NOT_ALLOWED))),
+            Route::OtherMethod(allowed) => Ok(unread(other_method(allowed))),
             Route::Unknown => Ok(unread(empty(StatusCode::NOT_FOUND))),
         };
         answer.unwrap_or_else(|no| {

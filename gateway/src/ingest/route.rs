@@ -17,8 +17,8 @@ pub enum Route<'a> {
     PutRecord(Option<RecordKey>),
     /// A record to be read.
     GetRecord(Option<RecordKey>),
-    /// An address that takes another method.
-    OtherMethod,
+    /// An address that takes other methods: these.
+    OtherMethod(&'static str),
     /// Nothing.
     Unknown,
 }
@@ -43,13 +43,13 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Route<'a> {
     match *parts.as_slice() {
         ["repositories", repository, "runs", run, "logs", "end"] => match *method == Method::POST {
             true => Route::End(RunNames { repository, run }),
-            false => Route::OtherMethod,
+            false => Route::OtherMethod("POST"),
         },
         ["repositories", repository, "runs", run, "logs", name] => {
             let stream = Stream::ALL.into_iter().find(|stream| stream.name() == name);
             match stream {
                 Some(stream) if put() => Route::Log(RunNames { repository, run }, stream),
-                Some(_) => Route::OtherMethod,
+                Some(_) => Route::OtherMethod("PUT"),
                 None => Route::Unknown,
             }
         }
@@ -67,9 +67,10 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Route<'a> {
         }
         ["builders", name, "history"] if put() => Route::PutRecord(RecordKey::builder(name)),
         ["builders", name, "history"] if get() => Route::GetRecord(RecordKey::builder(name)),
-        ["repositories", _, "runs" | "builds", _, "record"]
-        | ["repositories", _, "pulls", _, "history"]
-        | ["builders", _, "history"] => Route::OtherMethod,
+        ["repositories", _, "runs" | "builds", _, "record"] => Route::OtherMethod("PUT"),
+        ["repositories", _, "pulls", _, "history"] | ["builders", _, "history"] => {
+            Route::OtherMethod("GET, PUT")
+        }
         _ => Route::Unknown,
     }
 }
@@ -107,9 +108,26 @@ mod tests {
                 "/v1/builders/debian/history".to_owned(),
                 Route::GetRecord(RecordKey::builder("debian")),
             ),
-            (Method::GET, format!("{base}/logs/log"), Route::OtherMethod),
-            (Method::PUT, format!("{base}/logs/end"), Route::OtherMethod),
-            (Method::GET, format!("{base}/record"), Route::OtherMethod),
+            (
+                Method::GET,
+                format!("{base}/logs/log"),
+                Route::OtherMethod("PUT"),
+            ),
+            (
+                Method::PUT,
+                format!("{base}/logs/end"),
+                Route::OtherMethod("POST"),
+            ),
+            (
+                Method::GET,
+                format!("{base}/record"),
+                Route::OtherMethod("PUT"),
+            ),
+            (
+                Method::DELETE,
+                "/v1/builders/debian/history".to_owned(),
+                Route::OtherMethod("GET, PUT"),
+            ),
             (Method::PUT, format!("{base}/logs/other"), Route::Unknown),
             (Method::PUT, format!("{base}/logs/log/"), Route::Unknown),
             (

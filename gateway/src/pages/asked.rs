@@ -52,18 +52,28 @@ impl Asked {
 
     /// The answer where there is nothing to show.
     pub fn problem(self, problem: &Problem) -> Response {
-        let mut response = match self.as_json {
+        let said = match self.as_json {
             true => Json(problem.json()).into_response(),
             false => problem.page().render(self.theme).into_response(),
         };
-        *response.status_mut() = problem.status();
-        let headers = response.headers_mut();
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if problem.status().is_server_error() {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("60"));
-        }
-        response
+        answer_of(problem, said)
     }
+}
+
+/// The answer where there is no text to give.
+pub fn no_text(problem: &Problem) -> Response {
+    answer_of(problem, problem.text().into_response())
+}
+
+/// What is said of a problem, with its status.
+fn answer_of(problem: &Problem, mut said: Response) -> Response {
+    *said.status_mut() = problem.status();
+    let headers = said.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if problem.status().is_server_error() {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("60"));
+    }
+    said
 }
 
 impl<S: Sync> FromRequestParts<S> for Asked {

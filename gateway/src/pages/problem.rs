@@ -19,6 +19,11 @@ pub enum Problem {
         /// What is kept for how long, as a sentence.
         keeps: String,
     },
+    /// A run is known, and there is no log of it.
+    NoLog {
+        /// Why, as a sentence.
+        why: String,
+    },
     /// The store does not answer.
     StoreIsDown,
     /// The store has something else than was put there.
@@ -41,7 +46,7 @@ impl Problem {
     /// The status that HTTP has for it.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::NoPage | Self::Unknown { .. } => StatusCode::NOT_FOUND,
+            Self::NoPage | Self::Unknown { .. } | Self::NoLog { .. } => StatusCode::NOT_FOUND,
             Self::StoreIsDown => StatusCode::SERVICE_UNAVAILABLE,
             Self::Damaged => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -58,6 +63,7 @@ impl Problem {
                 format!("This {what} is not known, or it is kept no longer."),
                 keeps,
             ),
+            Self::NoLog { why } => ("There is nothing of this log.".to_owned(), why),
             Self::StoreIsDown => (
                 "The store of logs and results does not answer.".to_owned(),
                 "Builds go on, and their logs wait where they run. Try again in a minute.",
@@ -87,6 +93,12 @@ impl Problem {
             },
             ..Page::default()
         }
+    }
+
+    /// As plain text.
+    pub fn text(&self) -> String {
+        let (what, because) = self.sentences();
+        format!("{what}\n{because}\n")
     }
 
     /// As JSON: `{"error": …, "because": …}`.

@@ -31,17 +31,29 @@ pub(super) fn objects(
         cause,
     };
     let Some((scheme, rest)) = place.split_once("://") else {
+        // A directory of such a name in the container, gone with it, is what nobody meant.
+        if let Some(scheme) = scheme_of(place) {
+            return Err(wrong(format!("`{scheme}:` is not followed by `//`")));
+        }
         return directory(place).map_err(wrong);
     };
-    let prefix = rest.split_once('/').map_or("", |(_, prefix)| prefix);
-    let options = access.map(mounted).transpose();
-    let options = options.map_err(|cause| StoreError::Access {
+    let Some(cloud) = Cloud::of(scheme) else {
+        return Err(wrong(format!("{scheme} is none of s3, gs and az")));
+    };
+    let (name, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    if name.is_empty() {
+        return Err(wrong(format!("it names no {}", cloud.bucket())));
+    }
+    let unreachable = |cause: String| StoreError::Access {
         place: place.to_owned(),
         cause,
+    };
+    let options = access.map(mounted).transpose().map_err(unreachable)?;
+    let bucket = cloud.open(place, &options.unwrap_or_default());
+    let bucket = bucket.map_err(|error| {
+        let needs = cloud.needs();
+        unreachable(format!("{error}; it is reached as {needs} say"))
     })?;
-    let bucket = bucket(scheme, place, &options.unwrap_or_default());
-    let bucket = bucket.map_err(|error| wrong(error.to_string()))?;
-    let bucket = bucket.ok_or_else(|| wrong(format!("{scheme} is none of s3, gs and az")))?;
     match prefix.trim_matches('/') {
         "" => Ok(bucket),
         prefix => Ok(Arc::new(PrefixStore::new(bucket, prefix))),
@@ -83,39 +95,78 @@ fn mounted(directory: &Path) -> Result<Options, String> {
     }
 }
 
-fn bucket(
-    scheme: &str,
-    url: &str,
-    options: &Options,
-) -> object_store::Result<Option<Arc<dyn ObjectStore>>> {
-    let retry = RetryConfig {
-        max_retries: RETRIES,
-        retry_timeout: OPERATION_TIME / 2,
-        ..RetryConfig::default()
-    };
-    Ok(match scheme {
-        "s3" => {
-            let builder = s3(options).with_url(url);
-            Some(Arc::new(builder.with_retry(retry).build()?))
+/// The letters before a colon that an address begins with.
+fn scheme_of(place: &str) -> Option<&str> {
+    let (scheme, _) = place.split_once(':')?;
+    let is_scheme = !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_scheme.then_some(scheme)
+}
+
+/// Whose bucket it is.
+#[derive(Clone, Copy)]
+enum Cloud {
+    S3,
+    Google,
+    Azure,
+}
+
+impl Cloud {
+    fn of(scheme: &str) -> Option<Self> {
+        Some(match scheme {
+            "s3" => Self::S3,
+            "gs" => Self::Google,
+            "az" => Self::Azure,
+            _ => return None,
+        })
+    }
+
+    /// What it calls a bucket.
+    fn bucket(self) -> &'static str {
+        match self {
+            Self::S3 | Self::Google => "bucket",
+            Self::Azure => "container",
         }
-        "gs" => {
-            let mut builder = GoogleCloudStorageBuilder::from_env();
-            for (key, value) in keys::<GoogleConfigKey>(options, "GOOGLE_") {
-                builder = builder.with_config(key, value);
+    }
+
+    /// What says how it is reached, in the environment or in the files of a Secret.
+    fn needs(self) -> &'static str {
+        match self {
+            Self::S3 => "AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+            Self::Google => "GOOGLE_SERVICE_ACCOUNT_KEY, or GOOGLE_APPLICATION_CREDENTIALS,",
+            Self::Azure => "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+        }
+    }
+
+    fn open(self, url: &str, options: &Options) -> object_store::Result<Arc<dyn ObjectStore>> {
+        let retry = RetryConfig {
+            max_retries: RETRIES,
+            retry_timeout: OPERATION_TIME / 2,
+            ..RetryConfig::default()
+        };
+        let bucket: Arc<dyn ObjectStore> = match self {
+            Self::S3 => {
+                let builder = s3(options).with_url(url);
+                Arc::new(builder.with_retry(retry).build()?)
             }
-            let builder = builder.with_url(url);
-            Some(Arc::new(builder.with_retry(retry).build()?))
-        }
-        "az" => {
-            let mut builder = MicrosoftAzureBuilder::from_env();
-            for (key, value) in keys::<AzureConfigKey>(options, "AZURE_") {
-                builder = builder.with_config(key, value);
+            Self::Google => {
+                let mut builder = GoogleCloudStorageBuilder::from_env();
+                for (key, value) in keys::<GoogleConfigKey>(options, "GOOGLE_") {
+                    builder = builder.with_config(key, value);
+                }
+                let builder = builder.with_url(url);
+                Arc::new(builder.with_retry(retry).build()?)
             }
-            let builder = builder.with_url(url);
-            Some(Arc::new(builder.with_retry(retry).build()?))
-        }
-        _ => None,
-    })
+            Self::Azure => {
+                let mut builder = MicrosoftAzureBuilder::from_env();
+                for (key, value) in keys::<AzureConfigKey>(options, "AZURE_") {
+                    builder = builder.with_config(key, value);
+                }
+                let builder = builder.with_url(url);
+                Arc::new(builder.with_retry(retry).build()?)
+            }
+        };
+        Ok(bucket)
+    }
 }
 
 fn s3(options: &Options) -> AmazonS3Builder {
@@ -135,13 +186,18 @@ fn keys<'a, K: FromStr>(
         .iter()
         .filter(move |(name, _)| name.starts_with(prefix));
     ours.filter_map(|(name, value)| {
-        let key = name.to_ascii_lowercase().parse::<K>().ok()?;
-        Some((key, value.as_str()))
+        let key = name.to_ascii_lowercase().parse::<K>().ok();
+        if key.is_none() {
+            tracing::warn!(option = %name, "says nothing about how a bucket is reached");
+        }
+        Some((key?, value.as_str()))
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     #[test]
@@ -166,5 +222,111 @@ mod tests {
         let region = builder.get_config_value(&AmazonS3ConfigKey::Region);
         assert_eq!(region.as_deref(), Some("eu-central-1"));
         std::fs::remove_dir_all(secret).unwrap();
+    }
+
+    /// A directory with these files, as a Secret is mounted, which goes with this.
+    struct Secret(PathBuf);
+
+    impl Secret {
+        fn of(name: &str, files: &[(&str, &str)]) -> Self {
+            let name = format!("prbuild-gateway-{}-{name}", std::process::id());
+            let directory = std::env::temp_dir().join(name);
+            std::fs::create_dir_all(&directory).unwrap();
+            for (name, value) in files {
+                std::fs::write(directory.join(name), value).unwrap();
+            }
+            Self(directory)
+        }
+
+        fn open(&self, place: &str) -> Result<Arc<dyn ObjectStore>, StoreError> {
+            objects(place, Some(&self.0))
+        }
+    }
+
+    impl Drop for Secret {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    const GOOGLE: &str = r#"{ "gcs_base_url": "http://127.0.0.1:9", "disable_oauth": true,
+        "client_email": "logs@example.org", "private_key": "", "private_key_id": "" }"#;
+
+    #[test]
+    fn a_bucket_of_each_cloud_is_opened_with_what_a_secret_says_and_keeps_to_its_prefix() {
+        for (place, files) in [
+            (
+                "s3://logs/of/prbuild",
+                [
+                    ("AWS_REGION", "eu-central-1"),
+                    ("AWS_ACCESS_KEY_ID", "key"),
+                    ("AWS_SECRET_ACCESS_KEY", "x"),
+                ]
+                .as_slice(),
+            ),
+            (
+                "gs://logs/of/prbuild",
+                &[
+                    ("GOOGLE_SERVICE_ACCOUNT_KEY", GOOGLE),
+                    ("GOOGLE_NONSENSE", "x"),
+                ],
+            ),
+            (
+                "az://logs/of/prbuild/",
+                &[
+                    ("AZURE_STORAGE_ACCOUNT_NAME", "logs"),
+                    ("AZURE_STORAGE_ACCOUNT_KEY", "a2V5"),
+                ],
+            ),
+        ] {
+            let secret = Secret::of(&format!("right-{}", &place[..2]), files);
+            let below = secret.open(place).unwrap().to_string();
+            assert!(below.contains("of/prbuild"), "{below}");
+            let whole = secret.open(&place[..9]).unwrap().to_string();
+            assert!(
+                whole.contains("logs") && !whole.contains("prbuild"),
+                "{whole}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_bucket_that_cannot_be_reached_says_what_would_say_how() {
+        let google = ("GOOGLE_SERVICE_ACCOUNT_KEY", "{");
+        let azure = ("AZURE_STORAGE_ACCOUNT_KEY", "no key!");
+        for (place, file, says) in [
+            ("gs://logs", google, "as GOOGLE_SERVICE_ACCOUNT_KEY"),
+            ("az://logs", azure, "as AZURE_STORAGE_ACCOUNT_NAME"),
+        ] {
+            let secret = Secret::of(&format!("wrong-{}", &place[..2]), &[file]);
+            let said = secret.open(place).err().unwrap().to_string();
+            assert!(
+                said.starts_with(&format!("the store {place} cannot be opened: ")),
+                "{said}"
+            );
+            assert!(said.contains(says), "{said}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_names_nothing_is_no_directory_either() {
+        for (place, says) in [
+            ("s3://", "it names no bucket"),
+            ("gs:///prefix", "it names no bucket"),
+            ("az://", "it names no container"),
+            ("gcs://logs", "gcs is none of s3, gs and az"),
+            ("s3:/logs", "`s3:` is not followed by `//`"),
+            ("gs:logs", "`gs:` is not followed by `//`"),
+        ] {
+            let said = objects(place, None).err().unwrap().to_string();
+            assert!(
+                said.starts_with(&format!("cannot use the store {place}: ")),
+                "{said}"
+            );
+            assert!(
+                said.contains(says) && said.contains("name a directory"),
+                "{said}"
+            );
+        }
     }
 }

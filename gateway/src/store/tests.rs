@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::testing::Gateway;
+use crate::testing::{Gateway, faulty::Faulty};
 use protocol::log::{LogEnd, Stream};
 
 /// A directory that is removed with this.
@@ -121,4 +121,19 @@ async fn a_bucket_of_each_cloud_is_named_by_its_address() {
         let said = said.unwrap_or_default();
         assert!(!said.contains("is none of"), "{said}");
     }
+}
+
+#[tokio::test]
+async fn a_store_that_takes_nothing_is_told_of_when_a_gateway_begins() {
+    let objects = Faulty::default();
+    let store = Store::around(Arc::new(objects.clone()), Arc::default());
+    objects.refuse_writes();
+    store.begin("2026-01-31T12:00:00Z").await;
+    assert!(store.is_down());
+    store.refused().await;
+    objects.heal();
+    store.begin("2026-01-31T12:01:00Z").await;
+    assert!(!store.is_down());
+    let begun = store.get("begun").await.unwrap().unwrap();
+    assert_eq!(begun, "2026-01-31T12:01:00Z\n");
 }

@@ -1,6 +1,10 @@
 //! Logs of real pods: what a build prints arrives whole, and stays when everything else is gone.
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use crds::{BuildResult, BuilderRun, PrBuild, RunPhase};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
@@ -266,6 +270,67 @@ async fn a_build_goes_on_and_is_told_while_no_log_can_be_stored() {
     let run = story.api::<BuilderRun>().get(&run).await.unwrap();
     let stored = |text: &str| text.contains("nobody stores this yet\n");
     eventually_reads(&log_of(&story, &run), "the log arrives afterwards", stored).await;
+    story.end().await;
+}
+
+/// A small disk over a directory. It goes with this.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn over(directory: &Path) -> Self {
+        let disk = Self(directory.to_owned());
+        disk.mount(&["-t", "tmpfs", "-o", "size=1m", "tmpfs"]);
+        disk
+    }
+
+    fn grow(&self) {
+        self.mount(&["-o", "remount,size=64m"]);
+    }
+
+    fn mount(&self, how: &[&str]) {
+        let mounted = Command::new("mount").args(how).arg(&self.0).status();
+        let is_mounted = mounted.is_ok_and(|status| status.success());
+        assert!(is_mounted, "no disk of {how:?} at {}", self.0.display());
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // A gateway may just have a file of it open.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// Prints more than the disk holds and the gateway keeps in memory, and nothing that packing makes less of.
+const MUCH: &str = "head -c 8000000 /dev/urandom; echo; echo all is printed";
+
+#[tokio::test]
+async fn a_build_passes_while_the_disk_of_the_store_is_full_and_its_log_arrives_when_there_is_room()
+{
+    const NOTE: &str = "The store of logs is away or full";
+    let story = with_pages("full").await;
+    let disk = Disk::over(&story.gateway().store);
+    let (name, run) = labelled(&story, MUCH).await;
+    let url = log_of(&story, &run);
+    let page = url.strip_suffix(".txt").unwrap();
+    let says_so = async |is_said: bool| {
+        let (status, html) = http_get(page).await?;
+        match status == 200 && html.contains(NOTE) == is_said {
+            true => Ok(()),
+            false => Err(format!("{status}, {} bytes", html.len())),
+        }
+    };
+    let what = "the page says that the store is full";
+    eventually(what, PATIENCE, async || says_so(true).await).await;
+    let build = story.complete_within(&name, PATIENCE).await;
+    assert_eq!(build.status.unwrap().result, Some(BuildResult::Passed));
+    eventually(what, PATIENCE, async || says_so(true).await).await;
+    disk.grow();
+    let whole = |text: &str| text.contains("\nall is printed\n");
+    eventually_reads(&url, "the log arrives when there is room", whole).await;
+    let what = "the page says nothing of it any more";
+    eventually(what, PATIENCE, async || says_so(false).await).await;
+    drop(disk);
     story.end().await;
 }
 

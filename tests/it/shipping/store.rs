@@ -1,6 +1,10 @@
 //! Where a gateway keeps what it takes in.
 
+mod azure;
+mod google;
+
 use std::{
+    any::Any,
     net::TcpStream,
     path::Path,
     process::{Child, Command, Stdio},
@@ -17,10 +21,11 @@ use super::PATIENCE;
 pub struct Store {
     pub place: String,
     pub environment: Vec<(&'static str, String)>,
-    _server: Option<Server>,
+    /// It ends with this.
+    _server: Option<Box<dyn Any>>,
 }
 
-/// A server of a bucket, which ends with the test.
+/// A program that serves a bucket, and ends with the test.
 struct Server(Child);
 
 impl Drop for Server {
@@ -75,7 +80,7 @@ impl Store {
                 ("AWS_ENDPOINT", format!("http://{address}")),
                 ("AWS_ALLOW_HTTP", "true".to_owned()),
             ],
-            _server: Some(server),
+            _server: Some(Box::new(server)),
         }
     }
 }

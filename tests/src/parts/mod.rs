@@ -22,6 +22,7 @@ pub use make::expected;
 pub(crate) use make::{run as make_run, unpack};
 pub use npm::{
     DESCRIPTIONS, GRAPHQL, NpmPackage, OPENAPI, WEBHOOK_EXAMPLES, WEBHOOKS, npm_package,
+    npm_program,
 };
 pub use progress::{Loudness, Progress, duration};
 pub use table::*;

@@ -1,7 +1,7 @@
-//! Published descriptions that come as npm packages, fetched with npm's own client.
+//! What comes as npm packages, published descriptions and programs, fetched with npm's own client.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::make::{last_lines, unpack};
@@ -49,7 +49,7 @@ pub const DESCRIPTIONS: [NpmPackage; 4] = [OPENAPI, WEBHOOKS, WEBHOOK_EXAMPLES, 
 impl NpmPackage {
     /// Where it lies, if it was fetched.
     pub fn found(&self, cache: &Cache) -> Option<PathBuf> {
-        let entry = entry(cache, self.name, self.version);
+        let entry = cache.entry(&format!("npm-{}", flat(self.name)), self.version);
         entry.is_dir().then_some(entry)
     }
 
@@ -63,10 +63,6 @@ fn flat(name: &str) -> String {
     name.trim_start_matches('@').replace('/', "-")
 }
 
-fn entry(cache: &Cache, name: &str, version: &str) -> PathBuf {
-    cache.entry(&format!("npm-{}", flat(name)), version)
-}
-
 /// The unpacked content of an npm package, from the cache or fetched into it. `npm pack` runs no
 /// script of the package and checks its hash.
 ///
@@ -76,43 +72,73 @@ fn entry(cache: &Cache, name: &str, version: &str) -> PathBuf {
 /// # Ok(()) }
 /// ```
 pub fn npm_package(name: &str, version: &str) -> Result<PathBuf, PartError> {
+    let kept = format!("npm-{}", flat(name));
+    fetched(&kept, name, version, |npm, work| {
+        let mut pack = Command::new(npm);
+        pack.args(["pack", &format!("{name}@{version}"), "--silent"]);
+        pack.arg("--pack-destination").arg(work);
+        let tarball = run(&mut pack, work)?;
+        unpack(&work.join(tarball.trim()), work)?;
+        Ok(work.join("package"))
+    })
+}
+
+/// The content of an npm package that is a program, beside all that it needs, from the cache or installed
+/// into it. No script of any package runs, and npm checks their hashes.
+pub fn npm_program(name: &str, version: &str) -> Result<PathBuf, PartError> {
+    let kept = format!("npm-program-{}", flat(name));
+    let installed = fetched(&kept, name, version, |npm, work| {
+        let into = work.join("installed");
+        fs::create_dir_all(&into).map_err(|error| PartError::io(&into, &error))?;
+        let mut install = Command::new(npm);
+        install.args(["install", &format!("{name}@{version}"), "--silent"]);
+        install.args(["--ignore-scripts", "--no-audit", "--no-fund"]);
+        install.args(["--omit=dev", "--omit=optional", "--prefix"]);
+        run(install.arg(&into), work)?;
+        Ok(into)
+    })?;
+    Ok(installed.join("node_modules").join(name))
+}
+
+/// What is kept by a name: from the cache, or got into it. `get` says where in its directory it lies.
+fn fetched(
+    kept: &str,
+    name: &str,
+    version: &str,
+    get: impl FnOnce(&Path, &Path) -> Result<PathBuf, PartError>,
+) -> Result<PathBuf, PartError> {
     let cache = Cache::of_user();
-    let flat = flat(name);
-    let entry = entry(&cache, name, version);
+    let entry = cache.entry(kept, version);
     let io = |error: std::io::Error| PartError::io(&entry, &error);
-    let _lock = cache.lock(&format!("npm-{flat}"), || ()).map_err(io)?;
+    let _lock = cache.lock(kept, || ()).map_err(io)?;
     if entry.is_dir() {
         return Ok(entry);
     }
     let what = format!("npm package {name} {version}");
     let npm = obtain(&NPM, &cache, Loudness::Normal)?;
     let progress = Progress::start(&format!("fetching {what}"), None, Loudness::Normal);
-    let work = cache.work(&format!("npm-{flat}-{version}")).map_err(io)?;
-    let packed = Command::new(npm)
-        .args([
-            "pack",
-            &format!("{name}@{version}"),
-            "--silent",
-            "--pack-destination",
-        ])
-        .arg(&work)
-        .current_dir(&work)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(io)?;
-    if !packed.status.success() {
-        let remedy = "check the network, and that npm reaches its registry: npm ping";
-        return Err(PartError::new(
-            format!("cannot fetch {what}"),
-            last_lines(&[packed.stdout, packed.stderr].concat()),
-            remedy,
-        ));
-    }
-    let tarball = String::from_utf8_lossy(&packed.stdout);
-    unpack(&work.join(tarball.trim()), &work)?;
-    fs::rename(work.join("package"), &entry).map_err(io)?;
-    // What is left is the tarball; it costs space and nothing else.
+    let work = cache.work(&format!("{kept}-{version}")).map_err(io)?;
+    let got = get(&npm, &work).map_err(|error| PartError {
+        what: format!("cannot fetch {what}"),
+        ..error
+    })?;
+    fs::rename(got, &entry).map_err(io)?;
+    // What is left is a tarball, or a list; it costs space and nothing else.
     let _ = fs::remove_dir_all(&work);
     progress.finish("fetched");
     Ok(entry)
+}
+
+/// Runs npm in a directory. What it printed.
+fn run(npm: &mut Command, work: &Path) -> Result<String, PartError> {
+    let output = npm.current_dir(work).stdin(Stdio::null()).output();
+    let output = output.map_err(|error| PartError::io(work, &error))?;
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        false => Err(PartError::new(
+            "npm has failed",
+            last_lines(&[output.stdout, output.stderr].concat()),
+            "check the network, and that npm reaches its registry: npm ping",
+        )),
+    }
 }

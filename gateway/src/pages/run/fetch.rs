@@ -168,6 +168,22 @@ impl Runs {
             .await
     }
 
+    /// The log of a run, to be read as it is; else why there is none.
+    pub async fn text(&self, key: &RunKey) -> Result<LogReader, Problem> {
+        let log = self.log(key).await;
+        if let Some(log) = log.map_err(|error| Problem::of_store(&error))? {
+            return Ok(log);
+        }
+        let facts = self.known(key).await?.ok_or_else(|| self.unknown())?;
+        let is_down = self.site.app.logs.store_is_down();
+        Err(match Missing::of(&facts, is_down, Timestamp::now()) {
+            Missing::StoreIsDown => Problem::StoreIsDown,
+            missing => Problem::NoLog {
+                why: missing.sentence(facts.state, &self.site.keeps()),
+            },
+        })
+    }
+
     async fn streams(&self, key: &RunKey) -> Result<Option<Streams>, StoreError> {
         let marks = self
             .site

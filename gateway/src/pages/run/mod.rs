@@ -26,6 +26,8 @@ pub mod marks;
 pub mod model;
 pub mod page;
 pub mod plain;
+#[cfg(test)]
+mod plain_tests;
 pub mod render;
 pub mod reports;
 pub mod scan;
@@ -51,10 +53,13 @@ use axum::{
     routing::{MethodRouter, get},
 };
 use futures::stream;
-use http::{HeaderMap, StatusCode, Uri, header};
+use http::{HeaderMap, Method, StatusCode, Uri, header};
 use serde::Deserialize;
 
-use super::{asked::Asked, problem::Problem};
+use super::{
+    asked::{Asked, no_text},
+    problem::Problem,
+};
 use crate::names::RunKey;
 pub use fetch::Runs;
 
@@ -121,23 +126,23 @@ async fn page_or_text(
     State(runs): State<Arc<Runs>>,
     asked: Asked,
     Path((repository, last)): Path<(String, String)>,
+    method: Method,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let (name, is_text) = match last.strip_suffix(".txt") {
-        Some(name) => (name, true),
-        None => (asked.name(&last), false),
+    let Some(name) = last.strip_suffix(".txt") else {
+        return match RunKey::new(&repository, asked.name(&last)) {
+            Some(key) => asked.answer(runs.model(&key, &Wish::of(&uri)).await, page::page),
+            None => asked.problem(&runs.unknown()),
+        };
     };
-    let Some(key) = RunKey::new(&repository, name) else {
-        return asked.problem(&runs.unknown());
+    let found = match RunKey::new(&repository, name) {
+        Some(key) => runs.text(&key).await.map(|log| (key, log)),
+        None => Err(runs.unknown()),
     };
-    if !is_text {
-        return asked.answer(runs.model(&key, &Wish::of(&uri)).await, page::page);
-    }
-    match runs.log(&key).await {
-        Ok(Some(reader)) => plain::answer(reader, key.run(), &headers),
-        Ok(None) => asked.problem(&runs.unknown()),
-        Err(error) => asked.problem(&Problem::of_store(&error)),
+    match found {
+        Ok((key, log)) => plain::answer(log, key.run(), &method, &headers),
+        Err(problem) => no_text(&problem),
     }
 }
 

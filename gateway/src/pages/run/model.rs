@@ -94,6 +94,28 @@ pub enum Missing {
 }
 
 impl Missing {
+    /// What people read in its place.
+    pub fn sentence(self, state: State, keeps: &str) -> String {
+        let sentence = match self {
+            Self::NotYet if state == State::Waiting => {
+                "The log begins here once the run has a machine."
+            }
+            Self::NotYet => {
+                "The run has printed nothing yet. Its log appears here as it is written."
+            }
+            Self::Never => "The run ended before it printed anything, so there is no log.",
+            Self::Elsewhere => "The log is that of the run whose outcome this one took over.",
+            Self::OnItsWay => "The run has ended, and its log is on its way.",
+            Self::Gone => {
+                return format!(
+                    "There is no log any more: it is kept no longer, or it never arrived. {keeps}"
+                );
+            }
+            Self::StoreIsDown => "The log cannot be shown now.",
+        };
+        sentence.to_owned()
+    }
+
     /// Why a run has no log. One that is being sent is not there either where the store takes nothing.
     pub fn of(facts: &Facts, store_is_down: bool, now: Timestamp) -> Self {
         match facts {

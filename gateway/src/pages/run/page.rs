@@ -10,7 +10,7 @@ use super::{
     signed::Signed,
     steps,
 };
-use crate::pages::{assets, shell::Page, state::State, words};
+use crate::pages::{assets, shell::Page, words};
 
 /// The page of a run, of all that it says.
 pub fn page(model: &Model) -> Page {
@@ -322,18 +322,9 @@ fn found(shown: &Shown, words: &str) -> Markup {
 }
 
 fn missing_log(model: &Model, missing: Missing) -> Markup {
-    let state = model.facts.state;
     html! {
         p class="none" data-awaited[missing.is_awaited()] {
-            @match missing {
-                Missing::NotYet if state == State::Waiting => "The log begins here once the run has a machine.",
-                Missing::NotYet => "The run has printed nothing yet. Its log appears here as it is written.",
-                Missing::Never => "The run ended before it printed anything, so there is no log.",
-                Missing::Elsewhere => "The log is that of the run whose outcome this one took over.",
-                Missing::OnItsWay => "The run has ended, and its log is on its way.",
-                Missing::Gone => { "There is no log any more: it is kept no longer, or it never arrived. " (model.keeps) }
-                Missing::StoreIsDown => "The log cannot be shown now.",
-            }
+            (missing.sentence(model.facts.state, &model.keeps))
         }
     }
 }

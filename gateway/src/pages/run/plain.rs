@@ -8,7 +8,7 @@ use axum::{
 };
 use bytes::Bytes;
 use futures::stream;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 
 use crate::{
     logs::{LogReader, READ_LIMIT},
@@ -16,27 +16,32 @@ use crate::{
 };
 
 /// The answer to a request for the text: what there is of it now.
-pub fn answer(reader: LogReader, uid: &str, headers: &HeaderMap) -> Response {
+pub fn answer(reader: LogReader, uid: &str, method: &Method, headers: &HeaderMap) -> Response {
+    // What it is once nothing more comes; before that it is something else with every line, and has no tag.
+    let tag = reader.kept().map(|kept| format!("\"{}\"", kept.sha256));
     let size = reader.view().size;
-    // There is no validator that an If-Range could name, so such a request is for all of it.
-    let asked = match headers.contains_key(header::IF_RANGE) {
-        true => None,
-        false => headers
-            .get(header::RANGE)
-            .and_then(|value| value.to_str().ok()),
-    };
-    let common = [
-        (header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()),
-        (
-            header::CONTENT_DISPOSITION,
-            format!("inline; filename=\"{uid}.txt\""),
-        ),
-        (header::ACCEPT_RANGES, "bytes".to_owned()),
-    ];
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    if let Some(tag) = &tag
+        && text(header::IF_NONE_MATCH).is_some_and(|tags| names(tags, tag))
+    {
+        return (StatusCode::NOT_MODIFIED, [(header::ETAG, tag.as_str())]).into_response();
+    }
+    let asked = asked_part(method, headers, tag.as_deref());
+    let common = (
+        [
+            (header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()),
+            (
+                header::CONTENT_DISPOSITION,
+                format!("inline; filename=\"{uid}.txt\""),
+            ),
+            (header::ACCEPT_RANGES, "bytes".to_owned()),
+        ],
+        tag.map(|tag| [(header::ETAG, tag)]),
+    );
     match part(asked, size) {
         Part::All => {
             let length = [(header::CONTENT_LENGTH, size.to_string())];
-            (common, length, body(reader, 0..size)).into_response()
+            (common.0, common.1, length, body(reader, 0..size)).into_response()
         }
         Part::Some(range) => {
             let place = [
@@ -51,7 +56,8 @@ pub fn answer(reader: LogReader, uid: &str, headers: &HeaderMap) -> Response {
             ];
             (
                 StatusCode::PARTIAL_CONTENT,
-                common,
+                common.0,
+                common.1,
                 place,
                 body(reader, range),
             )
@@ -59,9 +65,26 @@ pub fn answer(reader: LogReader, uid: &str, headers: &HeaderMap) -> Response {
         }
         Part::Outside => {
             let place = [(header::CONTENT_RANGE, format!("bytes */{size}"))];
-            (StatusCode::RANGE_NOT_SATISFIABLE, common, place).into_response()
+            (StatusCode::RANGE_NOT_SATISFIABLE, common.0, place).into_response()
         }
     }
+}
+
+/// The part that is asked for: with GET alone (RFC 9110), and of no other text than the one that somebody has
+/// the rest of.
+fn asked_part<'a>(method: &Method, headers: &'a HeaderMap, tag: Option<&str>) -> Option<&'a str> {
+    let has = headers.get(header::IF_RANGE);
+    let is_other = has.is_some_and(|has| tag.is_none_or(|tag| has != tag));
+    if method != Method::GET || is_other {
+        return None;
+    }
+    headers.get(header::RANGE)?.to_str().ok()
+}
+
+/// Whether a list of tags has this one, or stands for any.
+fn names(tags: &str, tag: &str) -> bool {
+    let mut tags = tags.split(',').map(str::trim);
+    tags.any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag)
 }
 
 /// Bytes of a log, read as fast as they are taken.

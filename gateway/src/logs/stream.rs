@@ -25,7 +25,7 @@ const AGE: Duration = Duration::from_secs(5);
 /// Bytes of one stream that may wait for the store before more is taken.
 const WAITING_LIMIT: u64 = 1 << 20;
 /// Bytes of all streams that may wait before text is stored earlier than it had to.
-const EARLY: u64 = 12 << 20;
+const EARLY: u64 = 6 << 20;
 /// Bytes of all streams that may wait before more is taken.
 const WAITING_TOGETHER: u64 = 48 << 20;
 /// Bytes of text that are worth a segment when memory is short.

@@ -21,7 +21,7 @@ use crate::redact::{Reach, redact, redact_lines};
 /// Bytes of one allocation.
 const PIECE: usize = 16 << 10;
 /// Bytes before `durable` that stay in memory.
-const KEPT: u64 = 32 << 10;
+const KEPT: u64 = 16 << 10;
 /// Bytes of text that make a segment due.
 pub const SEGMENT: u64 = 256 << 10;
 /// Bytes of text of a segment: more than [`SEGMENT`] where text came faster than it was stored.

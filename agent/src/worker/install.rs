@@ -132,22 +132,28 @@ fn linux(plan: &Plan, program: &Path) -> Vec<Deed> {
 /// directories in it as root, so with users of their own it belongs to nobody else.
 fn owners(plan: &Plan) -> Vec<Deed> {
     let layout = Layout::new(&plan.state);
-    let [state, agent, builds] =
-        [&plan.state, &layout.agent(), &layout.builds()].map(|path| path.display().to_string());
+    let text = |path: &Path| path.display().to_string();
+    let (state, agent) = (text(&plan.state), text(&layout.agent()));
     let owner = format!("{AGENT}:{AGENT}");
-    match plan.one_user {
-        true => vec![
+    if plan.one_user {
+        return vec![
             run(&["chmod", "0755", &state]),
-            run(&["chown", "-R", "-h", &owner, &state]),
-        ],
-        false => vec![
-            run(&["chown", "root:root", &state]),
-            run(&["chmod", "0755", &state]),
-            // There is none before the first start.
-            attempt(&["chown", "-h", "root:root", &builds]),
-            run(&["chown", "-R", "-h", &owner, &agent]),
-        ],
+            // Also where a link leads to it.
+            run(&["chown", "-R", "-h", &owner, &format!("{state}/")]),
+        ];
     }
+    let builds = layout.builds();
+    let slots = (0..plan.slots).map(|slot| text(&builds.join(slot.to_string())));
+    let mut roots = ["chown", "-h", "root:root"].map(str::to_owned).to_vec();
+    roots.push(text(&builds));
+    roots.extend(slots);
+    vec![
+        run(&["chown", "root:root", &state]),
+        run(&["chmod", "0755", &state]),
+        // There is none before the first start.
+        Deed::Try(roots),
+        run(&["chown", "-R", "-h", &owner, &agent]),
+    ]
 }
 
 fn macos(plan: &Plan, program: &Path) -> Vec<Deed> {

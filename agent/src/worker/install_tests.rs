@@ -45,12 +45,14 @@ fn position(deeds: &[Deed], words: &str) -> Option<usize> {
 fn where_root_makes_directories_nobody_else_owns_what_they_are_made_in() {
     let two = linux(&plan(false), Path::new("/p"));
     let state = position(&two, "chown root:root /var/lib/prbuild").unwrap();
-    let builds = position(&two, "chown -h root:root /var/lib/prbuild/builds").unwrap();
+    let builds = "/var/lib/prbuild/builds";
+    let builds = format!("chown -h root:root {builds} {builds}/0 {builds}/1");
+    let builds = position(&two, &builds).unwrap();
     let agent = position(&two, "chown -R -h prbuild:prbuild /var/lib/prbuild/agent").unwrap();
     let begin = position(&two, "systemctl enable --now prbuild-agent.service").unwrap();
     assert!(state < builds && builds < agent && agent < begin);
     let one = linux(&plan(true), Path::new("/p"));
-    assert!(position(&one, "chown -R -h prbuild:prbuild /var/lib/prbuild").is_some());
+    assert!(position(&one, "chown -R -h prbuild:prbuild /var/lib/prbuild/").is_some());
 }
 
 #[test]

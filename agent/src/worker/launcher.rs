@@ -139,10 +139,20 @@ fn watch(agent: &mut Child, signals: &mut Signals) -> io::Result<u8> {
 /// Nobody else may put something in the place of what is made there as root.
 fn belongs_to_root(place: &Path) -> io::Result<()> {
     let meta = place.symlink_metadata()?;
-    match meta.is_dir() && meta.uid() == 0 {
+    is_so(meta.is_dir() && meta.uid() == 0, place, "of root's")
+}
+
+/// What is given away is what its path says, and not what a link leads to: a build that was the agent's
+/// user may have left one.
+fn is_no_link(place: &Path) -> io::Result<()> {
+    is_so(place.symlink_metadata()?.is_dir(), place, "but a link")
+}
+
+fn is_so(so: bool, place: &Path, what: &str) -> io::Result<()> {
+    match so {
         true => Ok(()),
         false => Err(io::Error::other(format!(
-            "`{}` is not a directory of root's",
+            "`{}` is not a directory {what}",
             place.display()
         ))),
     }
@@ -162,12 +172,21 @@ impl Launcher {
         };
         let builds = self.layout.builds();
         public(&builds)?;
-        for place in builds.parent().into_iter().chain([builds.as_path()]) {
+        // Its owner may have laid the state elsewhere, and a link where it was.
+        let state = builds.parent().map(Path::canonicalize).transpose()?;
+        for place in state.iter().chain([&builds]) {
             belongs_to_root(place)?;
+        }
+        for slot in (0..).take(self.slots.len()) {
+            if let Some(place) = self.layout.build(slot).parent() {
+                public(place)?;
+                belongs_to_root(place)?;
+            }
         }
         for (path, mode) in [(self.layout.agent(), 0o700), (self.hand_overs(), 0o755)] {
             let mut builder = fs::DirBuilder::new();
             builder.recursive(true).mode(mode).create(&path)?;
+            is_no_link(&path)?;
             chown(&path, Some(self.agent.0), Some(self.agent.1))?;
         }
         Ok(())

@@ -2,7 +2,8 @@
 //! their number, so that none has to be made.
 
 use std::{
-    os::unix::fs::{MetadataExt, chown},
+    fs,
+    os::unix::fs::{MetadataExt, chown, symlink},
     process::Command,
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -123,13 +124,42 @@ fn a_build_reads_neither_key_nor_journal_nor_mirror_nor_spool_and_cannot_touch_t
 
 #[test]
 fn the_launcher_makes_nothing_in_a_directory_that_is_not_roots() {
+    for place in ["state", "state/builds", "state/builds/0"] {
+        let mut bench = to_be_launched(OPEN);
+        let (agent, _) = bench.users.unwrap();
+        let place = bench.root.join(place);
+        fs::create_dir_all(&place).unwrap();
+        chown(&place, Some(agent), Some(agent)).unwrap();
+        bench.start();
+        assert_eq!(bench.ended(), Some(1));
+        let words = format!("`{}` is not a directory of root's", place.display());
+        assert!(bench.log().contains(&words), "{}", bench.log());
+    }
+}
+
+#[test]
+fn the_launcher_gives_nothing_away_that_only_a_link_leads_to() {
     let mut bench = to_be_launched(OPEN);
-    let (agent, _) = bench.users.unwrap();
-    chown(bench.root.join("state"), Some(agent), Some(agent)).unwrap();
+    let (roots, link) = (bench.root.join("roots"), bench.root.join("state/hand-over"));
+    fs::create_dir(&roots).unwrap();
+    symlink(&roots, &link).unwrap();
     bench.start();
     assert_eq!(bench.ended(), Some(1));
-    let log = bench.log();
-    assert!(log.contains("is not a directory of root's"), "{log}");
+    let words = format!("`{}` is not a directory but a link", link.display());
+    assert!(bench.log().contains(&words), "{}", bench.log());
+    assert_eq!(roots.metadata().unwrap().uid(), 0);
+}
+
+#[test]
+fn an_owner_may_lay_the_state_elsewhere_and_leave_a_link() {
+    let mut bench = to_be_launched(OPEN);
+    let (state, disk) = (bench.root.join("state"), bench.root.join("disk"));
+    fs::rename(&state, &disk).unwrap();
+    symlink(&disk, &state).unwrap();
+    bench.start();
+    bench
+        .gateway
+        .wait("session", |has| has.sessions.first().map(drop));
 }
 
 #[test]

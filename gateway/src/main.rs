@@ -126,6 +126,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Threads that wait for a disk: more than it does at once only take memory.
 const BLOCKING_THREADS: usize = 16;
+/// How long after a store took nothing at the start it is given something again.
+const BEGIN_AGAIN: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -180,7 +182,10 @@ async fn run(args: Args) -> Result<(), String> {
         tokio::spawn(async move { cluster.follow(client, &namespace).await });
     }
     let store = needed.store.clone();
-    tokio::spawn(async move { store.begin(&jiff::Timestamp::now().to_string()).await });
+    tokio::spawn(async move {
+        let moment = jiff::Timestamp::now().to_string();
+        store.begin(&moment, BEGIN_AGAIN).await;
+    });
     let app = app(&args, needed.store.clone(), metrics);
     tokio::spawn(retention::run(
         app.clone(),

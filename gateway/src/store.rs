@@ -125,10 +125,20 @@ impl Store {
     }
 
     /// Notes that a gateway has begun. So a store that takes nothing is told of at once, and not with the first
-    /// log; nobody has to wait for it.
-    pub async fn begin(&self, moment: &str) {
+    /// log; nobody has to wait for it. It is tried again after each pause, until this or something else is taken:
+    /// a store that was away for a moment is not called down until the next log.
+    pub async fn begin(&self, moment: &str, pause: Duration) {
         // What is wrong was logged.
-        let _ = self.put(BEGUN, Bytes::from(format!("{moment}\n"))).await;
+        while self
+            .put(BEGUN, Bytes::from(format!("{moment}\n")))
+            .await
+            .is_err()
+        {
+            tokio::time::sleep(pause).await;
+            if !self.failing.writes.load(Ordering::Relaxed) {
+                return;
+            }
+        }
     }
 
     /// Whether it took nothing when something was stored last, or gave nothing when it was asked last.

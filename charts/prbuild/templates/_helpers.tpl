@@ -23,7 +23,7 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- define "prbuild.image" -}}
 {{- $root := index . 0 -}}{{- $name := index . 1 -}}
 {{- $tag := $root.Values.image.tag | default $root.Chart.AppVersion -}}
-{{- $digest := index $root.Values.image.digests $name -}}
+{{- $digest := get ($root.Values.image.digests | default dict) $name -}}
 {{- printf "%s/%s:%s" $root.Values.image.registry $name $tag -}}
 {{- if $digest }}@{{ $digest }}{{ end -}}
 {{- end -}}

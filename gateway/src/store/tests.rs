@@ -128,12 +128,31 @@ async fn a_store_that_takes_nothing_is_told_of_when_a_gateway_begins() {
     let objects = Faulty::default();
     let store = Store::around(Arc::new(objects.clone()), Arc::default());
     objects.refuse_writes();
-    store.begin("2026-01-31T12:00:00Z").await;
-    assert!(store.is_down());
+    let begins = begin(&store, Duration::from_millis(1));
     store.refused().await;
+    assert!(store.is_down());
     objects.heal();
-    store.begin("2026-01-31T12:01:00Z").await;
+    begins.await.unwrap();
     assert!(!store.is_down());
     let begun = store.get("begun").await.unwrap().unwrap();
-    assert_eq!(begun, "2026-01-31T12:01:00Z\n");
+    assert_eq!(begun, "2026-01-31T12:00:00Z\n");
+}
+
+/// A gateway that begins on this store.
+fn begin(store: &Store, pause: Duration) -> tokio::task::JoinHandle<()> {
+    let store = store.clone();
+    tokio::spawn(async move { store.begin("2026-01-31T12:00:00Z", pause).await })
+}
+
+#[tokio::test]
+async fn a_store_that_took_something_else_is_not_asked_again_at_the_start() {
+    let objects = Faulty::default();
+    let store = Store::around(Arc::new(objects.clone()), Arc::default());
+    objects.refuse_writes();
+    let begins = begin(&store, Duration::from_millis(50));
+    store.refused().await;
+    objects.heal();
+    store.put("other", Bytes::from("text")).await.unwrap();
+    begins.await.unwrap();
+    assert_eq!(store.get("begun").await.unwrap(), None);
 }

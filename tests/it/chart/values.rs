@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tests::cluster::Release;
 use tests::parts;
 
-use super::{NEEDED, render};
+use super::{NEEDED, object, objects, render};
 
 const EXAMPLE: &str = " For example: ";
 
@@ -39,6 +39,57 @@ fn what_null_takes_away_is_missed_before_a_template_does() {
         );
         // A schema whose `if` asks for all values is asked first, and has nothing against it.
         assert!(sentences(&said)[0].starts_with(&says), "{said}");
+    }
+}
+
+/// Values of the chart that are empty by themselves, as `a.b`.
+fn empty(values: &Value, path: &str) -> Vec<String> {
+    let is_empty = match values {
+        Value::Object(below) if !below.is_empty() => {
+            let of_one = |(name, value): (&String, &Value)| match path {
+                "" => empty(value, name),
+                path => empty(value, &format!("{path}.{name}")),
+            };
+            return below.iter().flat_map(of_one).collect();
+        }
+        Value::Object(_) => true,
+        Value::Array(items) => items.is_empty(),
+        Value::String(text) => text.is_empty(),
+        _ => false,
+    };
+    is_empty.then(|| path.to_owned()).into_iter().collect()
+}
+
+#[test]
+fn null_is_as_good_as_empty_where_a_value_is_empty_by_itself() {
+    let all: Value = serde_saphyr::from_str(&read("values.yaml")).unwrap();
+    let mut nulls = empty(&all, "");
+    nulls.retain(|path| path != "host" && path != "image.registry");
+    assert!(nulls.len() > 15, "{nulls:?}");
+    let nulls: Vec<String> = nulls.iter().map(|path| format!("{path}=null")).collect();
+    let rendered = render(&[NEEDED, &nulls.join(",")]);
+    assert_eq!(rendered, render(&[NEEDED]));
+
+    // What a pod may take is taken off so; other charts know it, too.
+    let unlimited = "webhook.resources.limits=null,operator.resources=null";
+    let all = objects(&render(&[NEEDED, unlimited]).unwrap());
+    let resources = |name| {
+        let deployment = object(&all, "Deployment", name);
+        deployment["spec"]["template"]["spec"]["containers"][0]["resources"].clone()
+    };
+    assert_eq!(resources("prbuild-webhook")["limits"], Value::Null);
+    assert_eq!(resources("prbuild-operator"), Value::Null);
+}
+
+#[test]
+fn what_programs_and_kubernetes_understand_is_taken_as_it_is() {
+    for values in [
+        "logLevel=INFO",
+        "webhook.resources.limits.memory=129e6",
+        "builds.quota.more.requests\\.storage=1Ei",
+        "gateway.resources.requests.cpu=0.5",
+    ] {
+        render(&[NEEDED, values]).unwrap();
     }
 }
 

@@ -79,7 +79,7 @@ impl Follower {
 
 #[tokio::test]
 async fn a_log_that_is_followed_comes_whole_and_once_over_a_line_that_is_cut_twice() {
-    let story = with_pages("followed").await;
+    let story = with_pages("cut-twice").await;
     let (name, run) = labelled(&story, SCRIPT).await;
     let (line, kubeconfig) = over_a_line(&story).await;
     let mut follower = Follower::start(&story, &kubeconfig, &run.name_any());

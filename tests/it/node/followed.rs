@@ -97,7 +97,7 @@ async fn a_log_that_is_followed_comes_whole_and_once_over_a_line_that_is_cut_twi
     let (ended, out, err) = follower.ends().await;
     assert!(ended.success(), "{err}");
     assert_eq!(out, as_kubernetes_knows_it(&story, &run).await, "{err}");
-    assert!(out.ends_with("line 299\nline 300\n"), "{err}");
+    assert!(out.contains("line 299\nline 300\n"), "{err}");
     assert!(err.contains("it is tried again"), "{err}");
     let last = err.lines().last().unwrap_or_default();
     assert!(

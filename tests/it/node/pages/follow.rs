@@ -111,13 +111,20 @@ async fn scrolls_as_its_reader_wants(browser: &Browser) {
     browser
         .until("it is not followed", &format!("!({FOLLOWS})"))
         .await;
+    // Where a line is in sight, and not how far it is from the top: earlier lines may come above it.
+    const READ: &str = "[...document.querySelectorAll('.line')].find(line => line.getBoundingClientRect().top > 100)";
+    const TOP: &str = "read.getBoundingClientRect().top";
     browser
-        .run(&format!("window.was = [scrollY, {LINES}]"))
+        .run(&format!(
+            "window.read = {READ}; window.was = [{TOP}, {LINES}]"
+        ))
         .await;
     browser
         .until("more lines have come", &format!("{LINES} > was[1]"))
         .await;
-    let moved = browser.run("return scrollY - was[0]").await;
+    let moved = browser
+        .run(&format!("return Math.round({TOP} - was[0])"))
+        .await;
     assert_eq!(moved, json!(0), "what is read has moved");
     browser.press("f").await;
     browser.until("it is followed again", FOLLOWS).await;

@@ -53,6 +53,8 @@ use shared::Shared;
 
 /// Time between two looks at what nobody tells: leases, the owner's wishes, the disk.
 const LOOK: Duration = Duration::from_secs(1);
+/// The same while nothing runs: an idle machine is its owner's. Offers are judged by what holds when they come.
+const IDLE_LOOK: Duration = Duration::from_secs(3);
 
 /// Why the daemon cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -245,14 +247,18 @@ impl Daemon {
 
     fn serve(&mut self) {
         loop {
-            match self.inbox.recv_timeout(LOOK) {
+            let every = match self.book.journal().held.is_empty() {
+                true => IDLE_LOOK,
+                false => LOOK,
+            };
+            match self.inbox.recv_timeout(every) {
                 Ok(message) => self.hear(message),
                 Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
                 Err(_) => return,
             }
             self.happen(Event::Tick { now: steady() });
             self.follow_hints();
-            if self.looked.elapsed() >= LOOK {
+            if self.looked.elapsed() >= every {
                 self.look_around();
             }
             if self.stops > 0 && self.book.journal().held.is_empty() {

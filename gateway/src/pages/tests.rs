@@ -99,7 +99,7 @@ async fn a_live_build_shows_who_asked_for_what_and_where_each_builder_stands() {
     assert_eq!(status, StatusCode::OK);
     for said in [
         "refleaks build of #7",
-        "ada asked for it with the label test-with-refleaks",
+        "ada asked for it with the label <code>test-with-refleaks</code>",
         "title=\"c0ffee0123456789c0ffee0123456789c0ffee01\">c0ffee0123</code>, merged into main",
         "href=\"https://github.example/octo/app/pull/7\"",
         "href=\"/r/app/runs/run-x86-1\"",

@@ -39,7 +39,7 @@ fn head(build: &Build, now: Timestamp) -> Markup {
         }
         @if !line.reason.is_empty() { p class="reason" { (line.reason.sentence()) } }
         p {
-            (line.requester) " asked for it with " (build.trigger) " "
+            (line.requester) " asked for it with " (build.trigger.sentence()) " "
             (words::moment(line.created.0, now))
             @if let Some(seconds) = took { ". It took " (words::duration(seconds)) }
             "."

@@ -129,9 +129,10 @@ pub fn of_record(record: &BuildRecord, web: &str, shelves: &Shelves) -> Build {
 
 /// What started a build, in words.
 fn trigger(trigger: &Trigger) -> String {
+    let code = |name: &str| format!("`{}`", name.replace('`', "'"));
     match (trigger.kind, &trigger.label, &trigger.command) {
-        (TriggerKind::Label, Some(label), _) => format!("the label {label}"),
-        (TriggerKind::Comment, _, Some(command)) => format!("the command {command}"),
+        (TriggerKind::Label, Some(label), _) => format!("the label {}", code(label)),
+        (TriggerKind::Comment, _, Some(command)) => format!("the command {}", code(command)),
         (TriggerKind::Button, ..) => "a button".to_owned(),
         (TriggerKind::Manual, ..) => "an object made by hand".to_owned(),
         _ => "an event on GitHub".to_owned(),

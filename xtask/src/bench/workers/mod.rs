@@ -27,8 +27,8 @@ const LOOK: Duration = Duration::from_secs(60);
 const POOL: usize = 10;
 /// Builds that a pool does.
 const BUILDS: usize = 300;
-/// Pull requests that labels are added to, in turn.
-const PULL_REQUESTS: usize = 100;
+/// Pull requests that labels are added to: one for each build, or results of one could be taken for another's.
+const PULL_REQUESTS: usize = BUILDS;
 /// Builds on a real machine.
 const RUNS: usize = 10;
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crds::{BuilderRun, ReportMode, RunPhase, names};
+use crds::{BuilderRun, BuilderRunStatus, ReportMode, RunPhase, names};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{ResourceExt, api::DeleteParams};
 use serde_json::{Value, json};
@@ -88,7 +88,8 @@ pub(crate) async fn end(
 
 /// What is written into the status of a run that ended, beside what became of telling it.
 fn how_it_ended(ctx: &Context, ended: &BuilderRun, uid: &str) -> Value {
-    let status = ended.status.clone().unwrap_or_default();
+    let none = BuilderRunStatus::default();
+    let status = ended.status.as_ref().unwrap_or(&none);
     let mut patch = json!({
         "phase": status.phase,
         "waiting": null,
@@ -99,7 +100,7 @@ fn how_it_ended(ctx: &Context, ended: &BuilderRun, uid: &str) -> Value {
     if ctx.live.get(uid).job_since.is_some() && ended.spec.task.worker.is_none() {
         patch["job"] = json!(names::job_name(uid));
     }
-    if let Some(worker) = status.worker {
+    if let Some(worker) = &status.worker {
         patch["worker"] = json!(worker);
     }
     patch

@@ -54,26 +54,41 @@ pub(crate) fn judge(
         // There may be more of them than we can see.
         return Stillness::Moved(newest.clone());
     }
-    let mut unknown = Vec::new();
+    let mut unknown: Vec<github::User> = Vec::new();
     for entry in inside {
-        // Without a delivery nobody said which commit was labelled: a movement since then, by
-        // whomever, means that it may not have been this one.
-        if !window.told && entry.at >= window.label {
-            return Stillness::Moved(entry.clone());
-        }
-        match entry.by.as_ref().filter(|user| user.is_person()) {
-            None => return Stillness::Moved(entry.clone()),
-            Some(user) => match trusted(user) {
-                Some(true) => {}
-                Some(false) => return Stillness::Moved(entry.clone()),
-                None if unknown.contains(user) => {}
-                None => unknown.push(user.clone()),
-            },
+        match is_trusted(window, entry, &trusted) {
+            Some(true) => {}
+            // The newest movement that counts is the one to be told of, and to be confirmed. Whoever moved
+            // the head after this one is looked at first.
+            Some(false) if unknown.is_empty() => return Stillness::Moved(entry.clone()),
+            Some(false) => break,
+            None => {
+                if let Some(user) = entry.by.as_ref().filter(|user| !unknown.contains(user)) {
+                    unknown.push(user.clone());
+                }
+            }
         }
     }
     match unknown.is_empty() {
         true => Stillness::Still,
         false => Stillness::Ask(unknown),
+    }
+}
+
+/// Whether a movement changes nothing about what was labelled. None where that turns on a person's right.
+fn is_trusted(
+    window: &Window<'_>,
+    entry: &Entry,
+    trusted: impl Fn(&github::User) -> Option<bool>,
+) -> Option<bool> {
+    // Without a delivery nobody said which commit was labelled: a movement since then, by whomever,
+    // means that it may not have been this one.
+    if !window.told && entry.at >= window.label {
+        return Some(false);
+    }
+    match entry.by.as_ref().filter(|user| user.is_person()) {
+        Some(user) => trusted(user),
+        None => Some(false),
     }
 }
 
@@ -194,6 +209,19 @@ mod tests {
             judged(&[by(LABEL - 1, 99), by(LABEL - 2, 99)], false, true, None),
             Stillness::Ask(vec![user(99, "User")])
         );
+    }
+
+    #[test]
+    fn who_moved_the_head_last_is_asked_before_an_older_movement_is_told() {
+        let bot = moved(LABEL - 9, Some(user(7, "Bot")), "head");
+        for (newer, expected) in [
+            (by(LABEL - 5, 99), Stillness::Ask(vec![user(99, "User")])),
+            (by(LABEL - 5, 5), Stillness::Moved(by(LABEL - 5, 5))),
+            (by(LABEL - 5, CORE), Stillness::Moved(bot.clone())),
+        ] {
+            let entries = [newer, bot.clone(), by(LABEL - 20, 98)];
+            assert_eq!(judged(&entries, false, true, None), expected);
+        }
     }
 
     #[test]

@@ -138,6 +138,33 @@ fn the_same_persons_next_label_confirms_a_movement_that_they_were_told_of() {
 }
 
 #[test]
+fn a_push_after_the_movement_that_was_told_is_not_confirmed_whoever_made_that_one() {
+    // An App pushes, the labeller is told of it, the author pushes once more, the label is set again.
+    let by_app = Entry {
+        by: Some(github::User {
+            kind: "Bot".to_owned(),
+            ..user(50)
+        }),
+        ..movement(LABEL - 30, 50)
+    };
+    let scene = Scene::good().with(|s| {
+        s.facts.movements = seen(vec![movement(LABEL - 10, 40), by_app]);
+        s.facts.refusals = Some(vec![refusal(CORE, LABEL - 20, LABEL - 30)]);
+    });
+    assert!(scene.said().starts_with("ask Right([User { id: 40"));
+    let stranger = scene.clone().with(|s| {
+        s.facts.rights.insert(40, right("read", "read"));
+    });
+    assert_eq!(stranger.said(), "HeadMovedBefore");
+    let told = stranger.refused().into_object().spec.facts.movement;
+    assert_eq!(told.map(|movement| movement.at.0), Some(at(LABEL - 10)));
+    let core = scene.with(|s| {
+        s.facts.rights.insert(40, right("write", "write"));
+    });
+    assert_eq!(core.said(), "build");
+}
+
+#[test]
 fn a_refusal_names_the_movement_and_never_a_sha() {
     let refused = Scene::good()
         .moved(LABEL - 28, AUTHOR)

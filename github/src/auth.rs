@@ -2,16 +2,17 @@
 //! once for all callers, and refreshed by one of them while the others go on with the old one.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::Method;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use octocrab::auth::EncodingKey;
-use octocrab::models::AppId;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+use crate::jwt;
 use crate::path::segment;
 use crate::permissions::{CHECKS, asked, covers, needed};
 use crate::transport::{Answer, Call, Transport};
@@ -31,6 +32,8 @@ pub(crate) struct App {
     api_url: String,
     transport: Transport,
     tokens: Mutex<HashMap<String, Arc<Slot>>>,
+    /// Seconds by which GitHub's clock is ahead, where ours made JWTs that it refused.
+    ahead: AtomicI64,
 }
 
 /// The token of one repository.
@@ -80,6 +83,7 @@ impl App {
             api_url,
             transport,
             tokens: Mutex::default(),
+            ahead: AtomicI64::new(0),
         }
     }
 
@@ -272,7 +276,8 @@ impl App {
         Ok((value, answer.date))
     }
 
-    /// Sends a call as the App itself, which no installation has a part in.
+    /// Sends a call as the App itself, which no installation has a part in. Where GitHub refuses it and its
+    /// clock is not ours, once more by GitHub's.
     pub async fn as_app(
         &self,
         method: Method,
@@ -280,20 +285,53 @@ impl App {
         body: Option<Vec<u8>>,
         etag: Option<&str>,
     ) -> Result<Answer, GithubError> {
+        let known = self.ahead.load(Ordering::Relaxed);
+        let answer = self.dated(known, &method, path, body.clone(), etag).await;
+        let Err(GithubError::Unauthorized {
+            date: Some(date), ..
+        }) = &answer
+        else {
+            return answer;
+        };
+        let Some(ahead) = jwt::ahead(known, *date, Timestamp::now()) else {
+            return answer;
+        };
+        let again = self.dated(ahead, &method, path, body, etag).await;
+        if !matches!(again, Err(GithubError::Unauthorized { .. })) {
+            self.ahead.store(ahead, Ordering::Relaxed);
+            tracing::warn!(
+                ahead,
+                "GitHub's clock is so many seconds ahead of this machine's; its time is used"
+            );
+        }
+        again
+    }
+
+    /// Sends a call with a JWT that is dated so many seconds ahead of our clock.
+    async fn dated(
+        &self,
+        ahead: i64,
+        method: &Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+        etag: Option<&str>,
+    ) -> Result<Answer, GithubError> {
         let path_alone = path.split_once('?').map_or(path, |(path, _)| path);
         let name = format!("{method} {path_alone}");
-        let jwt = octocrab::auth::create_jwt(AppId(self.id), &self.key).map_err(|error| {
-            GithubError::Malformed {
-                call: name.clone(),
-                reason: format!("the App's key does not sign: {error}"),
-            }
+        let now = Timestamp::now();
+        let now = now
+            .saturating_add(SignedDuration::from_secs(ahead))
+            .unwrap_or(now);
+        let jwt = jwt::jwt(self.id, &self.key, now).map_err(|error| GithubError::Malformed {
+            call: name.clone(),
+            reason: format!("the App's key does not sign: {error}"),
         })?;
         self.transport
             .send(Call {
-                method,
+                method: method.clone(),
                 url: format!("{}{path}", self.api_url),
                 name,
-                credential: Some(&SecretString::from(jwt)),
+                credential: Some(&jwt),
                 body,
                 etag,
                 ledger: None,

@@ -19,6 +19,8 @@ pub enum GithubError {
     Unauthorized {
         /// The call.
         call: String,
+        /// When, by GitHub's clock.
+        date: Option<Timestamp>,
     },
     /// 403 that is no rate limit: a permission is missing.
     #[error("{call}: not permitted: {message}")]
@@ -73,7 +75,7 @@ impl GithubError {
     /// Whether it was a call of GraphQL, which has limits of its own.
     pub fn is_of_graphql(&self) -> bool {
         let (Self::NotFound { call }
-        | Self::Unauthorized { call }
+        | Self::Unauthorized { call, .. }
         | Self::Forbidden { call, .. }
         | Self::RateLimited { call, .. }
         | Self::Unprocessable { call, .. }

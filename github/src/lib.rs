@@ -15,6 +15,7 @@ mod conversation;
 mod deliveries;
 mod error;
 mod graphql;
+mod jwt;
 mod label;
 mod path;
 mod permissions;

@@ -222,7 +222,7 @@ fn sort(
         return Err(limited(call, limit));
     }
     Err(match status.as_u16() {
-        401 => GithubError::Unauthorized { call },
+        401 => GithubError::Unauthorized { call, date },
         403 | 451 => GithubError::Forbidden { call, message },
         404 | 410 => GithubError::NotFound { call },
         400..500 => GithubError::Unprocessable { call, message },

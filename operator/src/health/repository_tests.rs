@@ -88,7 +88,10 @@ fn what_keeps_a_repository_from_being_built_is_named() {
             "`o/n`",
         ),
         (
-            Seen::Failed(GithubError::Unauthorized { call: call() }),
+            Seen::Failed(GithubError::Unauthorized {
+                call: call(),
+                date: None,
+            }),
             "CredentialRefused",
             "renew",
         ),

@@ -157,7 +157,10 @@ mod tests {
             call: call(),
             reason: String::new(),
         };
-        let expired = GithubError::Unauthorized { call: call() };
+        let expired = GithubError::Unauthorized {
+            call: call(),
+            date: None,
+        };
         let status = target(Channel::Status);
         let note = |answer: Result<(), &GithubError>| refusals.note_status(&status, answer, start);
         for error in [&forbidden, &absent] {

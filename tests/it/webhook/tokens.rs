@@ -95,6 +95,27 @@ async fn a_token_that_github_takes_back_is_minted_anew_once() {
 }
 
 #[tokio::test]
+async fn an_app_is_known_although_the_machines_clock_is_wrong_by_minutes() {
+    let scene = Scene::new(Access::Read).await;
+    let (forge, minutes) = (&scene.forge, |n: u64| Duration::from_secs(60 * n));
+    let asked = || forge.log().count("GET /repos/octo/app/installation");
+    forge.judge_jwts_by_its_own_clock();
+    // Ours is fast: what it makes is from the future.
+    forge.clock().set_back(minutes(10));
+    scene.repo().pull_request(scene.n()).await.unwrap();
+    assert_eq!(asked(), 2, "the first was refused");
+    forge.revoke_installation_tokens();
+    scene.repo().pull_request(scene.n()).await.unwrap();
+    assert_eq!(asked(), 3, "the difference is known by now");
+    // Ours is slow: what it makes is over already.
+    forge.clock().advance(minutes(25));
+    forge.revoke_installation_tokens();
+    scene.repo().pull_request(scene.n()).await.unwrap();
+    assert_eq!(asked(), 5);
+    scene.forge.finish().await;
+}
+
+#[tokio::test]
 async fn twenty_callers_whose_token_ended_refresh_it_once() {
     let scene = Scene::new(Access::Read).await;
     scene.repo().pull_request(scene.n()).await.unwrap();

@@ -41,6 +41,8 @@ pub struct World {
     pub teams: Vec<Team>,
     /// GitHub Apps by id.
     pub apps: BTreeMap<Id, App>,
+    /// Apps' JWTs are judged by the forge's clock, and not by the machine's.
+    pub dates_jwts: bool,
     /// Installations of Apps by id.
     pub installations: BTreeMap<Id, Installation>,
     /// Tokens by their secret text.

@@ -270,6 +270,11 @@ impl Forge {
         });
     }
 
+    /// Judges Apps' JWTs by the forge's own clock from now on: that of whoever makes them may be wrong.
+    pub fn judge_jwts_by_its_own_clock(&self) {
+        self.inner.edit(|world| world.dates_jwts = true);
+    }
+
     /// All tokens that there are: of installations and of people.
     #[must_use]
     pub fn tokens(&self) -> Vec<String> {

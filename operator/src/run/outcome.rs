@@ -190,7 +190,7 @@ fn checkout_failed(pod: &PodView) -> Option<Ending> {
         return None;
     }
     if pod.deletion_asked.is_some() {
-        return Some(Ending::infrastructure(DELETED));
+        return Some(Ending::infrastructure(why_deleted(pod)));
     }
     let why = match CheckoutReport::parse(message) {
         Ok(CheckoutReport {
@@ -336,14 +336,19 @@ fn untraced(task: &Task, pod: &PodView) -> Ending {
 /// the Job controller, at the Job's deadline.
 fn deleted(task: &Task, pod: &PodView) -> Ending {
     let ContainerView::Terminated { started, .. } = &pod.build else {
-        return Ending::infrastructure(DELETED);
+        return Ending::infrastructure(why_deleted(pod));
     };
     match (started, pod.deletion_asked) {
         (Some(started), Some(asked)) if asked > *started + limit(task) => {
             Ending::new(RunPhase::TimedOut, LATE)
         }
-        _ => Ending::infrastructure(DELETED),
+        _ => Ending::infrastructure(why_deleted(pod)),
     }
+}
+
+/// Why a pod was deleted, as far as it says.
+fn why_deleted(pod: &PodView) -> &'static str {
+    pod.disruption.unwrap_or(DELETED)
 }
 
 /// The words of others end up in statuses: one plain line of them.

@@ -61,3 +61,34 @@ fn a_pod_that_is_deleted_during_its_checkout_was_deleted_and_did_not_fail_to_fet
     assert_eq!(ending.outcome.reason, DELETED);
     assert!(ending.outcome.retryable);
 }
+
+#[test]
+fn a_pod_that_was_taken_from_its_node_says_by_whom_and_is_tried_again() {
+    let drained = "its node was drained, or somebody evicted its pod";
+    let cancelled = r#"{"verdict":"Cancelled","exitCode":143}"#;
+    let mut fetching = waiting("PodInitializing", "");
+    fetching.checkout = ended(1, "Error", r#"{"error":"cancelled during the checkout"}"#);
+    for build in [
+        pod(ended(143, "Error", cancelled)),
+        pod(ended(137, "Error", "")),
+        pod(ended(255, "Unknown", "")),
+        fetching,
+    ] {
+        let taken = PodView {
+            deletion_asked: Some(Timestamp::from_second(15).unwrap()),
+            disruption: Some(drained),
+            ..build
+        };
+        let ending = end(&taken);
+        assert_eq!(ending.outcome.reason, drained, "{taken:?}");
+        assert!(ending.outcome.retryable, "{taken:?}");
+    }
+    // What was decided before counts all the same.
+    let mut passed = pod(ended(
+        0,
+        "Completed",
+        r#"{"verdict":"Passed","exitCode":0}"#,
+    ));
+    passed.disruption = Some(drained);
+    assert_eq!(end(&passed).phase, RunPhase::Succeeded);
+}

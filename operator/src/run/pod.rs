@@ -1,7 +1,7 @@
 //! A pod as far as a run needs it: a hundredth of the object, and nothing else is kept in memory.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodCondition};
 use kube::ResourceExt;
 
 use super::job::{BUILD, CHECKOUT, SHIP};
@@ -26,6 +26,8 @@ pub struct PodView {
     pub unschedulable: Option<String>,
     /// When the pod was made.
     pub created: Option<Timestamp>,
+    /// Who took it from its node, where Kubernetes says.
+    pub disruption: Option<&'static str>,
     /// When somebody asked to delete it.
     pub deletion_asked: Option<Timestamp>,
     /// When its grace ends, once somebody asked to delete it.
@@ -103,6 +105,7 @@ impl PodView {
             reason: text(status.and_then(|status| status.reason.as_ref())),
             message: text(status.and_then(|status| status.message.as_ref())),
             unschedulable: unschedulable(pod),
+            disruption: disruption(pod),
             created: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
             deletion_asked: due.map(|due| due - jiff::SignedDuration::from_secs(grace)),
             deletion_due: due,
@@ -135,11 +138,27 @@ fn run_uid(pod: &Pod) -> String {
 }
 
 fn unschedulable(pod: &Pod) -> Option<String> {
-    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
-    let condition = conditions
-        .iter()
-        .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False")?;
+    let condition = condition(pod, "PodScheduled", "False")?;
     Some(condition.message.clone().unwrap_or_default())
+}
+
+/// Who took a pod from its node, by the reasons that Kubernetes gives
+/// (<https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions>). What a
+/// kubelet does itself is told by the reason of the whole pod.
+fn disruption(pod: &Pod) -> Option<&'static str> {
+    let condition = condition(pod, "DisruptionTarget", "True")?;
+    Some(match condition.reason.as_deref()? {
+        "PreemptionByScheduler" => "a pod of higher priority took its place",
+        "EvictionByEvictionAPI" => "its node was drained, or somebody evicted its pod",
+        "DeletionByTaintManager" => "its node was lost, or is not to be used any more",
+        "DeletionByPodGC" => "its node was removed from the cluster",
+        _ => return None,
+    })
+}
+
+fn condition<'a>(pod: &'a Pod, kind: &str, status: &str) -> Option<&'a PodCondition> {
+    let mut conditions = pod.status.as_ref()?.conditions.iter().flatten();
+    conditions.find(|condition| condition.type_ == kind && condition.status == status)
 }
 
 /// `docker.io/library/gcc@sha256:…`, or `sha256:…` alone where the image came from no registry.
@@ -220,6 +239,31 @@ mod tests {
         };
         assert!(stopped(143).has_ended(), "no build follows");
         assert!(!stopped(0).has_ended(), "the build is about to start");
+    }
+
+    #[test]
+    fn who_took_a_pod_from_its_node_is_told_as_far_as_kubernetes_says() {
+        let taken = |kind: &str, status: &str, reason: &str| {
+            let one = json!({ "type": kind, "status": status, "reason": reason });
+            let scheduled = json!({ "type": "PodScheduled", "status": "True" });
+            view(json!({ "conditions": [scheduled, one] })).disruption
+        };
+        let preempted = taken("DisruptionTarget", "True", "PreemptionByScheduler");
+        assert_eq!(preempted, Some("a pod of higher priority took its place"));
+        for reason in [
+            "EvictionByEvictionAPI",
+            "DeletionByTaintManager",
+            "DeletionByPodGC",
+        ] {
+            assert!(
+                taken("DisruptionTarget", "True", reason).is_some(),
+                "{reason}"
+            );
+        }
+        assert_eq!(taken("DisruptionTarget", "False", "DeletionByPodGC"), None);
+        assert_eq!(taken("DisruptionTarget", "True", "Another"), None);
+        assert_eq!(taken("Ready", "True", "DeletionByPodGC"), None);
+        assert_eq!(view(json!({})).disruption, None);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::{
     patience::{queue_time_left, why_forbidden},
     reconcile::{POD_EXPECTED_AFTER, RunError, failed, follow, phase},
 };
-use crate::{context::Context, queue::Next};
+use crate::{context::Context, queue::Next, report::text};
 
 /// A Job whose pod does not come is looked at less and less often, at least this often.
 const POD_LOOKED_FOR_EVERY: Duration = Duration::from_secs(60);
@@ -50,11 +50,13 @@ pub(super) async fn without_pod(
         // Its pod is gone; the Job controller is about to say so.
         return Ok(Next::After(Duration::from_secs(1)));
     }
-    let why = refused_pod(ctx, run, uid).await?;
-    // A quota frees itself; whatever else refuses the pod refuses it for ever.
-    if let Some(why) = why.as_ref().filter(|why| !why.contains("exceeded quota")) {
-        return end(ctx, run, uid, Ending::new(RunPhase::Error, why).stopping()).await;
-    }
+    let why = match refused_pod(ctx, run, uid).await? {
+        Some(Refused::ForGood(why)) => {
+            return end(ctx, run, uid, Ending::new(RunPhase::Error, why).stopping()).await;
+        }
+        Some(Refused::ForNow(why)) => Some(why),
+        None => None,
+    };
     let waited = live
         .job_since
         .map(|since| since.elapsed())
@@ -108,12 +110,36 @@ fn note_waiting(ctx: &Context, uid: &str, reason: String, waited: Duration) {
     });
 }
 
-/// Why the Job controller cannot make the pod: a quota, an admission policy.
+/// Why the Job controller cannot make the pod, which it tries again and again.
+#[derive(Debug, PartialEq)]
+enum Refused {
+    /// It will not succeed: Pod Security, an admission policy, a limit.
+    ForGood(String),
+    /// It may: a quota frees itself, and a server or webhook that does not answer comes back.
+    ForNow(String),
+}
+
+impl Refused {
+    /// Sorts by the words of the API server. What it neither forbids nor finds invalid went wrong on the way.
+    fn of(message: &str) -> Self {
+        let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
+        let refused = says(&["is forbidden: ", "is invalid: ", "denied the request"]);
+        let why = text::one_line(why_forbidden(message), 300);
+        match refused {
+            true if says(&["exceeded quota", "status unknown for quota"]) => {
+                Self::ForNow(format!("the cluster refuses its pod: {why}"))
+            }
+            true => Self::ForGood(format!("the cluster refuses its pod: {why}")),
+            false => Self::ForNow(format!("the cluster cannot make its pod yet: {why}")),
+        }
+    }
+}
+
 async fn refused_pod(
     ctx: &Context,
     run: &BuilderRun,
     uid: &str,
-) -> Result<Option<String>, RunError> {
+) -> Result<Option<Refused>, RunError> {
     let job = names::job_name(uid);
     let about = format!("involvedObject.kind=Job,involvedObject.name={job},reason=FailedCreate");
     let about = ListParams::default().fields(&about);
@@ -128,7 +154,7 @@ async fn refused_pod(
         .into_iter()
         .max_by_key(|event| event.last_timestamp.clone());
     let message = newest.and_then(|event| event.message);
-    Ok(message.map(|message| format!("the cluster refuses its pod: {}", why_forbidden(&message))))
+    Ok(message.map(|message| Refused::of(&message)))
 }
 
 #[cfg(test)]
@@ -155,6 +181,37 @@ mod tests {
         assert_eq!(over("FailureTarget", "False", "DeadlineExceeded"), None);
         assert_eq!(over("Suspended", "True", ""), None);
         assert_eq!(job_is_over(&Job::default()), None);
+    }
+
+    #[test]
+    fn what_may_pass_is_waited_for_and_what_refuses_a_pod_for_good_ends_its_run() {
+        let forbidden = |why: &str| format!("Error creating: pods \"run-1-x\" is forbidden: {why}");
+        for message in [
+            forbidden("violates PodSecurity \"restricted:latest\": runAsNonRoot != true"),
+            forbidden("maximum cpu usage per Container is 2, but limit is 4"),
+            forbidden("failed quota: builds: must specify limits.cpu"),
+            "Error creating: Pod \"run-1-x\" is invalid: spec.containers[0]: Required".to_owned(),
+            "Error creating: admission webhook \"a.b\" denied the request: no".to_owned(),
+        ] {
+            let refused = Refused::of(&message);
+            assert!(matches!(refused, Refused::ForGood(_)), "{message}");
+        }
+        for message in [
+            forbidden("exceeded quota: builds, requested: pods=1, used: pods=5, limited: pods=5"),
+            forbidden("status unknown for quota: builds, resources: pods"),
+            "Error creating: Internal error occurred: failed calling webhook \"a.b\": connect: refused"
+                .to_owned(),
+            "Error creating: Internal error occurred: resource quota evaluation timed out".to_owned(),
+            "Error creating: etcdserver: request timed out".to_owned(),
+            "Error creating: Post \"https://10.0.0.1/api/v1/pods\": EOF".to_owned(),
+        ] {
+            let refused = Refused::of(&message);
+            assert!(matches!(refused, Refused::ForNow(_)), "{message}");
+        }
+        assert_eq!(
+            Refused::of(&forbidden("exceeded quota: builds")),
+            Refused::ForNow("the cluster refuses its pod: exceeded quota: builds".to_owned())
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crds::{Repository, TriggerKind, names};
 use github::{Comment, GithubError, Repo};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::marks::{Mark, Marks};
 use super::undecided::Undecided;
@@ -23,6 +23,34 @@ const MOST_PAGES: i64 = 30;
 const PAGE: usize = 100;
 /// Looks after a change: GitHub's list of comments may show it later than that of pull requests.
 const LOOKS: u8 = 2;
+
+/// Where the list of comments is read on: oldest change first, from a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    since: Timestamp,
+    page: i64,
+}
+
+impl Place {
+    fn at(since: Timestamp) -> Self {
+        Self { since, page: 1 }
+    }
+
+    /// After a page whose newest change is this. Whoever edits a comment moves it to the end of the list,
+    /// and all behind it a place forward, past whoever counts pages. So the next one begins at the time
+    /// to which this one came, which is read once more.
+    fn after(self, newest: Option<Timestamp>) -> Self {
+        let reached = newest.map(|newest| earlier(newest, SignedDuration::from_secs(1)));
+        match reached.filter(|reached| *reached > self.since) {
+            Some(reached) => Self::at(reached),
+            // A whole page within a second.
+            None => Self {
+                page: self.page + 1,
+                ..self
+            },
+        }
+    }
+}
 
 /// What is remembered of the comments of one repository.
 #[derive(Default)]
@@ -109,9 +137,11 @@ impl Comments {
     async fn read(&mut self, repo: &Repo, now: Timestamp) -> Result<Vec<Comment>, GithubError> {
         let since = Marks::bounded(self.since, now, FIRST);
         let mut all = Vec::new();
-        for page in 1..=MOST_PAGES {
-            let found = repo.changed_comments(since, page).await?.value;
+        let mut place = Place::at(since);
+        for _ in 0..MOST_PAGES {
+            let found = repo.changed_comments(place.since, place.page).await?.value;
             let last = found.len() < PAGE;
+            place = place.after(found.last().map(|comment| comment.updated_at));
             all.extend(found);
             if last {
                 let newest = all.last().map_or(now, |comment| comment.updated_at);
@@ -172,4 +202,47 @@ async fn decide(app: &App, request: &Request, known: &mut gate::Comment) -> Outc
 /// Whether a comment may command something: it is not old, and it was not edited.
 fn is_candidate(comment: &Comment, oldest: Timestamp) -> bool {
     comment.created_at >= oldest && comment.updated_at == comment.created_at
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a time")
+    }
+
+    /// Reads a list of (change, comment) as GitHub pages it. After the first page somebody edits a comment
+    /// of it. Returns all comments that were seen.
+    fn read(mut list: Vec<(i64, usize)>, edited: usize) -> BTreeSet<usize> {
+        let mut seen = BTreeSet::new();
+        let mut place = Place::at(at(0));
+        for look in 0..20 {
+            list.sort_unstable();
+            let since = list.iter().filter(|(change, _)| at(*change) >= place.since);
+            let skipped = usize::try_from(place.page - 1).expect("a page") * PAGE;
+            let found: Vec<_> = since.skip(skipped).take(PAGE).copied().collect();
+            seen.extend(found.iter().map(|(_, comment)| *comment));
+            if found.len() < PAGE {
+                return seen;
+            }
+            place = place.after(found.last().map(|(change, _)| at(*change)));
+            if look == 0 {
+                list.retain(|(_, comment)| *comment != edited);
+                list.push((9_999, edited));
+            }
+        }
+        panic!("the list has no end: {place:?}");
+    }
+
+    #[test]
+    fn an_edit_while_pages_are_read_hides_no_comment() {
+        let spread = (0..350).map(|n| (i64::try_from(n).expect("a second"), n));
+        assert_eq!(read(spread.collect(), 7).len(), 350);
+        let at_once = (0..350).map(|n| (5, n));
+        // The edited one is on the first page, so that one of the same second may be passed over.
+        assert!(read(at_once.collect(), 7).len() >= 349);
+    }
 }

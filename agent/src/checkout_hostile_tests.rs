@@ -103,6 +103,41 @@ fn s27_a_tree_that_reaches_for_git_or_out_of_the_checkout_is_refused() {
 }
 
 #[test]
+fn names_of_any_shape_and_a_message_without_end_are_a_checkout_like_any_other() {
+    let mut bench = Bench::new();
+    let long = "x".repeat(255);
+    let names = [
+        " ",
+        "\"quoted\"",
+        "$(touch x)",
+        "--upload-pack=x",
+        "a\tb",
+        "a\nb",
+        "back\\slash",
+        "con",
+        &long,
+        "\u{e4}\u{202e}\u{1f528}",
+    ];
+    let origin = &bench.origin;
+    let text = origin.blob("text\n");
+    let tree = origin.tree(&names.map(|name| ("100755", text.as_str(), name)));
+    // More than is read of it, and no text; and lines as the head of a commit has them.
+    let mut message = format!("parent {}\n", "a".repeat(40))
+        .repeat(10_000)
+        .into_bytes();
+    message.push(0xff);
+    let commit = origin.git_with(&["commit-tree", &tree], &message);
+    let report = bench.run(&bench.source(&commit));
+    assert_eq!(report.error, None, "{}", bench.executor.log());
+    assert_eq!((report.tree, report.parents), (tree, Vec::new()));
+    for name in names {
+        let found = fs::read_to_string(bench.src(name));
+        assert_eq!(found.ok().as_deref(), Some("text\n"), "{name:?}");
+    }
+    assert!(!bench.src("x").exists());
+}
+
+#[test]
 fn a_redirect_to_another_kind_of_address_is_not_followed() {
     let mut bench =
         Bench::with(|origin| Manner::Redirect(format!("file://{}", origin.path.display())));

@@ -220,8 +220,8 @@ impl App {
         body: &serde_json::Value,
     ) -> Result<(Minted, Timestamp), GithubError> {
         let path = format!("/app/installations/{installation}/access_tokens");
-        let body = body.to_string().into_bytes();
-        self.app_call(Method::POST, &path, Some(body)).await
+        let body = body.to_string();
+        self.app_call(Method::POST, &path, Some(&body)).await
     }
 
     /// Numeric id of the repository that had this name, to which GitHub leads on. It is asked with a
@@ -264,7 +264,7 @@ impl App {
         &self,
         method: Method,
         path: &str,
-        body: Option<Vec<u8>>,
+        body: Option<&str>,
     ) -> Result<(T, Timestamp), GithubError> {
         let name = format!("{method} {path}");
         let answer = self.as_app(method, path, body, None).await?;
@@ -282,7 +282,7 @@ impl App {
         &self,
         method: Method,
         path: &str,
-        body: Option<Vec<u8>>,
+        body: Option<&str>,
         etag: Option<&str>,
     ) -> Result<Answer, GithubError> {
         let known = self.ahead.load(Ordering::Relaxed);

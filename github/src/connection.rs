@@ -323,8 +323,8 @@ impl Connection {
     }
 
     /// The secrets that a delivery may be signed with, newest first. None: it takes no deliveries.
-    pub fn webhook_secrets(&self) -> Vec<SecretString> {
-        self.webhook_secrets.clone()
+    pub fn webhook_secrets(&self) -> &[SecretString] {
+        &self.webhook_secrets
     }
 
     /// What is left of the REST limit, by the newest answer.

@@ -138,14 +138,14 @@ impl Repo {
         resource: Resource,
         extras: Extras<'_>,
     ) -> Result<Answer, GithubError> {
-        let body = extras.body.map(|body| body.to_string().into_bytes());
+        let body = extras.body.map(|body| body.to_string());
         let attempt = async |credential: Option<&SecretString>| {
             let call = Call {
                 method: method.clone(),
                 url: url.clone(),
                 name: call_name(&method, path),
                 credential,
-                body: body.clone(),
+                body: body.as_deref(),
                 etag: extras.etag,
                 ledger: credential
                     .is_some()

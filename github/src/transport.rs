@@ -41,7 +41,8 @@ pub(crate) struct Call<'a> {
     /// What errors say: method and path, without query.
     pub name: String,
     pub credential: Option<&'a SecretString>,
-    pub body: Option<Vec<u8>>,
+    /// JSON.
+    pub body: Option<&'a str>,
     pub etag: Option<&'a str>,
     /// Where the answer's rate limits are noted. None for calls without credential.
     pub ledger: Option<(&'a Ledger, Resource)>,
@@ -168,14 +169,10 @@ fn request(call: &Call<'_>) -> Result<Request<String>, http::Error> {
     if let Some(etag) = call.etag {
         builder = builder.header(IF_NONE_MATCH, etag);
     }
-    let body = match &call.body {
-        Some(json) => {
-            builder = builder.header(CONTENT_TYPE, "application/json");
-            String::from_utf8_lossy(json).into_owned()
-        }
-        None => String::new(),
-    };
-    builder.body(body)
+    if call.body.is_some() {
+        builder = builder.header(CONTENT_TYPE, "application/json");
+    }
+    builder.body(call.body.unwrap_or_default().to_owned())
 }
 
 /// Sorts an answer by what the caller can do about it.

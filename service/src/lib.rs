@@ -7,6 +7,7 @@
 //! - [`events`]: the same sentences, as Kubernetes Events about the program's pod.
 //! - [`kubernetes`]: whether the cluster's Kubernetes is new enough.
 //! - [`kinds`]: whether the API server knows our kinds, as this program knows them.
+//! - [`stored`]: our objects as a watch brings them, read with little work.
 //! - [`server`]: a listener whose connections are bounded in number and time.
 //! - [`stop_on_signal`]: the end that Kubernetes or a person wishes.
 //!
@@ -21,6 +22,7 @@ pub mod logging;
 pub mod server;
 mod signals;
 mod standing;
+pub mod stored;
 
 pub use inner::{Inner, OPEN_METRICS};
 pub use signals::stop_on_signal;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use crds::{Cancel, PrBuild};
 use kube::api::{ListParams, Patch, PatchParams};
-use kube::core::DeserializeGuard;
 use kube::{Api, Client};
 use serde_json::{Value, json};
+use service::stored::Stored;
 
 use crate::kept::readable;
 use crate::metrics::Metrics;
@@ -20,7 +20,7 @@ const GOES_ON: &str = "status.phase!=Complete";
 #[derive(Clone)]
 pub struct Builds {
     api: Api<PrBuild>,
-    stored: Api<DeserializeGuard<PrBuild>>,
+    stored: Api<Stored<PrBuild>>,
     metrics: Arc<Metrics>,
 }
 
@@ -73,7 +73,7 @@ impl Builds {
     async fn list(&self, repository: i64, selector: &str) -> Result<Vec<PrBuild>, kube::Error> {
         let selected = ListParams::default().fields(selector);
         let found = self.stored.list(&selected).await?.items.into_iter();
-        let mut builds: Vec<PrBuild> = found.filter_map(|build| readable(build, |_| {})).collect();
+        let mut builds: Vec<PrBuild> = found.filter_map(readable).collect();
         builds.retain(|build| build.spec.request.repository.id == repository);
         Ok(builds)
     }

@@ -1,12 +1,12 @@
-//! What the webhook keeps of the cluster: Repositories, Builders without their steps, and which
-//! Answers exist. A watch each, so that a delivery costs the API server one create.
+//! What the webhook keeps of the cluster: Repositories, what selects Builders, and which Answers exist.
+//! A watch each, so that a delivery costs the API server one create.
 
 use std::sync::Arc;
 
 use crds::{Answer, AnswerReason, Builder, Repository, TriggerKind, condition};
-use kube::core::DeserializeGuard;
 use kube::runtime::watcher;
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client};
+use service::stored::Stored;
 use tokio_util::sync::CancellationToken;
 
 use crate::kept::Kept;
@@ -34,19 +34,13 @@ impl Cache {
     /// Starts the watches; they end with the token.
     pub fn start(client: &Client, namespace: &str, stop: &CancellationToken) -> Self {
         let config = || watcher::Config::default().any_semantic();
-        let repositories: Api<DeserializeGuard<Repository>> =
-            Api::namespaced(client.clone(), namespace);
-        let builders: Api<DeserializeGuard<Builder>> = Api::namespaced(client.clone(), namespace);
-        let answers: Api<DeserializeGuard<Answer>> = Api::namespaced(client.clone(), namespace);
+        let repositories: Api<Stored<Repository>> = Api::namespaced(client.clone(), namespace);
+        let builders: Api<Stored<Builder>> = Api::namespaced(client.clone(), namespace);
+        let answers: Api<Stored<Answer>> = Api::namespaced(client.clone(), namespace);
         Self {
             repositories: Kept::follow(watcher(repositories, config()), |_| {}, stop),
-            // Steps are most of a Builder, and nothing here reads them.
-            builders: Kept::follow(
-                watcher(builders, config()),
-                |builder| builder.spec.steps = Vec::new(),
-                stop,
-            ),
-            answers: Kept::follow(watcher(answers, config()), lean, stop),
+            builders: Kept::follow(watcher(builders, config()), trim_builder, stop),
+            answers: Kept::follow(watcher(answers, config()), trim_answer, stop),
         }
     }
 
@@ -78,12 +72,10 @@ impl Cache {
 
     /// All Repositories, by name.
     pub fn repositories(&self) -> Vec<Arc<Repository>> {
-        let mut all = self.repositories.all();
-        all.sort_by_key(|repository| repository.name_any());
-        all
+        self.repositories.all()
     }
 
-    /// All Builders.
+    /// All Builders, by name.
     pub fn builders(&self) -> Vec<Arc<Builder>> {
         self.builders.all()
     }
@@ -103,8 +95,14 @@ fn may_pass(reason: AnswerReason) -> bool {
     matches!(reason, Closed | NoBuild | Paused | Permission | Team)
 }
 
+/// Steps are most of a Builder, and its slots change with every run. Nothing here reads them.
+fn trim_builder(builder: &mut Builder) {
+    builder.spec.steps = Vec::new();
+    builder.status = None;
+}
+
 /// What was found and what was said is most of an Answer, and nothing here reads it.
-fn lean(answer: &mut Answer) {
+fn trim_answer(answer: &mut Answer) {
     answer.spec.facts = Default::default();
     answer.status = None;
 }
@@ -123,4 +121,33 @@ fn same_name(repository: &Repository, full_name: &str) -> bool {
         repository.spec.owner.eq_ignore_ascii_case(owner)
             && repository.spec.name.eq_ignore_ascii_case(name)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_takes_a_slot_changes_nothing_of_a_builder_as_it_is_kept() {
+        let kept = |running: serde_json::Value| -> Builder {
+            let stored = serde_json::json!({
+                "metadata": { "name": "linux" },
+                "spec": { "displayName": "Linux", "tags": ["fast"], "steps": [{ "run": "make" }] },
+                "status": { "running": running },
+            });
+            let mut builder = serde_json::from_value(stored).expect("a Builder");
+            trim_builder(&mut builder);
+            builder
+        };
+        let free = kept(serde_json::json!([]));
+        let slot =
+            serde_json::json!({ "run": "app-1", "uid": "u", "since": "2026-01-01T00:00:00Z" });
+        let taken = kept(serde_json::json!([slot]));
+        assert_eq!(
+            serde_json::to_value(&free).expect("JSON"),
+            serde_json::to_value(&taken).expect("JSON")
+        );
+        assert_eq!(free.spec.tags, ["fast"]);
+        assert!(free.spec.steps.is_empty());
+    }
 }

@@ -1,22 +1,21 @@
 //! Objects that a watch keeps up to date. One that cannot be read, because another version wrote it, is as
 //! good as not there and keeps nobody from seeing the others.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use futures::{Stream, StreamExt};
-use kube::core::DeserializeGuard;
+use kube::ResourceExt;
 use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Resource, ResourceExt};
-use serde::de::DeserializeOwned;
+use service::stored::{Guarded, Lean, Parts, Stored};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// The objects of one kind. A clone is the same.
+/// The objects of one kind, by name. A clone is the same.
 pub struct Kept<K> {
-    objects: Arc<RwLock<HashMap<String, Arc<K>>>>,
+    objects: Arc<RwLock<BTreeMap<String, Arc<K>>>>,
     ready: watch::Receiver<bool>,
 }
 
@@ -31,11 +30,11 @@ impl<K> Clone for Kept<K> {
 
 impl<K> Kept<K>
 where
-    K: Resource + DeserializeOwned + Clone + Debug + Send + Sync + 'static,
+    K: Parts + Debug + Send + Sync + 'static,
 {
     /// Keeps what a watch sees, trimmed, until the token is cancelled.
     pub fn follow(
-        watch: impl Stream<Item = watcher::Result<Event<DeserializeGuard<K>>>> + Send + 'static,
+        watch: impl Stream<Item = watcher::Result<Event<Stored<K>>>> + Send + 'static,
         trim: impl Fn(&mut K) + Send + Sync + 'static,
         stop: &CancellationToken,
     ) -> Self {
@@ -48,7 +47,7 @@ where
         tokio::spawn(async move {
             let watch = watch.default_backoff().take_until(stop.cancelled_owned());
             futures::pin_mut!(watch);
-            let mut listed = HashMap::new();
+            let mut listed = BTreeMap::new();
             while let Some(event) = watch.next().await {
                 match event {
                     Ok(Event::InitDone) => {
@@ -71,7 +70,7 @@ where
         let _ = self.ready.clone().wait_for(|ready| *ready).await;
     }
 
-    /// All of them.
+    /// All of them, in the order of their names.
     pub fn all(&self) -> Vec<Arc<K>> {
         let objects = self.objects.read().unwrap_or_else(PoisonError::into_inner);
         objects.values().cloned().collect()
@@ -85,21 +84,28 @@ where
 
     fn take(
         &self,
-        event: Event<DeserializeGuard<K>>,
-        listed: &mut HashMap<String, Arc<K>>,
+        event: Event<Stored<K>>,
+        listed: &mut BTreeMap<String, Arc<K>>,
         trim: &impl Fn(&mut K),
     ) {
+        let trimmed = |object: Stored<K>| {
+            let mut object = readable(object)?;
+            trim(&mut object);
+            Some(Arc::new(object))
+        };
         match event {
             Event::Init => listed.clear(),
             Event::InitApply(object) => {
-                if let Some(object) = readable(object, trim) {
-                    listed.insert(object.name_any(), Arc::new(object));
+                let name = object.name_any();
+                if let Some(object) = trimmed(object) {
+                    listed.insert(name, object);
                 }
             }
             Event::Apply(object) => {
                 let name = object.name_any();
-                self.change(|objects| match readable(object, trim) {
-                    Some(object) => objects.insert(name, Arc::new(object)),
+                let object = trimmed(object);
+                self.change(|objects| match object {
+                    Some(object) => objects.insert(name, object),
                     None => objects.remove(&name),
                 });
             }
@@ -108,35 +114,29 @@ where
         }
     }
 
-    fn swap(&self, listed: HashMap<String, Arc<K>>) {
+    fn swap(&self, listed: BTreeMap<String, Arc<K>>) {
         self.change(|objects| {
             *objects = listed;
             None
         });
     }
 
-    fn change(&self, change: impl FnOnce(&mut HashMap<String, Arc<K>>) -> Option<Arc<K>>) {
+    fn change(&self, change: impl FnOnce(&mut BTreeMap<String, Arc<K>>) -> Option<Arc<K>>) {
         let mut objects = self.objects.write().unwrap_or_else(PoisonError::into_inner);
         drop(change(&mut objects));
     }
 }
 
-/// An object without what nobody reads, or none where it cannot be read.
-pub fn readable<K>(object: DeserializeGuard<K>, trim: impl Fn(&mut K)) -> Option<K>
-where
-    K: Resource,
-{
-    match object.0 {
-        Ok(mut object) => {
-            object.meta_mut().managed_fields = None;
-            trim(&mut object);
-            Some(object)
-        }
-        Err(error) => {
-            let name = error.metadata.name.unwrap_or_default();
+/// An object, or none where it cannot be read.
+pub fn readable<K: Parts>(object: Stored<K>) -> Option<K> {
+    match object {
+        Guarded::Readable(Lean(object)) => Some(object),
+        Guarded::Unreadable { metadata, error } => {
+            let name = metadata.name.unwrap_or_default();
             tracing::error!(
-                error = error.error,
+                kind = %K::kind(&()),
                 name,
+                error,
                 "an object cannot be read and is left out: write it again with this version's fields"
             );
             None
@@ -152,12 +152,12 @@ mod tests {
 
     use super::*;
 
-    fn object(name: &str, display_name: serde_json::Value) -> DeserializeGuard<Builder> {
+    fn object(name: &str, display_name: serde_json::Value) -> Stored<Builder> {
         let object = json!({
             "metadata": { "name": name },
             "spec": { "displayName": display_name, "steps": [{ "run": "true" }] },
         });
-        serde_json::from_value(object).unwrap()
+        serde_json::from_str(&object.to_string()).unwrap()
     }
 
     #[tokio::test]
@@ -184,8 +184,7 @@ mod tests {
         let kept = Kept::follow(events, |builder| builder.spec.steps.clear(), &stop);
         kept.wait_until_ready().await;
         heard.wait_for(|done| *done).await.unwrap();
-        let mut names: Vec<String> = kept.all().iter().map(|object| object.name_any()).collect();
-        names.sort();
+        let names: Vec<String> = kept.all().iter().map(|object| object.name_any()).collect();
         assert_eq!(names, ["good", "new"]);
         assert!(
             kept.all()

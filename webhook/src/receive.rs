@@ -120,9 +120,9 @@ impl Entrance {
         let length = content_length(&parts.headers)?;
         let (body, held) = self.read(body, length).await?;
         let delivery = Delivery {
-            event,
+            event: event.to_owned(),
             id: id.chars().take(64).collect(),
-            signature,
+            signature: signature.to_owned(),
             body,
         };
         Ok((delivery, held))
@@ -211,9 +211,9 @@ fn content_length(headers: &HeaderMap) -> Result<Option<usize>, Refusal> {
 }
 
 /// The value of a header that is there exactly once and is ASCII.
-fn once(headers: &HeaderMap, name: &'static str) -> Option<String> {
+fn once<'a>(headers: &'a HeaderMap, name: &'static str) -> Option<&'a str> {
     let mut values = headers.get_all(HeaderName::from_static(name)).iter();
-    let value = values.next()?.to_str().ok()?.to_owned();
+    let value = values.next()?.to_str().ok()?;
     values.next().is_none().then_some(value)
 }
 

@@ -102,13 +102,13 @@ pub fn verify<'a>(
 ) -> Result<Verified, Unsigned> {
     let candidates = connections
         .into_iter()
-        .map(|connection| (connection.name().to_owned(), connection.webhook_secrets()));
+        .map(|connection| (connection.name(), connection.webhook_secrets()));
     verify_candidates(delivery, candidates)
 }
 
-fn verify_candidates(
+fn verify_candidates<'a>(
     delivery: Delivery,
-    candidates: impl IntoIterator<Item = (String, Vec<SecretString>)>,
+    candidates: impl IntoIterator<Item = (&'a str, &'a [SecretString])>,
 ) -> Result<Verified, Unsigned> {
     let signature = decoded(&delivery.signature).ok_or(Unsigned)?;
     let mut matched = Vec::new();
@@ -117,7 +117,7 @@ fn verify_candidates(
         for (index, secret) in secrets.iter().enumerate() {
             if is_signed(secret, &delivery.body, &signature) {
                 which = index;
-                matched.push(name.clone());
+                matched.push(name.to_owned());
             }
         }
     }
@@ -181,7 +181,8 @@ pub(crate) mod tests {
             body: Bytes::copy_from_slice(body),
         };
         let secrets = secrets.iter().map(|secret| SecretString::from(*secret));
-        verify_candidates(delivery, [("main".to_owned(), secrets.collect())])
+        let secrets: Vec<SecretString> = secrets.collect();
+        verify_candidates(delivery, [("main", secrets.as_slice())])
     }
 
     #[test]
@@ -243,15 +244,9 @@ pub(crate) mod tests {
             signature: SIGNATURE.to_owned(),
             body: Bytes::from_static(BODY.as_bytes()),
         };
-        let secret = |text: &str| vec![SecretString::from(text)];
-        let found = verify_candidates(
-            delivery,
-            [
-                ("a".to_owned(), secret("other")),
-                ("b".to_owned(), secret(SECRET)),
-            ],
-        )
-        .expect("verified");
+        let (other, secret) = ([SecretString::from("other")], [SecretString::from(SECRET)]);
+        let candidates = [("a", other.as_slice()), ("b", secret.as_slice())];
+        let found = verify_candidates(delivery, candidates).expect("verified");
         assert!(found.is_by("b") && !found.is_by("a"));
     }
 }

@@ -4,9 +4,6 @@
 //! answers to writes are applied here too, ordered by `resourceVersion`, which Kubernetes defines as
 //! comparable among objects of one resource (KEP-5504).
 
-mod guarded;
-mod lean;
-
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, PoisonError, RwLock},
@@ -18,8 +15,7 @@ use kube::{
     runtime::{WatchStreamExt, watcher},
 };
 
-pub use guarded::{FromText, Guarded};
-pub use lean::{Lean, Parts, lean_metadata};
+pub use service::stored::{FromText, Guarded, Lean, Parts, lean_metadata};
 
 /// Objects of one kind by name, with one index.
 pub struct Cache<T> {

@@ -68,7 +68,7 @@ pub struct Selection {
 /// Chooses.
 pub fn select(choice: &Choice<'_>, all: &[Arc<Builder>]) -> Selection {
     let mut sorted: Vec<&Arc<Builder>> = all.iter().collect();
-    sorted.sort_by_key(|builder| builder.name_any());
+    sorted.sort_by_cached_key(|builder| builder.name_any());
     let mut selection = Selection::default();
     for builder in sorted {
         let excluded = match choice.asks_for(builder) {

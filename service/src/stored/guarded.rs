@@ -103,7 +103,7 @@ mod tests {
     use kube::{ResourceExt, core::ObjectList, core::WatchEvent};
 
     use super::*;
-    use crate::cache::Lean;
+    use crate::stored::Lean;
 
     const BROKEN: &str = r#"{"metadata":{"name":"b"},"spec":{"displayName":7}}"#;
 

@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use graphql_tools::parser::parse_query;
 use graphql_tools::static_graphql::{query, schema};
 use serde_json::{Map, Value};
 
 use super::graphql::shared;
+use crate::forge::graphql::parsed;
 
 /// How an answer differs from what the schema says of the fields that were asked for.
 pub fn differences(request: &[u8], answer: &[u8]) -> Vec<String> {
@@ -16,10 +16,9 @@ pub fn differences(request: &[u8], answer: &[u8]) -> Vec<String> {
     let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
     let text = request["query"].as_str().unwrap_or_default();
     // What is wrong with the request was told of it already.
-    let (Ok(document), Some(types)) = (parse_query::<String>(text), types()) else {
+    let (Ok(document), Some(types)) = (parsed(text), types()) else {
         return Vec::new();
     };
-    let document: query::Document = document.into_static();
     let (Some((kind, set)), Some(data)) = (root(&document), answer["data"].as_object()) else {
         return Vec::new();
     };

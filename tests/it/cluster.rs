@@ -298,6 +298,22 @@ async fn what_lies_in_no_namespace_goes_with_its_install() {
 }
 
 #[tokio::test]
+async fn namespaces_go_with_their_install_unless_the_cluster_ends_soon() {
+    let lasting = Access::by(shared_control_plane().kubeconfig());
+    for (access, goes) in [(lasting.clone(), true), (lasting.that_ends(), false)] {
+        let install = Install::new(&access, "going").await.unwrap();
+        let namespaces: Api<Namespace> = Api::all(install.client());
+        let names = [install.namespace(), install.builds()].map(str::to_owned);
+        install.cleanup().await.unwrap();
+        for name in names {
+            let found = namespaces.get_opt(&name).await.unwrap();
+            let stays = found.is_some_and(|one| one.metadata.deletion_timestamp.is_none());
+            assert_eq!(stays, !goes, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_stand_in_copes_with_a_thousand_pods() {
     const PODS: usize = 1000;
     let install = Install::new(&shared_control_plane(), "many").await.unwrap();

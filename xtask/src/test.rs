@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use tests::cluster::ENDS_VARIABLE;
 use tests::images::{self, Image};
 use tests::parts::{self, Cache, Loudness, duration};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
@@ -135,6 +136,7 @@ async fn test(
     look: &mut Look,
 ) -> Result<Tally> {
     let mut environment = clusters.environment();
+    environment.push((ENDS_VARIABLE, Path::new("1")));
     let mut command = vec!["test", "--workspace", "--no-fail-fast", "--"];
     command.extend(wanted);
     // Most tests wait for a cluster most of the time: more of them at a time than there are cores.

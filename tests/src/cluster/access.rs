@@ -18,6 +18,8 @@ use super::keys::write_private;
 #[derive(Clone, Debug)]
 pub struct Access {
     kubeconfig: PathBuf,
+    /// The cluster ends soon, with all that is in it.
+    ends: bool,
 }
 
 impl Access {
@@ -25,7 +27,22 @@ impl Access {
     pub fn by(kubeconfig: impl Into<PathBuf>) -> Self {
         Self {
             kubeconfig: kubeconfig.into(),
+            ends: false,
         }
+    }
+
+    /// The same way into a cluster that is taken down soon: what lies in namespaces need not be deleted
+    /// before. A namespace that goes costs a cluster some hundred requests, which is several times what a
+    /// story makes there.
+    #[must_use]
+    pub fn that_ends(mut self) -> Self {
+        self.ends = true;
+        self
+    }
+
+    /// Whether the cluster is taken down soon.
+    pub(super) fn ends(&self) -> bool {
+        self.ends
     }
 
     /// Writes a kubeconfig for a bearer token.

@@ -60,9 +60,10 @@ where
         sleep(pause).await;
         // What comes soon is seen soon. Who waits longer asks less often: most looks are requests, and
         // many tests share one API server.
-        let longest = match start.elapsed() < Duration::from_secs(2) {
-            true => Duration::from_millis(100),
-            false => Duration::from_millis(200),
+        let longest = match start.elapsed().as_secs() {
+            0..2 => Duration::from_millis(100),
+            2..6 => Duration::from_millis(200),
+            _ => Duration::from_millis(400),
         };
         pause = (pause * 3 / 2).min(longest);
     }

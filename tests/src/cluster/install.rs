@@ -70,8 +70,9 @@ const OBJECTS: &str = "prbuild-objects-placeholder";
 const BUILDS: &str = "prbuild-builds-placeholder";
 static RENDERED: OnceCell<String> = OnceCell::const_new();
 
-/// An install in namespaces of its own. Dropping it ends its programs and deletes the namespaces, and
-/// what does not go with them; if the test is failing, the programs' logs are printed first.
+/// An install in namespaces of its own. Dropping it ends its programs and deletes the namespaces, unless
+/// the cluster ends soon, and what does not go with them; if the test is failing, the programs' logs are
+/// printed first.
 pub struct Install {
     access: Access,
     client: Client,
@@ -115,10 +116,10 @@ impl Install {
         let rendered = RENDERED
             .get_or_try_init(async || manifests::render(OBJECTS, BUILDS))
             .await?;
-        let yaml = rendered
+        let objects = rendered
             .replace(OBJECTS, &this.namespace)
             .replace(BUILDS, &this.builds);
-        manifests::apply(&this.client, &yaml, &mut this.cluster_wide).await?;
+        manifests::apply(&this.client, &objects, &mut this.cluster_wide).await?;
         this.default_account(&this.builds).await?;
         Ok(this)
     }
@@ -233,6 +234,14 @@ impl Install {
         Ok(index)
     }
 
+    /// The namespaces that go with it.
+    fn namespaces(&self) -> Vec<String> {
+        match self.access.ends() {
+            true => Vec::new(),
+            false => vec![self.builds.clone(), self.namespace.clone()],
+        }
+    }
+
     /// A program that was started.
     pub fn program(&mut self, index: usize) -> Option<&mut Process> {
         self.programs.get_mut(index)
@@ -293,11 +302,11 @@ impl Install {
         }
     }
 
-    /// Ends the programs and deletes the namespaces; the controllers empty them in the background.
+    /// Ends the programs and deletes the namespaces, which the controllers empty in the background. Where
+    /// the cluster ends soon, namespaces stay: see [`Access::that_ends`].
     pub async fn cleanup(mut self) -> Result<(), ClusterError> {
         self.programs.clear();
-        let names = [self.builds.as_str(), &self.namespace];
-        delete(&self.client, &names, &self.cluster_wide).await?;
+        delete(&self.client, &self.namespaces(), &self.cluster_wide).await?;
         self.gone = true;
         Ok(())
     }
@@ -315,7 +324,7 @@ impl Drop for Install {
             return;
         }
         let access = self.access.clone();
-        let names = [self.builds.clone(), self.namespace.clone()];
+        let names = self.namespaces();
         let cluster_wide = std::mem::take(&mut self.cluster_wide);
         // A thread and a runtime of its own: `drop` may run within a runtime, and must not wait in it.
         let deletion = std::thread::spawn(move || {
@@ -325,7 +334,6 @@ impl Drop for Install {
             let _ = runtime.map(|runtime| {
                 runtime.block_on(async {
                     let client = access.client().await?;
-                    let names: Vec<&str> = names.iter().map(String::as_str).collect();
                     let deleted = delete(&client, &names, &cluster_wide);
                     // A cluster that is gone needs no cleaning.
                     let _ = tokio::time::timeout(Duration::from_secs(5), deleted).await;
@@ -339,7 +347,7 @@ impl Drop for Install {
 
 async fn delete(
     client: &Client,
-    names: &[&str],
+    names: &[String],
     cluster_wide: &[ClusterWide],
 ) -> Result<(), ClusterError> {
     let namespaces: Api<Namespace> = Api::all(client.clone());

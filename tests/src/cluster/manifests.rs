@@ -7,6 +7,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::{Api, Client, ResourceExt};
+use serde_json::Value;
 
 use super::ClusterError;
 use super::eventually::until;
@@ -62,7 +63,8 @@ async fn served(client: &Client, crd: &CustomResourceDefinition) -> Result<(), S
         .map_err(|error| error.to_string())
 }
 
-/// What `helm template` makes of the chart for these two namespaces.
+/// What `helm template` makes of the chart for these two namespaces: the objects that tests do not leave
+/// out, as a list in JSON. YAML is read once here, and not for every install.
 pub(super) fn render(namespace: &str, builds: &str) -> Result<String, ClusterError> {
     let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/prbuild");
     let mut helm = Command::new(parts::existing(&parts::HELM_CLI)?);
@@ -72,13 +74,26 @@ pub(super) fn render(namespace: &str, builds: &str) -> Result<String, ClusterErr
     );
     helm.args(["--no-hooks", "--set", &values]);
     let output = helm.output().map_err(ClusterError::start("helm"))?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    if !output.status.success() {
+        return Err(ClusterError::Command {
+            what: "helm cannot render charts/prbuild".to_owned(),
+            because: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        });
     }
-    Err(ClusterError::Command {
-        what: "helm cannot render charts/prbuild".to_owned(),
-        because: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-    })
+    let all: Vec<Option<Value>> =
+        serde_saphyr::from_multiple(&String::from_utf8_lossy(&output.stdout)).map_err(not_read)?;
+    let wanted = all.into_iter().flatten().filter(|object| {
+        let kind = object["kind"].as_str();
+        kind.is_none_or(|kind| !LEFT_OUT.contains(&kind))
+    });
+    Ok(Value::from_iter(wanted).to_string())
+}
+
+fn not_read(error: impl std::fmt::Display) -> ClusterError {
+    ClusterError::Command {
+        what: "what helm rendered from charts/prbuild is not YAML of objects".to_owned(),
+        because: error.to_string(),
+    }
 }
 
 /// Kinds of the chart that tests leave out: our programs run as child processes, under the same
@@ -121,22 +136,15 @@ impl ClusterWide {
     }
 }
 
-/// Applies every document of a YAML text, in its order. Notes what does not go with a namespace.
+/// Applies what [`render`] made, in its order. Notes what does not go with a namespace.
 pub(super) async fn apply(
     client: &Client,
-    yaml: &str,
+    objects: &str,
     cluster_wide: &mut Vec<ClusterWide>,
 ) -> Result<(), ClusterError> {
-    let objects: Vec<Option<DynamicObject>> =
-        serde_saphyr::from_multiple(yaml).map_err(|error| ClusterError::Command {
-            what: "what helm rendered from charts/prbuild is not YAML of objects".to_owned(),
-            because: error.to_string(),
-        })?;
-    for object in objects.into_iter().flatten() {
+    let objects: Vec<DynamicObject> = serde_json::from_str(objects).map_err(not_read)?;
+    for object in objects {
         let types = object.types.clone().unwrap_or_default();
-        if LEFT_OUT.contains(&types.kind.as_str()) {
-            continue;
-        }
         let name = object.name_any();
         let what = format!("cannot apply {} {name} of charts/prbuild", types.kind);
         let gvk = GroupVersionKind::try_from(&types).map_err(|error| ClusterError::Command {

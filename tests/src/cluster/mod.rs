@@ -36,7 +36,9 @@ pub use node::{Node, NodeFacts};
 pub use process::Process;
 pub use release::{Release, merge};
 pub use schemas::{Kind, write_schemas};
-pub use shared::{CONTROL_VARIABLE, NODE_VARIABLE, shared_control_plane, shared_node};
+pub use shared::{
+    CONTROL_VARIABLE, ENDS_VARIABLE, NODE_VARIABLE, shared_control_plane, shared_node,
+};
 pub use stand_in::{Ending, Fate, Script, StandIn};
 
 use crate::parts::PartError;

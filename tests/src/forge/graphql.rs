@@ -6,6 +6,9 @@ mod mutation;
 mod query;
 mod shapes;
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use graphql_tools::parser::parse_query;
 use graphql_tools::parser::query::{
     Definition, Document, Field, OperationDefinition, Selection, SelectionSet, TypeCondition,
@@ -40,9 +43,9 @@ pub fn answer(call: &Call<'_>) -> Reply {
             "A query attribute must be specified and must be a string.",
         )
     })?;
-    let document = match parse_query::<String>(&text) {
+    let document = match parsed(&text) {
         Ok(document) => document,
-        Err(error) => return Ok(failed(Value::Null, json!([{"message": error.to_string()}]))),
+        Err(error) => return Ok(failed(Value::Null, json!([{"message": error}]))),
     };
     let Some(operation) = operation(&document) else {
         let errors = json!([{"message": "The forge answers queries and mutations only."}]);
@@ -67,11 +70,26 @@ pub fn answer(call: &Call<'_>) -> Reply {
     })
 }
 
+/// The document of a request. It is looked at four times, its text is one of few, and to parse it takes
+/// longer than to answer it.
+pub(super) fn parsed(text: &str) -> Result<Arc<Document<'static, String>>, String> {
+    static KNOWN: Mutex<BTreeMap<String, Arc<Document<'static, String>>>> =
+        Mutex::new(BTreeMap::new());
+    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(document) = known().get(text) {
+        return Ok(document.clone());
+    }
+    let document = parse_query::<String>(text).map_err(|error| error.to_string())?;
+    let document = Arc::new(document.into_static());
+    known().insert(text.to_owned(), document.clone());
+    Ok(document)
+}
+
 /// The names of the mutations that a request asks for, none for a query: what it costs depends on them.
 pub fn mutations(body: &[u8]) -> Vec<String> {
     let request: Value = serde_json::from_slice(body).unwrap_or_default();
     let text = request["query"].as_str().unwrap_or_default();
-    let Ok(document) = parse_query::<String>(text) else {
+    let Ok(document) = parsed(text) else {
         return Vec::new();
     };
     match operation(&document) {

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use graphql_tools::parser::{parse_query, parse_schema};
-use graphql_tools::static_graphql::{query, schema};
+use graphql_tools::parser::parse_schema;
+use graphql_tools::static_graphql::schema;
 use graphql_tools::validation::rules::default_rules_validation_plan;
 use graphql_tools::validation::validate::validate;
 use serde_json::Value;
 
 use super::published;
+use crate::forge::graphql::parsed;
 
 /// How a request differs: fields, arguments, types of variables.
 pub fn differences(body: &[u8]) -> Vec<String> {
@@ -36,8 +37,8 @@ fn of_document(text: &str) -> Vec<String> {
 }
 
 fn validated(text: &str) -> Vec<String> {
-    let document: query::Document = match parse_query::<String>(text) {
-        Ok(document) => document.into_static(),
+    let document = match parsed(text) {
+        Ok(document) => document,
         Err(error) => return vec![format!("the query cannot be parsed: {error}")],
     };
     match shared() {

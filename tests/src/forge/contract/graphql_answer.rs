@@ -1,11 +1,14 @@
 //! GraphQL answers against the public schema: what is there has the type that the schema gives it, and
 //! nothing that was asked for is left out.
 
-use graphql_tools::parser::parse_query;
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
 use graphql_tools::static_graphql::{query, schema};
 use serde_json::{Map, Value};
 
 use super::graphql::shared;
+use crate::forge::graphql::parsed;
 
 /// How an answer differs from what the schema says of the fields that were asked for.
 pub fn differences(request: &[u8], answer: &[u8]) -> Vec<String> {
@@ -13,19 +16,32 @@ pub fn differences(request: &[u8], answer: &[u8]) -> Vec<String> {
     let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
     let text = request["query"].as_str().unwrap_or_default();
     // What is wrong with the request was told of it already.
-    let (Ok(document), Ok(schema)) = (parse_query::<String>(text), shared()) else {
+    let (Ok(document), Some(types)) = (parsed(text), types()) else {
         return Vec::new();
     };
-    let document: query::Document = document.into_static();
     let (Some((kind, set)), Some(data)) = (root(&document), answer["data"].as_object()) else {
         return Vec::new();
     };
     let mut walk = Walk {
-        schema,
+        types,
         found: Vec::new(),
     };
     walk.object(kind, set, data, "data", true);
     walk.found
+}
+
+type Types = HashMap<&'static str, &'static schema::TypeDefinition>;
+
+/// The types of the schema by name. There are far more than a thousand, and each field of an answer asks
+/// for one or two.
+fn types() -> Option<&'static Types> {
+    static TYPES: OnceLock<Types> = OnceLock::new();
+    let schema = shared().ok()?;
+    let types = schema.definitions.iter().filter_map(|one| match one {
+        schema::Definition::TypeDefinition(one) => Some((one.name(), one)),
+        _ => None,
+    });
+    Some(TYPES.get_or_init(|| types.collect()))
 }
 
 fn root(document: &query::Document) -> Option<(&'static str, &query::SelectionSet)> {
@@ -48,7 +64,7 @@ fn root(document: &query::Document) -> Option<(&'static str, &query::SelectionSe
 
 /// A walk through request and answer at once.
 struct Walk {
-    schema: &'static schema::Document,
+    types: &'static Types,
     found: Vec<String>,
 }
 
@@ -63,12 +79,12 @@ impl Walk {
         path: &str,
         sure: bool,
     ) {
-        let schema = self.schema;
+        let types = self.types;
         for item in &set.items {
             match item {
                 query::Selection::Field(field) => {
                     let key = field.alias.as_ref().unwrap_or(&field.name);
-                    let definition = schema.type_by_name(kind);
+                    let definition = types.get(kind);
                     let definition = definition.and_then(|kind| kind.field_by_name(&field.name));
                     let path = format!("{path}.{key}");
                     match (definition, value.get(key)) {
@@ -111,7 +127,7 @@ impl Walk {
     }
 
     fn named(&mut self, name: &str, set: &query::SelectionSet, value: &Value, path: &str) {
-        let fits = match self.schema.type_by_name(name) {
+        let fits = match self.types.get(name) {
             Some(schema::TypeDefinition::Scalar(_)) => match name {
                 "Int" => value.is_i64() || value.is_u64(),
                 "Float" => value.is_number(),

@@ -17,7 +17,7 @@ use kube::{
     core::Request,
     runtime::events::EventType,
 };
-use serde::{Serialize, de::DeserializeOwned, de::IgnoredAny};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::cache::{Lean, Parts};
@@ -74,11 +74,12 @@ impl Apis {
 /// # Errors
 /// What the API server says.
 pub async fn create<K: Parts + Serialize>(api: &Api<K>, object: &K) -> kube::Result<K> {
-    let Lean(created) = post(api, object).await?;
+    let request = creation(api, object)?;
+    let Lean(created) = api.clone().into_client().request(request).await?;
     Ok(created)
 }
 
-/// Creates an object and does not look at the answer.
+/// Creates an object and does not read the answer, which repeats it.
 ///
 /// # Errors
 /// What the API server says.
@@ -86,18 +87,18 @@ pub async fn create_unread<K: Resource + Clone + Serialize>(
     api: &Api<K>,
     object: &K,
 ) -> kube::Result<()> {
-    post::<K, IgnoredAny>(api, object).await.map(drop)
+    let request = creation(api, object)?;
+    let answer = api.clone().into_client().request_text(request).await;
+    answer.map(drop)
 }
 
-async fn post<K, A>(api: &Api<K>, object: &K) -> kube::Result<A>
-where
-    K: Resource + Clone + Serialize,
-    A: DeserializeOwned,
-{
+fn creation<K: Resource + Serialize>(
+    api: &Api<K>,
+    object: &K,
+) -> kube::Result<http::Request<Vec<u8>>> {
     let body = serde_json::to_vec(object).map_err(kube::Error::SerdeError)?;
     let request = Request::new(api.resource_url()).create(&PostParams::default(), body);
-    let request = request.map_err(kube::Error::BuildRequest)?;
-    api.clone().into_client().request(request).await
+    request.map_err(kube::Error::BuildRequest)
 }
 
 /// A JSON merge patch of a status. It names the uid, so that an object which was made anew under

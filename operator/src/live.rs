@@ -85,6 +85,12 @@ impl Live {
         all.get(uid).cloned().unwrap_or_default()
     }
 
+    /// Whether a run may have a Job.
+    pub fn is_granted(&self, uid: &str) -> bool {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(uid).is_some_and(|live| live.granted)
+    }
+
     /// Changes what is known of a run.
     pub fn update<R>(&self, uid: &str, change: impl FnOnce(&mut LiveRun) -> R) -> R {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);

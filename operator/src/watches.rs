@@ -15,6 +15,7 @@ use kube::{
 use tokio::{sync::Barrier, task::JoinSet};
 
 use crate::{
+    build::summary::phase_of,
     cache::{Cache, Change, Guarded, Lean, Parts, follow},
     context::{Caches, Context, of_uid, of_worker, trim_run},
     housekeeping,
@@ -211,8 +212,8 @@ fn answer_changed(ctx: &Arc<Context>, change: Change<Answer>) {
 
 fn run_changed(ctx: &Arc<Context>, change: Change<BuilderRun>) {
     match (&change.old, &change.new) {
-        // Whoever made it has put it into the queue.
-        (_, Some(run)) if change.echo && run.status.is_none() && run.spec.cancel.is_none() => {}
+        // Whoever made it has put it into the queue, and who wrote how it ended has seen to the rest.
+        (_, Some(run)) if change.echo && (is_untouched(run) || phase_of(run).is_terminal()) => {}
         (_, Some(run)) => ctx.queues.runs.add(&run.name_any()),
         (Some(run), None) => {
             run::tell_followers(ctx, run);
@@ -226,6 +227,11 @@ fn run_changed(ctx: &Arc<Context>, change: Change<BuilderRun>) {
         }
         (None, None) => {}
     }
+}
+
+/// Whether nothing was written into a run since it was made.
+fn is_untouched(run: &BuilderRun) -> bool {
+    run.status.is_none() && run.spec.cancel.is_none()
 }
 
 fn worker_changed(ctx: &Arc<Context>, change: Change<Worker>) {
@@ -290,7 +296,9 @@ fn pod_changed(ctx: &Context, change: Change<PodView>) {
     let Some(pod) = change.new.as_ref().or(change.old.as_ref()) else {
         return;
     };
-    for run in ctx.cache.runs.group(&of_uid(&pod.run_uid)) {
+    let runs = ctx.cache.runs.group(&of_uid(&pod.run_uid));
+    // What becomes of a pod after the end of its run is nobody's result.
+    for run in runs.iter().filter(|run| !phase_of(run).is_terminal()) {
         ctx.queues.runs.add(&run.name_any());
     }
     let held = |pod: &Option<Arc<PodView>>| pod.as_ref().is_some_and(|pod| !pod.has_ended());

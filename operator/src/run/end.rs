@@ -83,7 +83,12 @@ pub(crate) async fn end(
     ctx.admission.wake();
     ctx.queues.builds.add(&run.spec.pr_build.name);
     tell_followers(ctx, run);
-    Ok(Next::Wait)
+    if matches!(report, Told::Recorded(_)) && !matches!(kept, Kept::Later(_)) {
+        ctx.live.forget(uid);
+        return Ok(Next::Wait);
+    }
+    // Somebody has to hear it still.
+    Ok(Next::After(Duration::ZERO))
 }
 
 /// What is written into the status of a run that ended, beside what became of telling it.

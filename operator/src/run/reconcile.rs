@@ -165,7 +165,6 @@ async fn wait_or_begin(
         return Ok(Next::After(Duration::ZERO));
     }
     if live.granted {
-        tell_pending(ctx, run, uid, None);
         return begin(ctx, run, uid).await;
     }
     if let Some(next) = same::with_others(ctx, run, uid).await? {
@@ -195,7 +194,6 @@ async fn wait_or_begin(
     if admission::is_free(ctx, run, &builder) {
         patience::let_go(ctx, run);
         ctx.live.update(uid, |live| live.granted = true);
-        tell_pending(ctx, run, uid, None);
         return begin(ctx, run, uid).await;
     }
     let why = live
@@ -217,6 +215,7 @@ async fn wait_or_begin(
 /// Creates the Job. Its name is the run's uid, so that doing it twice meets the first one.
 async fn begin(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Next, RunError> {
     if run.spec.task.worker.is_some() {
+        tell_pending(ctx, run, uid, None);
         return worker::begin(ctx, run, uid).await;
     }
     let token = ctx
@@ -235,8 +234,11 @@ async fn begin(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Next, 
         }
     };
     ctx.metrics.wrote(Verb::Create, "jobs");
-    let create = api::create_unread(&ctx.api.jobs, &job);
-    match ctx.pressure.time(create).await {
+    let create = ctx.pressure.time(api::create_unread(&ctx.api.jobs, &job));
+    // Not before the Job is on its way, which is what people wait for.
+    let telling = async { tell_pending(ctx, run, uid, None) };
+    let (created, ()) = tokio::join!(biased; create, telling);
+    match created {
         Ok(()) => ctx.admitted(run),
         Err(kube::Error::Api(status)) if status.is_already_exists() => {}
         Err(kube::Error::Api(status)) if status.is_invalid() => {

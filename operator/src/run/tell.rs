@@ -6,6 +6,7 @@ use crds::{BuilderRun, Outcome, PrBuild, ReportMode, RunPhase, Waiting};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 pub use super::told::{Recorded, Told};
 
@@ -248,7 +249,8 @@ pub async fn finished(ctx: &Arc<Context>, run: &BuilderRun, patience: Duration) 
     let (name, later) = (run.name_any(), ctx.clone());
     let (asked, job) = (ctx.asked(run), ctx.live.get(&uid).job_since);
     let subject = Subject::of(run);
-    let mut answer = tokio::spawn(async move {
+    let (answer, mut heard) = oneshot::channel();
+    tokio::spawn(async move {
         let sent = ticket.await;
         if matches!(sent, Sent::Taken(_)) {
             let job = job.map(|since| since.elapsed());
@@ -259,16 +261,20 @@ pub async fn finished(ctx: &Arc<Context>, run: &BuilderRun, patience: Duration) 
         later
             .live
             .update(&uid, |live| live.telling = Telling::Done(sent.clone()));
-        later.queues.runs.add(&name);
-        sent
+        // Who still waits writes it down.
+        if answer.send(sent).is_err() {
+            later.queues.runs.add(&name);
+        }
     });
-    let Ok(_permit) = ctx.patience.try_acquire() else {
-        return Told::Later;
+    let in_time = match ctx.patience.try_acquire() {
+        Ok(_permit) => tokio::time::timeout(patience, &mut heard).await.ok(),
+        Err(_) => None,
     };
-    match tokio::time::timeout(patience, &mut answer).await {
-        Ok(Ok(sent)) => Told::Recorded(sent),
-        Ok(Err(_)) | Err(_) => Told::Later,
-    }
+    // It may have come just now, and the run does not come back for it.
+    heard.close();
+    let sent = in_time.and_then(Result::ok);
+    let sent = sent.or_else(|| heard.try_recv().ok());
+    sent.map_or(Told::Later, Told::Recorded)
 }
 
 /// Whether GitHub was told that another attempt follows this run.

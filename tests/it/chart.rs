@@ -1,5 +1,7 @@
 //! The chart: what it renders, and what becomes of it in a real cluster with real helm.
 
+mod alerts;
+mod cases;
 mod gitops;
 mod guides;
 mod images;

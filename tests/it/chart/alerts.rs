@@ -59,8 +59,9 @@ fn asked(case: &Case, alert: &Value) -> Value {
         .map(|(series, values)| json!({ "series": here(series), "values": values }));
     let fires = case.fires.iter().map(|(labels, summary)| {
         let mut all: Map<String, Value> = alert["labels"].as_object().unwrap().clone();
-        let own = labels.iter().map(|(name, value)| (*name, json!(value)));
-        all.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        for (name, value) in *labels {
+            all.insert((*name).to_owned(), json!(value));
+        }
         let mut annotations = alert["annotations"].clone();
         annotations["summary"] = json!(summary);
         json!({ "exp_labels": all, "exp_annotations": annotations })

@@ -96,7 +96,7 @@ const fn debian(
 }
 
 /// All parts, in the order in which they are obtained.
-pub const ALL: [&Part; 27] = [
+pub const ALL: [&Part; 28] = [
     &CONTAINERD,
     &CTR,
     &RUNC,
@@ -120,6 +120,7 @@ pub const ALL: [&Part; 27] = [
     &KUBE_SCORE,
     &KUBECONFORM,
     &PROMTOOL,
+    &GLUA,
     &CRANE,
     &GCC_AARCH64,
     &GCC_WINDOWS,
@@ -138,8 +139,8 @@ pub fn node() -> impl Iterator<Item = &'static Part> {
 }
 
 /// What checks chart and images.
-pub fn chart_checks() -> [&'static Part; 4] {
-    [&KUBE_SCORE, &KUBECONFORM, &PROMTOOL, &CRANE]
+pub fn chart_checks() -> [&'static Part; 5] {
+    [&KUBE_SCORE, &KUBECONFORM, &PROMTOOL, &GLUA, &CRANE]
 }
 
 /// What shows pages as people see them.

@@ -127,6 +127,19 @@ pub const PROMTOOL: Part = Part {
     expected_seconds: 130,
 };
 
+/// Runs scripts in Lua as Argo CD does, which has the same interpreter within itself. Each of its versions calls
+/// itself 0.1.
+pub const GLUA: Part = Part {
+    expected_seconds: 10,
+    ..checker(
+        "glua",
+        "1.1.2",
+        &["-v"],
+        "github.com/yuin/gopher-lua/cmd/glua",
+        "main.version",
+    )
+};
+
 /// Pushes images to registries, and is a small registry itself.
 pub const CRANE: Part = checker(
     "crane",

@@ -129,16 +129,26 @@ impl Store {
     /// a store that was away for a moment is not called down until the next log.
     pub async fn begin(&self, moment: &str, pause: Duration) {
         // What is wrong was logged.
-        while self
-            .put(BEGUN, Bytes::from(format!("{moment}\n")))
-            .await
-            .is_err()
-        {
+        while self.note(moment).await.is_err() {
             tokio::time::sleep(pause).await;
             if !self.failing.writes.load(Ordering::Relaxed) {
                 return;
             }
         }
+    }
+
+    /// Notes when a gateway began in place of what was noted before; where that is not to be replaced, beside it: a
+    /// bucket may keep objects for a time, and takes new ones meanwhile. That an old note can be read would not show
+    /// that it does.
+    async fn note(&self, moment: &str) -> Result<(), StoreError> {
+        let note = Bytes::from(format!("{moment}\n"));
+        let path = Path::from(BEGUN);
+        let put = self.objects.put(&path, PutPayload::from(note.clone()));
+        let replaced = self.timed("write", BEGUN, Answer::Kept, put).await?;
+        if replaced.is_none() {
+            self.create(&format!("{BEGUN}-{moment}"), note).await?;
+        }
+        Ok(())
     }
 
     /// Whether it took nothing when something was stored last, or gave nothing when it was asked last.
@@ -268,7 +278,7 @@ impl Store {
     }
 
     /// Runs an operation: measured, not for ever, and remembered where it failed. None where the
-    /// object's being there or not is an answer and no failure.
+    /// object's being there or not is an answer and no failure, or that it may not be replaced.
     async fn timed<T>(
         &self,
         operation: &'static str,
@@ -282,6 +292,11 @@ impl Store {
             (Ok(Ok(value)), _) => Ok(Some(value)),
             (Ok(Err(Error::NotFound { .. })), Answer::Absent)
             | (Ok(Err(Error::AlreadyExists { .. })), Answer::There) => Ok(None),
+            // Whether anything is taken at all is not known by that.
+            (
+                Ok(Err(Error::AlreadyExists { .. } | Error::PermissionDenied { .. })),
+                Answer::Kept,
+            ) => return Ok(None),
             (Ok(Err(error)), _) => Err(self.failed(operation, key, &error)),
             (Err(_), _) => Err(self.failed(operation, key, &"it took too long")),
         };
@@ -350,6 +365,8 @@ enum Answer {
     Absent,
     /// There is one.
     There,
+    /// One that is there is not to be replaced.
+    Kept,
     /// Neither.
     None,
 }

@@ -1,8 +1,9 @@
 //! One operator acts at a time. Losing the lease ends the process: whatever it believed is stale.
 
+mod follow;
+
 use std::{future::Future, time::Duration};
 
-use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, Client};
 use kube_lease_manager::{LeaseManager, LeaseManagerBuilder, LeaseManagerError};
@@ -86,7 +87,7 @@ pub async fn lead<F: Future<Output = ()>>(
 /// Takes the lease as soon as it is free; none when it is to stop before.
 ///
 /// The lease manager sleeps until the lease that it saw runs out, and would not notice that it was given
-/// back. So it is only asked once there is something to be had.
+/// back. So the lease is watched, and the manager asked only once there is something to be had.
 async fn take(
     client: &Client,
     namespace: &str,
@@ -97,7 +98,7 @@ async fn take(
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(None),
-            () = until_free(&leases, identity) => {}
+            () = follow::until_free(&leases, identity) => {}
         }
         let manager = LeaseManagerBuilder::new(client.clone(), LEASE)
             .with_namespace(namespace)
@@ -119,45 +120,19 @@ async fn take(
         }
         // Somebody else was faster.
         held.release().await;
-        sleep(WAITS_LOOK_EVERY).await;
+        sleep(follow::PAUSE).await;
     }
 }
 
 /// How long taking a lease that is free may take: some requests, and up to a second that the manager
 /// waits by itself, so that followers do not collide.
 const TAKE_PATIENCE: Duration = Duration::from_secs(10);
-/// How often a follower looks whether the lease is free.
-const WAITS_LOOK_EVERY: Duration = Duration::from_millis(500);
-
-/// Waits until the lease is free. Why it cannot be read at all is told by who takes it.
-async fn until_free(leases: &Api<Lease>, identity: &str) {
-    loop {
-        match timeout(LOOK_EVERY, leases.get_opt(LEASE)).await {
-            Ok(Ok(lease)) if is_free(lease.as_ref(), identity, Timestamp::now()) => return,
-            Ok(Err(kube::Error::Api(status))) if status.code == 403 => return,
-            _ => sleep(WAITS_LOOK_EVERY).await,
-        }
-    }
-}
-
-/// Whether a lease may be taken: nobody holds it, it has run out, or it is ours from before a restart.
-fn is_free(lease: Option<&Lease>, identity: &str, now: Timestamp) -> bool {
-    let Some(spec) = lease.and_then(|lease| lease.spec.as_ref()) else {
-        return true;
-    };
-    let holder = spec.holder_identity.as_deref().unwrap_or_default();
-    let (Some(renewed), Some(seconds)) = (&spec.renew_time, spec.lease_duration_seconds) else {
-        return true;
-    };
-    let ran_out = now.duration_since(renewed.0).as_secs() > i64::from(seconds);
-    holder.is_empty() || holder == identity || ran_out
-}
 
 /// Whether another process leads, or may do so: what cannot be read is left alone.
 pub(crate) async fn somebody_leads(client: &Client, namespace: &str, identity: &str) -> bool {
     let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
     match leases.get_opt(LEASE).await {
-        Ok(lease) => !is_free(lease.as_ref(), identity, Timestamp::now()),
+        Ok(lease) => lease.is_some_and(|lease| follow::is_held(&lease, identity)),
         Err(_) => true,
     }
 }
@@ -179,32 +154,5 @@ async fn until_lost(leases: &Api<Lease>, identity: &str) {
             return;
         }
         seen = Instant::now();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_lease_is_free_once_it_was_given_back_or_has_run_out() {
-        let now: Timestamp = "2026-01-01T00:01:00Z".parse().unwrap();
-        let free = |spec: serde_json::Value| {
-            let lease: Lease = serde_json::from_value(json!({ "spec": spec })).unwrap();
-            is_free(Some(&lease), "me", now)
-        };
-        let held = |by: &str, renewed: &str| {
-            json!({
-                "holderIdentity": by, "leaseDurationSeconds": 15, "renewTime": renewed,
-            })
-        };
-        assert!(is_free(None, "me", now));
-        assert!(free(json!({})), "it was given back");
-        assert!(!free(held("other", "2026-01-01T00:00:50.000000Z")));
-        assert!(free(held("other", "2026-01-01T00:00:40.000000Z")));
-        assert!(free(held("me", "2026-01-01T00:00:59.000000Z")));
-        assert!(free(held("", "2026-01-01T00:00:59.000000Z")));
     }
 }

@@ -40,11 +40,11 @@ const fn status(account: &'static str, resource: &'static str) -> Needed {
     }
 }
 
-const fn lease(account: &'static str, name: &'static str) -> Needed {
+const fn lease(account: &'static str, verb: &'static str, name: &'static str) -> Needed {
     Needed {
         group: "coordination.k8s.io",
         name,
-        ..ours(account, "update", "leases")
+        ..ours(account, verb, "leases")
     }
 }
 
@@ -53,15 +53,16 @@ const OPERATOR: &str = "prbuild-operator";
 const GATEWAY: &str = "prbuild-gateway";
 
 /// Without one of these something does not work, and it is not plain why.
-const NEEDED: [Needed; 12] = [
+const NEEDED: [Needed; 13] = [
     ours(WEBHOOK, "create", "prbuilds"),
     ours(WEBHOOK, "authorize", "prbuilds"),
     ours(WEBHOOK, "watch", "repositories"),
-    lease(WEBHOOK, "prbuild-sweep"),
+    lease(WEBHOOK, "update", "prbuild-sweep"),
     ours(OPERATOR, "watch", "prbuilds"),
     ours(OPERATOR, "create", "builderruns"),
     status(OPERATOR, "prbuilds"),
-    lease(OPERATOR, OPERATOR),
+    lease(OPERATOR, "update", OPERATOR),
+    lease(OPERATOR, "watch", OPERATOR),
     Needed {
         group: "batch",
         in_builds: true,

@@ -1,5 +1,8 @@
 //! The chart: what it renders, and what becomes of it in a real cluster with real helm.
 
+mod alerts;
+mod argo;
+mod cases;
 mod gitops;
 mod guides;
 mod images;

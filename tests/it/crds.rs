@@ -7,6 +7,7 @@ mod examples;
 mod hooks;
 mod immutable;
 mod kubectl;
+mod leases;
 mod page;
 mod policies;
 mod refused;

@@ -12,6 +12,8 @@ const OWN: usize = 3;
 /// What the table says of a metric.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Row {
+    /// The whole name of its series; of a histogram that of its buckets.
+    pub name: String,
     /// Names of its labels.
     pub labels: BTreeSet<String>,
     /// Words that it names, values of labels among them.
@@ -43,18 +45,25 @@ pub(crate) fn table() -> BTreeMap<String, Row> {
         .filter(|line| line.starts_with("| `prbuild_"));
     for row in rows {
         let cells: Vec<&str> = row.split('|').collect();
-        let row = Row {
-            labels: quoted(cells[2]),
-            words: quoted(&cells[3..].join("|")),
-        };
+        let is_histogram = cells[3].trim().starts_with("histogram:");
         for name in quoted(cells[1]) {
-            table.insert(plain(&name).to_owned(), row.clone());
+            let row = Row {
+                name: if is_histogram {
+                    format!("{name}_bucket")
+                } else {
+                    name.clone()
+                },
+                labels: quoted(cells[2]),
+                words: quoted(&cells[3..].join("|")),
+            };
+            table.insert(plain(&name).to_owned(), row);
         }
     }
     // A sentence below the tables tells of these.
     for program in ["prbuild_webhook", "prbuild", "prbuild_gateway"] {
         let labels = BTreeSet::from(["version".to_owned()]);
         let row = Row {
+            name: format!("{program}_build_info"),
             labels,
             ..Row::default()
         };

@@ -351,7 +351,9 @@ fn run_install(at: &At, one_user: bool, dry_run: bool) -> Result<u8, Problem> {
     if !dry_run {
         install::check(&plan, &program).map_err(|error| not_changed(&error))?;
     }
-    carry_out(&install::deeds(&plan, &program), dry_run)
+    let before = install::installed(&plan);
+    let deeds = install::deeds(&plan, &program, before.as_deref());
+    carry_out(&deeds, dry_run)
 }
 
 fn uninstall(dry_run: bool) -> Result<u8, Problem> {

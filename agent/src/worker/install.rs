@@ -104,24 +104,46 @@ pub enum Deed {
     Remove(PathBuf),
 }
 
-/// What installing does on this system, in order. Pure.
-pub fn deeds(plan: &Plan, program: &Path) -> Vec<Deed> {
+/// The service as it is installed now; none where it is not.
+pub fn installed(plan: &Plan) -> Option<String> {
+    let file = match std::env::consts::OS {
+        "linux" => PathBuf::from(texts::UNIT),
+        "macos" => PathBuf::from(texts::PLIST),
+        "windows" => task_file(plan),
+        _ => PathBuf::from(texts::RC),
+    };
+    fs::read_to_string(file).ok()
+}
+
+/// What installing does on this system, in order, where the service is what `before` says. Pure.
+pub fn deeds(plan: &Plan, program: &Path, before: Option<&str>) -> Vec<Deed> {
     match std::env::consts::OS {
-        "linux" => linux(plan, program),
-        "macos" => macos(plan, program),
-        "windows" => windows(plan, program),
-        _ => freebsd(plan, program),
+        "linux" => linux(plan, program, before),
+        "macos" => macos(plan, program, before),
+        "windows" => windows(plan, program, before),
+        _ => freebsd(plan, program, before),
     }
 }
 
-fn linux(plan: &Plan, program: &Path) -> Vec<Deed> {
-    let mut deeds = vec![user(AGENT)];
+/// Ends a service that was installed in another way and may run, before anything is taken from under it: what is
+/// started below is then what was asked for. One that stays as it is goes on.
+fn end(before: Option<&str>, text: &str, words: &[&str]) -> Option<Deed> {
+    before
+        .is_some_and(|before| before != text)
+        .then(|| attempt(words))
+}
+
+fn linux(plan: &Plan, program: &Path, before: Option<&str>) -> Vec<Deed> {
+    let text = texts::systemd(plan, program);
+    let stop = ["systemctl", "stop", "prbuild-agent.service"];
+    let mut deeds: Vec<Deed> = end(before, &text, &stop).into_iter().collect();
+    deeds.push(user(AGENT));
     if !plan.one_user {
         deeds.extend((0..plan.slots).map(|slot| user(&build_user(slot))));
     }
     deeds.extend(owners(plan));
     deeds.extend([
-        Deed::Write(PathBuf::from(texts::UNIT), texts::systemd(plan, program)),
+        Deed::Write(PathBuf::from(texts::UNIT), text),
         run(&["systemctl", "daemon-reload"]),
         run(&["systemctl", "enable", "--now", "prbuild-agent.service"]),
     ]);
@@ -156,20 +178,32 @@ fn owners(plan: &Plan) -> Vec<Deed> {
     ]
 }
 
-fn macos(plan: &Plan, program: &Path) -> Vec<Deed> {
-    vec![
+fn macos(plan: &Plan, program: &Path, before: Option<&str>) -> Vec<Deed> {
+    let text = texts::launchd(plan, program);
+    let stays = before == Some(text.as_str());
+    let stop = ["launchctl", "bootout", "system", texts::PLIST];
+    let mut deeds: Vec<Deed> = end(before, &text, &stop).into_iter().collect();
+    deeds.extend([
         attempt(&["sysadminctl", "-addUser", AGENT, "-shell", "/usr/bin/false"]),
         owned(plan),
-        Deed::Write(PathBuf::from(texts::PLIST), texts::launchd(plan, program)),
-        run(&["launchctl", "bootstrap", "system", texts::PLIST]),
-    ]
+        Deed::Write(PathBuf::from(texts::PLIST), text),
+        start(stays, &["launchctl", "bootstrap", "system", texts::PLIST]),
+    ]);
+    deeds
 }
 
-fn windows(plan: &Plan, program: &Path) -> Vec<Deed> {
-    let file = plan.state.join("task.xml");
+/// Where its description for Windows' scheduler lies.
+fn task_file(plan: &Plan) -> PathBuf {
+    plan.state.join("task.xml")
+}
+
+fn windows(plan: &Plan, program: &Path, before: Option<&str>) -> Vec<Deed> {
+    let (file, text) = (task_file(plan), texts::task(plan, program));
+    let stop = ["schtasks", "/end", "/tn", TASK];
     let (state, name) = (plan.state.display().to_string(), file.display().to_string());
     let create: [&str; 7] = ["schtasks", "/create", "/f", "/tn", TASK, "/xml", &name];
-    vec![
+    let mut deeds: Vec<Deed> = end(before, &text, &stop).into_iter().collect();
+    deeds.extend([
         // Else every user of the machine reads the key: the agent's user, the system and administrators.
         run(&[
             "icacls",
@@ -180,14 +214,19 @@ fn windows(plan: &Plan, program: &Path) -> Vec<Deed> {
             "*S-1-5-18:(OI)(CI)F",
             "*S-1-5-32-544:(OI)(CI)F",
         ]),
-        Deed::Write(file, texts::task(plan, program)),
+        Deed::Write(file, text),
         run(&create),
         run(&["schtasks", "/run", "/tn", TASK]),
-    ]
+    ]);
+    deeds
 }
 
-fn freebsd(plan: &Plan, program: &Path) -> Vec<Deed> {
-    vec![
+fn freebsd(plan: &Plan, program: &Path, before: Option<&str>) -> Vec<Deed> {
+    let text = texts::rc(plan, program);
+    let stays = before == Some(text.as_str());
+    let stop = ["service", "prbuild_agent", "stop"];
+    let mut deeds: Vec<Deed> = end(before, &text, &stop).into_iter().collect();
+    deeds.extend([
         attempt(&[
             "pw",
             "useradd",
@@ -198,11 +237,20 @@ fn freebsd(plan: &Plan, program: &Path) -> Vec<Deed> {
             "/usr/sbin/nologin",
         ]),
         owned(plan),
-        Deed::Write(PathBuf::from(texts::RC), texts::rc(plan, program)),
+        Deed::Write(PathBuf::from(texts::RC), text),
         run(&["chmod", "0555", texts::RC]),
         run(&["sysrc", "prbuild_agent_enable=YES"]),
-        run(&["service", "prbuild_agent", "start"]),
-    ]
+        start(stays, &["service", "prbuild_agent", "start"]),
+    ]);
+    deeds
+}
+
+/// Starts the service. One that stays as it is may run already, which these systems call a failure.
+fn start(stays: bool, words: &[&str]) -> Deed {
+    match stays {
+        true => attempt(words),
+        false => run(words),
+    }
 }
 
 /// What removing does. Users, configuration and state stay: they may hold what their owner wants.

@@ -25,7 +25,7 @@ fn on_linux_agent_and_builds_are_users_of_their_own_and_root_is_the_launcher() {
          --agent-user prbuild --build-user prbuild-build-0 --build-user prbuild-build-1"
     );
     assert!(!unit.contains("User="));
-    let deeds = linux(&plan(false), Path::new("/p"));
+    let deeds = linux(&plan(false), Path::new("/p"), None);
     let users = deeds
         .iter()
         .filter(|deed| matches!(deed, Deed::Try(words) if words[0] == "useradd"));
@@ -43,7 +43,7 @@ fn position(deeds: &[Deed], words: &str) -> Option<usize> {
 
 #[test]
 fn where_root_makes_directories_nobody_else_owns_what_they_are_made_in() {
-    let two = linux(&plan(false), Path::new("/p"));
+    let two = linux(&plan(false), Path::new("/p"), None);
     let state = position(&two, "chown root:root /var/lib/prbuild").unwrap();
     let builds = "/var/lib/prbuild/builds";
     let builds = format!("chown -h root:root {builds} {builds}/0 {builds}/1");
@@ -51,13 +51,60 @@ fn where_root_makes_directories_nobody_else_owns_what_they_are_made_in() {
     let agent = position(&two, "chown -R -h prbuild:prbuild /var/lib/prbuild/agent").unwrap();
     let begin = position(&two, "systemctl enable --now prbuild-agent.service").unwrap();
     assert!(state < builds && builds < agent && agent < begin);
-    let one = linux(&plan(true), Path::new("/p"));
+    let one = linux(&plan(true), Path::new("/p"), None);
     assert!(position(&one, "chown -R -h prbuild:prbuild /var/lib/prbuild/").is_some());
 }
 
 #[test]
+fn a_service_that_was_installed_in_another_way_is_ended_before_anything_is_taken_from_it() {
+    let (program, stop) = (Path::new("/p"), "systemctl stop prbuild-agent.service");
+    let before = texts::systemd(&plan(true), program);
+    let changed = linux(&plan(false), program, Some(&before));
+    assert_eq!(position(&changed, stop), Some(0));
+    assert!(position(&changed, "systemctl enable --now prbuild-agent.service").is_some());
+    let same = linux(&plan(true), program, Some(&before));
+    assert_eq!(position(&same, stop), None, "what stays as it is goes on");
+    let first = linux(&plan(true), program, None);
+    assert_eq!(position(&first, stop), None);
+}
+
+#[test]
+fn on_every_system_a_changed_service_is_ended_first_and_one_that_stays_may_run() {
+    type Deeds = fn(&Plan, &Path, Option<&str>) -> Vec<Deed>;
+    let program = Path::new("/p");
+    let systems: [(Deeds, String, &str, &str); 3] = [
+        (
+            macos,
+            texts::launchd(&plan(true), program),
+            "launchctl bootout system /Library/LaunchDaemons/dev.prbuild.agent.plist",
+            "launchctl bootstrap system /Library/LaunchDaemons/dev.prbuild.agent.plist",
+        ),
+        (
+            freebsd,
+            texts::rc(&plan(true), program),
+            "service prbuild_agent stop",
+            "service prbuild_agent start",
+        ),
+        (
+            windows,
+            texts::task(&plan(true), program),
+            "schtasks /end /tn PrBuild agent",
+            "schtasks /run /tn PrBuild agent",
+        ),
+    ];
+    for (deeds, text, stop, start) in systems {
+        let changed = deeds(&plan(true), program, Some("another"));
+        assert_eq!(position(&changed, stop), Some(0), "{changed:?}");
+        assert!(matches!(changed.last(), Some(Deed::Run(_))), "{changed:?}");
+        let same = deeds(&plan(true), program, Some(&text));
+        assert_eq!(position(&same, stop), None, "{same:?}");
+        assert_eq!(position(&same, start), Some(same.len() - 1), "{same:?}");
+    }
+}
+
+#[test]
 fn on_windows_the_key_is_not_for_every_user_of_the_machine() {
-    let deeds = windows(&plan(true), Path::new("/p"));
+    let deeds = windows(&plan(true), Path::new("/p"), None);
     let Deed::Run(words) = &deeds[0] else {
         panic!("{deeds:?}");
     };

@@ -138,6 +138,9 @@ async fn a_store_that_takes_nothing_is_told_of_when_a_gateway_begins() {
     assert_eq!(begun, "2026-01-31T12:00:00Z\n");
 }
 
+/// Longer than any of these takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A gateway that begins on this store.
 fn begin(store: &Store, pause: Duration) -> tokio::task::JoinHandle<()> {
     let store = store.clone();
@@ -155,4 +158,35 @@ async fn a_store_that_took_something_else_is_not_asked_again_at_the_start() {
     store.put("other", Bytes::from("text")).await.unwrap();
     begins.await.unwrap();
     assert_eq!(store.get("begun").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_bucket_that_lets_nothing_be_replaced_is_told_of_a_start_beside_the_last_one() {
+    let objects = Faulty::default();
+    let store = Store::around(Arc::new(objects.clone()), Arc::default());
+    store.put("begun", Bytes::from("earlier\n")).await.unwrap();
+    objects.refuse_replacing();
+    begin(&store, PATIENCE).await.unwrap();
+    assert!(!store.is_down(), "it takes what is new");
+    assert_eq!(
+        objects.keys().await,
+        ["begun", "begun-2026-01-31T12:00:00Z"]
+    );
+    let earlier = store.get("begun").await.unwrap().unwrap();
+    assert_eq!(earlier, "earlier\n");
+}
+
+#[tokio::test]
+async fn a_store_that_takes_nothing_is_told_of_although_an_earlier_start_is_noted_there() {
+    let objects = Faulty::default();
+    let store = Store::around(Arc::new(objects.clone()), Arc::default());
+    store.put("begun", Bytes::from("earlier\n")).await.unwrap();
+    objects.refuse_replacing();
+    objects.refuse_writes();
+    let begins = begin(&store, Duration::from_millis(1));
+    store.refused().await;
+    assert!(store.is_down());
+    objects.heal();
+    begins.await.unwrap();
+    assert!(!store.is_down());
 }

@@ -34,6 +34,8 @@ struct State {
     hangs: AtomicBool,
     /// Nothing is taken any more.
     is_full: AtomicBool,
+    /// What is there is not replaced.
+    keeps: AtomicBool,
 }
 
 impl Default for State {
@@ -46,6 +48,7 @@ impl Default for State {
             refused: Mutex::default(),
             hangs: AtomicBool::new(false),
             is_full: AtomicBool::new(false),
+            keeps: AtomicBool::new(false),
         }
     }
 }
@@ -82,6 +85,11 @@ impl Faulty {
     /// Nothing is taken any more, and all that is there can be read and removed: a disk that is full.
     pub fn refuse_writes(&self) {
         self.state.is_full.store(true, Ordering::SeqCst);
+    }
+
+    /// Nothing that is there is replaced any more: a bucket with a retention policy.
+    pub fn refuse_replacing(&self) {
+        self.state.keeps.store(true, Ordering::SeqCst);
     }
 
     /// What is below this cannot be listed any more.
@@ -122,6 +130,11 @@ impl Faulty {
         let mut keys: Vec<String> = list.try_collect().await.unwrap();
         keys.sort();
         keys
+    }
+
+    async fn has(&self, at: &Path) -> bool {
+        let head = GetOptions::new().with_head(true);
+        self.objects.get_opts(at, head).await.is_ok()
     }
 
     fn fate(&self) -> Fate {
@@ -174,6 +187,12 @@ impl ObjectStore for Faulty {
         bytes: PutPayload,
         options: PutOptions,
     ) -> Result<PutResult> {
+        if self.state.keeps.load(Ordering::SeqCst) && self.has(at).await {
+            return Err(Error::PermissionDenied {
+                path: at.to_string(),
+                source: "retentionPolicyNotMet".into(),
+            });
+        }
         self.written(self.objects.put_opts(at, bytes, options))
             .await
     }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     client::{RecordError, Records},
-    shelf::{History, Job, Shelf, body},
+    shelf::{Errand, History, Shelf, body},
 };
 use crate::queue::sleep_until;
 
@@ -74,8 +74,8 @@ impl<H: History> Histories<H> {
         loop {
             let next = self.shelf().next(Instant::now());
             let wake = match next {
-                Ok(job) => {
-                    busy.spawn(self.clone().carry_out(job));
+                Ok(errand) => {
+                    busy.spawn(self.clone().carry_out(errand));
                     continue;
                 }
                 Err(wake) => wake,
@@ -89,9 +89,9 @@ impl<H: History> Histories<H> {
         }
     }
 
-    async fn carry_out(self: Arc<Self>, job: Job<H>) {
-        match job {
-            Job::Load(path) => {
+    async fn carry_out(self: Arc<Self>, errand: Errand<H>) {
+        match errand {
+            Errand::Load(path) => {
                 let read = match self.records.get::<H>(H::KIND, &path).await {
                     Ok(found) => Some(found.unwrap_or_default()),
                     Err(RecordError::Refused(why)) => {
@@ -103,7 +103,7 @@ impl<H: History> Histories<H> {
                 self.shelf().loaded(&path, read, Instant::now());
                 self.read.notify_waiters();
             }
-            Job::Store(path, history) => {
+            Errand::Store(path, history) => {
                 let written = match self
                     .records
                     .put(H::KIND, &path, body(history.as_ref()))

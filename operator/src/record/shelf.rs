@@ -112,7 +112,7 @@ impl History for PullHistory {
 
 /// What is to be done with a file.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Job<H> {
+pub enum Errand<H> {
     /// Read it.
     Load(String),
     /// Write it.
@@ -202,7 +202,7 @@ impl<H: History> Shelf<H> {
     }
 
     /// What is to be done now; else when to come again, if nothing happens before.
-    pub fn next(&mut self, now: Instant) -> Result<Job<H>, Option<Instant>> {
+    pub fn next(&mut self, now: Instant) -> Result<Errand<H>, Option<Instant>> {
         let due = self.due.iter().min_by_key(|(_, at)| **at);
         let due = due.filter(|_| self.busy < AT_A_TIME);
         let (path, at) = due.map(|(path, at)| (path.clone(), *at)).ok_or(None)?;
@@ -214,10 +214,10 @@ impl<H: History> Shelf<H> {
         let file = self.touch(&path);
         file.busy = true;
         Ok(match file.known.clone() {
-            None => Job::Load(path),
+            None => Errand::Load(path),
             Some(known) => {
                 file.dirty = false;
-                Job::Store(path, known)
+                Errand::Store(path, known)
             }
         })
     }

@@ -42,14 +42,14 @@ fn ids(history: &BuilderHistory) -> Vec<i64> {
 fn read(stored: BuilderHistory, now: Instant) -> Shelf<BuilderHistory> {
     let mut shelf = Shelf::default();
     shelf.want(PATH, now);
-    assert_eq!(shelf.next(now), Ok(Job::Load(PATH.to_owned())));
+    assert_eq!(shelf.next(now), Ok(Errand::Load(PATH.to_owned())));
     shelf.loaded(PATH, Some((stored, 100)), now);
     shelf
 }
 
 fn written(shelf: &mut Shelf<BuilderHistory>, now: Instant) -> Vec<i64> {
     match shelf.next(now) {
-        Ok(Job::Store(_, history)) => ids(&history),
+        Ok(Errand::Store(_, history)) => ids(&history),
         other => panic!("{other:?}"),
     }
 }
@@ -59,7 +59,7 @@ fn what_happens_before_a_file_is_read_is_added_to_what_it_says() {
     let (mut shelf, now) = (Shelf::default(), Instant::now());
     shelf.put(PATH, history([3]), now);
     shelf.put(PATH, history([4]), now);
-    assert_eq!(shelf.next(now), Ok(Job::Load(PATH.to_owned())));
+    assert_eq!(shelf.next(now), Ok(Errand::Load(PATH.to_owned())));
     shelf.put(PATH, history([5]), now);
     assert_eq!(shelf.next(now), Err(None), "one thing at a time");
     shelf.loaded(PATH, Some((history([1, 2, 3]), 100)), now);
@@ -117,7 +117,7 @@ fn a_file_that_cannot_be_read_is_not_overwritten() {
     shelf.next(now).unwrap();
     shelf.loaded(PATH, None, now);
     assert_eq!(shelf.peek(PATH), None);
-    assert_eq!(shelf.next(now + SECOND), Ok(Job::Load(PATH.to_owned())));
+    assert_eq!(shelf.next(now + SECOND), Ok(Errand::Load(PATH.to_owned())));
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn chosen(asks: &str) -> Vec<Chosen> {
             let (name, value) = label.split_once('=')?;
             Some((name.to_owned(), value.split('"').nth(1)?.to_owned()))
         });
-        (plain(name).to_owned(), values.collect::<Vec<_>>())
+        (name.to_owned(), values.collect::<Vec<_>>())
     };
     starts.map(metric).collect()
 }
@@ -106,12 +106,26 @@ fn told(text: &str, behind: &str) -> BTreeSet<String> {
     names.map(name).collect()
 }
 
+/// Of what only grows, how much it has grown says something, and of nothing else.
+#[track_caller]
+fn assert_grows(asks: &str) {
+    for (at, _) in asks.match_indices("prbuild_") {
+        let (before, metric) = asks.split_at(at);
+        let metric = metric.split_once('{').unwrap().0;
+        let grows = metric.ends_with("_total") || metric.ends_with("_bucket");
+        let asked = before.ends_with("rate(") || before.ends_with("increase(");
+        assert_eq!(asked, grows, "{metric}: {asks}");
+    }
+}
+
 #[track_caller]
 fn assert_exists(asks: &str, told: &BTreeSet<String>) {
+    assert_grows(asks);
     let table = table();
     let by = grouped(asks);
     for (metric, values) in chosen(asks) {
-        let row = table.get(&metric);
+        let row = table.get(plain(&metric));
+        let row = row.filter(|row| row.name == metric);
         let row = row.unwrap_or_else(|| panic!("there is no {metric}: {asks}"));
         for label in &by {
             assert!(

@@ -18,7 +18,7 @@ pub(super) const WEBHOOK: &str = "prbuild-webhook";
 pub(super) const OPERATOR: &str = "prbuild-operator";
 pub(super) const GATEWAY: &str = "prbuild-gateway";
 const POLICY: &str = "Only the webhook creates builds and answers: they record what the gate decided. Add the label on GitHub instead, or ask your administrator for the verb \"authorize\" on prbuilds.";
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Asks the API server whether this client may; `what` is `verb group/resource[/subresource] [name]`.
 async fn may(client: &Client, namespace: &str, what: &str) -> bool {
@@ -155,8 +155,12 @@ async fn the_operator_runs_what_was_authorized_and_authorizes_nothing() {
         "create prbuild.dev/assignments",
         "delete prbuild.dev/assignments",
         "watch prbuild.dev/workers",
+        "watch coordination.k8s.io/leases prbuild-operator",
     ];
     let may_not = [
+        "watch coordination.k8s.io/leases",
+        "list coordination.k8s.io/leases",
+        "watch coordination.k8s.io/leases prbuild-sweep",
         "create prbuild.dev/prbuilds",
         "authorize prbuild.dev/prbuilds",
         "patch prbuild.dev/prbuilds",

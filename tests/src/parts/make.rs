@@ -46,8 +46,9 @@ pub(super) fn make(part: &Part, cache: &Cache, loudness: Loudness) -> Result<Pat
         Recipe::GoInstall {
             package,
             version_variable,
+            tags,
         } => {
-            go_install(part, package, version_variable, cache)?;
+            go_install(part, [package, version_variable, tags], cache)?;
         }
         Recipe::Apt { package, .. } => apt_install(package, &what)?,
         Recipe::Cargo => cargo_install(part, cache)?,
@@ -170,14 +171,18 @@ fn tools() -> String {
     text
 }
 
-fn go_install(part: &Part, package: &str, variable: &str, cache: &Cache) -> Result<(), PartError> {
+fn go_install(
+    part: &Part,
+    [package, variable, tags]: [&str; 3],
+    cache: &Cache,
+) -> Result<(), PartError> {
     let dir = cache
         .work(part.name)
         .map_err(|error| PartError::io(cache.root(), &error))?;
     let mut install = go(&dir);
     install
         .env("GOBIN", &dir)
-        .args(["install", "-trimpath", "-ldflags"]);
+        .args(["install", "-trimpath", "-tags", tags, "-ldflags"]);
     install.arg(format!("-s -w -X {variable}=v{}", part.version));
     install.arg(format!("{package}@v{}", part.version));
     run(

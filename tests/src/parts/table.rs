@@ -62,6 +62,8 @@ pub enum Recipe {
         package: &'static str,
         /// Go variable that is set to `vVERSION` by the linker.
         version_variable: &'static str,
+        /// Build tags, with commas between them.
+        tags: &'static str,
     },
     /// A package of Debian.
     Apt {
@@ -94,7 +96,7 @@ const fn debian(
 }
 
 /// All parts, in the order in which they are obtained.
-pub const ALL: [&Part; 26] = [
+pub const ALL: [&Part; 28] = [
     &CONTAINERD,
     &CTR,
     &RUNC,
@@ -117,6 +119,8 @@ pub const ALL: [&Part; 26] = [
     &COREDNS,
     &KUBE_SCORE,
     &KUBECONFORM,
+    &PROMTOOL,
+    &GLUA,
     &CRANE,
     &GCC_AARCH64,
     &GCC_WINDOWS,
@@ -135,8 +139,8 @@ pub fn node() -> impl Iterator<Item = &'static Part> {
 }
 
 /// What checks chart and images.
-pub fn chart_checks() -> [&'static Part; 3] {
-    [&KUBE_SCORE, &KUBECONFORM, &CRANE]
+pub fn chart_checks() -> [&'static Part; 5] {
+    [&KUBE_SCORE, &KUBECONFORM, &PROMTOOL, &GLUA, &CRANE]
 }
 
 /// What shows pages as people see them.

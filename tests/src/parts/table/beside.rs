@@ -53,6 +53,7 @@ pub const VERSITYGW: Part = Part {
     recipe: Recipe::GoInstall {
         package: "github.com/versity/versitygw/cmd/versitygw",
         version_variable: "main.Version",
+        tags: "",
     },
     expected_seconds: 150,
 };
@@ -86,6 +87,7 @@ const fn checker(
         recipe: Recipe::GoInstall {
             package,
             version_variable,
+            tags: "",
         },
         expected_seconds: 40,
     }
@@ -108,6 +110,35 @@ pub const KUBECONFORM: Part = checker(
     "github.com/yannh/kubeconform/cmd/kubeconform",
     "main.version",
 );
+
+/// Evaluates alerts as Prometheus does. Its ways to find what it watches, which are most of it, are left out.
+pub const PROMTOOL: Part = Part {
+    name: "promtool",
+    version: "0.316.0",
+    fit: Fit::Any,
+    version_args: &["--version"],
+    needed_for: Need::Checks,
+    linked_statically: false,
+    recipe: Recipe::GoInstall {
+        package: "github.com/prometheus/prometheus/cmd/promtool",
+        version_variable: "github.com/prometheus/common/version.Version",
+        tags: "remove_all_sd",
+    },
+    expected_seconds: 130,
+};
+
+/// Runs scripts in Lua as Argo CD does, which has the same interpreter within itself. Each of its versions calls
+/// itself 0.1.
+pub const GLUA: Part = Part {
+    expected_seconds: 10,
+    ..checker(
+        "glua",
+        "1.1.2",
+        &["-v"],
+        "github.com/yuin/gopher-lua/cmd/glua",
+        "main.version",
+    )
+};
 
 /// Pushes images to registries, and is a small registry itself.
 pub const CRANE: Part = checker(

@@ -83,6 +83,7 @@ pub const COREDNS: Part = Part {
     recipe: Recipe::GoInstall {
         package: "github.com/coredns/coredns",
         version_variable: "github.com/coredns/coredns/coremain.GitCommit",
+        tags: "",
     },
     expected_seconds: 106,
 };
@@ -110,6 +111,7 @@ pub const HELM_CLI: Part = Part {
     recipe: Recipe::GoInstall {
         package: "helm.sh/helm/v4/cmd/helm",
         version_variable: "helm.sh/helm/v4/internal/version.version",
+        tags: "",
     },
     expected_seconds: 110,
 };

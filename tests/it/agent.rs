@@ -10,6 +10,7 @@ use protocol::{
     CheckoutReport, ExecReport, Level, MESSAGE_LIMIT, Parse, Pattern, Recipe, Source, Step, Tests,
     Verdict, Work,
 };
+use tests::cluster::Binary;
 
 /// A directory of a run, gone after the test.
 pub(super) struct Run {
@@ -31,7 +32,7 @@ impl Run {
     }
 
     pub fn command(&self, name: &str) -> Command {
-        let mut command = Command::new(program("prbuild-agent"));
+        let mut command = Command::new(Binary::Agent.path().unwrap());
         command
             .arg(name)
             .arg("--dir")
@@ -91,22 +92,6 @@ pub(super) fn source() -> Source {
         head_sha: "a".repeat(40),
         base_ref: "main".into(),
     }
-}
-
-/// A program of ours, in `PRBUILD_BIN_DIR` or beside the tests.
-pub(super) fn program(name: &str) -> PathBuf {
-    let beside = || {
-        let exe = std::env::current_exe().ok()?;
-        Some(exe.parent()?.parent()?.to_owned())
-    };
-    let given = std::env::var_os("PRBUILD_BIN_DIR").map(PathBuf::from);
-    let path = given.or_else(beside).unwrap_or_default().join(name);
-    assert!(
-        path.is_file(),
-        "there is no {}: run `cargo xtask test`",
-        path.display()
-    );
-    path
 }
 
 fn output(command: &mut Command) -> Output {

@@ -7,10 +7,12 @@ use std::process::Command;
 
 use crds::{Builder, BuilderRun, PrBuild, Repository, RunPhase, Worker};
 use serde_json::json;
-use tests::cluster::{Binary, Fate, eventually, shared_control_plane};
+use tests::cluster::{Fate, eventually, shared_control_plane};
 use tests::parts;
 use tests::story::{LABEL, PATIENCE, REPO, Setting, Story, TRISTAN, apply};
 use tests::worker::Driver;
+
+use crate::beside;
 
 /// What a command printed, and how it ended.
 #[derive(Debug)]
@@ -48,7 +50,7 @@ impl Said {
 /// `kubectl prbuild ARGS`.
 pub(crate) fn command(kubeconfig: &Path, args: &[&str]) -> Command {
     let kubectl = parts::existing(&parts::KUBECTL).unwrap();
-    let ours = Binary::Operator.path().unwrap();
+    let ours = beside("kubectl-prbuild");
     let ours = ours.parent().unwrap().to_owned();
     let mut path = std::ffi::OsString::from(&ours);
     path.push(":");

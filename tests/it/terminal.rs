@@ -5,9 +5,11 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use tests::cluster::{Binary, Release};
+use tests::cluster::Release;
 use tests::parts;
 use tests::story::Story;
+
+use crate::beside;
 
 /// The blocks of commands below a heading of a page, without what they print.
 pub(crate) fn commands(page: &str, heading: &str) -> Vec<String> {
@@ -126,7 +128,7 @@ fn here(block: &str, namespace: &str, builds: &str) -> String {
 
 /// PATH of a person who has installed what the pages need.
 fn path() -> OsString {
-    let ours = Binary::Operator.path().unwrap();
+    let ours = beside("kubectl-prbuild");
     let kubectl = parts::existing(&parts::KUBECTL).unwrap();
     let helm = parts::existing(&parts::HELM_CLI).unwrap();
     let folders = [&ours, &kubectl, &helm].map(|program| folder(program));

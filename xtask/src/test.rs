@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use tests::cluster::ENDS_VARIABLE;
+use tests::cluster::{ENDS_VARIABLE, PROGRAMS_VARIABLE};
 use tests::images::{self, Image};
 use tests::parts::{self, Cache, Loudness, duration};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
@@ -137,6 +137,11 @@ async fn test(
 ) -> Result<Tally> {
     let mut environment = clusters.environment();
     environment.push((ENDS_VARIABLE, Path::new("1")));
+    // Stories run what ships, which is there for the images anyway and takes a third of the time.
+    let programs = images::story_programs(&workspace());
+    if clusters.node.is_some() && std::env::var_os(PROGRAMS_VARIABLE).is_none() {
+        environment.push((PROGRAMS_VARIABLE, &programs));
+    }
     let mut command = vec!["test", "--workspace", "--no-fail-fast", "--"];
     command.extend(wanted);
     // Most tests wait for a cluster most of the time: more of them at a time than there are cores.

@@ -8,9 +8,9 @@ use std::{
 };
 
 use protocol::token::Signer;
+use tests::cluster::Binary;
 
 use super::store::Store;
-use crate::agent::program;
 
 /// The operator, whose tokens the gateway believes.
 pub fn operator() -> Signer {
@@ -135,7 +135,7 @@ fn started(
     pages: SocketAddr,
     ingest: SocketAddr,
 ) -> (Child, SocketAddr, SocketAddr) {
-    let mut child = Command::new(program("prbuild-gateway"))
+    let mut child = Command::new(Binary::Gateway.path().unwrap())
         .args(["--store", &store.place])
         .envs(store.environment.iter().cloned())
         .arg("--operator-key")

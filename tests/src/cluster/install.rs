@@ -11,59 +11,11 @@ use kube::{Api, Client};
 use tokio::sync::OnceCell;
 
 use super::access::Access;
+use super::binary::Binary;
 use super::eventually::until;
 use super::manifests::{self, ClusterWide};
 use super::process::{Process, tail};
 use super::{ClusterError, keys};
-
-/// One of our programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Binary {
-    /// `prbuild-webhook`
-    Webhook,
-    /// `prbuild-operator`
-    Operator,
-    /// `prbuild-gateway`
-    Gateway,
-    /// `prbuild-agent`, which has no account: it speaks with the gateway only.
-    Agent,
-}
-
-impl Binary {
-    /// Name of the program, and of its service account.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Webhook => "prbuild-webhook",
-            Self::Operator => "prbuild-operator",
-            Self::Gateway => "prbuild-gateway",
-            Self::Agent => "prbuild-agent",
-        }
-    }
-
-    /// Where the program lies: in `PRBUILD_BIN_DIR`, else beside the running test or task.
-    pub fn path(self) -> Result<PathBuf, ClusterError> {
-        let given = std::env::var_os("PRBUILD_BIN_DIR").map(PathBuf::from);
-        let beside = std::env::current_exe().ok().and_then(|exe| {
-            let dir = exe.parent()?;
-            Some(
-                if dir.ends_with("deps") {
-                    dir.parent()?
-                } else {
-                    dir
-                }
-                .to_owned(),
-            )
-        });
-        let path = given.or(beside).unwrap_or_default().join(self.name());
-        if path.is_file() {
-            return Ok(path);
-        }
-        Err(ClusterError::Command {
-            what: format!("there is no {}", path.display()),
-            because: "it was not built: run `cargo xtask test`, or `cargo build --bins`".to_owned(),
-        })
-    }
-}
 
 /// Names in the rendered chart that stand for the namespaces of one install.
 const OBJECTS: &str = "prbuild-objects-placeholder";

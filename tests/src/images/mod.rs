@@ -194,7 +194,12 @@ pub fn story_components(workspace: &Path) -> Vec<(Component, Image)> {
 
 /// The agent of the stories' images, as a program for this machine. It lies there when [`story_images`] are made.
 pub fn story_agent(workspace: &Path) -> PathBuf {
-    programs::directory(workspace, Profile::Image, Architecture::of_machine()).join("prbuild-agent")
+    story_programs(workspace).join("prbuild-agent")
+}
+
+/// Where all programs of the stories' images lie.
+pub fn story_programs(workspace: &Path) -> PathBuf {
+    programs::directory(workspace, Profile::Image, Architecture::of_machine())
 }
 
 /// The images that every node has: [`PAUSE`] and [`BUSYBOX`], from one static busybox.

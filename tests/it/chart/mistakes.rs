@@ -1,5 +1,10 @@
 //! Mistakes that people make in values, and the sentence that each is answered with.
 
+use std::process::Command;
+
+use tests::cluster::Release;
+use tests::parts;
+
 use super::values::sentences;
 use super::{NEEDED, render};
 
@@ -126,6 +131,19 @@ fn a_mistake_is_answered_with_the_name_of_the_value_and_an_example() {
         let said = render(&[NEEDED, values]).unwrap_err();
         assert_eq!(sentences(&said), [says], "{values}");
     }
+}
+
+#[test]
+fn a_namespace_whose_builds_would_have_too_long_a_name_is_told_how_to_name_theirs() {
+    let namespace = "a".repeat(60);
+    let mut helm = Command::new(parts::existing(&parts::HELM_CLI).unwrap());
+    helm.args(["template", "prbuild"]).arg(Release::chart());
+    helm.args(["--namespace", &namespace, "--set", NEEDED]);
+    let said = helm.output().unwrap().stderr;
+    let says = format!(
+        "builds.namespace: `{namespace}-builds` has more than 63 characters, which no namespace may have. For example: --set builds.namespace=prbuild-builds"
+    );
+    assert_eq!(sentences(&String::from_utf8_lossy(&said)), [says]);
 }
 
 #[test]

@@ -120,6 +120,30 @@ fn a_mistake_is_answered_with_the_name_of_the_value_and_an_example() {
             "tolerations[0].operator: `exists` is none of `Exists`, `Equal`. For example: --set-json 'tolerations=[{\"key\":\"prbuild\",\"operator\":\"Exists\"}]'",
         ),
         (
+            "host=1.2.3.4",
+            "host: `1.2.3.4` is an address, and an Ingress is for a name. For example: --set host=prbuild.example.org",
+        ),
+        (
+            "clusterDomain=cluster..local",
+            "clusterDomain: `cluster..local` is no domain: small letters, digits, `-` and `.`. For example: --set clusterDomain=cluster.local",
+        ),
+        (
+            "gateway.service.nodePort=30100",
+            "gateway.service.nodePort: a Service of the type ClusterIP has no port on nodes. For example: --set gateway.service.type=NodePort,gateway.service.nodePort=30100",
+        ),
+        (
+            "builds.nameServers={999.1.1.1}",
+            "builds.nameServers[0]: `999.1.1.1` is no address of a name server. For example: --set-json 'builds.nameServers=[\"9.9.9.9\"]'",
+        ),
+        (
+            "networkPolicy.builds.except={300.0.0.0/8}",
+            "networkPolicy.builds.except[0]: `300.0.0.0/8` is no range of addresses. For example: --set-json 'networkPolicy.builds.except=[\"10.0.0.0/8\",\"192.168.0.0/16\"]'",
+        ),
+        (
+            "networkPolicy.metricsFrom[0].ipBlock.cidr=10.0.0.0",
+            "networkPolicy.metricsFrom[0].ipBlock.cidr: `10.0.0.0` is no range of addresses. For example: --set-json 'networkPolicy.metricsFrom=[{\"namespaceSelector\":{\"matchLabels\":{\"kubernetes.io/metadata.name\":\"monitoring\"}}}]'",
+        ),
+        (
             "builds.namespace=prbuild",
             "builds.namespace: strangers' code runs there, so it is another one than PrBuild's own. For example: --set builds.namespace=prbuild-builds",
         ),

@@ -88,9 +88,9 @@ pub(crate) async fn look(desk: &Desk) -> Finding {
             Ok(false) => lacking.push(sentence(needed)),
             // Who may not ask learns nothing, and nothing is wrong.
             Err(()) => {
-                return Finding::new(
-                    "what the accounts may was not looked at: you may not ask",
-                    None,
+                return Finding::unknown(
+                    "what the accounts of webhook, operator and gateway may do",
+                    "it was not looked at: you may not ask",
                 );
             }
         }

@@ -24,6 +24,8 @@ pub struct Finding {
     pub what: String,
     /// What is wrong, and what to do; nothing where all is well.
     pub wrong: Option<String>,
+    /// Why it cannot be said how it is.
+    pub unknown: Option<String>,
 }
 
 impl Finding {
@@ -31,6 +33,24 @@ impl Finding {
         Self {
             what: what.into(),
             wrong,
+            unknown: None,
+        }
+    }
+
+    /// Something of which nobody knows how it is.
+    pub(crate) fn unknown(what: impl Into<String>, why: impl Into<String>) -> Self {
+        Self {
+            unknown: Some(why.into()),
+            ..Self::new(what, None)
+        }
+    }
+
+    /// As it is printed: with a sign that says how it is.
+    fn line(&self) -> String {
+        match (&self.wrong, &self.unknown) {
+            (Some(wrong), _) => format!("✕ {}\n    {wrong}", self.what),
+            (None, Some(why)) => format!("○ {}\n    {why}", self.what),
+            (None, None) => format!("● {}", self.what),
         }
     }
 }
@@ -44,10 +64,7 @@ pub(crate) async fn run(desk: &Desk) -> Result<(), PluginError> {
     found.push(accounts::look(desk).await);
     found.extend(rights(desk).await);
     for finding in &found {
-        match &finding.wrong {
-            None => println!("● {}", finding.what),
-            Some(wrong) => println!("✕ {}\n    {wrong}", finding.what),
-        }
+        println!("{}", finding.line());
     }
     match found
         .iter()
@@ -180,8 +197,12 @@ fn of_repository(repository: &Repository) -> Vec<Finding> {
         return vec![Finding::new(format!("Repository {name}"), Some(wrong))];
     }
     let finding = |condition: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| {
-        let wrong = (condition.status == "False").then(|| condition.message.clone());
-        Finding::new(format!("Repository {name}: {}", condition.type_), wrong)
+        let what = format!("Repository {name}: {}", condition.type_);
+        match condition.status.as_str() {
+            "True" => Finding::new(what, None),
+            "False" => Finding::new(what, Some(condition.message.clone())),
+            _ => Finding::unknown(what, condition.message.clone()),
+        }
     };
     conditions.iter().map(finding).collect()
 }
@@ -243,6 +264,35 @@ async fn may(desk: &Desk, verb: &str, resource: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nobody_can_say_of_a_repository_is_neither_well_nor_wrong() {
+        let condition = |kind: &str, status: &str, message: &str| {
+            serde_json::json!({ "type": kind, "status": status, "reason": "R", "message": message,
+                "lastTransitionTime": "2026-01-01T00:00:00Z" })
+        };
+        let repository = serde_json::json!({
+            "apiVersion": "prbuild.dev/v1alpha1", "kind": "Repository", "metadata": { "name": "app" },
+            "spec": { "owner": "octo", "name": "app", "connection": "github", "labels": [{ "name": "test" }] },
+            "status": { "conditions": [
+                condition("Ready", "True", "builds can start"),
+                condition("Webhook", "Unknown", "the token may not see webhooks"),
+                condition("OperatorReady", "False", "no operator works"),
+            ] },
+        });
+        let found = of_repository(&serde_json::from_value(repository).unwrap());
+        let lines: Vec<String> = found.iter().map(Finding::line).collect();
+        assert_eq!(
+            lines,
+            [
+                "● Repository app: Ready",
+                "○ Repository app: Webhook\n    the token may not see webhooks",
+                "✕ Repository app: OperatorReady\n    no operator works",
+            ]
+        );
+        let wrong = found.iter().filter(|finding| finding.wrong.is_some());
+        assert_eq!(wrong.count(), 1);
+    }
 
     #[test]
     fn clocks_that_differ_by_more_than_half_a_minute_are_named_either_way() {

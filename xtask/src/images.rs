@@ -60,49 +60,70 @@ impl Machine {
 /// Where images are said to be that are pushed nowhere.
 const NOWHERE: &str = "prbuild.test";
 
-/// Makes the images, and says where each is, its digest and its size.
-pub fn run(args: Args) -> Result {
+/// Makes the images, and says where each is, its digest and its size. Nothing is pushed or loaded before all are made.
+pub fn run(mut args: Args) -> Result {
+    args.arch
+        .sort_by_key(|machine| machine.architecture().name());
+    args.arch.dedup();
+    of_one_machine(&args)?;
     let registry = args
         .push
         .as_deref()
         .unwrap_or(NOWHERE)
         .trim_end_matches('/');
+    let mut images = Vec::new();
     for machine in &args.arch {
-        let making = Making {
-            workspace: workspace(),
-            profile: if args.quick {
-                Profile::Image
-            } else {
-                Profile::Release
-            },
-            architecture: machine.architecture(),
-            registry: registry.to_owned(),
-            tag: tag(&args, *machine),
-            revision: revision(),
-        };
-        let images = making.all()?;
-        if args.check {
-            same_again(&making, &images)?;
-            same_elsewhere(&making)?;
-        }
-        let mut sizes = Vec::new();
-        for (component, image) in Component::ALL.into_iter().zip(&images) {
-            sizes.push((component, tell(image)?));
-        }
-        // What is compiled for the demo is not made to be small.
-        if !args.quick {
-            all_fit(&sizes)?;
-        }
-        match (&args.push, &args.load) {
-            (Some(_), _) => images.iter().try_for_each(push)?,
-            (None, Some(socket)) => images.iter().try_for_each(|image| load(socket, image))?,
-            (None, None) => {}
-        }
+        images.extend(make(&args, *machine, registry)?);
+    }
+    match (&args.push, &args.load) {
+        (Some(_), _) => images.iter().try_for_each(push)?,
+        (None, Some(socket)) => images.iter().try_for_each(|image| load(socket, image))?,
+        (None, None) => {}
     }
     if args.push.is_some() && args.arch.len() > 1 {
         index(&args, registry)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A node is one machine, and asks for images by the tag that the chart names.
+fn of_one_machine(args: &Args) -> Result<()> {
+    match args.load.is_some() && args.arch.len() > 1 {
+        true => {
+            Err("a node takes images for one kind of machine; name that alone with --arch".into())
+        }
+        false => Ok(()),
+    }
+}
+
+/// Makes the images for one kind of machine, and looks at them as closely as was asked for.
+fn make(args: &Args, machine: Machine, registry: &str) -> Result<Vec<Image>> {
+    let making = Making {
+        workspace: workspace(),
+        profile: if args.quick {
+            Profile::Image
+        } else {
+            Profile::Release
+        },
+        architecture: machine.architecture(),
+        registry: registry.to_owned(),
+        tag: tag(args, machine),
+        revision: revision(),
+    };
+    let images = making.all()?;
+    if args.check {
+        same_again(&making, &images)?;
+        same_elsewhere(&making)?;
+    }
+    let mut sizes = Vec::new();
+    for (component, image) in Component::ALL.into_iter().zip(&images) {
+        sizes.push((component, tell(image)?));
+    }
+    // What is compiled for the demo is not made to be small.
+    if !args.quick {
+        all_fit(&sizes)?;
+    }
+    Ok(images)
 }
 
 /// Fails with the name of each image that is larger than it may be. Nothing of them is pushed then.
@@ -239,7 +260,31 @@ fn succeed(mut command: Command) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Images {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn a_node_is_given_images_for_one_kind_of_machine() {
+        let asked = |words: &[&str]| {
+            let words = [&["images"][..], words].concat();
+            of_one_machine(&Images::try_parse_from(words).unwrap().args)
+        };
+        assert!(asked(&["--load", "/run/x.sock", "--arch", "arm64"]).is_ok());
+        assert!(asked(&["--push", "r.example.org", "--arch", "amd64,arm64"]).is_ok());
+        let both = asked(&["--load", "/run/x.sock", "--arch", "amd64,arm64"]);
+        let said = both.unwrap_err().to_string();
+        assert!(
+            said.starts_with("a node takes images for one kind"),
+            "{said}"
+        );
+    }
 
     #[test]
     fn an_image_that_is_too_large_is_named_with_what_it_may_have() {

@@ -152,6 +152,13 @@ there is no such value. {{ $similar | empty | ternary "There are" "Is it" }} `{{
 {{- end -}}
 {{- end -}}
 
+{{/* The release that an object of the cluster is of: its name, and where. Nothing where it is of none. */}}
+{{- define "prbuild.owner" -}}
+{{- with dig "metadata" "annotations" "meta.helm.sh/release-name" "" . -}}
+  {{ . }} in {{ dig "metadata" "annotations" "meta.helm.sh/release-namespace" "" $ }}
+{{- end -}}
+{{- end -}}
+
 {{/* Ends it with lines that say why. `helm lint` only notes what `fail` says and goes on: a template that there
 is not stops it, too, and is called what is wrong. */}}
 {{- define "prbuild.refuse" -}}

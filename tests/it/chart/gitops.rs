@@ -20,6 +20,7 @@ use tests::story::{PATIENCE, Setting, Story};
 
 use super::NEEDED;
 use super::older::{GONE, older_chart};
+use super::values::sentences;
 
 const BARE: ControlPlaneOptions = ControlPlaneOptions {
     controllers: false,
@@ -257,6 +258,71 @@ async fn kinds_are_upgraded_with_a_release_and_outlive_it_with_all_their_objects
 
     helm(&access, &with("install", &chart)).await;
     all_is_kept(&client).await;
+    plane.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_another_release_has_is_refused_by_the_name_of_its_value_until_it_is_handed_over() {
+    let plane = ControlPlane::start(BARE).await.unwrap();
+    let access = plane.access().clone();
+    namespaces(&access).await;
+    let chart = Release::chart().display().to_string();
+    helm(&access, &with("install", &chart)).await;
+    for name in ["staging", "staging-builds"] {
+        let made = kubectl(&access, "default", &["create", "namespace", name]).await;
+        made.unwrap();
+    }
+    let claim = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: prbuild-store}\nspec:\n  \
+                 accessModes: [ReadWriteOnce]\n  resources: {requests: {storage: 1Gi}}\n";
+    let file = access.dir().join("claim.yaml");
+    std::fs::write(&file, claim).unwrap();
+    let file = file.display().to_string();
+    let made = kubectl(&access, "staging", &["create", "--filename", &file]).await;
+    made.unwrap();
+    let kubeconfig = format!("--kubeconfig={}", access.kubeconfig().display());
+    let install = async |set: &[&str]| {
+        let words = ["--namespace=staging", "install", "prbuild", chart.as_str()];
+        let own = [kubeconfig.as_str(), "--no-hooks", "--set", NEEDED];
+        run(&parts::HELM_CLI, &[&words[..], &own, set].concat()).await
+    };
+    let said = install(&[]).await.unwrap_err();
+    assert_eq!(
+        sentences(&said),
+        [
+            "crds.install: this cluster has the kinds already, by the release prbuild in prbuild; one release brings them for all. docs/install.md says how to hand them over if that one is gone. For example: --set crds.install=false",
+            "builds.createNamespace: the namespace staging-builds is there already, and not by this release. Label it with pod-security.kubernetes.io/enforce=restricted, and take it as it is. For example: --set builds.createNamespace=false",
+            "gateway.store.existingClaim: the claim prbuild-store is there already, and not by this release. Name it, and what is in it stays. For example: --set gateway.store.existingClaim=prbuild-store",
+        ]
+    );
+    let examples = "--set=builds.createNamespace=false,gateway.store.existingClaim=prbuild-store";
+    install(&[examples, "--set=crds.install=false"])
+        .await
+        .unwrap();
+    for namespace in ["staging", "prbuild"] {
+        let away = [
+            "--namespace",
+            namespace,
+            "uninstall",
+            "prbuild",
+            "--no-hooks",
+        ];
+        helm(&access, &away).await;
+    }
+    assert!(
+        install(&[examples]).await.is_err(),
+        "the kinds are of another"
+    );
+    let annotations = [
+        "meta.helm.sh/release-name=prbuild",
+        "meta.helm.sh/release-namespace=staging",
+    ];
+    for kind in crds::all() {
+        let name = kind.metadata.name.unwrap();
+        let annotate = ["annotate", "--overwrite", "crd", name.as_str()];
+        let handed = kubectl(&access, "", &[&annotate[..], &annotations].concat()).await;
+        handed.unwrap();
+    }
+    install(&[examples]).await.unwrap();
     plane.stop().await.unwrap();
 }
 

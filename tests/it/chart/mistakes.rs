@@ -1,5 +1,10 @@
 //! Mistakes that people make in values, and the sentence that each is answered with.
 
+use std::process::Command;
+
+use tests::cluster::Release;
+use tests::parts;
+
 use super::values::sentences;
 use super::{NEEDED, render};
 
@@ -115,6 +120,30 @@ fn a_mistake_is_answered_with_the_name_of_the_value_and_an_example() {
             "tolerations[0].operator: `exists` is none of `Exists`, `Equal`. For example: --set-json 'tolerations=[{\"key\":\"prbuild\",\"operator\":\"Exists\"}]'",
         ),
         (
+            "host=1.2.3.4",
+            "host: `1.2.3.4` is an address, and an Ingress is for a name. For example: --set host=prbuild.example.org",
+        ),
+        (
+            "clusterDomain=cluster..local",
+            "clusterDomain: `cluster..local` is no domain: small letters, digits, `-` and `.`. For example: --set clusterDomain=cluster.local",
+        ),
+        (
+            "gateway.service.nodePort=30100",
+            "gateway.service.nodePort: a Service of the type ClusterIP has no port on nodes. For example: --set gateway.service.type=NodePort,gateway.service.nodePort=30100",
+        ),
+        (
+            "builds.nameServers={999.1.1.1}",
+            "builds.nameServers[0]: `999.1.1.1` is no address of a name server. For example: --set-json 'builds.nameServers=[\"9.9.9.9\"]'",
+        ),
+        (
+            "networkPolicy.builds.except={300.0.0.0/8}",
+            "networkPolicy.builds.except[0]: `300.0.0.0/8` is no range of addresses. For example: --set-json 'networkPolicy.builds.except=[\"10.0.0.0/8\",\"192.168.0.0/16\"]'",
+        ),
+        (
+            "networkPolicy.metricsFrom[0].ipBlock.cidr=10.0.0.0",
+            "networkPolicy.metricsFrom[0].ipBlock.cidr: `10.0.0.0` is no range of addresses. For example: --set-json 'networkPolicy.metricsFrom=[{\"namespaceSelector\":{\"matchLabels\":{\"kubernetes.io/metadata.name\":\"monitoring\"}}}]'",
+        ),
+        (
             "builds.namespace=prbuild",
             "builds.namespace: strangers' code runs there, so it is another one than PrBuild's own. For example: --set builds.namespace=prbuild-builds",
         ),
@@ -126,6 +155,19 @@ fn a_mistake_is_answered_with_the_name_of_the_value_and_an_example() {
         let said = render(&[NEEDED, values]).unwrap_err();
         assert_eq!(sentences(&said), [says], "{values}");
     }
+}
+
+#[test]
+fn a_namespace_whose_builds_would_have_too_long_a_name_is_told_how_to_name_theirs() {
+    let namespace = "a".repeat(60);
+    let mut helm = Command::new(parts::existing(&parts::HELM_CLI).unwrap());
+    helm.args(["template", "prbuild"]).arg(Release::chart());
+    helm.args(["--namespace", &namespace, "--set", NEEDED]);
+    let said = helm.output().unwrap().stderr;
+    let says = format!(
+        "builds.namespace: `{namespace}-builds` has more than 63 characters, which no namespace may have. For example: --set builds.namespace=prbuild-builds"
+    );
+    assert_eq!(sentences(&String::from_utf8_lossy(&said)), [says]);
 }
 
 #[test]

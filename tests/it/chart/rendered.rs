@@ -206,6 +206,37 @@ fn s24_the_namespace_of_builds_has_nothing_to_take_and_enforces_restricted() {
     }
 }
 
+#[test]
+fn what_somebody_adds_stands_once_and_comes_before_what_the_chart_says() {
+    let given = [
+        "builds.quota.more.pods=7,builds.quota.more.count/services=2",
+        r"ingress.tls.issuer.name=letsencrypt,ingress.annotations.cert-manager\.io/cluster-issuer=mine",
+        r"monitoring.dashboard=true,monitoring.labels.grafana_dashboard=yes,monitoring.labels.app\.kubernetes\.io/name=mine",
+    ];
+    let text = variant(&given);
+    let all = objects(&text);
+    let most = &object(&all, "ResourceQuota", "prbuild")["spec"]["hard"];
+    assert_eq!(
+        (&most["pods"], &most["count/services"]),
+        (&json!("7"), &json!("2"))
+    );
+    assert_eq!(most["count/secrets"], "0");
+    let annotations = &object(&all, "Ingress", "prbuild")["metadata"]["annotations"];
+    assert_eq!(annotations["cert-manager.io/cluster-issuer"], "mine");
+    let labels = &object(&all, "ConfigMap", "prbuild-dashboard")["metadata"]["labels"];
+    assert_eq!(labels["grafana_dashboard"], "yes");
+    assert_eq!(labels["app.kubernetes.io/name"], "mine");
+    assert_eq!(labels["app.kubernetes.io/instance"], "prbuild");
+    for once in [
+        "\n    count/services:",
+        "\n    pods:",
+        "cluster-issuer:",
+        "grafana_dashboard:",
+    ] {
+        assert_eq!(text.matches(once).count(), 1, "{once}");
+    }
+}
+
 /// The pod that an object is or makes, and the object's name.
 fn pod_of(object: &Value) -> Option<(&Value, &Value)> {
     let template = &object["spec"]["template"]["spec"];

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::git::copy_git;
 use super::pack::{Config, make_tmp, pack, set_mode};
 use super::programs::{Architecture, Profile, build_programs, directory};
-use super::{Image, sbom};
+use super::{Image, elf, elsewhere, sbom};
 use crate::parts::{Cache, PartError};
 
 /// One image of PrBuild.
@@ -90,7 +90,7 @@ impl Making {
     /// Compiles the programs and packs each into its image.
     pub fn all(&self) -> Result<Vec<Image>, PartError> {
         let programs = build_programs(&self.workspace, self.profile, self.architecture)?;
-        let bills = sbom::Metadata::read(&self.workspace)?;
+        let bills = sbom::Metadata::read(&self.workspace, self.architecture)?;
         let cache = Cache::of_user();
         let name = format!(
             "images-{}-{}",
@@ -146,13 +146,18 @@ impl Making {
         contents.write("/etc/passwd", passwd)?;
         let mut bill = bills.of(component.package(), self.architecture)?;
         if component == Component::Checkout {
-            bill.add_packages(&copy_git(&mut contents)?);
+            let packages = match self.architecture == Architecture::of_machine() {
+                true => copy_git(&mut contents)?,
+                false => elsewhere::copy_git(&mut contents, self.architecture)?,
+            };
+            bill.add_packages(&packages);
             for folder in ["/proc", "/dev", "/sys", "/build"] {
                 contents.folder(folder)?;
             }
             make_tmp(&root).map_err(|error| PartError::io(&root, &error))?;
         }
         contents.write("/usr/share/doc/prbuild/sbom.cdx.json", &bill.text())?;
+        self.all_fit(component, &root)?;
         let image = self.image(component, dir);
         pack(
             &image,
@@ -168,6 +173,20 @@ impl Making {
             },
         )?;
         Ok(image)
+    }
+
+    /// Fails where something in an image would not run on its machines.
+    fn all_fit(&self, component: Component, root: &Path) -> Result<(), PartError> {
+        let found = elf::of_another(root, self.architecture);
+        let Some(file) = found.map_err(|error| PartError::io(root, &error))? else {
+            return Ok(());
+        };
+        let (name, machine) = (component.name(), self.architecture.name());
+        Err(PartError::new(
+            format!("cannot make the image {name} for {machine}"),
+            format!("{} is for another machine", file.display()),
+            format!("make it on a machine that is {machine}"),
+        ))
     }
 
     fn labels(&self, component: Component) -> serde_json::Value {

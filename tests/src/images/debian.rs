@@ -145,7 +145,8 @@ fn have(debs: &Path, package: &str) -> bool {
     files.any(|file| file.file_name().to_string_lossy().starts_with(&prefix))
 }
 
-fn extract(deb: &Path, root: &Path, what: &str) -> Result<(), PartError> {
+/// Unpacks a package into a directory.
+pub(super) fn extract(deb: &Path, root: &Path, what: &str) -> Result<(), PartError> {
     let failed = |because: String| PartError::new(what, because, REMEDY);
     let mut dpkg = Command::new("dpkg-deb");
     dpkg.arg("--fsys-tarfile")

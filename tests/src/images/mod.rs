@@ -4,6 +4,8 @@
 
 mod component;
 mod debian;
+mod elf;
+mod elsewhere;
 mod git;
 mod pack;
 mod programs;

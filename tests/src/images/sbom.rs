@@ -51,14 +51,14 @@ struct DependencyKind {
 }
 
 impl Metadata {
-    /// Asks cargo.
-    pub(super) fn read(workspace: &Path) -> Result<Self, PartError> {
+    /// Asks cargo what programs for this kind of machine are made of.
+    pub(super) fn read(workspace: &Path, machine: Architecture) -> Result<Self, PartError> {
         let what = "cannot list what the images are made of";
         let remedy = "cargo metadata --locked";
         let mut cargo = crate::cargo::cargo();
         cargo.args(["metadata", "--format-version", "1", "--locked"]);
         // What is for Windows only is no part of an image.
-        cargo.args(["--filter-platform", "x86_64-unknown-linux-musl"]);
+        cargo.args(["--filter-platform", machine.target()]);
         cargo.current_dir(workspace);
         let json = make_run(cargo, what, remedy)?;
         serde_json::from_slice(&json)

@@ -286,7 +286,7 @@ impl App {
         etag: Option<&str>,
     ) -> Result<Answer, GithubError> {
         let known = self.ahead.load(Ordering::Relaxed);
-        let answer = self.dated(known, &method, path, body.clone(), etag).await;
+        let answer = self.dated(known, &method, path, body, etag).await;
         let Err(GithubError::Unauthorized {
             date: Some(date), ..
         }) = &answer
@@ -313,7 +313,7 @@ impl App {
         ahead: i64,
         method: &Method,
         path: &str,
-        body: Option<Vec<u8>>,
+        body: Option<&str>,
         etag: Option<&str>,
     ) -> Result<Answer, GithubError> {
         let path_alone = path.split_once('?').map_or(path, |(path, _)| path);

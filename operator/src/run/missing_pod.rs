@@ -10,11 +10,11 @@ use kube::api::ListParams;
 
 use super::{
     end::end,
-    outcome::{DELETED, Ending, LATE, Progress},
+    outcome::{DELETED, Ending, LATE, Progress, one_line},
     patience::{queue_time_left, why_forbidden},
     reconcile::{POD_EXPECTED_AFTER, RunError, failed, follow, phase},
 };
-use crate::{context::Context, queue::Next, report::text};
+use crate::{context::Context, queue::Next};
 
 /// A Job whose pod does not come is looked at less and less often, at least this often.
 const POD_LOOKED_FOR_EVERY: Duration = Duration::from_secs(60);
@@ -124,7 +124,8 @@ impl Refused {
     fn of(message: &str) -> Self {
         let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
         let refused = says(&["is forbidden: ", "is invalid: ", "denied the request"]);
-        let why = text::one_line(why_forbidden(message), 300);
+        let why = message.strip_prefix("Error creating: ").unwrap_or(message);
+        let why = one_line(why_forbidden(why));
         match refused {
             true if says(&["exceeded quota", "status unknown for quota"]) => {
                 Self::ForNow(format!("the cluster refuses its pod: {why}"))
@@ -211,6 +212,12 @@ mod tests {
         assert_eq!(
             Refused::of(&forbidden("exceeded quota: builds")),
             Refused::ForNow("the cluster refuses its pod: exceeded quota: builds".to_owned())
+        );
+        assert_eq!(
+            Refused::of("Error creating: etcdserver: request timed out"),
+            Refused::ForNow(
+                "the cluster cannot make its pod yet: etcdserver: request timed out".to_owned()
+            )
         );
     }
 

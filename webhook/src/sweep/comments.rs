@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn an_edit_while_pages_are_read_hides_no_comment() {
-        let spread = (0..350).map(|n| (i64::try_from(n).expect("a second"), n));
+        let spread = (0..350_usize).map(|n| (i64::try_from(n).expect("a second"), n));
         assert_eq!(read(spread.collect(), 7).len(), 350);
         let at_once = (0..350).map(|n| (5, n));
         // The edited one is on the first page, so that one of the same second may be passed over.

@@ -12,9 +12,10 @@ use protocol::{
     token::{Claims, LogScope, Scope},
 };
 use rustix::process::{Pid, Signal, kill_process};
+use tests::cluster::Binary;
 
 use super::gateway::operator;
-use crate::agent::{Run, program, source};
+use crate::agent::{Run, source};
 
 /// A pod, which ends with the test.
 pub struct Pod {
@@ -56,7 +57,7 @@ impl Pod {
     }
 
     fn start_ship(&mut self) {
-        let mut command = Command::new(program("prbuild-agent"));
+        let mut command = Command::new(Binary::Agent.path().unwrap());
         command.arg("ship").args(["--repository", "demo"]);
         for (flag, name) in [
             ("--checkout", "checkout"),

@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 use super::table::{Part, Recipe};
 use super::version::Version;
 
-/// The oldest Go that compiles the Kubernetes of the table.
-pub const GO: Version = Version::new(1, 25, 0);
+/// The oldest Go that compiles all parts of the table.
+pub const GO: Version = Version::new(1, 26, 7);
 
 /// What this machine can do about a missing part.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -40,7 +40,7 @@ impl Pod {
         }
         // Open for both, so that nobody waits for the other end, and the step sees no end before ours.
         let gate = OpenOptions::new().read(true).write(true).open(gate)?;
-        let agent = Binary::Gateway.path()?.with_file_name("prbuild-agent");
+        let agent = Binary::Agent.path()?;
         let ship = Command::new(&agent)
             .env("PRBUILD_LOG_TOKEN", gateway.log_token(run))
             .args(["ship", "--repository", "app", "--run", run])

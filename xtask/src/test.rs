@@ -138,7 +138,8 @@ async fn test(
     let mut environment = clusters.environment();
     environment.push((ENDS_VARIABLE, Path::new("1")));
     // Stories run what ships, which is there for the images anyway and takes a third of the time.
-    let programs = images::story_programs(&workspace());
+    // Tests run elsewhere: each in the directory of its package.
+    let programs = workspace().join(images::story_programs(&workspace()));
     if clusters.node.is_some() && std::env::var_os(PROGRAMS_VARIABLE).is_none() {
         environment.push((PROGRAMS_VARIABLE, &programs));
     }

@@ -185,7 +185,7 @@ fn check_out(
     init(&git, source, &[], signals)?;
     fetch(&git, source, limits, signals, log)?;
     let commit = verify(&git, source, signals)?;
-    lay_out(&git, source, signals)?;
+    lay_out(&git, source, limits, signals)?;
     Ok(commit)
 }
 
@@ -209,11 +209,12 @@ pub(crate) fn init(
 pub(crate) fn lay_out(
     git: &Git,
     source: &Source,
+    limits: FetchLimits,
     signals: &mut Signals,
 ) -> Result<(), CheckoutError> {
     let done = git.run(
         &["checkout", "--quiet", "--detach", &source.commit, "--"],
-        LOCAL,
+        limits.on_disk(),
         signals,
     )?;
     output_of(done, "check the commit out")?;

@@ -238,7 +238,22 @@ fn a_server_that_never_answers_is_given_up() {
         error.starts_with("the network failed: 2 tries in "),
         "{error}"
     );
-    assert!(error.ends_with("(it took too long)"), "{error}");
+    let words = "(it took longer than `timeouts.checkoutSeconds` of the builder allows)";
+    assert!(error.ends_with(words), "{error}");
+}
+
+#[test]
+fn a_builder_allows_its_checkout_more_time_and_no_more_than_an_hour() {
+    let seconds = |allowed| {
+        let limits = FetchLimits::within(allowed);
+        [limits.total, limits.one, limits.on_disk()].map(|limit| limit.as_secs())
+    };
+    let usual = FetchLimits::default();
+    assert_eq!((usual.total.as_secs(), usual.one.as_secs()), (300, 150));
+    assert_eq!(seconds(60), [60, 30, 120]);
+    assert_eq!(seconds(3000), [3000, 1500, 1500]);
+    assert_eq!(seconds(i64::MAX), [3600, 1800, 1800]);
+    assert_eq!(seconds(-1), [1, 0, 120]);
 }
 
 #[test]

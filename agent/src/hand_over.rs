@@ -43,7 +43,7 @@ fn give_commit(
     let mut mirror = Mirror::open(mirrors, &places.home, source, scheme, signals)?;
     let given = mirror
         .fetch(limits, signals, log)
-        .and_then(|()| hand_on(source, &mirror, &places, signals));
+        .and_then(|()| hand_on(source, &mirror, &places, limits, signals));
     match given {
         Err(error) if mirror.may_be_broken(&error) => {
             log.line(&format!(
@@ -52,7 +52,7 @@ fn give_commit(
             let mut mirror = Mirror::anew(mirrors, &places.home, source, scheme, signals)?;
             let places = Places::make(dir)?;
             mirror.fetch(limits, signals, log)?;
-            hand_on(source, &mirror, &places, signals)
+            hand_on(source, &mirror, &places, limits, signals)
         }
         given => given,
     }
@@ -63,11 +63,12 @@ fn hand_on(
     source: &Source,
     mirror: &Mirror,
     places: &Places,
+    limits: FetchLimits,
     signals: &mut Signals,
 ) -> Result<Commit, CheckoutError> {
     let git = Git::new(&places.workspace, &places.home, Scheme::File);
     checkout::init(&git, source, &[], signals)?;
-    mirror.give_to(&git, signals)?;
+    mirror.give_to(&git, limits, signals)?;
     checkout::verify(&git, source, signals)
 }
 
@@ -76,6 +77,7 @@ pub fn take(
     source: &Source,
     from: &Path,
     dir: &Path,
+    limits: FetchLimits,
     signals: &mut Signals,
 ) -> Result<Commit, CheckoutError> {
     source::check(source)?;
@@ -87,7 +89,7 @@ pub fn take(
     })?;
     let git = Git::new(&places.workspace, &places.home, Scheme::File);
     let commit = checkout::verify(&git, source, signals)?;
-    checkout::lay_out(&git, source, signals)?;
+    checkout::lay_out(&git, source, limits, signals)?;
     Ok(commit)
 }
 

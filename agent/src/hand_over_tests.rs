@@ -58,7 +58,13 @@ impl Bench {
 
     fn take(&mut self, source: &Source) -> Result<Commit, CheckoutError> {
         let (signals, _, _stop) = self.executor.parts();
-        super::take(source, &self.over, &self.run, signals)
+        super::take(
+            source,
+            &self.over,
+            &self.run,
+            FetchLimits::default(),
+            signals,
+        )
     }
 
     fn content(&self) -> String {

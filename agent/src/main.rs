@@ -151,23 +151,30 @@ fn main() -> ExitCode {
 
 fn run_checkout(common: &Common, install: Option<&Path>) -> io::Result<u8> {
     let (mut signals, mut log) = (Signals::of_this_process()?, common.log()?);
-    let report = match read::<Source>("PRBUILD_SOURCE") {
-        Ok(source) => {
-            let limits = FetchLimits::default();
-            checkout::run(
-                &source,
-                &common.dir,
-                install,
-                limits,
-                &mut signals,
-                &mut log,
-            )
-        }
+    let asked = read::<Source>("PRBUILD_SOURCE").and_then(|source| Ok((source, limits()?)));
+    let report = match asked {
+        Ok((source, limits)) => checkout::run(
+            &source,
+            &common.dir,
+            install,
+            limits,
+            &mut signals,
+            &mut log,
+        ),
         Err(why) => checkout::failed(&why, &mut log),
     };
     let text = serde_json::to_string(&report)?;
     leave(common, &text, &mut signals, &mut log);
     Ok(u8::from(report.error.is_some()))
+}
+
+/// How long the checkout may take; an older operator does not say.
+fn limits() -> Result<FetchLimits, String> {
+    const NAME: &str = "PRBUILD_CHECKOUT_SECONDS";
+    match std::env::var_os(NAME) {
+        Some(_) => read(NAME).map(FetchLimits::within),
+        None => Ok(FetchLimits::default()),
+    }
 }
 
 fn run_exec(common: &Common) -> io::Result<u8> {

@@ -116,10 +116,16 @@ impl<'a> Mirror<'a> {
     }
 
     /// Fetches the commit from here into another repository on this disk.
-    pub fn give_to(&self, to: &Git, signals: &mut Signals) -> Result<(), CheckoutError> {
+    pub fn give_to(
+        &self,
+        to: &Git,
+        limits: FetchLimits,
+        signals: &mut Signals,
+    ) -> Result<(), CheckoutError> {
         let path = self.path.display().to_string();
         let fetch = git::fetch_of(&path, &self.source.commit);
-        output_of(to.run(&fetch, LOCAL, signals)?, "read the mirror").map(drop)
+        let given = to.run(&fetch, limits.on_disk(), signals)?;
+        output_of(given, "read the mirror").map(drop)
     }
 
     /// Whether the mirror itself can be the reason of an error.

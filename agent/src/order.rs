@@ -17,6 +17,15 @@ use crate::{
 /// Bytes of an order: a recipe has at most 50 steps of 16 KiB, and in all 64 KiB.
 const LIMIT: u32 = 1 << 20;
 
+/// Fetches the code.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct FetchOrder {
+    /// The commit.
+    pub source: Source,
+    /// Seconds that it may take.
+    pub seconds: i64,
+}
+
 /// Runs a build.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct BuildOrder {
@@ -30,8 +39,8 @@ pub struct BuildOrder {
 pub fn fetch(mirrors: &Path, dir: &Path) -> io::Result<u8> {
     let (order, mut signals) = Signals::with_order(LIMIT)?;
     let mut log = Log::framed()?;
-    let source: Source = serde_json::from_slice(&order)?;
-    let limits = FetchLimits::default();
+    let FetchOrder { source, seconds } = serde_json::from_slice(&order)?;
+    let limits = FetchLimits::within(seconds);
     let report = hand_over::give(&source, mirrors, dir, limits, &mut signals, &mut log);
     log.say(&frames::checkout(&report));
     log.flush(&mut signals, Duration::from_secs(60));
@@ -44,7 +53,7 @@ pub fn build(dir: &Path, from: Option<&Path>) -> io::Result<u8> {
     let (order, mut signals) = Signals::with_order(LIMIT)?;
     let mut log = Log::framed()?;
     let BuildOrder { work, grace_ms } = serde_json::from_slice(&order)?;
-    let checked_out = check_out(&work.source, dir, from, &mut signals, &mut log);
+    let checked_out = check_out(&work, dir, from, &mut signals, &mut log);
     log.say(&frames::checkout(&checked_out));
     let report = match checked_out.error {
         Some(error) => plan::error(&error, Vec::new()),
@@ -60,17 +69,18 @@ pub fn build(dir: &Path, from: Option<&Path>) -> io::Result<u8> {
 }
 
 fn check_out(
-    source: &Source,
+    work: &Work,
     dir: &Path,
     from: Option<&Path>,
     signals: &mut Signals,
     log: &mut Log,
 ) -> CheckoutReport {
+    let source = &work.source;
+    let limits = FetchLimits::within(work.recipe.timeouts.checkout_seconds);
     let Some(from) = from else {
-        let limits = FetchLimits::default();
         return checkout::run(source, dir, None, limits, signals, log);
     };
-    match hand_over::take(source, from, dir, signals) {
+    match hand_over::take(source, from, dir, limits, signals) {
         Ok(commit) => CheckoutReport {
             commit: source.commit.clone(),
             parents: commit.parents,

@@ -85,7 +85,7 @@ pub enum AnswerReason {
     HeadMovedBefore,
     /// The head moved after the event. `movement`: who and when, where that is known.
     HeadMovedAfter,
-    /// It cannot be seen when the head last moved.
+    /// It cannot be seen when the head last moved. `detail`: why an approval would not help, where it would not.
     MovementUnknown,
     /// The pull request is closed.
     Closed,

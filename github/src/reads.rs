@@ -3,21 +3,17 @@
 
 use futures::future::try_join_all;
 use http::{Method, StatusCode};
-use jiff::Timestamp;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 use crate::path::{full_name, segment};
 use crate::repo::{Extras, Repo, parsed};
-use crate::wire::{
-    Activity, Collaborator, Comment, IssueEvent, PullRequest, RepositoryInfo, Review, User,
-};
+use crate::wire::{Activity, Collaborator, IssueEvent, PullRequest, RepositoryInfo, Review, User};
 use crate::{Dated, GithubError};
 
 /// The most entries that GitHub puts on a page.
 const PAGE: usize = 100;
-/// Pages after which a list is not worth more requests.
-const MOST_PAGES: i64 = 30;
+/// Reviews of a pull request that are read: a list that is longer is not worth more requests.
+const MOST_REVIEWS: usize = 3000;
 
 /// The newest events of a pull request.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +31,16 @@ pub struct Movements {
     pub entries: Vec<Activity>,
     /// The page was full: there may be more movements than these.
     pub full: bool,
+}
+
+/// The reviews of a pull request.
+#[derive(Clone, Debug, Default)]
+pub struct Reviews {
+    /// Oldest first.
+    pub reviews: Vec<Review>,
+    /// These are all reviews that there are. Otherwise newer ones were not read, and anybody may have
+    /// taken back there what these say.
+    pub complete: bool,
 }
 
 /// A page of a list that was asked for with the tag of the last answer.
@@ -195,13 +201,26 @@ impl Repo {
         }))
     }
 
-    /// All reviews of a pull request, oldest first.
+    /// The reviews of a pull request, up to 3,000.
     ///
     /// # Errors
     /// As any call.
-    pub async fn reviews(&self, n: i64) -> Result<Dated<Vec<Review>>, GithubError> {
-        self.all(&self.path(&format!("/pulls/{n}/reviews?per_page={PAGE}")))
-            .await
+    pub async fn reviews(&self, n: i64) -> Result<Dated<Reviews>, GithubError> {
+        let mut reviews = Vec::new();
+        let mut page = 1_i64;
+        loop {
+            let path = self.path(&format!("/pulls/{n}/reviews?per_page={PAGE}&page={page}"));
+            let found: Dated<Vec<Review>> = self.get(&path).await?;
+            let complete = found.value.len() < PAGE;
+            reviews.extend(found.value);
+            if complete || reviews.len() >= MOST_REVIEWS {
+                return Ok(Dated {
+                    value: Reviews { reviews, complete },
+                    date: found.date,
+                });
+            }
+            page += 1;
+        }
     }
 
     /// One page of all pull requests, open and closed, the last changed first.
@@ -232,65 +251,5 @@ impl Repo {
             items,
             etag: answer.etag,
         }))
-    }
-
-    /// A comment on an issue or pull request as it is now.
-    ///
-    /// # Errors
-    /// [`GithubError::NotFound`] when it was deleted.
-    pub async fn comment(&self, id: i64) -> Result<Dated<Comment>, GithubError> {
-        self.get(&self.path(&format!("/issues/comments/{id}")))
-            .await
-    }
-
-    /// All comments of an issue or pull request that changed since then, oldest first.
-    ///
-    /// # Errors
-    /// As any call.
-    pub async fn comments_since(
-        &self,
-        n: i64,
-        since: Timestamp,
-    ) -> Result<Vec<Comment>, GithubError> {
-        let since = segment(&since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
-        let path = self.path(&format!(
-            "/issues/{n}/comments?since={since}&per_page={PAGE}"
-        ));
-        Ok(self.all(&path).await?.value)
-    }
-
-    /// One page of the comments on all issues and pull requests that changed since then, the oldest
-    /// change first.
-    ///
-    /// # Errors
-    /// As any call.
-    pub async fn changed_comments(
-        &self,
-        since: Timestamp,
-        page: i64,
-    ) -> Result<Dated<Vec<Comment>>, GithubError> {
-        let since = segment(&since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
-        self.get(&self.path(&format!(
-            "/issues/comments?sort=updated&direction=asc&since={since}&per_page={PAGE}&page={page}"
-        )))
-        .await
-    }
-
-    /// All pages of a list, one after the other; `path` has a query.
-    async fn all<T: DeserializeOwned>(&self, path: &str) -> Result<Dated<Vec<T>>, GithubError> {
-        let mut items = Vec::new();
-        let mut page = 1;
-        loop {
-            let found: Dated<Vec<T>> = self.get(&format!("{path}&page={page}")).await?;
-            let last = found.value.len() < PAGE;
-            items.extend(found.value);
-            if last || page == MOST_PAGES {
-                return Ok(Dated {
-                    value: items,
-                    date: found.date,
-                });
-            }
-            page += 1;
-        }
     }
 }

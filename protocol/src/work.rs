@@ -195,6 +195,10 @@ pub struct Timeouts {
     /// Seconds that a run may wait for a slot and for its machine before it ends in `Error`.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 604800)))]
     pub queue_seconds: i64,
+    /// Seconds that fetching the code may take, all tries together. One try may take half of them, and
+    /// laying the files out as long as a try, at least two minutes.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 3600)))]
+    pub checkout_seconds: i64,
     /// Seconds that all steps together may take.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 604800)))]
     pub run_seconds: i64,
@@ -204,10 +208,12 @@ pub struct Timeouts {
 }
 
 impl Default for Timeouts {
-    /// A day in the queue, four hours of run, twenty minutes of silence: CPython's own limits.
+    /// A day in the queue, four hours of run, twenty minutes of silence: CPython's own limits, whose code at
+    /// depth 1 is 30 MB.
     fn default() -> Self {
         Self {
             queue_seconds: 86_400,
+            checkout_seconds: 300,
             run_seconds: 14_400,
             no_output_seconds: 1_200,
         }

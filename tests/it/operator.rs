@@ -8,6 +8,7 @@ mod cancel;
 mod cancel_builders;
 mod deletion;
 mod endings;
+mod forgotten;
 mod leadership;
 mod lifecycle;
 mod limits;

@@ -6,6 +6,7 @@ mod answers;
 mod calls;
 mod checks;
 mod health;
+mod lists;
 mod statuses;
 
 use std::net::{IpAddr, Ipv4Addr};

@@ -2,15 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use protocol::Source;
+use protocol::{Source, Timeouts};
 
-use super::{CheckoutError, last_words};
+use super::{CheckoutError, LOCAL, last_words};
 use crate::{
     git::{self, FetchFailure, Git, GitError, GitOutput},
     log::Log,
     os::{self, Signals},
     text::{duration, one_line, short},
 };
+
+/// The most that a Builder can allow.
+const MOST_SECONDS: i64 = 3600;
 
 /// How long fetching may take.
 #[derive(Clone, Copy, Debug)]
@@ -26,14 +29,26 @@ pub struct FetchLimits {
 }
 
 impl Default for FetchLimits {
-    /// Five minutes in all: CPython at depth 1 is 30 MB.
     fn default() -> Self {
+        Self::within(Timeouts::default().checkout_seconds)
+    }
+}
+
+impl FetchLimits {
+    /// Those of a Builder's `timeouts.checkoutSeconds`. A try that hangs leaves time for another.
+    pub fn within(seconds: i64) -> Self {
+        let total = Duration::from_secs(seconds.clamp(1, MOST_SECONDS).unsigned_abs());
         Self {
-            total: Duration::from_secs(300),
-            one: Duration::from_secs(150),
+            total,
+            one: total / 2,
             tries: 5,
             pause: Duration::from_secs(1),
         }
+    }
+
+    /// How long one command may take that moves the whole code about on the disk.
+    pub(crate) fn on_disk(self) -> Duration {
+        LOCAL.max(self.one)
     }
 }
 
@@ -91,7 +106,12 @@ fn fetch_error(
         FetchFailure::Network => CheckoutError::Network {
             tries,
             took: duration(took),
-            last: last_words(output),
+            last: match output.late {
+                true => {
+                    "it took longer than `timeouts.checkoutSeconds` of the builder allows".into()
+                }
+                false => last_words(output),
+            },
         },
     }
 }

@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     frames::{self, Frame},
-    order::BuildOrder,
+    order::{BuildOrder, FetchOrder},
     os::Leash,
     spool::Spool,
 };
@@ -173,7 +173,7 @@ fn carry_out(site: &Site, record: &mut Record, stop: &Stop, heard: &mut Heard) -
         let mut spool = Spool::new(&spools.checkout, limits).map_err(io::Error::other)?;
         if let Some(_turn) = site.turn(stop) {
             let started = builder::start_fetch(&site.layout, record.slot)?;
-            let order = serde_json::to_vec(&record.assignment.work.source)?;
+            let order = serde_json::to_vec(&fetch_order(record))?;
             follow(site, record, started, &order, stop, &mut |_, frame| {
                 hear(frame, &mut spool, heard)
             })?;
@@ -198,6 +198,15 @@ fn carry_out(site: &Site, record: &mut Record, stop: &Stop, heard: &mut Heard) -
         hear(frame, &mut spool, heard)
     })?;
     spool.end().map_err(io::Error::other)
+}
+
+/// The order for the executor that fetches.
+fn fetch_order(record: &Record) -> FetchOrder {
+    let work = &record.assignment.work;
+    FetchOrder {
+        source: work.source.clone(),
+        seconds: work.recipe.timeouts.checkout_seconds,
+    }
 }
 
 /// The order for the executor. The owner may allow less time than the project.

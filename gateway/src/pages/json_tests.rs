@@ -15,11 +15,12 @@ use crate::{pages::run::testing::Writer, records::RecordKey};
 
 const DOCUMENT: &str = include_str!("../../../docs/json.md");
 /// Fields that this page leaves to the page about Builders.
-const OF_A_BUILDER: [&str; 6] = [
+const OF_A_BUILDER: [&str; 7] = [
     "cpu",
     "memory",
     "disk",
     "queueSeconds",
+    "checkoutSeconds",
     "runSeconds",
     "noOutputSeconds",
 ];

@@ -65,9 +65,7 @@ pub fn sentence(answer: &AnswerSpec, house: &House) -> String {
         R::ActorMismatch => words.actor_mismatch(),
         R::HeadMovedBefore => words.moved_before(),
         R::HeadMovedAfter => words.moved_after(),
-        R::MovementUnknown => format!(
-            "I cannot see when this branch last moved. Approve this commit, or write `{prefix} run <full SHA>`."
-        ),
+        R::MovementUnknown => words.movement_unknown(prefix),
         R::Closed => {
             format!("This pull request is closed; nothing was built. Reopen it, then {again}.")
         }

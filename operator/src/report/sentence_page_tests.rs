@@ -4,7 +4,7 @@ use crds::{AnswerReason, Facts, TriggerKind};
 
 use super::{
     House, sentence,
-    tests::{ALL, about, answer, moved, told},
+    tests::{ALL, MUCH_REVIEWED, about, answer, moved, told},
 };
 
 /// Every sentence that people can be told, as `docs/refusals.md` shows it.
@@ -23,6 +23,7 @@ fn documented() -> Vec<(AnswerReason, String)> {
         (R::HeadMovedBefore, Label, moved("a")),
         (R::HeadMovedAfter, Label, moved("a")),
         (R::MovementUnknown, Label, nothing()),
+        (R::MovementUnknown, Label, told(None, MUCH_REVIEWED)),
         (R::WrongSha, Label, nothing()),
         (R::Closed, Label, nothing()),
         (R::ForkDeleted, Label, nothing()),

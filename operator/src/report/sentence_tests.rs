@@ -34,6 +34,10 @@ pub const ALL: [AnswerReason; 26] = [
     AnswerReason::Unknown,
 ];
 
+/// Why no approval helps.
+pub const MUCH_REVIEWED: &str =
+    "This pull request has more reviews than are read, so no approval counts here.";
+
 fn at(second: i64) -> Time {
     Time(jiff::Timestamp::from_second(second).unwrap())
 }
@@ -137,6 +141,13 @@ fn a_refusal_says_what_happened_and_what_to_do() {
             Label,
             Facts::default(),
             "I cannot see when this branch last moved. Approve this commit, or write `/prbuild run <full SHA>`.",
+        ),
+        (
+            MovementUnknown,
+            Label,
+            told(None, MUCH_REVIEWED),
+            "I cannot see when this branch last moved. This pull request has more reviews than are read, so no \
+             approval counts here. Write `/prbuild run <full SHA>`.",
         ),
         (
             ThroughApp,

@@ -103,6 +103,15 @@ impl<'a> Words<'a> {
         format!("{mover} pushed after your {label}; nothing was built. Review and {again_it}.")
     }
 
+    /// An approval helps, unless it is told why it does not.
+    pub fn movement_unknown(&self, prefix: &str) -> String {
+        let helps = match self.help() {
+            why if why.is_empty() => "Approve this commit, or write".to_owned(),
+            why => format!("{why}Write"),
+        };
+        format!("I cannot see when this branch last moved. {helps} `{prefix} run <full SHA>`.")
+    }
+
     pub fn permission(&self) -> String {
         let needed = self.answer.facts.needed.as_deref().unwrap_or("write");
         let (label, help) = match self.answer.trigger.kind {

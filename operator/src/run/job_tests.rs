@@ -109,6 +109,18 @@ fn kubernetes_expands_nothing_in_a_script() {
 }
 
 #[test]
+fn the_checkout_is_told_how_long_it_may_take() {
+    let mut task = task();
+    task.recipe.as_mut().unwrap().timeouts.checkout_seconds = 1800;
+    let pod = pod(task, &setup());
+    let containers = pod.init_containers.unwrap();
+    let checkout = containers.iter().find(|one| one.name == CHECKOUT).unwrap();
+    let told = checkout.env.as_ref().unwrap().iter();
+    let mut told = told.filter(|one| one.name == "PRBUILD_CHECKOUT_SECONDS");
+    assert_eq!(told.next().unwrap().value.as_deref(), Some("1800"));
+}
+
+#[test]
 fn a_run_that_cannot_run_has_no_job_and_says_why() {
     let mut invalid = task();
     invalid.invalid = Some("the builder `debian` does not exist any more".into());

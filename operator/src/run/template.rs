@@ -13,7 +13,7 @@ use k8s_openapi::{
     apimachinery::pkg::api::resource::Quantity,
 };
 use kube::ResourceExt;
-use protocol::Work;
+use protocol::{Recipe, Work};
 
 use super::{
     job::{BUILD, CHECKOUT, JobError, Setup},
@@ -30,7 +30,7 @@ const NODE_LOST_SECONDS: i64 = 60;
 /// The pod of a run.
 pub(super) fn pod(
     run: &BuilderRun,
-    recipe: &protocol::Recipe,
+    recipe: &Recipe,
     machine: &Kubernetes,
     setup: &Setup,
     ship: Option<&Ship<'_>>,
@@ -66,7 +66,7 @@ pub(super) fn pod(
         init_containers: Some(
             ship.map(|ship| ship.container(setup))
                 .into_iter()
-                .chain([checkout(source, machine, setup, ship)])
+                .chain([checkout(source, recipe, machine, setup, ship)])
                 .collect(),
         ),
         containers: vec![build(work, machine, ship)],
@@ -102,6 +102,7 @@ fn unprivileged() -> PodSecurityContext {
 /// Fetches the commit and puts the agent where the build finds it. Runs no code of the pull request.
 fn checkout(
     source: String,
+    recipe: &Recipe,
     machine: &Kubernetes,
     setup: &Setup,
     ship: Option<&Ship<'_>>,
@@ -119,7 +120,13 @@ fn checkout(
                 .chain(ship.into_iter().flat_map(Ship::checkout_args))
                 .collect(),
         ),
-        env: Some(vec![env("PRBUILD_SOURCE", source)]),
+        env: Some(vec![
+            env("PRBUILD_SOURCE", source),
+            env(
+                "PRBUILD_CHECKOUT_SECONDS",
+                recipe.timeouts.checkout_seconds.to_string(),
+            ),
+        ]),
         resources: Some(resources(machine)),
         security_context: Some(confined()),
         volume_mounts: Some(

@@ -40,7 +40,9 @@ fn builder() -> Value {
     json!({
         "displayName": "Debian", "stability": "Stable", "flavours": ["default"],
         "steps": [{ "run": "make test" }], "evidence": "Label", "infraRetries": 2, "paused": false,
-        "timeouts": { "queueSeconds": 86400, "runSeconds": 14400, "noOutputSeconds": 1200 },
+        "timeouts": {
+            "queueSeconds": 86400, "checkoutSeconds": 300, "runSeconds": 14400, "noOutputSeconds": 1200,
+        },
         "kubernetes": {
             "image": "debian:13", "imagePullPolicy": "IfNotPresent",
             "resources": { "cpu": "1", "memory": "2Gi", "disk": "10Gi" },

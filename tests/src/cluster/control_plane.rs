@@ -52,6 +52,8 @@ const GARBAGE: [(&str, &str); 2] = [("GOGC", "400"), ("GOMEMLIMIT", "1GiB")];
 pub struct ControlPlane {
     // Dropped first: its reaper takes the processes down in the right order.
     berth: Berth,
+    /// Where the API server listens.
+    host: String,
     access: Access,
     processes: Vec<Process>,
 }
@@ -71,7 +73,7 @@ impl ControlPlane {
         keys::write_private(&dir.join("tokens.csv"), tokens.as_bytes())?;
         keys::write_signing_key(&dir.join("sa.key"))?;
 
-        let address = match options.pods {
+        let host = match options.pods {
             true if !rustix::process::geteuid().is_root() => return Err(ClusterError::NotRoot),
             true => {
                 network::make(&berth)?;
@@ -80,8 +82,8 @@ impl ControlPlane {
             false => "127.0.0.1".to_owned(),
         };
         let etcd = Process::start(&dir, "etcd", &etcd(&berth)?)?;
-        let mut apiserver = Process::start(&dir, "kube-apiserver", &apiserver(&berth, &address)?)?;
-        let server = format!("https://{address}:{}", berth.port(2));
+        let mut apiserver = Process::start(&dir, "kube-apiserver", &apiserver(&berth, &host)?)?;
+        let server = format!("https://{host}:{}", berth.port(2));
         let ca = dir.join("pki/apiserver.crt");
         let client = ready(&mut apiserver, || {
             let access = Access::write(&dir.join("kubeconfig"), &server, &ca, &admin)?;
@@ -92,6 +94,7 @@ impl ControlPlane {
         let access = Access::by(dir.join("kubeconfig"));
         let mut this = Self {
             berth,
+            host,
             access,
             processes: vec![etcd, apiserver],
         };
@@ -139,6 +142,19 @@ impl ControlPlane {
         self.processes
             .iter_mut()
             .find(|process| process.name() == name)
+    }
+
+    /// The API server crashes, and another one stands in its place with what etcd holds. What changed before
+    /// is not known to it: watches that would go on from there are refused (410), as after a compaction.
+    pub async fn restart_api_server(&mut self) -> Result<(), ClusterError> {
+        const NAME: &str = "kube-apiserver";
+        // Gone before the next one starts: it takes the file with its process id along.
+        self.processes.retain(|process| process.name() != NAME);
+        let command = apiserver(&self.berth, &self.host)?;
+        let mut started = Process::start(self.berth.dir(), NAME, &command)?;
+        ready(&mut started, || Ok(self.access.clone())).await?;
+        self.processes.push(started);
+        Ok(())
     }
 
     /// Takes it down and waits until it is gone.

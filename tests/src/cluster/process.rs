@@ -120,6 +120,16 @@ impl Process {
         let _ = self.child.wait();
     }
 
+    /// Lets it stand still (SIGSTOP), as a machine that is overloaded would.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
     fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         if let Some(pid) = pid {

@@ -130,6 +130,7 @@ impl<'a> Case<'a> {
             reach: Some(&reach),
             base: &origin.base_ref,
             evidence,
+            approvable: !self.has_unread_reviews(),
             right: self.level(right),
             prefix: &self.spec().commands.prefix,
         };

@@ -35,8 +35,8 @@ pub(crate) struct Facts {
     pub movements: Option<Seen>,
     /// The same, asked without a credential.
     pub anonymous: Option<Seen>,
-    /// All reviews.
-    pub reviews: Option<Vec<github::Review>>,
+    /// The reviews.
+    pub reviews: Option<github::Reviews>,
     /// The test merge.
     pub merge: Option<github::TestMerge>,
     /// Times that the test merge was asked for.

@@ -43,7 +43,7 @@ impl<'a> Case<'a> {
             Stillness::Still => Ok(Evidence::Label),
             Stillness::Ask(users) => Err(Stop::Ask(Question::Right(users))),
             _ if self.is_approved(&pull.head.sha)? => Ok(Evidence::Review),
-            Stillness::Unknown => Err(self.refuse(AnswerReason::MovementUnknown, Found::default())),
+            Stillness::Unknown => Err(self.movement_unknown()),
             Stillness::Moved(entry) if self.is_confirmed(&entry)? => Ok(Evidence::Label),
             Stillness::Moved(entry) => {
                 let reason = match entry.at > self.event.at {
@@ -53,6 +53,17 @@ impl<'a> Case<'a> {
                 Err(self.refuse(reason, moved(Some(&entry))))
             }
         }
+    }
+
+    /// Nobody can see when the head last moved, and nobody approved it; or it cannot be seen who did.
+    fn movement_unknown(&self) -> Stop {
+        let mut found = Found::default();
+        if self.has_unread_reviews() {
+            let why =
+                "This pull request has more reviews than are read, so no approval counts here.";
+            found.detail = Some(why.to_owned());
+        }
+        self.refuse(AnswerReason::MovementUnknown, found)
     }
 
     /// The delivery told another head than today's.
@@ -113,14 +124,23 @@ impl<'a> Case<'a> {
         }))
     }
 
+    /// There are more reviews than were read: whoever approved may have taken that back in one of them.
+    pub(super) fn has_unread_reviews(&self) -> bool {
+        let reviews = self.facts.reviews.as_ref();
+        reviews.is_some_and(|reviews| !reviews.complete)
+    }
+
     /// Somebody trusted, other than the author, approves exactly this head, as the reviews stand now.
     pub(super) fn is_approved(&self, head: &str) -> Go<bool> {
         let pull = self.pull()?;
         let reviews = self.facts.reviews.as_ref();
         let reviews = reviews.ok_or(Stop::Ask(Question::Reviews))?;
+        if self.has_unread_reviews() {
+            return Ok(false);
+        }
         let author = pull.user.as_ref().map(|user| user.id);
         let mut unknown = Vec::new();
-        let approvers = people::approvers(reviews, head, author);
+        let approvers = people::approvers(&reviews.reviews, head, author);
         for approver in approvers.into_iter().take(MOST_REVIEWERS) {
             match self.trusts(approver) {
                 Some(true) => return Ok(true),

@@ -136,6 +136,7 @@ impl Case<'_> {
             reach: asked.reach,
             base: &pull.base.branch,
             evidence,
+            approvable: !self.has_unread_reviews(),
             right: self.level(right),
             prefix: &self.spec().commands.prefix,
         };

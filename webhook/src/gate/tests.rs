@@ -124,6 +124,13 @@ fn movement(second: i64, by: i64) -> Entry {
     }
 }
 
+fn all_of(reviews: Vec<github::Review>) -> github::Reviews {
+    github::Reviews {
+        reviews,
+        complete: true,
+    }
+}
+
 fn seen(entries: Vec<Entry>) -> Option<Seen> {
     Some(Seen {
         of: ("author/r".to_owned(), "topic".to_owned()),
@@ -196,7 +203,7 @@ impl Scene {
             .into(),
             movements: seen(vec![movement(LABEL - 3600, AUTHOR)]),
             anonymous: seen(Vec::new()),
-            reviews: Some(Vec::new()),
+            reviews: Some(all_of(Vec::new())),
             merge: Some(github::TestMerge {
                 head_sha: HEAD.to_owned(),
                 base_ref: "main".to_owned(),
@@ -317,7 +324,16 @@ impl Scene {
             "state": "APPROVED", "commit_id": sha, "submitted_at": at(LABEL - 10),
         });
         self.with(|scene| {
-            scene.facts.reviews = Some(vec![serde_json::from_value(review).expect("a review")]);
+            let review = serde_json::from_value(review).expect("a review");
+            scene.facts.reviews = Some(all_of(vec![review]));
+        })
+    }
+
+    /// There are more reviews than were read.
+    fn much_reviewed(self) -> Self {
+        self.with(|scene| {
+            let reviews = scene.facts.reviews.as_mut().expect("reviews");
+            reviews.complete = false;
         })
     }
 

@@ -50,6 +50,8 @@ pub struct Choice<'a> {
     pub base: &'a str,
     /// The strongest evidence that there is.
     pub evidence: Evidence,
+    /// An approval would count, if somebody gave one.
+    pub approvable: bool,
     /// What the person may do.
     pub right: Permission,
     /// The word that a command begins with, for sentences that say what would help.
@@ -260,18 +262,31 @@ fn obstacle(choice: &Choice<'_>, builder: &Builder) -> Option<String> {
         );
     }
     if spec.evidence > choice.evidence {
-        return Some(match spec.evidence {
-            Evidence::Label | Evidence::ExactSha => format!(
-                "It needs the full SHA: write `{} run <full SHA>`, or approve exactly this commit.",
-                choice.prefix
-            ),
-            Evidence::Review | Evidence::Unknown => {
-                "It needs an approval of exactly this commit by a core developer other than the author."
-                    .to_owned()
-            }
-        });
+        return Some(missing(choice, spec.evidence));
     }
     None
+}
+
+/// What a builder asks for that there is not.
+fn missing(choice: &Choice<'_>, evidence: Evidence) -> String {
+    let prefix = choice.prefix;
+    match (evidence, choice.approvable) {
+        (Evidence::Label | Evidence::ExactSha, true) => format!(
+            "It needs the full SHA: write `{prefix} run <full SHA>`, or approve exactly this commit."
+        ),
+        (Evidence::Label | Evidence::ExactSha, false) => {
+            format!("It needs the full SHA: write `{prefix} run <full SHA>`.")
+        }
+        (Evidence::Review | Evidence::Unknown, true) => {
+            "It needs an approval of exactly this commit by a core developer other than the author."
+                .to_owned()
+        }
+        (Evidence::Review | Evidence::Unknown, false) => {
+            "It needs an approval, and this pull request has more reviews than are read. \
+             Open a new pull request, and have that approved."
+                .to_owned()
+        }
+    }
 }
 
 /// Whether a branch is one of these; `*` stands for any characters, and no pattern for all.

@@ -24,6 +24,7 @@ fn choice<'a>(
         reach,
         base: "main",
         evidence,
+        approvable: true,
         right: Permission::Write,
         prefix: "/prbuild",
     }

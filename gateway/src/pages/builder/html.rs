@@ -178,6 +178,7 @@ fn limits(way: &Way) -> Markup {
             }
             dt { "It may take" } dd { (time(way.timeouts.run_seconds)) }
             dt { "Be silent for" } dd { (time(way.timeouts.no_output_seconds)) }
+            dt { "Fetch its code for" } dd { (time(way.timeouts.checkout_seconds)) }
             dt { "Wait for" } dd { (time(way.timeouts.queue_seconds)) }
             dt { "Is tried again" } dd { (way.infra_retries) " times after infrastructure failed" }
             @if !way.base_branches.is_empty() {

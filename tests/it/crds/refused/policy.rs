@@ -114,6 +114,8 @@ pub fn builder() -> Vec<Case> {
         { "infraRetries": -1 } => "spec.infraRetries", TOO_SMALL;
         { "timeouts": { "runSeconds": 0 } } => "spec.timeouts.runSeconds", TOO_SMALL;
         { "timeouts": { "queueSeconds": 604801 } } => "spec.timeouts.queueSeconds", TOO_LARGE;
+        { "timeouts": { "checkoutSeconds": 0 } } => "spec.timeouts.checkoutSeconds", TOO_SMALL;
+        { "timeouts": { "checkoutSeconds": 3601 } } => "spec.timeouts.checkoutSeconds", TOO_LARGE;
         { "timeouts": { "runSeconds": 600, "noOutputSeconds": 601 } } => "spec", "timeouts.noOutputSeconds, 1200 where it is not written, is longer than timeouts.runSeconds and would never be reached; set both";
         { "timeouts": { "runSeconds": 600 } } => "spec", "timeouts.noOutputSeconds, 1200 where it is not written, is longer than timeouts.runSeconds and would never be reached; set both";
     ));

@@ -1,5 +1,6 @@
 //! Labels, comments and reactions.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Answer, Call, Reply};
@@ -80,10 +81,11 @@ pub fn remove_label(call: &Call<'_>) -> Reply {
 pub fn comments(call: &Call<'_>) -> Reply {
     let world = call.forge.lock();
     let (repository, number) = call.issue(&world)?;
+    let since = since(call)?;
     let of_pull: Vec<&Comment> = repository
         .comments
         .values()
-        .filter(|comment| comment.number == number)
+        .filter(|comment| comment.number == number && is_since(comment, since))
         .collect();
     let wire = call.wire(&world);
     Ok(call.page(&of_pull, |comment| wire.read_comment(repository, comment)))
@@ -94,15 +96,9 @@ pub fn all_comments(call: &Call<'_>) -> Reply {
     let world = call.forge.lock();
     let repository = call.repository(&world)?;
     let query = |name: &str| call.query.get(name).map(String::as_str);
-    let since = match query("since").map(str::parse::<jiff::Timestamp>) {
-        Some(Err(_)) => return Err(Answer::invalid("Issue", "since", "since is not a date")),
-        Some(Ok(since)) => Some(since),
-        None => None,
-    };
-    // GitHub compares whole seconds, as it writes them.
-    let late =
-        |one: &&Comment| since.is_none_or(|since| one.updated_at.as_second() >= since.as_second());
-    let mut all: Vec<&Comment> = repository.comments.values().filter(late).collect();
+    let since = since(call)?;
+    let comments = repository.comments.values();
+    let mut all: Vec<&Comment> = comments.filter(|one| is_since(one, since)).collect();
     if query("sort") == Some("updated") {
         all.sort_by_key(|one| (one.updated_at, one.id));
     }
@@ -112,6 +108,18 @@ pub fn all_comments(call: &Call<'_>) -> Reply {
     }
     let wire = call.wire(&world);
     Ok(call.page(&all, |one| wire.read_comment(repository, one)))
+}
+
+/// The time that a list is asked for from.
+fn since(call: &Call<'_>) -> Result<Option<Timestamp>, Answer> {
+    let since = call.query.get("since");
+    let since = since.map(|since| since.parse::<Timestamp>()).transpose();
+    since.map_err(|_| Answer::invalid("Issue", "since", "since is not a date"))
+}
+
+/// Whether a comment changed since then. GitHub compares whole seconds, as it writes them.
+fn is_since(comment: &Comment, since: Option<Timestamp>) -> bool {
+    since.is_none_or(|since| comment.updated_at.as_second() >= since.as_second())
 }
 
 /// `POST …/issues/{issue_number}/comments`

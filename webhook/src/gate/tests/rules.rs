@@ -298,6 +298,53 @@ fn a_label_for_triagers_takes_triagers_and_a_command_does_not() {
 }
 
 #[test]
+fn an_approval_counts_for_nothing_where_later_reviews_were_not_read() {
+    let unseen = Scene::good()
+        .with(|s| s.facts.movements = seen(Vec::new()))
+        .pull(|p| p.head.repo.as_mut().expect("a fork").pushed_at = Some(at(LABEL - 60)))
+        .approved(REVIEWER, HEAD);
+    assert_eq!(unseen.said(), "build");
+    let unseen = unseen.much_reviewed();
+    let refused = unseen.refused().into_object();
+    assert_eq!(refused.spec.reason, AnswerReason::MovementUnknown);
+    let why = refused.spec.facts.detail.unwrap_or_default();
+    assert!(why.contains("more reviews than are read"), "{why}");
+    let moved = Scene::good()
+        .moved(LABEL - 5, AUTHOR)
+        .approved(REVIEWER, HEAD);
+    assert_eq!(moved.said(), "build");
+    assert_eq!(moved.much_reviewed().said(), "HeadMovedBefore");
+
+    // The full SHA is the way out, but for those who ask for a review.
+    let builders = [
+        builder("lan", json!({ "evidence": "Review" })),
+        builder("sha", json!({ "evidence": "ExactSha" })),
+    ];
+    let of_both = |scene: Scene| {
+        let scene = scene.with(|s| s.builders.extend(builders.clone()));
+        scene.approved(REVIEWER, HEAD).much_reviewed().built()
+    };
+    let label = of_both(Scene::good());
+    assert_eq!(label.builders, ["linux"]);
+    let reasons: Vec<&str> = label
+        .left_out
+        .iter()
+        .map(|one| one.reason.as_str())
+        .collect();
+    assert_eq!(
+        reasons,
+        [
+            "It needs an approval, and this pull request has more reviews than are read. \
+             Open a new pull request, and have that approved.",
+            "It needs the full SHA: write `/prbuild run <full SHA>`.",
+        ]
+    );
+    let command = of_both(Scene::command(&format!("/prbuild run {HEAD}")));
+    assert_eq!(command.builders, ["linux", "sha"]);
+    assert_eq!(command.trigger.evidence, Evidence::ExactSha);
+}
+
+#[test]
 fn the_strongest_evidence_decides_who_runs() {
     let builders = vec![
         builder("anybody", json!({})),

@@ -1,0 +1,198 @@
+//! Comments: one, those of a pull request, those of a repository. A list of them changes while its pages
+//! are read, so it is read on by time and not by the number of a page.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::path::segment;
+use crate::repo::Repo;
+use crate::wire::Comment;
+use crate::{Dated, GithubError};
+
+/// The most entries that GitHub puts on a page.
+const PAGE: usize = 100;
+/// Pages after which a list is not worth more requests.
+const MOST_PAGES: i64 = 30;
+
+impl Repo {
+    /// A comment on an issue or pull request as it is now.
+    ///
+    /// # Errors
+    /// [`GithubError::NotFound`] when it was deleted.
+    pub async fn comment(&self, id: i64) -> Result<Dated<Comment>, GithubError> {
+        self.get(&self.path(&format!("/issues/comments/{id}")))
+            .await
+    }
+
+    /// All comments of an issue or pull request that changed since then, oldest first. None is hidden by
+    /// what is deleted or edited while they are read.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn comments_since(
+        &self,
+        n: i64,
+        since: Timestamp,
+    ) -> Result<Vec<Comment>, GithubError> {
+        let mut all = BTreeMap::new();
+        let mut place = Place { since, page: 1 };
+        for _ in 0..MOST_PAGES {
+            let (since, page) = (written(place.since), place.page);
+            let path = self.path(&format!(
+                "/issues/{n}/comments?since={since}&per_page={PAGE}&page={page}"
+            ));
+            let found: Vec<Comment> = self.get(&path).await?.value;
+            let last = found.len() < PAGE;
+            place = place.after(found.last().map(|comment| comment.created_at));
+            all.extend(found.into_iter().map(|comment| (comment.id, comment)));
+            if last {
+                break;
+            }
+        }
+        Ok(all.into_values().collect())
+    }
+
+    /// One page of the comments on all issues and pull requests that changed since then, the oldest
+    /// change first.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn changed_comments(
+        &self,
+        since: Timestamp,
+        page: i64,
+    ) -> Result<Dated<Vec<Comment>>, GithubError> {
+        let since = written(since);
+        self.get(&self.path(&format!(
+            "/issues/comments?sort=updated&direction=asc&since={since}&per_page={PAGE}&page={page}"
+        )))
+        .await
+    }
+}
+
+/// A time as a query has it.
+fn written(time: Timestamp) -> String {
+    segment(&time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+/// Where the comments of one pull request are read on: those that changed since a time, in the order in
+/// which they were written.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    since: Timestamp,
+    page: i64,
+}
+
+impl Place {
+    /// After a page whose last comment was written then. Whoever deletes a comment moves all behind it a
+    /// place forward, past whoever counts pages. What was not seen yet was written later than this page's
+    /// last, so the next one begins at its time, which is read once more.
+    fn after(self, newest: Option<Timestamp>) -> Self {
+        let reached = newest.map(|newest| newest.saturating_sub(SignedDuration::from_secs(1)));
+        match reached.and_then(Result::ok) {
+            Some(since) if since > self.since => Self { since, page: 1 },
+            // A whole page within a second, or of older comments that were edited since.
+            _ => Self {
+                page: self.page + 1,
+                ..self
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// A comment as the list knows it: when it was written, and last changed.
+    #[derive(Clone, Copy)]
+    struct Noted {
+        written: i64,
+        changed: i64,
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a time")
+    }
+
+    /// Reads all comments that changed since second 1000, as GitHub pages them. After each page somebody
+    /// does something with the comments. Returns the ids that were seen.
+    fn read(
+        mut all: BTreeMap<usize, Noted>,
+        mut meanwhile: impl FnMut(&mut BTreeMap<usize, Noted>),
+    ) -> Vec<usize> {
+        let mut seen = BTreeSet::new();
+        let mut place = Place {
+            since: at(1000),
+            page: 1,
+        };
+        for _ in 0..MOST_PAGES {
+            let since = all.iter().filter(|(_, one)| at(one.changed) >= place.since);
+            let skipped = usize::try_from(place.page - 1).expect("a page") * PAGE;
+            let found: Vec<_> = since.skip(skipped).take(PAGE).collect();
+            let last = found.len() < PAGE;
+            place = place.after(found.last().map(|(_, one)| at(one.written)));
+            seen.extend(found.into_iter().map(|(id, _)| *id));
+            if last {
+                return seen.into_iter().collect();
+            }
+            meanwhile(&mut all);
+        }
+        panic!("the list has no end: {place:?}");
+    }
+
+    /// So many comments, three of them a second; the first 200 are older than what is asked for.
+    fn comments(count: usize) -> BTreeMap<usize, Noted> {
+        let noted = |id: usize| {
+            let written = 1000 + (i64::try_from(id).expect("a second") - 200).div_euclid(3);
+            let changed = written;
+            (id, Noted { written, changed })
+        };
+        (0..count).map(noted).collect()
+    }
+
+    #[test]
+    fn an_edit_or_deletion_while_pages_are_read_hides_no_comment() {
+        let still = read(comments(550), |_| {});
+        assert_eq!(still, (200..550).collect::<Vec<_>>());
+
+        let mut next = 200;
+        let deleted = read(comments(550), |all| {
+            for _ in 0..20 {
+                all.remove(&next);
+                next += 1;
+            }
+        });
+        assert_eq!(deleted, still);
+
+        // Old ones come into the list, before all others.
+        let mut next = 0;
+        let edited = read(comments(550), |all| {
+            for _ in 0..20 {
+                let one = all.get_mut(&next).expect("an old comment");
+                one.changed = 9_999;
+                next += 1;
+            }
+        });
+        let new: Vec<_> = edited.into_iter().filter(|id| *id >= 200).collect();
+        assert_eq!(new, still);
+    }
+
+    #[test]
+    fn a_page_that_brings_no_later_time_is_followed_by_the_next_one() {
+        let mut all = comments(550);
+        for one in all.values_mut() {
+            (one.written, one.changed) = (1000, 1000);
+        }
+        assert_eq!(read(all, |_| {}).len(), 550);
+        // All old ones were edited at the end: two pages of nothing new at each time.
+        let mut all = comments(550);
+        for one in all.values_mut().take(200) {
+            one.changed = 9_999;
+        }
+        assert_eq!(read(all, |_| {}).len(), 550);
+    }
+}

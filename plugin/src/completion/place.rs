@@ -117,11 +117,11 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// What the options of the command are, with those of all.
+    /// The options of the command, and those of all commands.
     fn options(&self) -> impl Iterator<Item = &'a Arg> + use<'a> {
-        let inner = std::ptr::eq(self.at, self.root);
+        let outermost = std::ptr::eq(self.at, self.root);
         let of_all = self.root.get_arguments().filter(|arg| arg.is_global_set());
-        let of_all = of_all.filter(move |_| !inner);
+        let of_all = of_all.filter(move |_| !outermost);
         let all = self.at.get_arguments().chain(of_all);
         all.filter(|arg| !arg.is_positional())
     }

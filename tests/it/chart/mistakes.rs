@@ -229,6 +229,22 @@ fn names_that_kubernetes_does_not_take_are_refused_before_it_is_asked() {
             format!("ingress.annotations.a/b/c: `a/b/c` is no key of an annotation: {KEY}."),
         ),
         (
+            "networkPolicy.ingressFrom[0].podSelector.matchLabels.a/b/c=x",
+            format!("networkPolicy.ingressFrom[0].podSelector.matchLabels.a/b/c: `a/b/c` is no key of a label: {KEY}."),
+        ),
+        (
+            "networkPolicy.builds.alsoTo[0].podSelector.matchExpressions[0].key=a,networkPolicy.builds.alsoTo[0].podSelector.matchExpressions[0].operator=Is",
+            "networkPolicy.builds.alsoTo[0].podSelector.matchExpressions[0].operator: `Is` is none of `In`, `NotIn`, `Exists`, `DoesNotExist`.".to_owned(),
+        ),
+        (
+            "networkPolicy.ingressFrom[0].ipBlock.cidr=10.0.0.0/8,networkPolicy.ingressFrom[0].ipBlock.except={10.0.0.1}",
+            "networkPolicy.ingressFrom[0].ipBlock.except[0]: `10.0.0.1` is no range of addresses.".to_owned(),
+        ),
+        (
+            "builds.quota.more.a/b/c=1",
+            format!("builds.quota.more.a/b/c: `a/b/c` is no name of a resource: {KEY}."),
+        ),
+        (
             "tolerations[0].key=a/b/c",
             format!("tolerations[0].key: `a/b/c` is no key of a taint: {KEY}."),
         ),

@@ -1,5 +1,7 @@
 //! What can be asked for.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 
 /// Look at builds, stop and repeat them, find out what is wrong. Exit codes: 0 done, 1 not done, 2 wrong
@@ -13,9 +15,34 @@ pub struct Cli {
     /// Context of the kubeconfig
     #[arg(long, global = true)]
     pub context: Option<String>,
+    /// The kubeconfig, instead of those that KUBECONFIG names, or ~/.kube/config
+    #[arg(long, global = true)]
+    pub kubeconfig: Option<PathBuf>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Where it is done.
+    pub fn way(&self) -> Way {
+        Way {
+            namespace: self.namespace.clone(),
+            context: self.context.clone(),
+            kubeconfig: self.kubeconfig.clone(),
+        }
+    }
+}
+
+/// Which cluster is meant, and what part of it; nothing where nothing was said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Way {
+    /// Namespace of PrBuild's objects.
+    pub namespace: Option<String>,
+    /// Context of the kubeconfig.
+    pub context: Option<String>,
+    /// The kubeconfig.
+    pub kubeconfig: Option<PathBuf>,
 }
 
 /// What to do.
@@ -149,5 +176,12 @@ mod tests {
         assert!(parse(&["pause"]).is_err());
         assert!(parse(&["pause", "debian", "--all"]).is_err());
         assert!(parse(&["-n", "prbuild", "logs", "-f", "run"]).is_ok());
+        let said = ["status", "--kubeconfig", "other", "--context", "test"];
+        let way = Way {
+            namespace: None,
+            context: Some("test".to_owned()),
+            kubeconfig: Some("other".into()),
+        };
+        assert_eq!(parse(&said).unwrap().way(), way);
     }
 }

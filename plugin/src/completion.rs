@@ -1,9 +1,28 @@
 //! What shells need to complete the commands.
+//!
+//! kubectl asks a program of its own, `FOR_KUBECTL`, which hands the words to ours: `place` (pure) finds out
+//! what may come next, and `offer` asks the cluster where that is the name of an object.
 
-use clap::Command;
+mod offer;
+mod place;
+
+use std::ffi::OsString;
+
+use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 
-use crate::cli::Completed;
+use crate::cli::{Cli, Completed};
+
+/// The word that asks what may come next, with the words so far behind it. It is no command for people.
+const ASK: &str = "__complete";
+
+/// The program that kubectl asks, with the words so far.
+///
+/// <https://kubernetes.io/docs/tasks/extend-kubectl/kubectl-plugins/>
+const FOR_KUBECTL: &str = "#!/bin/sh
+# Put this on PATH as kubectl_complete-prbuild: kubectl completes `kubectl prbuild` by it.
+exec kubectl-prbuild __complete \"$@\"
+";
 
 /// Prints it.
 pub fn print(asked: Completed, mut command: Command) {
@@ -13,7 +32,7 @@ pub fn print(asked: Completed, mut command: Command) {
         Completed::Fish => Shell::Fish,
         Completed::Powershell => Shell::PowerShell,
         Completed::Zsh => Shell::Zsh,
-        Completed::Kubectl => return print!("{}", for_kubectl(&command)),
+        Completed::Kubectl => return print!("{FOR_KUBECTL}"),
     };
     clap_complete::generate(
         shell,
@@ -23,55 +42,62 @@ pub fn print(asked: Completed, mut command: Command) {
     );
 }
 
-/// The program that kubectl asks, with the words so far, what may come next: one answer a line, and in the
-/// end `:4`, which keeps files from being offered.
-///
-/// <https://kubernetes.io/docs/tasks/extend-kubectl/kubectl-plugins/>
-fn for_kubectl(command: &Command) -> String {
-    let mut script = String::from(
-        "#!/bin/sh\n# Put this on PATH as kubectl_complete-prbuild: kubectl completes `kubectl prbuild` by it.\ncase \"$#:$1\" in\n",
-    );
-    script.push_str(&format!("0:*|1:*) printf '%s\\n' {} ;;\n", names(command)));
-    for inner in command.get_subcommands() {
-        let words = names(inner);
-        if !words.is_empty() {
-            script.push_str(&format!(
-                "2:{}) printf '%s\\n' {words} ;;\n",
-                inner.get_name()
-            ));
-        }
-    }
-    script.push_str("esac\necho :4\n");
-    script
+/// The words of a line that is being typed, where a program was called to complete it; the last one is the one
+/// that is typed.
+pub fn asked(args: impl Iterator<Item = OsString>) -> Option<Vec<String>> {
+    let mut args = args.skip(1).map(|arg| arg.to_string_lossy().into_owned());
+    (args.next()? == ASK).then(|| args.collect())
 }
 
-fn names(command: &Command) -> String {
-    let names = command.get_subcommands().map(Command::get_name);
-    names.collect::<Vec<_>>().join(" ")
+/// What may come next, as kubectl wants to be told: one answer a line, and in the end `:4`, or `:0` where files
+/// are to be offered. What cannot be found out in time is not said: nobody looks for errors while they type.
+pub async fn answer(words: &[String]) -> String {
+    let command = Cli::command();
+    let place = place::of(&command, words);
+    let mut lines = offer::names(&place).await;
+    lines.retain(|name| name.starts_with(&place.typed));
+    lines.push(place.ending().to_owned());
+    lines.join("\n") + "\n"
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
-    use crate::cli::Cli;
 
-    fn answer(script: &str, words: &[&str]) -> String {
-        let mut shell = std::process::Command::new("sh");
-        let output = shell.args(["-c", script, "x"]).args(words).output();
-        String::from_utf8(output.unwrap().stdout).unwrap()
+    async fn told(words: &[&str]) -> String {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        answer(&words).await
     }
 
-    #[test]
-    fn kubectl_is_told_the_commands_and_those_beneath_them() {
-        let script = for_kubectl(&Cli::command());
-        let first = answer(&script, &[""]);
+    #[tokio::test]
+    async fn kubectl_is_told_the_commands_and_those_beneath_them() {
+        let first = told(&[""]).await;
         assert!(
             first.starts_with("status\n") && first.ends_with("\n:4\n"),
             "{first}"
         );
-        assert_eq!(answer(&script, &["worker", ""]), "list\ndrain\n:4\n");
-        assert_eq!(answer(&script, &["status", ""]), ":4\n");
+        assert_eq!(told(&["wor"]).await, "worker\n:4\n");
+        assert_eq!(told(&["worker", ""]).await, "list\ndrain\n:4\n");
+        assert_eq!(told(&["doctor", ""]).await, ":4\n");
+        assert_eq!(told(&["status", "--kubeconfig", ""]).await, ":0\n");
+        assert_eq!(told(&["completion", "z"]).await, "zsh\n:4\n");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_found_out_is_not_said() {
+        let nowhere = ["status", "--kubeconfig", "/nowhere/at/all", ""];
+        assert_eq!(told(&nowhere).await, ":4\n");
+        let nowhere = ["--kubeconfig", "/nowhere/at/all", "--context", ""];
+        assert_eq!(told(&nowhere).await, ":4\n");
+    }
+
+    #[test]
+    fn only_one_word_asks_for_it() {
+        let words = |args: &[&str]| asked(args.iter().map(|arg| OsString::from(*arg)));
+        assert_eq!(words(&["kubectl-prbuild", "status"]), None);
+        assert_eq!(words(&["kubectl-prbuild"]), None);
+        let line = ["kubectl-prbuild", ASK, "logs", "-n", "a", ""];
+        assert_eq!(words(&line).unwrap(), ["logs", "-n", "a", ""]);
+        assert!(FOR_KUBECTL.contains(ASK), "the program asks by the word");
     }
 }

@@ -1,8 +1,8 @@
 //! `kubectl prbuild`: one static program that kubectl finds on PATH by its name.
 //!
 //! It talks to the API server with the rights of who runs it, and to nobody else. [`cli`] is what can
-//! be asked for, [`completion`] helps to ask, [`words`] (pure) what is said about objects, [`doctor`] what is looked at when
-//! something is wrong.
+//! be asked for, [`completion`] helps to ask, [`words`] (pure) what is said about objects, [`doctor`] what is
+//! looked at when something is wrong.
 
 mod accounts;
 pub mod cli;
@@ -17,10 +17,10 @@ pub mod words;
 mod workers;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::config::KubeConfigOptions;
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 
-use cli::{Cli, Command, WorkerCommand};
+use cli::{Cli, Command, Way, WorkerCommand};
 
 /// Why something could not be done. Exit code 1.
 #[derive(Debug, thiserror::Error)]
@@ -67,23 +67,11 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    async fn open(cli: &Cli) -> Result<Self, PluginError> {
-        let options = KubeConfigOptions {
-            context: cli.context.clone(),
-            ..KubeConfigOptions::default()
-        };
-        let config = match cli.context {
-            Some(_) => Config::from_kubeconfig(&options)
-                .await
-                .map_err(|error| PluginError::Config(error.to_string()))?,
-            None => Config::infer()
-                .await
-                .map_err(|error| PluginError::Config(error.to_string()))?,
-        };
-        let namespace = cli.namespace.clone();
+    async fn open(way: &Way) -> Result<Self, PluginError> {
+        let config = config(way).await?;
+        let namespace = way.namespace.clone();
         let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
-        let client =
-            Client::try_from(config).map_err(|error| PluginError::Config(error.to_string()))?;
+        let client = Client::try_from(config).map_err(no_way)?;
         Ok(Self { client, namespace })
     }
 
@@ -121,6 +109,27 @@ impl Desk {
     }
 }
 
+/// How a cluster is reached: as was said, else as kubectl would, else as a pod of it does.
+async fn config(way: &Way) -> Result<Config, PluginError> {
+    let options = KubeConfigOptions {
+        context: way.context.clone(),
+        ..KubeConfigOptions::default()
+    };
+    match (&way.kubeconfig, &way.context) {
+        (Some(file), _) => {
+            let read = Kubeconfig::read_from(file).map_err(no_way)?;
+            let config = Config::from_custom_kubeconfig(read, &options).await;
+            config.map_err(no_way)
+        }
+        (None, Some(_)) => Config::from_kubeconfig(&options).await.map_err(no_way),
+        (None, None) => Config::infer().await.map_err(no_way),
+    }
+}
+
+fn no_way(because: impl std::fmt::Display) -> PluginError {
+    PluginError::Config(because.to_string())
+}
+
 fn told_namespace(operator: &Deployment) -> Option<String> {
     let pod = operator.spec.as_ref()?.template.spec.as_ref()?;
     let args = pod.containers.iter().filter_map(|one| one.args.as_ref());
@@ -145,7 +154,7 @@ pub(crate) fn failed(what: impl Into<String>) -> impl FnOnce(kube::Error) -> Plu
 /// # Errors
 /// What could not be done, as a sentence.
 pub async fn run(cli: Cli) -> Result<(), PluginError> {
-    let desk = Desk::open(&cli).await?;
+    let desk = Desk::open(&cli.way()).await?;
     match cli.command {
         Command::Status { what } => status::show(&desk, what.as_deref()).await,
         Command::Logs { run, follow } => logs::show(&desk, &run, follow).await,

@@ -3,6 +3,8 @@
 //! Helm refuses an older one before it installs anything, by `kubeVersion` of the chart. Whoever renders the
 //! chart and applies it by other means, or goes back to an older cluster, is told here.
 
+use std::error::Error;
+
 use kube::Client;
 
 /// The oldest that does, as `kubeVersion` of the chart says, too.
@@ -22,6 +24,11 @@ pub enum OldKubernetes {
     /// It does not say which one it is.
     #[error("the API server does not tell its version: {0}")]
     Unknown(String),
+    /// It is not reached.
+    #[error(
+        "the API server is not reached: {0}; it is away, or a network policy is in between, which has to allow its port: for pods of the chart, networkPolicy.ports"
+    )]
+    Unreached(String),
 }
 
 fn oldest() -> String {
@@ -35,8 +42,21 @@ fn oldest() -> String {
 /// It is older, or not known.
 pub async fn new_enough(client: &Client) -> Result<(), OldKubernetes> {
     let version = client.apiserver_version().await;
-    let version = version.map_err(|error| OldKubernetes::Unknown(error.to_string()))?;
+    let version = version.map_err(|error| unknown(&error))?;
     judge(&version.major, &version.minor)
+}
+
+/// Why there is no version. What kube says of a connection that there is not is that it could not be used; what
+/// stands behind it says why.
+fn unknown(error: &kube::Error) -> OldKubernetes {
+    if !matches!(error, kube::Error::Service(_) | kube::Error::HyperError(_)) {
+        return OldKubernetes::Unknown(error.to_string());
+    }
+    let mut deepest: &dyn Error = error;
+    while let Some(cause) = deepest.source() {
+        deepest = cause;
+    }
+    OldKubernetes::Unreached(deepest.to_string())
 }
 
 /// What some clouds write behind the second number, as in `33+`, says nothing of its age.
@@ -69,6 +89,17 @@ mod tests {
         assert_eq!(said("1", "32+"), Err(old.to_owned()));
         let none = "the API server does not tell its version: `.` is no version";
         assert_eq!(said("", ""), Err(none.to_owned()));
+    }
+
+    #[test]
+    fn whoever_does_not_reach_the_api_server_is_told_which_value_may_be_in_between() {
+        let late = std::io::Error::new(std::io::ErrorKind::TimedOut, "deadline has elapsed");
+        let said = unknown(&kube::Error::Service(Box::new(late))).to_string();
+        let begins = "the API server is not reached: deadline has elapsed; ";
+        assert!(said.starts_with(begins), "{said}");
+        assert!(said.ends_with("networkPolicy.ports"), "{said}");
+        let other = unknown(&kube::Error::TlsRequired).to_string();
+        assert!(other.starts_with("the API server does not tell"), "{other}");
     }
 
     #[test]

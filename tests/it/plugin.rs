@@ -1,6 +1,7 @@
 //! `kubectl prbuild` as people run it: the real program, which real kubectl finds on PATH.
 
 mod doctor;
+mod typing;
 
 use std::path::Path;
 use std::process::Command;

@@ -21,6 +21,16 @@ pub struct Args {
     quick: bool,
 }
 
+impl Args {
+    /// Everything that is handed out.
+    pub fn all() -> Self {
+        Self {
+            check: false,
+            quick: false,
+        }
+    }
+}
+
 /// What is built.
 struct Program {
     /// The package that it is in. Each is compiled by itself, or one would get the other's features.
@@ -220,11 +230,7 @@ mod tests_of_files {
             let wanted: Vec<&str> = wanted.map(|one| one.package).collect();
             assert_eq!(wanted, ["agent"], "{}", target.name);
         }
-        let all = Args {
-            check: false,
-            quick: false,
-        };
-        assert!(is_wanted(&all, &PLUGIN));
+        assert!(is_wanted(&Args::all(), &PLUGIN));
     }
 
     #[test]

@@ -35,6 +35,20 @@ pub struct Args {
     check: bool,
 }
 
+impl Args {
+    /// Those of a release: for every kind of machine, made twice, and pushed where a registry is named.
+    pub fn of_release(push: Option<String>) -> Self {
+        Self {
+            push,
+            load: None,
+            tag: env!("CARGO_PKG_VERSION").to_owned(),
+            arch: vec![Machine::Amd64, Machine::Arm64],
+            quick: false,
+            check: true,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Machine {
     Amd64,

@@ -55,7 +55,7 @@ enum Task {
     Cluster(cluster::Args),
     /// Obtain one part and print its path
     Part(part::Args),
-    /// Check that versions, changelog and chart agree, and pack the chart
+    /// Check that versions, changelog and chart agree, make all that is handed out, and tag the commit
     Release(release::Args),
 }
 

@@ -1,4 +1,7 @@
-//! `cargo xtask release`: everything that has to agree before a version is released, and what is handed out.
+//! `cargo xtask release`: looks whether everything agrees that has to before a version is released, and makes what
+//! is handed out: `steps`.
+
+mod steps;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +11,7 @@ use ::tests::parts::{self, Cache, Loudness};
 use serde_json::Value;
 
 use crate::cargo::workspace;
-use crate::{Result, crds, cross};
+use crate::{Result, crds};
 
 /// Arguments of `cargo xtask release`.
 #[derive(Debug, clap::Args)]
@@ -16,16 +19,24 @@ pub struct Args {
     /// Only check: versions, changelog, chart, generated files
     #[arg(long)]
     check: bool,
+    /// Check, and make chart, programs and images, but push and tag nothing
+    #[arg(long, conflicts_with = "check")]
+    dry_run: bool,
+    /// Push the images to this registry, with a path if need be: registry.example.org/prbuild. Without it they
+    /// stay files
+    #[arg(long, value_name = "REGISTRY", conflicts_with_all = ["check", "dry_run"])]
+    registry: Option<String>,
 }
 
 /// Values without which the chart renders nothing.
 const NEEDED: &str = "host=prbuild.example.org,image.registry=registry.example.org/prbuild";
 
-/// Checks, and packs the chart unless only the check was asked for.
+/// Checks, and takes the steps that were asked for.
 pub fn run(args: Args) -> Result {
     let facts = Facts::read(&workspace())?;
     let mut wrong = judge(&facts);
-    if !args.check {
+    let wanted = steps::of(&args);
+    if wanted.contains(&steps::Step::Tag) {
         wrong.extend(unclean(&facts));
     }
     let helm = parts::obtain(&parts::HELM_CLI, &Cache::of_user(), Loudness::Normal)?;
@@ -45,8 +56,8 @@ pub fn run(args: Args) -> Result {
         "● {}: versions, changelog, chart and generated files agree",
         facts.version
     );
-    if !args.check {
-        pack(&helm, &facts.version)?;
+    for step in wanted {
+        step.take(&helm, &facts, args.registry.as_deref())?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -153,31 +164,6 @@ fn lint(helm: &Path, chart: &Path) -> Result<Option<String>> {
 
 fn chart() -> PathBuf {
     workspace().join("charts/prbuild")
-}
-
-/// Packs the chart, and says what is left to do.
-fn pack(helm: &Path, version: &str) -> Result<()> {
-    let to = workspace().join("target/release-files");
-    let mut pack = Command::new(helm);
-    pack.arg("package")
-        .arg(chart())
-        .arg("--destination")
-        .arg(&to);
-    let output = pack.output()?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr)
-            .trim()
-            .to_owned()
-            .into());
-    }
-    println!("{}", to.join(format!("prbuild-{version}.tgz")).display());
-    println!("next: cargo xtask cross, which makes");
-    for file in cross::files() {
-        println!("        {}", file.display());
-    }
-    println!("      cargo xtask images --check --push REGISTRY --arch amd64,arm64");
-    println!("      git tag v{version}, and push it");
-    Ok(())
 }
 
 #[cfg(test)]

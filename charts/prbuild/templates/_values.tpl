@@ -108,7 +108,8 @@ there is no such value. {{ $similar | empty | ternary "There are" "Is it" }} `{{
   {{- $quoted := and (eq $kind "string") (regexMatch "^([0-9]+|true|false)$" (toString $value)) | ternary " in quotes" "" -}}
   {{- $says = printf "%s%s is %s%s." (include "prbuild.shown" $value) $quoted (include "prbuild.taken" $schema) $bare -}}
 {{- else if eq $kind "string" -}}
-  {{- if and $schema.pattern (not (regexMatch $schema.pattern $value)) }}{{ $says = printf "%s is %s." (include "prbuild.shown" $value) $schema.patternErrorMessage }}{{ end -}}
+  {{- if and $schema.pattern (not (regexMatch $schema.pattern $value)) }}{{ $says = printf "%s is %s." (include "prbuild.shown" $value) $schema.patternErrorMessage }}
+  {{- else if and $schema.maxLength (gt (len $value) (int $schema.maxLength)) }}{{ $says = printf "%s is too long: at most %d characters." (include "prbuild.shown" $value) (int $schema.maxLength) }}{{ end -}}
 {{- else if has $kind (list "integer" "number") -}}
   {{- if or (and $schema.minimum (lt (float64 $value) $schema.minimum)) (and $schema.maximum (gt (float64 $value) $schema.maximum)) -}}
     {{- $says = printf "%s is %s." (include "prbuild.shown" $value) (include "prbuild.taken" $schema) -}}
@@ -147,6 +148,28 @@ there is no such value. {{ $similar | empty | ternary "There are" "Is it" }} `{{
       {{- printf "%s: the name `%s` is PrBuild's own. For example: %s\n" $path $name $all.example -}}
     {{- else if kindIs "map" $schema.additionalProperties -}}
       {{- include "prbuild.wrong" (dict "path" $path "value" $value "schema" $schema.additionalProperties "root" $all.root "example" $all.example) -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A quantity of Kubernetes as a plain number. */}}
+{{- define "prbuild.amount" -}}
+{{- $units := dict "m" 0.001 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "E" 1e18 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "Pi" 1125899906842624 "Ei" 1152921504606846976 -}}
+{{- $unit := regexFind "[A-Za-z]+$" (toString .) -}}
+{{- $number := trimSuffix $unit (toString .) | float64 -}}
+{{- $unit | empty | ternary $number (mulf $number (index $units $unit | default 1)) -}}
+{{- end -}}
+
+{{/* Which requests are above their limits, a line each: (dict "path" "requests" "limits"), with the path of the
+requests, and "of", that of the limits. */}}
+{{- define "prbuild.above" -}}
+{{- $all := . -}}
+{{- range $name, $asked := .requests -}}
+  {{- $most := index ($all.limits | default dict) $name -}}
+  {{- if not (or (kindIs "invalid" $asked) (kindIs "invalid" $most)) -}}
+    {{- if gt (include "prbuild.amount" $asked | float64) (include "prbuild.amount" $most | float64) -}}
+      {{- printf "%s.%s: %s is more than %s, the limit by %s. For example: --set-json '%s=%s'\n" $all.path $name (include "prbuild.shown" $asked) (include "prbuild.shown" $most) $all.of $all.path (dict $name $most | toJson) -}}
     {{- end -}}
   {{- end -}}
 {{- end -}}

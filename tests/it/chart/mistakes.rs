@@ -101,7 +101,7 @@ fn a_mistake_is_answered_with_the_name_of_the_value_and_an_example() {
         ),
         (
             "ingress.className=Nginx_1",
-            "ingress.className: `Nginx_1` is no name of an IngressClass: small letters, digits, `-` and `.`. For example: --set ingress.className=nginx",
+            "ingress.className: `Nginx_1` is no name of an IngressClass: small letters and digits, and `-` or one `.` between them. For example: --set ingress.className=nginx",
         ),
         (
             "networkPolicy.ports={443,99999}",
@@ -158,6 +158,123 @@ fn a_mistake_is_answered_with_the_name_of_the_value_and_an_example() {
 }
 
 #[test]
+fn nothing_may_ask_for_more_than_its_limit() {
+    let above = |path: &str, asked: &str, most: &str, of: &str, example: &str| {
+        format!(
+            "{path}: `{asked}` is more than `{most}`, the limit by {of}. For example: --set-json '{example}'"
+        )
+    };
+    for (values, says) in [
+        (
+            "builds.limitRange.defaultRequest.cpu=2",
+            above(
+                "builds.limitRange.defaultRequest.cpu",
+                "2",
+                "1",
+                "builds.limitRange.default",
+                r#"builds.limitRange.defaultRequest={"cpu":"1"}"#,
+            ),
+        ),
+        (
+            "builds.limitRange.default.memory=100e6",
+            above(
+                "builds.limitRange.defaultRequest.memory",
+                "128Mi",
+                "100e6",
+                "builds.limitRange.default",
+                r#"builds.limitRange.defaultRequest={"memory":"100e6"}"#,
+            ),
+        ),
+        (
+            "webhook.resources.requests.memory=300000000",
+            above(
+                "webhook.resources.requests.memory",
+                "300000000",
+                "256Mi",
+                "webhook.resources.limits",
+                r#"webhook.resources.requests={"memory":"256Mi"}"#,
+            ),
+        ),
+    ] {
+        let said = render(&[NEEDED, values]).unwrap_err();
+        assert_eq!(sentences(&said), [says], "{values}");
+    }
+    for values in [
+        "webhook.resources.limits.memory=129e6,gateway.resources.limits.cpu=0.1",
+        "builds.limitRange.default.memory=0.125Gi",
+        "builds.limitRange.enabled=false,builds.limitRange.defaultRequest.cpu=2",
+    ] {
+        render(&[NEEDED, values]).unwrap();
+    }
+}
+
+#[test]
+fn names_that_kubernetes_does_not_take_are_refused_before_it_is_asked() {
+    const KEY: &str = "at most 63 letters, digits, `-`, `_` and `.`, and where need be a domain and one `/` before them";
+    for (values, says) in [
+        (
+            "nodeSelector.a/b/c=x",
+            format!("nodeSelector.a/b/c: `a/b/c` is no key of a label: {KEY}."),
+        ),
+        (
+            "nodeSelector.pool=x/y",
+            "nodeSelector.pool: `x/y` is no value of a label: at most 63 letters, digits, `-`, `_` and `.`.".to_owned(),
+        ),
+        (
+            "monitoring.labels.-a=x",
+            format!("monitoring.labels.-a: `-a` is no key of a label: {KEY}."),
+        ),
+        (
+            "ingress.annotations.a/b/c=x",
+            format!("ingress.annotations.a/b/c: `a/b/c` is no key of an annotation: {KEY}."),
+        ),
+        (
+            "networkPolicy.ingressFrom[0].podSelector.matchLabels.a/b/c=x",
+            format!("networkPolicy.ingressFrom[0].podSelector.matchLabels.a/b/c: `a/b/c` is no key of a label: {KEY}."),
+        ),
+        (
+            "networkPolicy.builds.alsoTo[0].podSelector.matchExpressions[0].key=a,networkPolicy.builds.alsoTo[0].podSelector.matchExpressions[0].operator=Is",
+            "networkPolicy.builds.alsoTo[0].podSelector.matchExpressions[0].operator: `Is` is none of `In`, `NotIn`, `Exists`, `DoesNotExist`.".to_owned(),
+        ),
+        (
+            "networkPolicy.ingressFrom[0].ipBlock.cidr=10.0.0.0/8,networkPolicy.ingressFrom[0].ipBlock.except={10.0.0.1}",
+            "networkPolicy.ingressFrom[0].ipBlock.except[0]: `10.0.0.1` is no range of addresses.".to_owned(),
+        ),
+        (
+            "builds.quota.more.a/b/c=1",
+            format!("builds.quota.more.a/b/c: `a/b/c` is no name of a resource: {KEY}."),
+        ),
+        (
+            "tolerations[0].key=a/b/c",
+            format!("tolerations[0].key: `a/b/c` is no key of a taint: {KEY}."),
+        ),
+        (
+            "gateway.resources.requests.cpuu=1",
+            "gateway.resources.requests.cpuu: `cpuu` is no resource of a container: `cpu`, `memory`, `ephemeral-storage`, or what a device plugin offers, as `example.org/device`.".to_owned(),
+        ),
+        (
+            "ingress.tls.secretName=a.-b",
+            "ingress.tls.secretName: `a.-b` is no name of a Secret: small letters and digits, and `-` or one `.` between them.".to_owned(),
+        ),
+    ] {
+        let said = render(&[NEEDED, values]).unwrap_err();
+        let sentences = sentences(&said);
+        assert_eq!(sentences.len(), 1, "{said}");
+        assert!(sentences[0].starts_with(&format!("{says} For example: ")), "{said}");
+    }
+    let long = "a".repeat(254);
+    let said = render(&[NEEDED, &format!("gateway.store.existingClaim={long}")]).unwrap_err();
+    assert!(sentences(&said)[0].contains("is too long: at most 253 characters."));
+    for values in [
+        "nodeSelector.node-role\\.kubernetes\\.io/infra=",
+        "gateway.resources.requests.example\\.org/device=1",
+        "connections.github=a.b--c.d",
+    ] {
+        render(&[NEEDED, values]).unwrap();
+    }
+}
+
+#[test]
 fn a_namespace_whose_builds_would_have_too_long_a_name_is_told_how_to_name_theirs() {
     let namespace = "a".repeat(60);
     let mut helm = Command::new(parts::existing(&parts::HELM_CLI).unwrap());
@@ -180,7 +297,11 @@ fn a_connection_needs_a_name_and_a_secret() {
         ),
         (
             "connections.github=",
-            "connections.github: `` is no name of a Secret: small letters, digits, `-` and `.`.",
+            "connections.github: `` is no name of a Secret: small letters and digits, and `-` or one `.` between them.",
+        ),
+        (
+            "connections.github=a..b",
+            "connections.github: `a..b` is no name of a Secret: small letters and digits, and `-` or one `.` between them.",
         ),
         (
             "connections.Git_Hub=app",

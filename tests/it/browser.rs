@@ -78,6 +78,12 @@ impl Browser {
             "--no-sandbox",
             "--disable-dev-shm-usage",
             "--disable-gpu",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-default-apps",
+            "--disable-extensions",
+            "--disable-sync",
+            "--no-first-run",
             &format!("--user-data-dir={}", profile.display()),
         ];
         let options = json!({ "binary": chromium, "args": arguments });

@@ -118,8 +118,15 @@ async fn a_build_is_shown_explained_stopped_and_repeated_from_the_terminal() {
     let (linux, slow) = (format!("{build}-linux-1"), format!("{build}-slow-1"));
     run_is(&story, &linux, RunPhase::Succeeded).await;
 
-    let said = prbuild(&story, &["status"]).await;
-    said.says(&["NAME", "RESULT", &build, "ada", "Running"]);
+    eventually("the list shows that it runs", PATIENCE, async || {
+        let said = prbuild(&story, &["status"]).await;
+        let all = ["NAME", "RESULT", &build, "ada", "Running"];
+        match all.iter().all(|word| said.out.contains(word)) {
+            true => Ok(()),
+            false => Err(said.out),
+        }
+    })
+    .await;
     let said = prbuild(&story, &["status", &format!("#{number}")]).await;
     said.says(&[&build]);
     let said = prbuild(&story, &["status", "9999"]).await;

@@ -103,7 +103,7 @@ async fn kill_in_a_loop(gateway: &mut Gateway, pods: &mut [Pod], kills: usize) {
     for kill in 0..kills {
         let watched = pods[kill / 2 % pods.len()].uid.clone();
         let before = gateway.size(&watched);
-        pods.iter().for_each(Pod::go_on);
+        pods.iter_mut().for_each(Pod::go_on);
         if kill % 2 == 0 {
             let what = "the log grows";
             eventually(what, PATIENCE, async || match gateway.size(&watched) {

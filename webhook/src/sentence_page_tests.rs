@@ -18,10 +18,13 @@ const NOTHING: [&str; 2] = [
 fn sentences(sources: &[&str]) -> Vec<Regex> {
     let literal = Regex::new(r#""([A-Z][^"\n]* [^"\n]*[.])""#).unwrap();
     let filled = Regex::new(r"\\\{[^}]*\\\}").unwrap();
+    let continued = Regex::new(r"\\\n\s*").unwrap();
     let mut found = Vec::new();
     for source in sources {
         let code = source.split("#[cfg(test)]\nmod tests {").next().unwrap();
-        for sentence in literal.captures_iter(code) {
+        // A sentence may go on in the next line of the source.
+        let code = continued.replace_all(code, "");
+        for sentence in literal.captures_iter(&code) {
             let pattern = regex::escape(&sentence[1]);
             let pattern = filled.replace_all(&pattern, ".+");
             found.push(Regex::new(&format!("^{pattern}$")).unwrap());

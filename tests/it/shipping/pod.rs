@@ -17,6 +17,9 @@ use tests::cluster::Binary;
 use super::gateway::operator;
 use crate::agent::{Run, source};
 
+/// The pipes at which a build waits before a turn.
+const GATES: [&str; 2] = ["gate-0", "gate-1"];
+
 /// A pod, which ends with the test.
 pub struct Pod {
     run: Run,
@@ -26,6 +29,8 @@ pub struct Pod {
     ingest: SocketAddr,
     ship: Option<Child>,
     exec: Option<Child>,
+    /// How many turns of its build were let go on.
+    turns: usize,
 }
 
 impl Pod {
@@ -51,6 +56,7 @@ impl Pod {
             ingest,
             ship: None,
             exec: None,
+            turns: 0,
         };
         pod.start_ship();
         pod
@@ -87,13 +93,18 @@ impl Pod {
     }
 
     /// Starts the build: it does its turn whenever it is let go on.
+    ///
+    /// There are two gates in turn: at one alone, who lets the next turn go on could meet the reader of the
+    /// last one before it has closed the pipe, and what it wrote would be gone with that reader.
     pub fn build(&mut self, turns: usize, turn: &str) {
         let made = Command::new("mkfifo")
-            .arg(self.run.root.join("gate"))
+            .args(GATES.map(|gate| self.run.root.join(gate)))
             .status();
         assert!(made.is_ok_and(|status| status.success()), "no pipe");
         let step = Step {
-            run: format!("for turn in $(seq {turns}); do read -r _ < ../gate; {turn}; done"),
+            run: format!(
+                "for turn in $(seq {turns}); do read -r _ < ../gate-$(((turn - 1) % 2)); {turn}; done"
+            ),
             ..Step::default()
         };
         let recipe = Recipe {
@@ -118,8 +129,10 @@ impl Pod {
     }
 
     /// Lets the build do its next turn.
-    pub fn go_on(&self) {
-        std::fs::write(self.run.root.join("gate"), "go\n").expect("a script that waits");
+    pub fn go_on(&mut self) {
+        let gate = GATES[self.turns % GATES.len()];
+        self.turns += 1;
+        std::fs::write(self.run.root.join(gate), "go\n").expect("a script that waits");
     }
 
     /// Waits for the end of the build, and tells the sidecar that Kubernetes stops it.

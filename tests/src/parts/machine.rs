@@ -84,11 +84,19 @@ pub fn obstacle(part: &Part, machine: &Machine) -> Option<Obstacle> {
 
 /// The version that a program prints, or nothing if it does not start or prints none.
 pub(super) fn version_of(program: &Path, args: &[&str]) -> Option<Version> {
-    Version::find(&output_of(program, args)?)
+    Version::find(&output_of(program, args)?.text)
 }
 
-/// What a program prints, on both streams; nothing if it does not start.
-pub(super) fn output_of(program: &Path, args: &[&str]) -> Option<String> {
+/// What came of running a program.
+pub(super) struct Printed {
+    /// What it printed, on both streams.
+    pub text: String,
+    /// Whether it ended well.
+    pub succeeded: bool,
+}
+
+/// Runs a program to its end; nothing if it does not start.
+pub(super) fn output_of(program: &Path, args: &[&str]) -> Option<Printed> {
     let output = Command::new(program)
         .args(args)
         .stdin(Stdio::null())
@@ -97,7 +105,10 @@ pub(super) fn output_of(program: &Path, args: &[&str]) -> Option<String> {
     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.push('\n');
     text.push_str(&String::from_utf8_lossy(&output.stderr));
-    Some(text)
+    Some(Printed {
+        text,
+        succeeded: output.status.success(),
+    })
 }
 
 /// Where a program of this name lies on PATH.

@@ -218,7 +218,8 @@ fn cargo_install(part: &Part, cache: &Cache) -> Result<(), PartError> {
 fn apt_install(package: &str, what: &str) -> Result<(), PartError> {
     let install = |package: &str| {
         let mut install = Command::new("apt-get");
-        install.args(["install", "-y", "-q", "--no-install-recommends", package]);
+        install.args(["install", "-y", "-q", "--no-install-recommends"]);
+        install.args(package.split(' '));
         install.env("DEBIAN_FRONTEND", "noninteractive");
         install
     };

@@ -119,8 +119,11 @@ fn first_fitting(
     places.into_iter().find_map(|(origin, path)| {
         let path = path.filter(|path| path.is_file())?;
         let printed = machine::output_of(&path, part.version_args)?;
-        let version = Version::find(&printed).filter(|_| part.fit != Fit::Any);
-        let fits = part.fit == Fit::Any || version.is_some_and(|version| part.fit.accepts(version));
+        let version = Version::find(&printed.text).filter(|_| part.fit != Fit::Any);
+        let fits = match part.fit {
+            Fit::Any => printed.succeeded,
+            _ => version.is_some_and(|version| part.fit.accepts(version)),
+        };
         let links = !part.linked_statically || is_static(&path);
         (fits && links).then_some(Found {
             path,
@@ -301,6 +304,20 @@ mod tests {
         }
         let dir = format!("prbuild-parts-{}", std::process::id());
         fs::remove_dir_all(std::env::temp_dir().join(dir)).unwrap();
+    }
+
+    #[test]
+    fn a_part_of_any_version_fits_where_it_works() {
+        let works = |call: &'static [&'static str]| {
+            let tool = Part {
+                fit: Fit::Any,
+                version_args: call,
+                ..TOOL
+            };
+            first_fitting(&tool, [(Origin::Path, Some("/bin/sh".into()))]).is_some()
+        };
+        assert!(works(&["-c", "true"]));
+        assert!(!works(&["-c", "echo 1.0; false"]));
     }
 
     #[test]

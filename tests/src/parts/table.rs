@@ -67,7 +67,7 @@ pub enum Recipe {
     },
     /// A package of Debian.
     Apt {
-        /// Name of the package.
+        /// Name of the package, or of several with a space between them.
         package: &'static str,
         /// Where the package puts the program.
         path: &'static str,

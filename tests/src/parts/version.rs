@@ -57,7 +57,7 @@ impl fmt::Display for Version {
 /// Which versions of a part that is already on the machine are good enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fit {
-    /// Any version: the program starts, and every one of the last years would do.
+    /// Any version of which the call that [`Part`](super::Part) names ends well: every one of the last years would do.
     Any,
     /// This minor version, any patch: parts that must be of one Kubernetes.
     Minor(u32, u32),

@@ -149,16 +149,17 @@ pub const CRANE: Part = checker(
     "github.com/google/go-containerregistry/cmd/crane/cmd.Version",
 );
 
-/// Compiles the C code of an agent for 64-bit ARM.
+/// Compiles the C code of an agent for 64-bit ARM. One without its C library's headers, which is all that
+/// Debian's package brings by itself, does not fit.
 pub const GCC_AARCH64: Part = Part {
     needed_for: Need::Checks,
     expected_seconds: 30,
     ..debian(
         "aarch64-linux-gnu-gcc",
         Fit::Any,
-        "gcc-aarch64-linux-gnu",
+        "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
         "/usr/bin/aarch64-linux-gnu-gcc",
-        &["--version"],
+        &["-E", "-include", "stdint.h", "-x", "c", "/dev/null"],
     )
 };
 

@@ -12,6 +12,17 @@ use crate::{
     script::{until_told, wait},
 };
 
+/// Waits until the agent has written down that the steps of its run have begun.
+fn until_steps_are_noted(bench: &Bench) {
+    wait(|| {
+        let held = fs::read_dir(bench.own("held")).unwrap();
+        let mut texts = held.filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok());
+        texts
+            .any(|text| text.contains("\"stage\": \"steps\""))
+            .then_some(())
+    });
+}
+
 #[test]
 fn t1_a_build_goes_on_while_nothing_is_heard_and_its_log_comes_whole() {
     let bench = Bench::running(OPEN);
@@ -22,13 +33,7 @@ fn t1_a_build_goes_on_while_nothing_is_heard_and_its_log_comes_whole() {
     bench.gateway.change(|has| has.cut_off = true);
     fs::write(&go, "").unwrap();
     // The end is written down while nobody hears it.
-    wait(|| {
-        let held = fs::read_dir(bench.own("held")).unwrap();
-        let mut texts = held.filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok());
-        texts
-            .any(|text| text.contains("\"stage\": \"steps\""))
-            .then_some(())
-    });
+    until_steps_are_noted(&bench);
     bench.gateway.change(|has| has.cut_off = false);
     assert_eq!(verdict(&bench.completion(&id)), "Passed");
     let log = bench.log_of(&assignment.run.uid);
@@ -205,6 +210,8 @@ fn t8_after_a_reboot_a_process_that_has_the_id_of_an_executor_is_left_alone() {
     let (script, began, go) = until_told(&bench);
     let id = bench.offer(&bench.assignment(&script));
     bench.file(&began);
+    // The step is there a moment before the agent has written that down.
+    until_steps_are_noted(&bench);
     bench.kill();
     let mut other = Command::new("sleep").arg("600").spawn().unwrap();
     let stat = fs::read_to_string(format!("/proc/{}/stat", other.id())).unwrap();

@@ -36,7 +36,7 @@ impl Repo {
         since: Timestamp,
     ) -> Result<Vec<Comment>, GithubError> {
         let mut all = BTreeMap::new();
-        let mut place = Place { since, page: 1 };
+        let mut place = Place::at(since);
         for _ in 0..MOST_PAGES {
             let (since, page) = (written(place.since), place.page);
             let path = self.path(&format!(
@@ -53,15 +53,13 @@ impl Repo {
         Ok(all.into_values().collect())
     }
 
-    /// One page of the comments on all issues and pull requests that changed since then, the oldest
-    /// change first.
+    /// One page of the comments on all issues and pull requests, the oldest change first.
     ///
     /// # Errors
     /// As any call.
     pub async fn changed_comments(
         &self,
-        since: Timestamp,
-        page: i64,
+        Place { since, page }: Place,
     ) -> Result<Dated<Vec<Comment>>, GithubError> {
         let since = written(since);
         self.get(&self.path(&format!(
@@ -76,22 +74,30 @@ fn written(time: Timestamp) -> String {
     segment(&time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
-/// Where the comments of one pull request are read on: those that changed since a time, in the order in
-/// which they were written.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    since: Timestamp,
-    page: i64,
+/// Where a list of comments that changed since a time is read on. It is ordered by a time: that of the last
+/// change, or of the writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Only what changed since then is listed.
+    pub since: Timestamp,
+    /// The page of that list, from 1.
+    pub page: i64,
 }
 
 impl Place {
-    /// After a page whose last comment was written then. Whoever deletes a comment moves all behind it a
-    /// place forward, past whoever counts pages. What was not seen yet was written later than this page's
-    /// last, so the next one begins at its time, which is read once more.
-    fn after(self, newest: Option<Timestamp>) -> Self {
-        let reached = newest.map(|newest| newest.saturating_sub(SignedDuration::from_secs(1)));
+    /// The begin of what changed since then.
+    pub fn at(since: Timestamp) -> Self {
+        Self { since, page: 1 }
+    }
+
+    /// After a page that came to this time. Whoever deletes a comment, or moves it to the end by an edit, moves
+    /// all behind it a place forward, past whoever counts pages. What was not seen yet is not older than the end
+    /// of this page, so the next one begins at its time, which is read once more.
+    #[must_use]
+    pub fn after(self, reached: Option<Timestamp>) -> Self {
+        let reached = reached.map(|reached| reached.saturating_sub(SignedDuration::from_secs(1)));
         match reached.and_then(Result::ok) {
-            Some(since) if since > self.since => Self { since, page: 1 },
+            Some(since) if since > self.since => Self::at(since),
             // A whole page within a second, or of older comments that were edited since.
             _ => Self {
                 page: self.page + 1,
@@ -125,10 +131,7 @@ mod tests {
         mut meanwhile: impl FnMut(&mut BTreeMap<usize, Noted>),
     ) -> Vec<usize> {
         let mut seen = BTreeSet::new();
-        let mut place = Place {
-            since: at(1000),
-            page: 1,
-        };
+        let mut place = Place::at(at(1000));
         for _ in 0..MOST_PAGES {
             let since = all.iter().filter(|(_, one)| at(one.changed) >= place.since);
             let skipped = usize::try_from(place.page - 1).expect("a page") * PAGE;

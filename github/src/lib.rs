@@ -34,6 +34,7 @@ pub use checks::{
     ANNOTATIONS, AnnotationLevel, CheckAction, CheckAnnotation, CheckOutput, CheckRun, CheckState,
     Conclusion, StandingCheck,
 };
+pub use comments::Place;
 pub use commit_states::{CHECKS_PAGE, CheckApp, CommitCheck, CommitContext};
 pub use connection::{Access, Connection, Connections};
 pub use conversation::{Conversation, Labelling, NamedLabel, Said, Saying};

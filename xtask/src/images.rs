@@ -244,7 +244,7 @@ fn index(args: &Args, registry: &str) -> Result<()> {
         for machine in &args.arch {
             index.args(["--manifest", &format!("{name}:{}", tag(args, *machine))]);
         }
-        succeed(index)?;
+        succeed(&mut index)?;
     }
     Ok(())
 }
@@ -259,10 +259,11 @@ fn load(socket: &Path, image: &Image) -> Result<()> {
     ctr.arg("--address").arg(socket);
     ctr.args(["--namespace", "k8s.io", "images", "import"]);
     ctr.arg(image.tar());
-    succeed(ctr)
+    succeed(&mut ctr)
 }
 
-fn succeed(mut command: Command) -> Result<()> {
+/// Runs a program that says why on standard error where it fails.
+pub(crate) fn succeed(command: &mut Command) -> Result<()> {
     let output = command.output()?;
     if output.status.success() {
         return Ok(());

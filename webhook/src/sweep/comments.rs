@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crds::{Repository, TriggerKind, names};
-use github::{Comment, GithubError, Repo};
-use jiff::{SignedDuration, Timestamp};
+use github::{Comment, GithubError, Place, Repo};
+use jiff::Timestamp;
 
 use super::marks::{Mark, Marks};
 use super::undecided::Undecided;
@@ -23,34 +23,6 @@ const MOST_PAGES: i64 = 30;
 const PAGE: usize = 100;
 /// Looks after a change: GitHub's list of comments may show it later than that of pull requests.
 const LOOKS: u8 = 2;
-
-/// Where the list of comments is read on: oldest change first, from a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
-    since: Timestamp,
-    page: i64,
-}
-
-impl Place {
-    fn at(since: Timestamp) -> Self {
-        Self { since, page: 1 }
-    }
-
-    /// After a page whose newest change is this. Whoever edits a comment moves it to the end of the list,
-    /// and all behind it a place forward, past whoever counts pages. So the next one begins at the time
-    /// to which this one came, which is read once more.
-    fn after(self, newest: Option<Timestamp>) -> Self {
-        let reached = newest.map(|newest| earlier(newest, SignedDuration::from_secs(1)));
-        match reached.filter(|reached| *reached > self.since) {
-            Some(reached) => Self::at(reached),
-            // A whole page within a second.
-            None => Self {
-                page: self.page + 1,
-                ..self
-            },
-        }
-    }
-}
 
 /// What is remembered of the comments of one repository.
 #[derive(Default)]
@@ -139,7 +111,7 @@ impl Comments {
         let mut all = Vec::new();
         let mut place = Place::at(since);
         for _ in 0..MOST_PAGES {
-            let found = repo.changed_comments(place.since, place.page).await?.value;
+            let found = repo.changed_comments(place).await?.value;
             let last = found.len() < PAGE;
             place = place.after(found.last().map(|comment| comment.updated_at));
             all.extend(found);

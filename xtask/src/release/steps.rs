@@ -7,6 +7,7 @@ use std::process::Command;
 
 use super::{Args, Facts, chart};
 use crate::cargo::workspace;
+use crate::images::succeed;
 use crate::{Result, cross, images};
 
 /// One step.
@@ -105,16 +106,6 @@ fn tag(root: &Path, facts: &Facts) -> Result<()> {
     println!("● v{version} is tagged");
     println!("next: git push origin v{version}");
     Ok(())
-}
-
-fn succeed(command: &mut Command) -> Result<()> {
-    let output = command.output()?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let program = command.get_program().to_string_lossy().into_owned();
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(format!("{program} failed\n  because {said}").into())
 }
 
 #[cfg(test)]

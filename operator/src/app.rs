@@ -59,6 +59,10 @@ pub struct Args {
     /// ServiceAccount of build pods.
     #[arg(long, default_value = "prbuild-build")]
     pub build_service_account: String,
+    /// Leave users and groups of build pods to the cluster, as OpenShift's SCC `restricted-v2` demands,
+    /// instead of 65532. They are never root.
+    #[arg(long, env = "PRBUILD_NO_FIXED_USER")]
+    pub no_fixed_user: bool,
     /// Give every build pod a user namespace of its own, so that root in it is nobody on the node.
     /// Needs Linux 6.3, containerd 2.0 and runc 1.2 on every node; an older containerd ignores it.
     #[arg(long, env = "PRBUILD_USER_NAMESPACES")]
@@ -293,6 +297,7 @@ fn context(
             namespace: args.build_namespace.clone(),
             checkout_image: args.checkout_image.clone(),
             service_account: args.build_service_account.clone(),
+            no_fixed_user: args.no_fixed_user,
             user_namespaces: args.user_namespaces,
             name_servers: args.build_name_servers.clone(),
             priority_class: args.build_priority_class.clone(),

@@ -13,6 +13,7 @@ mod node;
 mod notes;
 mod older;
 mod rendered;
+mod rules;
 mod self_test;
 mod snapshots;
 mod tables;

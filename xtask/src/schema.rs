@@ -19,7 +19,8 @@ pub fn of_what_somebody_wrote(schema: &str) -> serde_json::Result<String> {
     let lines: Vec<&str> = lines
         .filter(|line| !line.starts_with("  \"$schema\""))
         .collect();
-    let schema = lines.join("\n  ");
+    // What it refers to stands one level deeper.
+    let schema = lines.join("\n  ").replace("\"#/$defs/", "\"#/else/$defs/");
     Ok(format!(
         "{{\n  \"$schema\": {dialect},\n  \"$comment\": {comment},\n  \"if\": {{\n    \"required\": {always}\n  }},\n  \"else\": {schema}\n}}\n"
     ))
@@ -34,6 +35,16 @@ fn may_be_absent(schema: &Value) -> bool {
 #[cfg(test)]
 mod tests_of_schema {
     use super::*;
+
+    #[test]
+    fn what_a_schema_refers_to_is_found_where_it_is_then() {
+        let schema = "{\n  \"$schema\": \"a\",\n  \"properties\": {\n    \"a\": {\"$ref\": \"#/$defs/b\"}\n  },\n  \"$defs\": {\"b\": {}}\n}\n";
+        let made = of_what_somebody_wrote(schema).unwrap();
+        let made: Value = serde_json::from_str(&made).unwrap();
+        let to = made["else"]["properties"]["a"]["$ref"].as_str().unwrap();
+        assert_eq!(to, "#/else/$defs/b");
+        assert_eq!(made.pointer(to.trim_start_matches('#')), Some(&json!({})));
+    }
 
     #[test]
     fn what_has_all_values_passes_and_all_else_is_judged() {

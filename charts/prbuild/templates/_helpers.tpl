@@ -43,6 +43,15 @@ http://prbuild-ingest.{{ .Release.Namespace }}.svc.{{ .Values.clusterDomain }}:8
 {{- define "prbuild.priority" -}}prbuild-{{ .Release.Namespace }}{{- end -}}
 {{- define "prbuild.buildPriority" -}}prbuild-{{ .Release.Namespace }}-builds{{- end -}}
 
+{{/* Who a pod is. A cluster that gives each namespace numbers of its own refuses these; it puts its own in. */}}
+{{- define "prbuild.user" -}}
+runAsNonRoot: true
+{{- if .Values.fixedUser }}
+runAsUser: 65532
+runAsGroup: 65532
+{{- end }}
+{{- end -}}
+
 {{/* What all pods of PrBuild have in common: (list root component). */}}
 {{- define "prbuild.pod" -}}
 {{- $root := index . 0 -}}{{- $component := index . 1 -}}
@@ -58,10 +67,10 @@ imagePullSecrets:
 priorityClassName: {{ include "prbuild.priority" $root }}
 {{- end }}
 securityContext:
-  runAsNonRoot: true
-  runAsUser: 65532
-  runAsGroup: 65532
+  {{- include "prbuild.user" $root | nindent 2 }}
+  {{- if $root.Values.fixedUser }}
   fsGroup: 65532
+  {{- end }}
   fsGroupChangePolicy: OnRootMismatch
   seccompProfile: {type: RuntimeDefault}
 topologySpreadConstraints:

@@ -18,6 +18,15 @@ a place and a regular expression; these name the value and an example that can b
 `{{ kindIs "string" . | ternary . (toJson .) | toString | trunc 60 }}`
 {{- end -}}
 
+{{/* A schema, and what it refers to: (dict "schema" "root"), as JSON. */}}
+{{- define "prbuild.meant" -}}
+{{- $schema := .schema -}}
+{{- with index $schema "$ref" -}}
+  {{- $schema = merge (omit $schema "$ref") (index $.root "$defs" (trimPrefix "#/$defs/" .)) -}}
+{{- end -}}
+{{- toJson $schema -}}
+{{- end -}}
+
 {{/* What a schema takes, by its type and bounds. */}}
 {{- define "prbuild.taken" -}}
 {{- $types := without (kindIs "string" .type | ternary (list .type) .type) "null" -}}
@@ -84,21 +93,24 @@ example. */}}
 {{- if not (contains "[" .path) -}}
   {{- $first := and (empty $similar) (has "host" $shown) | ternary "host" (first $shown) -}}
   {{- $schema := .root -}}
-  {{- range splitList "." $first }}{{ $schema = index $schema.properties . }}{{ end -}}
-  {{- $example = include "prbuild.example" (dict "path" $first "schema" $schema) -}}
+  {{- range splitList "." $first }}{{ $schema = include "prbuild.meant" (dict "schema" (index $schema.properties .) "root" $all.root) | fromJson }}{{ end -}}
+  {{- $example = include "prbuild.example" (dict "path" $first "schema" $schema) | default .example -}}
 {{- end -}}
 there is no such value. {{ $similar | empty | ternary "There are" "Is it" }} `{{ join "`, `" $shown }}`{{ $similar | empty | ternary "." "?" }} For example: {{ $example }}
 {{- end -}}
 
 {{/* What is wrong with a value and with those below it, a line each:
-(dict "path" "value" "schema" "root" "example"). */}}
+(dict "path" "value" "schema" "root" "example" "needed"). */}}
 {{- define "prbuild.wrong" -}}
 {{- $all := . -}}{{- $schema := .schema -}}{{- $value := .value -}}
+{{- if index $schema "$ref" }}{{ $schema = include "prbuild.meant" . | fromJson }}{{ end -}}
 {{- $kind := include "prbuild.kind" $value -}}
 {{- $types := kindIs "string" $schema.type | ternary (list $schema.type) ($schema.type | default list) -}}
 {{- $fits := or (empty $types) (has $kind $types) (and (eq $kind "integer") (has "number" $types)) -}}
 {{- $says := "" -}}
-{{- if and (eq $kind "null") $fits -}}
+{{- if and (eq $kind "null") $fits (not .needed) -}}
+{{- else if and (eq $kind "null") .needed -}}
+  {{- $says = "it is needed." -}}
 {{- else if eq $kind "null" -}}
   {{- $says = "it is needed. Null takes it away, and so does --reuse-values after an older chart: there use --reset-then-reuse-values." -}}
 {{- else if $schema.enum -}}
@@ -114,8 +126,10 @@ there is no such value. {{ $similar | empty | ternary "There are" "Is it" }} `{{
   {{- if or (and $schema.minimum (lt (float64 $value) $schema.minimum)) (and $schema.maximum (gt (float64 $value) $schema.maximum)) -}}
     {{- $says = printf "%s is %s." (include "prbuild.shown" $value) (include "prbuild.taken" $schema) -}}
   {{- end -}}
-{{- else if and (eq $kind "array") $schema.maxItems -}}
-  {{- if gt (len $value) (int $schema.maxItems) }}{{ $says = printf "%d are too many: at most %d." (len $value) (int $schema.maxItems) }}{{ end -}}
+{{- else if eq $kind "array" -}}
+  {{- if and $schema.maxItems (gt (len $value) (int $schema.maxItems)) }}{{ $says = printf "%d are too many: at most %d." (len $value) (int $schema.maxItems) }}
+  {{- else if and $schema.minItems (lt (len $value) (int $schema.minItems)) }}{{ $says = "it is empty." }}
+  {{- else if and $schema.uniqueItems (ne (len $value) (uniq $value | len)) }}{{ $says = printf "%s names one twice." (include "prbuild.shown" $value) }}{{ end -}}
 {{- end -}}
 {{- $example := .example | default (include "prbuild.example" (dict "path" .path "schema" $schema)) -}}
 {{- if $says -}}
@@ -125,7 +139,12 @@ there is no such value. {{ $similar | empty | ternary "There are" "Is it" }} `{{
     {{- include "prbuild.wrong" (dict "path" (printf "%s[%d]" $all.path $at) "value" $item "schema" ($schema.items | default dict) "root" $all.root "example" $example) -}}
   {{- end -}}
 {{- else if eq $kind "object" -}}
-  {{- include "prbuild.wrongBelow" (merge (dict "example" $example) .) -}}
+  {{- $below := include "prbuild.wrongBelow" (merge (dict "example" $example "schema" $schema) .) -}}
+  {{- $rule := index $schema "x-is" -}}
+  {{- if and $rule (not $below) -}}
+    {{- $below = include (printf "prbuild.%s" $rule) (dict "path" .path "value" $value "example" $example) -}}
+  {{- end -}}
+  {{- $below -}}
 {{- end -}}
 {{- end -}}
 
@@ -134,7 +153,9 @@ there is no such value. {{ $similar | empty | ternary "There are" "Is it" }} `{{
 {{- $all := . -}}{{- $schema := .schema -}}
 {{- $known := $schema.properties | default dict -}}
 {{- range $name, $below := $known -}}
-  {{- include "prbuild.wrong" (dict "path" (printf "%s.%s" $all.path $name | trimPrefix ".") "value" (index $all.value $name) "schema" $below "root" $all.root "example" (contains "[" $all.path | ternary $all.example "")) -}}
+  {{- /* What lies in a list, or is referred to, has the example of what it lies in. */}}
+  {{- $own := and (not (contains "[" $all.path)) (or $below.examples (index $below "x-set") $below.properties) -}}
+  {{- include "prbuild.wrong" (dict "path" (printf "%s.%s" $all.path $name | trimPrefix ".") "value" (index $all.value $name) "schema" $below "root" $all.root "example" ($own | empty | ternary $all.example "") "needed" (has $name ($schema.required | default list))) -}}
 {{- end -}}
 {{- range $name, $value := .value -}}
   {{- if not (hasKey $known $name) -}}

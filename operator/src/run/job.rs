@@ -38,6 +38,8 @@ pub struct Setup {
     pub checkout_image: String,
     /// ServiceAccount of the pods; bound to nothing.
     pub service_account: String,
+    /// Leave the numbers of users and groups to the cluster, which has some for each namespace.
+    pub no_fixed_user: bool,
     /// Give every pod a user namespace of its own: root in it is nobody on the node.
     pub user_namespaces: bool,
     /// Name servers of the pods, instead of the cluster's, which knows what runs beside them.

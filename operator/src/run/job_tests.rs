@@ -93,6 +93,27 @@ fn s24_a_pod_has_no_token_no_rights_and_nothing_that_the_pull_request_chose() {
 }
 
 #[test]
+fn a_cluster_that_numbers_users_itself_is_left_to_and_still_runs_nothing_as_root() {
+    let left = Setup {
+        no_fixed_user: true,
+        ..setup()
+    };
+    let identity = pod(task(), &left).security_context.unwrap();
+    assert_eq!(identity.run_as_non_root, Some(true));
+    assert!(identity.seccomp_profile.is_some());
+    let numbers = [
+        identity.run_as_user,
+        identity.run_as_group,
+        identity.fs_group,
+    ];
+    assert_eq!(numbers, [None; 3]);
+    // All else is as ever.
+    let (mut other, mut usual) = (pod(task(), &left), pod(task(), &setup()));
+    (other.security_context, usual.security_context) = (None, None);
+    assert_eq!(other, usual);
+}
+
+#[test]
 fn kubernetes_expands_nothing_in_a_script() {
     let mut task = task();
     let step = protocol::Step {

@@ -62,7 +62,7 @@ pub(super) fn pod(
             gives_up_on("node.kubernetes.io/not-ready"),
             gives_up_on("node.kubernetes.io/unreachable"),
         ]),
-        security_context: Some(unprivileged()),
+        security_context: Some(unprivileged(setup)),
         init_containers: Some(
             ship.map(|ship| ship.container(setup))
                 .into_iter()
@@ -84,13 +84,14 @@ pub(super) fn pod(
     })
 }
 
-/// An account of its own, and no system calls beyond the runtime's usual ones.
-fn unprivileged() -> PodSecurityContext {
+/// An account of its own, which is never root, and no system calls beyond the runtime's usual ones.
+fn unprivileged(setup: &Setup) -> PodSecurityContext {
+    let user = (!setup.no_fixed_user).then_some(USER);
     PodSecurityContext {
         run_as_non_root: Some(true),
-        run_as_user: Some(USER),
-        run_as_group: Some(USER),
-        fs_group: Some(USER),
+        run_as_user: user,
+        run_as_group: user,
+        fs_group: user,
         seccomp_profile: Some(SeccompProfile {
             type_: "RuntimeDefault".to_owned(),
             ..SeccompProfile::default()

@@ -132,12 +132,24 @@ fn a_mistake_is_answered_with_the_name_of_the_value_and_an_example() {
             "gateway.service.nodePort: a Service of the type ClusterIP has no port on nodes. For example: --set gateway.service.type=NodePort,gateway.service.nodePort=30100",
         ),
         (
+            "webhook.service.type=NodePort,gateway.service.type=NodePort,webhook.service.nodePort=30080,gateway.service.nodePort=30080",
+            "gateway.service.nodePort: `30080` is that of the webhook, too, and a port of nodes leads to one Service. For example: --set gateway.service.type=NodePort,gateway.service.nodePort=30081",
+        ),
+        (
+            "builds.nameServers={::::}",
+            "builds.nameServers[0]: `::::` is no address of a name server. For example: --set-json 'builds.nameServers=[\"9.9.9.9\"]'",
+        ),
+        (
+            "gateway.store.size=0Gi",
+            "gateway.store.size: `0Gi` is no size: a whole number, and Mi, Gi or Ti behind it. For example: --set gateway.store.size=20Gi",
+        ),
+        (
             "builds.nameServers={999.1.1.1}",
             "builds.nameServers[0]: `999.1.1.1` is no address of a name server. For example: --set-json 'builds.nameServers=[\"9.9.9.9\"]'",
         ),
         (
             "networkPolicy.builds.except={300.0.0.0/8}",
-            "networkPolicy.builds.except[0]: `300.0.0.0/8` is no range of addresses. For example: --set-json 'networkPolicy.builds.except=[\"10.0.0.0/8\",\"192.168.0.0/16\"]'",
+            "networkPolicy.builds.except[0]: `300.0.0.0/8` is no range of addresses from /1 to /32. For example: --set-json 'networkPolicy.builds.except=[\"10.0.0.0/8\",\"192.168.0.0/16\"]'",
         ),
         (
             "networkPolicy.metricsFrom[0].ipBlock.cidr=10.0.0.0",
@@ -242,7 +254,7 @@ fn names_that_kubernetes_does_not_take_are_refused_before_it_is_asked() {
         ),
         (
             "builds.quota.more.a/b/c=1",
-            format!("builds.quota.more.a/b/c: `a/b/c` is no name of a resource: {KEY}."),
+            "builds.quota.more.a/b/c: `a/b/c` is nothing that a ResourceQuota limits: `requests.cpu`, `limits.memory`, `pods` and so on, or a name with one `/`, as `count/jobs.batch` and `requests.example.org/device`.".to_owned(),
         ),
         (
             "tolerations[0].key=a/b/c",

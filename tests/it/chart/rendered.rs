@@ -18,7 +18,7 @@ pub(super) const VARIANTS: [(&str, &[&str]); 5] = [
     (
         "small, without cluster-wide objects",
         &[
-            "webhook.replicas=1,operator.replicas=1,gateway.store.directory=emptyDir,priorityClasses.create=false,policy.create=false,ingress.enabled=false,networkPolicy.enabled=false,selfTest.enabled=false",
+            "webhook.replicas=1,operator.replicas=1,gateway.store.directory=emptyDir,priorityClasses.create=false,policy.create=false,ingress.enabled=false,networkPolicy.enabled=false,selfTest.enabled=false,fixedUser=false",
         ],
     ),
     (

@@ -170,7 +170,7 @@ fn keywords(schema: &Value, found: &mut BTreeSet<String>) {
     for (word, value) in schema.as_object().into_iter().flatten() {
         found.insert(word.clone());
         match word.as_str() {
-            "properties" => {
+            "properties" | "$defs" => {
                 let below = value.as_object().into_iter().flatten();
                 below.for_each(|(_, schema)| keywords(schema, found));
             }
@@ -187,6 +187,7 @@ fn the_schema_says_nothing_that_the_templates_do_not_judge() {
     // What is said to people and tools, and what validate.yaml says itself: how many gateways a store has.
     for word in [
         "$schema",
+        "$defs",
         "title",
         "description",
         "patternErrorMessage",

@@ -26,6 +26,9 @@ mod node {
     const WEBHOOK_SECRET: &str = "--from-literal=webhook-secret=the-secret-of-step-2";
     /// The first value that the guide sets. Before it stands what differs in a cluster of tests.
     const HOST: &str = "--set host=prbuild.example.org";
+    /// What the guide adds where nodes need credentials for the registry.
+    const PULL_SECRETS: &str =
+        "--set 'image.pullSecrets={registry}' --set 'builds.pullSecrets={registry}'";
     /// What the guide's Builder takes of a machine.
     const ROOM: &str = "{cpu: \"2\", memory: 2Gi, disk: 5Gi}";
 
@@ -61,23 +64,29 @@ mod node {
         let api_url = story.forge.api_url_at(facts.host_address.into());
         app(&mut terminal, &story, &api_url);
         // The node has the images, nothing makes volumes, and other tests have brought the kinds.
+        let page = include_str!("../../docs/install.md");
+        assert!(page.contains(PULL_SECRETS));
         let mut values = story.release().values();
         let few = json!({ "webhook": { "replicas": 1 }, "operator": { "replicas": 1 } });
         merge(&mut values, &story.values(&few));
         values["crds"] = json!({ "install": false });
         terminal.write("here.json", &values.to_string());
-        let here = format!("--values here.json {HOST}");
+        let here = format!("--values here.json {PULL_SECRETS} {HOST}");
         terminal.says(HOST, &here);
         terminal.says("registry.example.org/prbuild", REGISTRY);
 
-        let install = commands("3. Install");
+        let [secret, registry, install, for_builds, look, _test] =
+            commands("3. Install").try_into().unwrap();
         // The story has made the namespace, to clean it up afterwards.
-        let (namespace, rest) = install[0].split_once('\n').unwrap();
+        let (namespace, secret) = secret.split_once('\n').unwrap();
         assert_eq!(namespace, "kubectl create namespace prbuild");
-        let said = terminal.run(rest).await;
+        terminal.run(secret).await;
+        terminal.run(&registry).await;
+        let said = terminal.run(&install).await;
         assert!(said.contains("is installed in"), "{said}");
-        let look = &install[install.len() - 2];
-        let said = terminal.run(look).await;
+        // The quota of the namespace has room for this Secret.
+        terminal.run(&for_builds).await;
+        let said = terminal.run(&look).await;
         assert!(said.contains("prbuild-webhook-"), "{said}");
 
         terminal.says("docker.io/library/gcc:15", GCC);

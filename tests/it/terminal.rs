@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use tests::cluster::Release;
+use tests::cluster::{Access, Release};
 use tests::parts;
 use tests::story::Story;
 
@@ -59,16 +59,28 @@ impl Terminal {
     /// In the namespaces of a story, as its administrator.
     pub(crate) fn open(story: &Story) -> Self {
         let dir = story.install.dir().unwrap().join("terminal");
+        let install = &story.install;
+        Self::within(dir, install.access()).about(install.namespace(), install.builds())
+    }
+
+    /// In a cluster of its own, whose namespaces are called as in the pages.
+    pub(crate) fn within(dir: PathBuf, access: &Access) -> Self {
         std::fs::create_dir_all(&dir).unwrap();
         let charts = Release::chart().join("..").canonicalize().unwrap();
         std::os::unix::fs::symlink(charts, dir.join("charts")).unwrap();
         Self {
             dir,
-            kubeconfig: story.install.access().kubeconfig().to_owned(),
-            namespace: story.install.namespace().to_owned(),
-            builds: story.install.builds().to_owned(),
+            kubeconfig: access.kubeconfig().to_owned(),
+            namespace: "prbuild".to_owned(),
+            builds: "prbuild-builds".to_owned(),
             words: BTreeMap::new(),
         }
+    }
+
+    fn about(mut self, namespace: &str, builds: &str) -> Self {
+        self.namespace = namespace.to_owned();
+        self.builds = builds.to_owned();
+        self
     }
 
     /// What stands for something in the page is this here.

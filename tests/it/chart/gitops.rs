@@ -21,6 +21,7 @@ use tests::story::{PATIENCE, Setting, Story};
 use super::NEEDED;
 use super::older::{GONE, older_chart};
 use super::values::sentences;
+use crate::terminal::{self, Terminal};
 
 const BARE: ControlPlaneOptions = ControlPlaneOptions {
     controllers: false,
@@ -295,9 +296,15 @@ async fn what_another_release_has_is_refused_by_the_name_of_its_value_until_it_i
         ]
     );
     let examples = "--set=builds.createNamespace=false,gateway.store.existingClaim=prbuild-store";
-    install(&[examples, "--set=crds.install=false"])
-        .await
+    let [second, hand_over] = terminal::commands("install.md", "A second install")
+        .try_into()
         .unwrap();
+    let mut terminal = Terminal::within(access.dir().join("terminal"), &access);
+    // There is no node on which it could become ready.
+    let here = format!("--no-hooks {examples}");
+    terminal.says("--create-namespace --wait", &here);
+    let said = terminal.run(&second).await;
+    assert!(said.contains("is installed in staging"), "{said}");
     for namespace in ["staging", "prbuild"] {
         let away = [
             "--namespace",
@@ -312,16 +319,8 @@ async fn what_another_release_has_is_refused_by_the_name_of_its_value_until_it_i
         install(&[examples]).await.is_err(),
         "the kinds are of another"
     );
-    let annotations = [
-        "meta.helm.sh/release-name=prbuild",
-        "meta.helm.sh/release-namespace=staging",
-    ];
-    for kind in crds::all() {
-        let name = kind.metadata.name.unwrap();
-        let annotate = ["annotate", "--overwrite", "crd", name.as_str()];
-        let handed = kubectl(&access, "", &[&annotate[..], &annotations].concat()).await;
-        handed.unwrap();
-    }
+    let said = terminal.run(&hand_over).await;
+    assert_eq!(said.matches(" annotated\n").count(), crds::all().len());
     install(&[examples]).await.unwrap();
     plane.stop().await.unwrap();
 }

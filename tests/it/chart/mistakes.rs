@@ -161,7 +161,16 @@ fn a_mistake_is_answered_with_the_name_of_the_value_and_an_example() {
         ),
         (
             "github=github.com",
-            "github: `github.com` is no address, which begins with https://. For example: --set github=https://github.com",
+            "github: `github.com` is no address: https:// with the name of a host, and where need be a port and a path. For example: --set github=https://github.com",
+        ),
+        // The operator would not start with these.
+        (
+            "operator.notifyUrl=https://hooks.example.org:99999/a",
+            "operator.notifyUrl: `https://hooks.example.org:99999/a` is no address: https:// with the name of a host, and where need be a port and a path. For example: --set operator.notifyUrl=https://hooks.example.org/prbuild",
+        ),
+        (
+            "pagesUrl=https://[fd00::1]",
+            "pagesUrl: `https://[fd00::1]` is no address without a path: https:// with the name of a host, and where need be a port. For example: --set pagesUrl=https://prbuild.example.org",
         ),
     ] {
         let said = render(&[NEEDED, values]).unwrap_err();

@@ -2,10 +2,11 @@
 
 use std::process::Command;
 
+use serde_json::Value;
 use tests::cluster::Release;
 use tests::parts;
 
-use super::NEEDED;
+use super::{NEEDED, objects};
 
 /// The notes of a release `lab` in the namespace `ours`, in no cluster: there is no Secret yet.
 fn notes(values: &[&str]) -> String {
@@ -32,7 +33,7 @@ fn the_notes_say_the_next_steps_with_the_names_of_the_release() {
         "    kubectl -n ours create secret generic our-app \\\n",
         "      --from-literal=webhook-secret=WEBHOOK_SECRET\n",
         "    helm test lab --namespace ours --timeout 5m\n",
-        "      connection: main\n",
+        "\n  connection: main\n",
         "    kubectl -n ours get events --field-selector reason=NotReady\n",
         "Pages: https://prbuild.example.org/",
     ] {
@@ -43,6 +44,40 @@ fn the_notes_say_the_next_steps_with_the_names_of_the_release() {
         assert!(said.contains(&line), "{line}:\n{said}");
     }
     assert!(!said.contains("bucket"), "{said}");
+}
+
+#[test]
+fn what_the_notes_have_people_paste_is_typed_to_its_end() {
+    let said = notes(&[]);
+    // As a shell takes it from the clipboard, with a kubectl that shows what it is given.
+    let (_, rest) = said.split_once("\nkubectl -n ours apply").unwrap();
+    let (paste, _) = rest.split_once("\n\n").unwrap();
+    let script = format!("kubectl() {{ cat; }}\nkubectl -n ours apply{paste}\necho '# over'");
+    let mut shell = Command::new("bash");
+    let output = shell.args(["-c", &script]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(shown.ends_with("\n# over\n"), "{shown}");
+    let manifests = objects(&shown);
+    let kinds: Vec<&Value> = manifests.iter().map(|one| &one["kind"]).collect();
+    assert_eq!(kinds, ["Repository", "Builder"]);
+    // It is the guide's Builder, which a node has built with.
+    let guide = include_str!("../../../docs/install.md");
+    let (_, builder) = paste.split_once("\n---\n").unwrap();
+    assert!(guide.contains(builder), "{builder}");
+}
+
+#[test]
+fn the_notes_lead_to_services_where_there_is_no_ingress() {
+    let leads = "`/webhook` to port 80 of\n  prbuild-webhook";
+    let off = "ingress.enabled=false";
+    assert!(notes(&[off]).contains(leads));
+    for values in [
+        "ingress.enabled=true",
+        "ingress.enabled=false,pagesUrl=http://localhost:8080",
+    ] {
+        assert!(!notes(&[values]).contains(leads), "{values}");
+    }
 }
 
 #[test]

@@ -183,7 +183,7 @@ fn an_affinity_for_nodes_says_which() {
         refused(
             "affinity.nodeAffinity",
             r#"{"preferredDuringSchedulingIgnoredDuringExecution":[{"preference":{"matchExpressions":[{"key":"pool","operator":"In","values":["prbuild"]}]},"weight":1}]}"#,
-            &[(value, &[&says])],
+            &[(value, &[says.as_str()])],
         );
     }
 }

@@ -210,11 +210,17 @@ fn an_editor_judges_what_somebody_wrote_and_helm_leaves_it_to_the_templates() {
     let schema: Value = serde_json::from_str(&read("values.schema.json")).unwrap();
     let accepts = |values: &Value| jsonschema::is_valid(&schema, values);
     let bucket = |replicas: u8, bucket: &str| json!({ "gateway": { "replicas": replicas, "store": { "bucket": bucket } } });
+    let preferred = |weight: u8| {
+        let nodes = json!([{ "weight": weight, "preference": {} }]);
+        let nodes = json!({ "preferredDuringSchedulingIgnoredDuringExecution": nodes });
+        json!({ "affinity": { "nodeAffinity": nodes } })
+    };
     for right in [
         json!({ "host": "prbuild.example.org" }),
         json!({ "operator": { "replicas": 2 }, "logLevel": "info,operator=debug" }),
         bucket(2, "s3://logs"),
         bucket(1, ""),
+        preferred(1),
     ] {
         assert!(accepts(&right), "{right}");
     }
@@ -227,6 +233,8 @@ fn an_editor_judges_what_somebody_wrote_and_helm_leaves_it_to_the_templates() {
         json!({ "gateway": { "replicas": 2 } }),
         bucket(2, ""),
         bucket(1, "s3://logs"),
+        preferred(0),
+        json!({ "networkPolicy": { "dnsTo": [{ "ipBlock": {} }] } }),
     ] {
         assert!(!accepts(&wrong), "{wrong}");
     }

@@ -116,6 +116,26 @@ async fn an_app_is_known_although_the_machines_clock_is_wrong_by_minutes() {
 }
 
 #[tokio::test]
+async fn an_app_that_is_not_known_asks_once_each_time_although_the_clocks_differ() {
+    let scene = Scene::new(Access::Read).await;
+    let forge = &scene.forge;
+    let asked = || forge.log().count("GET /app/installations/*");
+    forge.judge_jwts_by_its_own_clock();
+    forge.clock().set_back(Duration::from_secs(600));
+    // As with a key that is another App's: neither our clock nor GitHub's helps.
+    let refused = forge
+        .faults()
+        .on("GET /app/installations/*", Fault::Status(401));
+    for times in 2..6 {
+        let error = scene.repo().pull_request(scene.n()).await.unwrap_err();
+        assert!(matches!(error, GithubError::Unauthorized { .. }), "{error}");
+        assert_eq!(asked(), times, "only the first is asked by both clocks");
+    }
+    forge.faults().off(refused);
+    scene.forge.finish().await;
+}
+
+#[tokio::test]
 async fn twenty_callers_whose_token_ended_refresh_it_once() {
     let scene = Scene::new(Access::Read).await;
     scene.repo().pull_request(scene.n()).await.unwrap();

@@ -18,6 +18,7 @@ mod error;
 mod graphql;
 mod jwt;
 mod label;
+mod limit;
 mod path;
 mod permissions;
 mod reads;

@@ -16,8 +16,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::GithubError;
-use crate::budget::{Ledger, Limit, Resource, limit};
+use crate::budget::{Ledger, Resource};
 use crate::calls::Calls;
+use crate::limit::{Limit, Told, limit};
 
 /// The version of the REST API that every request asks for; GitHub keeps it until at least 2028.
 const API_VERSION: &str = "2022-11-28";
@@ -55,8 +56,8 @@ pub(crate) struct Answer {
     pub etag: Option<String>,
     pub last_page: Option<i64>,
     pub next_cursor: Option<String>,
-    /// When the budget's hour ends.
-    pub reset: Option<Timestamp>,
+    /// What it says of limits.
+    pub told: Told,
     pub body: Bytes,
 }
 
@@ -195,8 +196,9 @@ fn sort(
                 reason: "the answer has no Date".to_owned(),
             });
         };
-        if let Some((ledger, resource)) = ledger {
-            ledger.went_well(resource);
+        // Whether GraphQL did what was asked stands in the body.
+        if let Some((ledger, Resource::Rest)) = ledger {
+            ledger.went_well(Resource::Rest);
         }
         let link = text(headers, &LINK).unwrap_or_default();
         return Ok(Answer {
@@ -205,7 +207,7 @@ fn sort(
             etag: text(headers, &ETAG),
             last_page: crate::path::last_page(&link),
             next_cursor: crate::path::next_cursor(&link),
-            reset: crate::budget::reset(headers),
+            told: Told::by(headers),
             body,
         });
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use github::{Access, Connections, GithubError, Repo, StatusState};
+use serde_json::json;
 use tests::forge::{
     AppOptions, ConnectionKind, Fault, Forge, ForgeOptions, PullRequest, Role, TokenKind, UserType,
 };
@@ -297,6 +298,31 @@ async fn a_rate_limit_is_kept_until_it_is_over() {
         scene.forge.log().all().is_empty(),
         "nothing is sent while limited"
     );
+    scene.forge.finish().await;
+}
+
+#[tokio::test]
+async fn a_limit_that_graphql_tells_with_status_200_is_kept_whatever_it_is_called() {
+    let scene = Scene::new(Access::Read).await;
+    let primary = "API rate limit already exceeded for installation ID 7.";
+    for problem in [
+        json!({ "type": "RATE_LIMIT", "code": "graphql_rate_limit", "message": primary }),
+        json!({ "message": "You have exceeded a secondary rate limit." }),
+        json!({ "type": "UNPROCESSABLE", "message": "was submitted too quickly" }),
+    ] {
+        // Each has limits of its own.
+        let connections = Connections::load(&scene.dir, Access::Read).unwrap();
+        let repo = connections.get("github").unwrap().repo("octo", "app");
+        let told = Fault::Answer(200, json!({ "errors": [problem] }));
+        scene.forge.faults().next(1, "POST /graphql", told);
+        for _ in 0..3 {
+            let error = repo.test_merge(scene.n()).await.unwrap_err();
+            assert!(matches!(error, GithubError::RateLimited { .. }), "{error}");
+        }
+        assert_eq!(scene.forge.log().count("POST /graphql"), 1, "{problem}");
+        repo.pull_request(scene.n()).await.unwrap();
+        scene.forge.log().clear();
+    }
     scene.forge.finish().await;
 }
 

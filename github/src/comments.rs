@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::pages::{Order, PAGE};
 use crate::path::segment;
 use crate::repo::Repo;
 use crate::wire::Comment;
 use crate::{Dated, GithubError};
 
-/// The most entries that GitHub puts on a page.
-const PAGE: usize = 100;
 /// Pages after which a list is not worth more requests.
 const MOST_PAGES: i64 = 30;
 
@@ -42,10 +41,9 @@ impl Repo {
                 break;
             };
             let since = written(since);
-            let path = self.path(&format!(
-                "/issues/{n}/comments?since={since}&per_page={PAGE}&page={page}"
-            ));
-            let found: Vec<Comment> = self.get(&path).await?.value;
+            let list = self.path(&format!("/issues/{n}/comments?since={since}&"));
+            let found: Dated<Vec<Comment>> = self.page_of(&list, page, Order::FromTheBack).await?;
+            let found = found.value;
             let reached = found.last().map(|comment| comment.created_at);
             place = place.and_then(|place| place.after(found.len(), reached));
             all.extend(found.into_iter().map(|comment| (comment.id, comment)));
@@ -62,10 +60,10 @@ impl Repo {
         Place { since, page, .. }: Place,
     ) -> Result<Dated<Vec<Comment>>, GithubError> {
         let since = written(since);
-        self.get(&self.path(&format!(
-            "/issues/comments?sort=updated&direction=asc&since={since}&per_page={PAGE}&page={page}"
-        )))
-        .await
+        let list = self.path(&format!(
+            "/issues/comments?sort=updated&direction=asc&since={since}&"
+        ));
+        self.page_of(&list, page, Order::FromTheBack).await
     }
 }
 

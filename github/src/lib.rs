@@ -19,6 +19,7 @@ mod graphql;
 mod jwt;
 mod label;
 mod limit;
+mod pages;
 mod path;
 mod permissions;
 mod reads;

@@ -9,7 +9,7 @@ use http::header::{
     LOCATION, USER_AGENT,
 };
 use http::{HeaderMap, Method, Request, StatusCode};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use jiff::Timestamp;
 use octocrab::Octocrab;
 use secrecy::{ExposeSecret, SecretString};
@@ -22,7 +22,7 @@ use crate::limit::{Limit, Told, limit};
 
 /// The version of the REST API that every request asks for; GitHub keeps it until at least 2028.
 const API_VERSION: &str = "2022-11-28";
-/// A full page of pull requests has about 3 MB.
+/// A full page of pull requests has about 3 MB. What people made larger is read in parts.
 const MOST_BYTES: usize = 16 << 20;
 
 /// The shared pool. It holds no credential: octocrab would send one to github.com only, and copies
@@ -138,7 +138,12 @@ impl Transport {
         let body = Limited::new(body, MOST_BYTES)
             .collect()
             .await
-            .map_err(|error| unavailable(format!("the answer was cut: {error}")))?
+            .map_err(|error| match error.is::<LengthLimitError>() {
+                true => GithubError::TooLarge {
+                    call: call.name.clone(),
+                },
+                false => unavailable(format!("the answer was cut: {error}")),
+            })?
             .to_bytes();
         Ok((parts.status, parts.headers, body))
     }

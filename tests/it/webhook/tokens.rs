@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use github::{Access, Connections, GithubError, Repo, StatusState};
+use github::{Access, Connections, GithubError, Place, Repo, StatusState};
+use jiff::Timestamp;
 use serde_json::json;
 use tests::forge::{
     AppOptions, ConnectionKind, Fault, Forge, ForgeOptions, PullRequest, Role, TokenKind, UserType,
@@ -216,6 +217,33 @@ async fn every_page_is_asked_for_with_the_credential() {
     );
     let asked = scene.forge.log().matching("GET /repos/*/*/issues/*/events");
     assert_eq!(asked.len(), 3);
+    assert!(
+        asked.iter().all(|one| one.token == TokenKind::Installation),
+        "{asked:?}"
+    );
+    scene.forge.finish().await;
+}
+
+#[tokio::test]
+async fn a_page_that_strangers_make_too_large_is_read_in_parts() {
+    // The one that may wait longer: these are many bytes.
+    let scene = Scene::new(Access::Report).await;
+    let comment = |text: &str| {
+        let comment = scene.forge.comment(APP, scene.number, "ada", text);
+        i64::try_from(comment).unwrap()
+    };
+    // As long as GitHub takes them.
+    let long = "🔨".repeat(65_536);
+    let mut written: Vec<i64> = (0..66).map(|_| comment(&long)).collect();
+    written.push(comment("/prbuild run"));
+    let begin = Timestamp::UNIX_EPOCH;
+    let found = scene.repo().changed_comments(Place::at(begin)).await;
+    let mut found: Vec<i64> = found.unwrap().value.iter().map(|one| one.id).collect();
+    found.sort_unstable();
+    assert_eq!(found, written);
+    let list = "GET /repos/*/*/issues/comments";
+    let asked = scene.forge.log().matching(list);
+    assert_eq!(asked.len(), 11, "{asked:?}");
     assert!(
         asked.iter().all(|one| one.token == TokenKind::Installation),
         "{asked:?}"

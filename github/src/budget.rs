@@ -1,7 +1,7 @@
 //! What is left of GitHub's rate limits, as its answers say.
 
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::HeaderMap;
 use jiff::Timestamp;

@@ -2,7 +2,6 @@
 //! once for all callers, and refreshed by one of them while the others go on with the old one.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,7 @@ use octocrab::auth::EncodingKey;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use crate::jwt;
+use crate::jwt::{self, Clock};
 use crate::path::segment;
 use crate::permissions::{CHECKS, asked, covers, needed};
 use crate::transport::{Answer, Call, Transport};
@@ -32,8 +31,7 @@ pub(crate) struct App {
     api_url: String,
     transport: Transport,
     tokens: Mutex<HashMap<String, Arc<Slot>>>,
-    /// Seconds by which GitHub's clock is ahead, where ours made JWTs that it refused.
-    ahead: AtomicI64,
+    clock: Clock,
 }
 
 /// The token of one repository.
@@ -83,7 +81,7 @@ impl App {
             api_url,
             transport,
             tokens: Mutex::default(),
-            ahead: AtomicI64::new(0),
+            clock: Clock::default(),
         }
     }
 
@@ -277,7 +275,7 @@ impl App {
     }
 
     /// Sends a call as the App itself, which no installation has a part in. Where GitHub refuses it and its
-    /// clock is not ours, once more by GitHub's.
+    /// clock is not ours, once more by GitHub's, unless that was no use a moment ago.
     pub async fn as_app(
         &self,
         method: Method,
@@ -285,7 +283,7 @@ impl App {
         body: Option<&str>,
         etag: Option<&str>,
     ) -> Result<Answer, GithubError> {
-        let known = self.ahead.load(Ordering::Relaxed);
+        let known = self.clock.ahead();
         let answer = self.dated(known, &method, path, body, etag).await;
         let Err(GithubError::Unauthorized {
             date: Some(date), ..
@@ -293,12 +291,15 @@ impl App {
         else {
             return answer;
         };
-        let Some(ahead) = jwt::ahead(known, *date, Timestamp::now()) else {
+        let (ours, now) = (Timestamp::now(), Instant::now());
+        let Some(ahead) = self.clock.instead_of(known, *date, ours, now) else {
             return answer;
         };
         let again = self.dated(ahead, &method, path, body, etag).await;
-        if !matches!(again, Err(GithubError::Unauthorized { .. })) {
-            self.ahead.store(ahead, Ordering::Relaxed);
+        if matches!(again, Err(GithubError::Unauthorized { .. })) {
+            self.clock.does_not_fit(ahead, Instant::now());
+        } else {
+            self.clock.fits(ahead);
             tracing::warn!(
                 ahead,
                 "GitHub's clock is so many seconds ahead of this machine's; its time is used"

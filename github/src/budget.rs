@@ -1,10 +1,12 @@
 //! What is left of GitHub's rate limits, as its answers say.
 
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::HeaderMap;
 use jiff::Timestamp;
+
+use crate::limit::{Limit, number, reset};
 
 /// What is left of the primary limit of one credential, by the newest answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,47 +17,6 @@ pub struct Budget {
     pub remaining: Option<i64>,
     /// When the hour ends, by GitHub's clock.
     pub reset: Option<Timestamp>,
-}
-
-/// A limit that was met.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Limit {
-    pub until: Timestamp,
-    pub wait: Duration,
-    /// GitHub named the time; without, the minute is a guess, and longer each time that it was wrong.
-    pub named: bool,
-}
-
-impl Limit {
-    /// The primary limit of GraphQL, which is told with status 200: it holds until the hour ends.
-    pub fn until_reset(reset: Option<Timestamp>, date: Timestamp) -> Self {
-        let seconds = reset.map(|reset| reset.as_second() - date.as_second());
-        Self::from(date, seconds.unwrap_or(60), seconds.is_some())
-    }
-
-    /// As this one, twice as long for each time that it was met before; at most a quarter of an hour.
-    fn longer(self, times: u32) -> Self {
-        const MOST: Duration = Duration::from_secs(900);
-        let wait = self.wait.saturating_mul(1 << times.min(4)).min(MOST);
-        let more = jiff::SignedDuration::try_from(wait.saturating_sub(self.wait));
-        let until = self.until.saturating_add(more.unwrap_or_default());
-        Self {
-            until: until.unwrap_or(self.until),
-            wait,
-            ..self
-        }
-    }
-
-    fn from(date: Timestamp, seconds: i64, named: bool) -> Self {
-        let seconds = seconds.clamp(1, 7200);
-        Self {
-            until: date
-                .saturating_add(jiff::SignedDuration::from_secs(seconds))
-                .unwrap_or(date),
-            wait: Duration::from_secs(seconds.unsigned_abs()),
-            named,
-        }
-    }
 }
 
 /// REST and GraphQL have separate budgets.
@@ -78,6 +39,23 @@ struct State {
     paused: Option<(Instant, Timestamp)>,
     /// Limits without a time since the last answer that was none.
     guessed: u32,
+}
+
+impl State {
+    /// The pause that holds now.
+    fn held(&mut self) -> Option<Limit> {
+        let (end, until) = self.paused?;
+        let wait = end.saturating_duration_since(Instant::now());
+        if wait.is_zero() {
+            self.paused = None;
+            return None;
+        }
+        Some(Limit {
+            until,
+            wait,
+            named: true,
+        })
+    }
 }
 
 impl Ledger {
@@ -109,12 +87,15 @@ impl Ledger {
 
     /// Sends nothing more of this kind until the limit is over: calling on while limited is what
     /// gets an integration banned. Where GitHub names no time it asks for a minute, and for longer each
-    /// time that this was not enough. The limit that holds now.
+    /// time that this was not enough. Several requests that were under way at once meet one limit. The
+    /// limit that holds now.
     pub fn pause(&self, resource: Resource, met: Limit) -> Limit {
         let mut state = self.state(resource);
-        let limit = match met.named {
-            true => met,
-            false => {
+        let limit = match (met.named, state.held()) {
+            (true, _) => met,
+            // Nothing is sent while it holds, so this was sent before.
+            (false, Some(held)) => return held,
+            (false, None) => {
                 let longer = met.longer(state.guessed);
                 state.guessed += 1;
                 longer
@@ -131,58 +112,14 @@ impl Ledger {
 
     /// The pause that holds now.
     pub fn paused(&self, resource: Resource) -> Option<Limit> {
-        let mut state = self.state(resource);
-        let (end, until) = state.paused?;
-        let wait = end.saturating_duration_since(Instant::now());
-        if wait.is_zero() {
-            state.paused = None;
-            return None;
-        }
-        Some(Limit {
-            until,
-            wait,
-            named: true,
-        })
+        self.state(resource).held()
     }
-}
-
-fn number(headers: &HeaderMap, name: &str) -> Option<i64> {
-    headers.get(name)?.to_str().ok()?.trim().parse().ok()
-}
-
-pub(crate) fn reset(headers: &HeaderMap) -> Option<Timestamp> {
-    Timestamp::from_second(number(headers, "x-ratelimit-reset")?).ok()
-}
-
-/// Tells a rate limit from a missing permission. GitHub answers both with 403: a limit has
-/// `Retry-After`, or nothing remaining, or says so in its message (secondary limits).
-pub(crate) fn limit(
-    status: u16,
-    headers: &HeaderMap,
-    message: &str,
-    date: Timestamp,
-) -> Option<Limit> {
-    if status != 403 && status != 429 {
-        return None;
-    }
-    let from_now = |seconds: i64, named| Limit::from(date, seconds, named);
-    if let Some(seconds) = number(headers, "retry-after") {
-        return Some(from_now(seconds, true));
-    }
-    if number(headers, "x-ratelimit-remaining") == Some(0)
-        && let Some(reset) = reset(headers)
-    {
-        return Some(from_now(reset.as_second() - date.as_second(), true));
-    }
-    let said = message.to_ascii_lowercase();
-    let secondary = said.contains("rate limit") || said.contains("abuse detection");
-    // GitHub's advice where no time is named: at least a minute.
-    (status == 429 || secondary).then(|| from_now(60, false))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limit::limit;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs
@@ -198,54 +135,6 @@ mod tests {
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).expect("a time")
-    }
-
-    /// Status, headers, message, and the seconds to wait.
-    type Case = (
-        u16,
-        &'static [(&'static str, &'static str)],
-        &'static str,
-        Option<u64>,
-    );
-
-    #[test]
-    fn a_limit_is_told_from_a_missing_permission() {
-        let cases: &[Case] = &[
-            (403, &[], "Resource not accessible by integration", None),
-            (
-                403,
-                &[("x-ratelimit-remaining", "4999")],
-                "Must have admin rights",
-                None,
-            ),
-            (403, &[("retry-after", "7")], "", Some(7)),
-            (429, &[("retry-after", "7")], "", Some(7)),
-            (429, &[], "", Some(60)),
-            (
-                403,
-                &[],
-                "You have exceeded a secondary rate limit.",
-                Some(60),
-            ),
-            (
-                403,
-                &[
-                    ("x-ratelimit-remaining", "0"),
-                    ("x-ratelimit-reset", "1120"),
-                ],
-                "API rate limit exceeded",
-                Some(120),
-            ),
-            (404, &[("retry-after", "7")], "", None),
-        ];
-        for (status, pairs, message, expected) in cases {
-            let found = limit(*status, &headers(pairs), message, at(1000));
-            assert_eq!(
-                found.map(|limit| limit.wait.as_secs()),
-                *expected,
-                "{status} {pairs:?} {message}"
-            );
-        }
     }
 
     #[test]
@@ -269,9 +158,26 @@ mod tests {
                 (seconds, at(seconds as i64))
             );
             assert!(ledger.paused(Resource::Rest).is_some());
+            // It is over.
+            ledger.state(Resource::Rest).paused = None;
         }
         ledger.went_well(Resource::Rest);
         assert_eq!(ledger.pause(Resource::Rest, met()).wait.as_secs(), 60);
+    }
+
+    #[test]
+    fn requests_that_were_under_way_at_once_meet_one_limit() {
+        let ledger = Ledger::default();
+        let met = || limit(403, &headers(&[]), "secondary rate limit", at(0)).expect("a limit");
+        let first = ledger.pause(Resource::Rest, met());
+        for _ in 0..5 {
+            let same = ledger.pause(Resource::Rest, met());
+            assert!(same.wait <= first.wait, "{same:?}");
+            assert_eq!(same.until, first.until);
+        }
+        ledger.state(Resource::Rest).paused = None;
+        let second = ledger.pause(Resource::Rest, met());
+        assert_eq!(second.wait, first.wait * 2);
     }
 
     #[test]

@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::pages::{Order, PAGE};
 use crate::path::segment;
 use crate::repo::Repo;
 use crate::wire::Comment;
 use crate::{Dated, GithubError};
 
-/// The most entries that GitHub puts on a page.
-const PAGE: usize = 100;
 /// Pages after which a list is not worth more requests.
 const MOST_PAGES: i64 = 30;
 
@@ -36,19 +35,18 @@ impl Repo {
         since: Timestamp,
     ) -> Result<Vec<Comment>, GithubError> {
         let mut all = BTreeMap::new();
-        let mut place = Place::at(since);
+        let mut place = Some(Place::at(since));
         for _ in 0..MOST_PAGES {
-            let (since, page) = (written(place.since), place.page);
-            let path = self.path(&format!(
-                "/issues/{n}/comments?since={since}&per_page={PAGE}&page={page}"
-            ));
-            let found: Vec<Comment> = self.get(&path).await?.value;
-            let last = found.len() < PAGE;
-            place = place.after(found.last().map(|comment| comment.created_at));
-            all.extend(found.into_iter().map(|comment| (comment.id, comment)));
-            if last {
+            let Some(Place { since, page, .. }) = place else {
                 break;
-            }
+            };
+            let since = written(since);
+            let list = self.path(&format!("/issues/{n}/comments?since={since}&"));
+            let found: Dated<Vec<Comment>> = self.page_of(&list, page, Order::FromTheBack).await?;
+            let found = found.value;
+            let reached = found.last().map(|comment| comment.created_at);
+            place = place.and_then(|place| place.after(found.len(), reached));
+            all.extend(found.into_iter().map(|comment| (comment.id, comment)));
         }
         Ok(all.into_values().collect())
     }
@@ -59,13 +57,13 @@ impl Repo {
     /// As any call.
     pub async fn changed_comments(
         &self,
-        Place { since, page }: Place,
+        Place { since, page, .. }: Place,
     ) -> Result<Dated<Vec<Comment>>, GithubError> {
         let since = written(since);
-        self.get(&self.path(&format!(
-            "/issues/comments?sort=updated&direction=asc&since={since}&per_page={PAGE}&page={page}"
-        )))
-        .await
+        let list = self.path(&format!(
+            "/issues/comments?sort=updated&direction=asc&since={since}&"
+        ));
+        self.page_of(&list, page, Order::FromTheBack).await
     }
 }
 
@@ -82,27 +80,73 @@ pub struct Place {
     pub since: Timestamp,
     /// The page of that list, from 1.
     pub page: i64,
+    /// This page was read before; what follows it.
+    again: Option<Onward>,
+}
+
+/// How a list is read on after a look back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Onward {
+    /// It has ended.
+    End,
+    /// From a later time.
+    Since(Timestamp),
+    /// At this page.
+    Page(i64),
 }
 
 impl Place {
     /// The begin of what changed since then.
     pub fn at(since: Timestamp) -> Self {
-        Self { since, page: 1 }
+        Self::page(since, 1)
     }
 
-    /// After a page that came to this time. Whoever deletes a comment, or moves it to the end by an edit, moves
-    /// all behind it a place forward, past whoever counts pages. What was not seen yet is not older than the end
-    /// of this page, so the next one begins at its time, which is read once more.
+    fn page(since: Timestamp, page: i64) -> Self {
+        Self {
+            since,
+            page,
+            again: None,
+        }
+    }
+
+    /// After a page with so many comments, which came to this time; none at the end of the list. Whoever
+    /// deletes a comment, or moves it to the end by an edit, moves all behind it a place forward, past whoever
+    /// counts pages. What was not seen yet is not older than the end of this page, so the next one begins at
+    /// its time, which is read once more. Where that is no later, pages are counted, and after each the one
+    /// before it is read once more: what has moved out of the one is in the other.
     #[must_use]
-    pub fn after(self, reached: Option<Timestamp>) -> Self {
+    pub fn after(self, count: usize, reached: Option<Timestamp>) -> Option<Self> {
+        let next = match self.again {
+            Some(onward) => return self.onward(onward),
+            None => self.next(count, reached),
+        };
+        match self.page {
+            ..=1 => self.onward(next),
+            page => Some(Self {
+                page: page - 1,
+                again: Some(next),
+                ..self
+            }),
+        }
+    }
+
+    fn onward(self, onward: Onward) -> Option<Self> {
+        match onward {
+            Onward::End => None,
+            Onward::Since(since) => Some(Self::at(since)),
+            Onward::Page(page) => Some(Self::page(self.since, page)),
+        }
+    }
+
+    fn next(self, count: usize, reached: Option<Timestamp>) -> Onward {
+        if count < PAGE {
+            return Onward::End;
+        }
         let reached = reached.map(|reached| reached.saturating_sub(SignedDuration::from_secs(1)));
         match reached.and_then(Result::ok) {
-            Some(since) if since > self.since => Self::at(since),
+            Some(since) if since > self.since => Onward::Since(since),
             // A whole page within a second, or of older comments that were edited since.
-            _ => Self {
-                page: self.page + 1,
-                ..self
-            },
+            _ => Onward::Page(self.page + 1),
         }
     }
 }
@@ -136,11 +180,11 @@ mod tests {
             let since = all.iter().filter(|(_, one)| at(one.changed) >= place.since);
             let skipped = usize::try_from(place.page - 1).expect("a page") * PAGE;
             let found: Vec<_> = since.skip(skipped).take(PAGE).collect();
-            let last = found.len() < PAGE;
-            place = place.after(found.last().map(|(_, one)| at(one.written)));
+            let next = place.after(found.len(), found.last().map(|(_, one)| at(one.written)));
             seen.extend(found.into_iter().map(|(id, _)| *id));
-            if last {
-                return seen.into_iter().collect();
+            match next {
+                Some(next) => place = next,
+                None => return seen.into_iter().collect(),
             }
             meanwhile(&mut all);
         }
@@ -197,5 +241,38 @@ mod tests {
             one.changed = 9_999;
         }
         assert_eq!(read(all, |_| {}).len(), 550);
+    }
+
+    #[test]
+    fn a_deletion_while_pages_of_one_second_are_counted_hides_no_comment() {
+        let at_once = |count| {
+            let mut all = comments(count);
+            for one in all.values_mut() {
+                (one.written, one.changed) = (1000, 1000);
+            }
+            all
+        };
+        for count in [150, 200, 250, 550] {
+            // After each page one that was on the first is gone.
+            let mut gone = 0;
+            let seen = read(at_once(count), |all| {
+                all.remove(&gone);
+                gone += 1;
+            });
+            assert_eq!(seen, (0..count).collect::<Vec<_>>(), "{count}");
+        }
+        // And old ones that were edited, of which the first are gone when the next page is read.
+        let mut all = comments(450);
+        for one in all.values_mut().take(200) {
+            one.changed = 9_999;
+        }
+        let mut gone = 0;
+        let seen = read(all, |all| {
+            for _ in 0..20 {
+                all.remove(&gone);
+                gone += 1;
+            }
+        });
+        assert!((200..450).all(|id| seen.contains(&id)), "{seen:?}");
     }
 }

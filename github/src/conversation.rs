@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::graphql::{Problem, envelope};
+use crate::graphql::Problem;
 use crate::repo::Repo;
 use crate::{Dated, GithubError};
 
@@ -89,7 +89,7 @@ impl Repo {
     pub async fn say(&self, subject: &str, saying: &Saying<'_>) -> Result<Said, GithubError> {
         let call = format!("POST /graphql (comment and label on {})", self.full_name());
         let answer = self.graphql(mutation(subject, saying)).await?;
-        let found = envelope::<Done>(&call, &answer)?;
+        let found = self.envelope::<Done>(&call, &answer)?;
         let done = found.data.unwrap_or_default();
         let problem = |part: &str| {
             let about = found.errors.iter().find(|problem| problem.is_about(part));

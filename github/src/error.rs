@@ -56,6 +56,12 @@ pub enum GithubError {
         /// What happened.
         reason: String,
     },
+    /// An answer with more bytes than are read. People wrote much into what it lists.
+    #[error("{call}: the answer is too large to be read")]
+    TooLarge {
+        /// The call.
+        call: String,
+    },
     /// An answer that is not what GitHub documents.
     #[error("{call}: unexpected answer: {reason}")]
     Malformed {
@@ -80,6 +86,7 @@ impl GithubError {
         | Self::RateLimited { call, .. }
         | Self::Unprocessable { call, .. }
         | Self::Unavailable { call, .. }
+        | Self::TooLarge { call }
         | Self::Malformed { call, .. }) = self;
         call.starts_with("POST /graphql")
     }
@@ -98,6 +105,7 @@ impl GithubError {
             Self::RateLimited { .. } => "rate_limited",
             Self::Unprocessable { .. } => "unprocessable",
             Self::Unavailable { .. } => "unavailable",
+            Self::TooLarge { .. } => "too_large",
             Self::Malformed { .. } => "malformed",
         }
     }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::budget::{Limit, Resource};
+use crate::budget::Resource;
 use crate::repo::Repo;
 use crate::transport::Answer;
 use crate::wire::{MergeCommit, Mergeable, TestMerge};
@@ -33,17 +33,6 @@ pub(crate) struct Problem {
     /// The part of the request that it is about; empty when it is about all of it.
     #[serde(default)]
     pub path: Vec<Value>,
-}
-
-/// The JSON of an answer.
-pub(crate) fn envelope<T: DeserializeOwned>(
-    call: &str,
-    answer: &Answer,
-) -> Result<Envelope<T>, GithubError> {
-    serde_json::from_slice(&answer.body).map_err(|error| GithubError::Malformed {
-        call: call.to_owned(),
-        reason: error.to_string(),
-    })
 }
 
 #[derive(Deserialize)]
@@ -109,7 +98,7 @@ impl Repo {
         });
         let call = format!("POST /graphql ({what} of {full_name}#{n})");
         let answer = self.graphql(body).await?;
-        let found = envelope::<Data<P>>(&call, &answer)?;
+        let found = self.envelope::<Data<P>>(&call, &answer)?;
         if let Some(problem) = found.errors.first() {
             return Err(self.refused(problem, call, &answer));
         }
@@ -124,21 +113,38 @@ impl Repo {
         })
     }
 
+    /// The JSON of an answer.
+    pub(crate) fn envelope<T: DeserializeOwned>(
+        &self,
+        call: &str,
+        answer: &Answer,
+    ) -> Result<Envelope<T>, GithubError> {
+        let found: Envelope<T> =
+            serde_json::from_slice(&answer.body).map_err(|error| GithubError::Malformed {
+                call: call.to_owned(),
+                reason: error.to_string(),
+            })?;
+        if found.errors.is_empty() {
+            self.connection().ledger.went_well(Resource::Graphql);
+        }
+        Ok(found)
+    }
+
     /// GraphQL answers 200 and says in the body what REST says with a status.
     pub(crate) fn refused(&self, problem: &Problem, call: String, answer: &Answer) -> GithubError {
+        let kind = problem.kind.as_str();
+        if let Some(limit) = answer.told.in_words(kind, &problem.message, answer.date) {
+            let limit = self.connection().ledger.pause(Resource::Graphql, limit);
+            return GithubError::RateLimited {
+                call,
+                until: limit.until,
+                wait: limit.wait,
+            };
+        }
         let message: String = problem.message.chars().take(300).collect();
-        match problem.kind.as_str() {
+        match kind {
             "NOT_FOUND" => GithubError::NotFound { call },
             "FORBIDDEN" | "INSUFFICIENT_SCOPES" => GithubError::Forbidden { call, message },
-            "RATE_LIMITED" => {
-                let limit = Limit::until_reset(answer.reset, answer.date);
-                let limit = self.connection().ledger.pause(Resource::Graphql, limit);
-                GithubError::RateLimited {
-                    call,
-                    until: limit.until,
-                    wait: limit.wait,
-                }
-            }
             "UNPROCESSABLE" => GithubError::Unprocessable { call, message },
             _ => GithubError::Unavailable {
                 call,

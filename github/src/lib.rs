@@ -18,6 +18,8 @@ mod error;
 mod graphql;
 mod jwt;
 mod label;
+mod limit;
+mod pages;
 mod path;
 mod permissions;
 mod reads;

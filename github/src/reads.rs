@@ -5,13 +5,12 @@ use futures::future::try_join_all;
 use http::{Method, StatusCode};
 use serde::Deserialize;
 
+use crate::pages::{Order, PAGE, whole};
 use crate::path::{full_name, segment};
 use crate::repo::{Extras, Repo, parsed};
 use crate::wire::{Activity, Collaborator, IssueEvent, PullRequest, RepositoryInfo, Review, User};
 use crate::{Dated, GithubError};
 
-/// The most entries that GitHub puts on a page.
-const PAGE: usize = 100;
 /// Reviews of a pull request that are read: a list that is longer is not worth more requests.
 const MOST_REVIEWS: usize = 3000;
 
@@ -206,11 +205,11 @@ impl Repo {
     /// # Errors
     /// As any call.
     pub async fn reviews(&self, n: i64) -> Result<Dated<Reviews>, GithubError> {
+        let list = self.path(&format!("/pulls/{n}/reviews?"));
         let mut reviews = Vec::new();
         let mut page = 1_i64;
         loop {
-            let path = self.path(&format!("/pulls/{n}/reviews?per_page={PAGE}&page={page}"));
-            let found: Dated<Vec<Review>> = self.get(&path).await?;
+            let found: Dated<Vec<Review>> = self.page_of(&list, page, Order::FromTheFront).await?;
             let complete = found.value.len() < PAGE;
             reviews.extend(found.value);
             if complete || reviews.len() >= MOST_REVIEWS {
@@ -232,14 +231,19 @@ impl Repo {
         etag: Option<&str>,
         page: i64,
     ) -> Result<Dated<Listing<PullRequest>>, GithubError> {
-        let path = self.path(&format!(
-            "/pulls?state=all&sort=updated&direction=desc&per_page={PAGE}&page={page}"
-        ));
+        let list = self.path("/pulls?state=all&sort=updated&direction=desc&");
+        let path = whole(&list, page);
         let extras = Extras {
             etag,
             ..Extras::default()
         };
-        let answer = self.call(Method::GET, &path, extras).await?;
+        let answer = match self.call(Method::GET, &path, extras).await {
+            Err(GithubError::TooLarge { .. }) => {
+                let items = self.in_parts(&list, page, Order::FromTheFront).await?;
+                return Ok(items.map(|items| Listing::Changed { items, etag: None }));
+            }
+            answer => answer?,
+        };
         if answer.status == StatusCode::NOT_MODIFIED {
             return Ok(Dated {
                 value: Listing::NotModified,

@@ -9,19 +9,20 @@ use http::header::{
     LOCATION, USER_AGENT,
 };
 use http::{HeaderMap, Method, Request, StatusCode};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use jiff::Timestamp;
 use octocrab::Octocrab;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::GithubError;
-use crate::budget::{Ledger, Limit, Resource, limit};
+use crate::budget::{Ledger, Resource};
 use crate::calls::Calls;
+use crate::limit::{Limit, Told, limit};
 
 /// The version of the REST API that every request asks for; GitHub keeps it until at least 2028.
 const API_VERSION: &str = "2022-11-28";
-/// A full page of pull requests has about 3 MB.
+/// A full page of pull requests has about 3 MB. What people made larger is read in parts.
 const MOST_BYTES: usize = 16 << 20;
 
 /// The shared pool. It holds no credential: octocrab would send one to github.com only, and copies
@@ -55,8 +56,8 @@ pub(crate) struct Answer {
     pub etag: Option<String>,
     pub last_page: Option<i64>,
     pub next_cursor: Option<String>,
-    /// When the budget's hour ends.
-    pub reset: Option<Timestamp>,
+    /// What it says of limits.
+    pub told: Told,
     pub body: Bytes,
 }
 
@@ -137,7 +138,12 @@ impl Transport {
         let body = Limited::new(body, MOST_BYTES)
             .collect()
             .await
-            .map_err(|error| unavailable(format!("the answer was cut: {error}")))?
+            .map_err(|error| match error.is::<LengthLimitError>() {
+                true => GithubError::TooLarge {
+                    call: call.name.clone(),
+                },
+                false => unavailable(format!("the answer was cut: {error}")),
+            })?
             .to_bytes();
         Ok((parts.status, parts.headers, body))
     }
@@ -195,8 +201,9 @@ fn sort(
                 reason: "the answer has no Date".to_owned(),
             });
         };
-        if let Some((ledger, resource)) = ledger {
-            ledger.went_well(resource);
+        // Whether GraphQL did what was asked stands in the body.
+        if let Some((ledger, Resource::Rest)) = ledger {
+            ledger.went_well(Resource::Rest);
         }
         let link = text(headers, &LINK).unwrap_or_default();
         return Ok(Answer {
@@ -205,7 +212,7 @@ fn sort(
             etag: text(headers, &ETAG),
             last_page: crate::path::last_page(&link),
             next_cursor: crate::path::next_cursor(&link),
-            reset: crate::budget::reset(headers),
+            told: Told::by(headers),
             body,
         });
     }

@@ -11,7 +11,7 @@ use http::header::{
 };
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
@@ -105,7 +105,7 @@ impl Entrance {
     async fn delivery(
         &self,
         request: Request<Incoming>,
-    ) -> Result<(Delivery, Vec<OwnedSemaphorePermit>), Refusal> {
+    ) -> Result<(Delivery, Option<OwnedSemaphorePermit>), Refusal> {
         let (parts, body) = request.into_parts();
         if parts.uri.path() != "/webhook" {
             return Err(Refusal::NotFound);
@@ -118,7 +118,7 @@ impl Entrance {
         let id = once(&parts.headers, "x-github-delivery").ok_or(Refusal::Malformed)?;
         let signature = once(&parts.headers, "x-hub-signature-256").ok_or(Refusal::Unsigned)?;
         let length = content_length(&parts.headers)?;
-        let (body, held) = self.read(body, length).await?;
+        let (body, held) = read(body, length, &self.bytes).await?;
         let delivery = Delivery {
             event: event.to_owned(),
             id: id.chars().take(64).collect(),
@@ -126,34 +126,6 @@ impl Entrance {
             body,
         };
         Ok((delivery, held))
-    }
-
-    /// Reads the body, as long as it is neither long nor slow, and all bodies together fit.
-    async fn read(
-        &self,
-        mut body: Incoming,
-        length: Option<usize>,
-    ) -> Result<(Bytes, Vec<OwnedSemaphorePermit>), Refusal> {
-        let end = Instant::now() + BODY_TIME;
-        let mut read = BytesMut::with_capacity(length.unwrap_or(0).min(64 << 10));
-        let mut held = Vec::new();
-        loop {
-            let frame = tokio::time::timeout_at(end, body.frame()).await;
-            let frame = match frame.map_err(|_| Refusal::Slow)? {
-                Some(frame) => frame.map_err(|_| Refusal::Malformed)?,
-                None => return Ok((read.freeze(), held)),
-            };
-            let Ok(data) = frame.into_data() else {
-                continue;
-            };
-            if read.len() + data.len() > MOST_BYTES {
-                return Err(Refusal::TooLarge);
-            }
-            let bytes = u32::try_from(data.len()).map_err(|_| Refusal::TooLarge)?;
-            let permit = self.bytes.clone().try_acquire_many_owned(bytes);
-            held.push(permit.map_err(|_| Refusal::Busy)?);
-            read.extend_from_slice(&data);
-        }
     }
 
     async fn deliver(
@@ -186,6 +158,39 @@ impl Entrance {
             "delivery"
         );
         (answered(outcome), outcome.word())
+    }
+}
+
+/// Reads a body, as long as it is neither long nor slow, and all bodies together fit. What it holds of their
+/// room is one permit, however many pieces it comes in: a stranger chooses how small they are.
+async fn read<B: Body<Data = Bytes> + Unpin>(
+    mut body: B,
+    length: Option<usize>,
+    room: &Arc<Semaphore>,
+) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Refusal> {
+    let end = Instant::now() + BODY_TIME;
+    let mut read = BytesMut::with_capacity(length.unwrap_or(0).min(64 << 10));
+    let mut held: Option<OwnedSemaphorePermit> = None;
+    loop {
+        let frame = tokio::time::timeout_at(end, body.frame()).await;
+        let frame = match frame.map_err(|_| Refusal::Slow)? {
+            Some(frame) => frame.map_err(|_| Refusal::Malformed)?,
+            None => return Ok((read.freeze(), held)),
+        };
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if read.len() + data.len() > MOST_BYTES {
+            return Err(Refusal::TooLarge);
+        }
+        let bytes = u32::try_from(data.len()).map_err(|_| Refusal::TooLarge)?;
+        let more = room.clone().try_acquire_many_owned(bytes);
+        let more = more.map_err(|_| Refusal::Busy)?;
+        match &mut held {
+            Some(held) => held.merge(more),
+            None => held = Some(more),
+        }
+        read.extend_from_slice(&data);
     }
 }
 
@@ -256,7 +261,43 @@ fn response(status: StatusCode) -> Response<Full<Bytes>> {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use futures::stream;
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
+
     use super::*;
+
+    /// A body that comes byte by byte.
+    fn in_pieces(bytes: usize) -> impl Body<Data = Bytes, Error = Infallible> + Unpin {
+        let piece = |_| Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"a")));
+        StreamBody::new(stream::iter((0..bytes).map(piece)))
+    }
+
+    #[tokio::test]
+    async fn s08_a_body_in_many_small_pieces_holds_its_bytes_of_the_room_and_no_memory_beside() {
+        let room = Arc::new(Semaphore::new(10_000));
+        let (body, held) = read(in_pieces(9_000), None, &room).await.expect("a body");
+        assert_eq!((body.len(), room.available_permits()), (9_000, 1_000));
+        let permits: Vec<usize> = held.iter().map(|held| held.num_permits()).collect();
+        assert_eq!(permits, [9_000], "one permit for all of it");
+        let crowded = read(in_pieces(1_001), None, &room).await;
+        assert_eq!(crowded.map(|(body, _)| body.len()), Err(Refusal::Busy));
+        assert_eq!(room.available_permits(), 1_000);
+        drop(held);
+        assert_eq!(room.available_permits(), 10_000);
+    }
+
+    #[tokio::test]
+    async fn s08_a_body_without_a_length_is_refused_where_it_gets_too_long() {
+        let room = Arc::new(Semaphore::new(2 * MOST_BYTES));
+        let long = Full::new(Bytes::from(vec![b'a'; MOST_BYTES + 1]));
+        let refused = read(long, None, &room).await;
+        assert_eq!(refused.map(|(body, _)| body.len()), Err(Refusal::TooLarge));
+        let empty = read(in_pieces(0), Some(0), &room).await;
+        assert_eq!(empty.map(|(body, _)| body.len()), Ok(0));
+    }
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();

@@ -69,7 +69,9 @@ pub(super) enum Sort {
 pub(super) fn sort(error: &GithubError) -> Sort {
     match error {
         GithubError::RateLimited { wait, .. } => Sort::Limited(*wait),
-        GithubError::Unavailable { .. } | GithubError::Malformed { .. } => Sort::NoAnswer,
+        GithubError::Unavailable { .. }
+        | GithubError::TooLarge { .. }
+        | GithubError::Malformed { .. } => Sort::NoAnswer,
         GithubError::Unauthorized { .. } | GithubError::Forbidden { .. } => Sort::NotAllowed,
         GithubError::NotFound { call } | GithubError::Unprocessable { call, .. }
             if is_about_the_credential(call) =>
@@ -100,7 +102,7 @@ pub fn reason(error: &GithubError) -> &'static str {
         (Sort::Refused, _) => "Refused",
         (_, GithubError::Unauthorized { .. }) => "CredentialRefused",
         (Sort::NotAllowed, _) => "PermissionMissing",
-        (_, GithubError::Malformed { .. }) => "UnexpectedAnswer",
+        (_, GithubError::Malformed { .. } | GithubError::TooLarge { .. }) => "UnexpectedAnswer",
         (Sort::NoAnswer, _) => "GitHubUnreachable",
     }
 }

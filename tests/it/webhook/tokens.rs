@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use github::{Access, Connections, GithubError, Repo, StatusState};
+use github::{Access, Connections, GithubError, Place, Repo, StatusState};
+use jiff::Timestamp;
+use serde_json::json;
 use tests::forge::{
     AppOptions, ConnectionKind, Fault, Forge, ForgeOptions, PullRequest, Role, TokenKind, UserType,
 };
@@ -116,6 +118,26 @@ async fn an_app_is_known_although_the_machines_clock_is_wrong_by_minutes() {
 }
 
 #[tokio::test]
+async fn an_app_that_is_not_known_asks_once_each_time_although_the_clocks_differ() {
+    let scene = Scene::new(Access::Read).await;
+    let forge = &scene.forge;
+    let asked = || forge.log().count("GET /app/installations/*");
+    forge.judge_jwts_by_its_own_clock();
+    forge.clock().set_back(Duration::from_secs(600));
+    // As with a key that is another App's: neither our clock nor GitHub's helps.
+    let refused = forge
+        .faults()
+        .on("GET /app/installations/*", Fault::Status(401));
+    for times in 2..6 {
+        let error = scene.repo().pull_request(scene.n()).await.unwrap_err();
+        assert!(matches!(error, GithubError::Unauthorized { .. }), "{error}");
+        assert_eq!(asked(), times, "only the first is asked by both clocks");
+    }
+    forge.faults().off(refused);
+    scene.forge.finish().await;
+}
+
+#[tokio::test]
 async fn twenty_callers_whose_token_ended_refresh_it_once() {
     let scene = Scene::new(Access::Read).await;
     scene.repo().pull_request(scene.n()).await.unwrap();
@@ -203,6 +225,33 @@ async fn every_page_is_asked_for_with_the_credential() {
 }
 
 #[tokio::test]
+async fn a_page_that_strangers_make_too_large_is_read_in_parts() {
+    // The one that may wait longer: these are many bytes.
+    let scene = Scene::new(Access::Report).await;
+    let comment = |text: &str| {
+        let comment = scene.forge.comment(APP, scene.number, "ada", text);
+        i64::try_from(comment).unwrap()
+    };
+    // As long as GitHub takes them.
+    let long = "🔨".repeat(65_536);
+    let mut written: Vec<i64> = (0..66).map(|_| comment(&long)).collect();
+    written.push(comment("/prbuild run"));
+    let begin = Timestamp::UNIX_EPOCH;
+    let found = scene.repo().changed_comments(Place::at(begin)).await;
+    let mut found: Vec<i64> = found.unwrap().value.iter().map(|one| one.id).collect();
+    found.sort_unstable();
+    assert_eq!(found, written);
+    let list = "GET /repos/*/*/issues/comments";
+    let asked = scene.forge.log().matching(list);
+    assert_eq!(asked.len(), 11, "{asked:?}");
+    assert!(
+        asked.iter().all(|one| one.token == TokenKind::Installation),
+        "{asked:?}"
+    );
+    scene.forge.finish().await;
+}
+
+#[tokio::test]
 async fn every_role_that_github_reports_is_understood() {
     let scene = Scene::new(Access::Read).await;
     for (login, role, permission) in [
@@ -277,6 +326,31 @@ async fn a_rate_limit_is_kept_until_it_is_over() {
         scene.forge.log().all().is_empty(),
         "nothing is sent while limited"
     );
+    scene.forge.finish().await;
+}
+
+#[tokio::test]
+async fn a_limit_that_graphql_tells_with_status_200_is_kept_whatever_it_is_called() {
+    let scene = Scene::new(Access::Read).await;
+    let primary = "API rate limit already exceeded for installation ID 7.";
+    for problem in [
+        json!({ "type": "RATE_LIMIT", "code": "graphql_rate_limit", "message": primary }),
+        json!({ "message": "You have exceeded a secondary rate limit." }),
+        json!({ "type": "UNPROCESSABLE", "message": "was submitted too quickly" }),
+    ] {
+        // Each has limits of its own.
+        let connections = Connections::load(&scene.dir, Access::Read).unwrap();
+        let repo = connections.get("github").unwrap().repo("octo", "app");
+        let told = Fault::Answer(200, json!({ "errors": [problem] }));
+        scene.forge.faults().next(1, "POST /graphql", told);
+        for _ in 0..3 {
+            let error = repo.test_merge(scene.n()).await.unwrap_err();
+            assert!(matches!(error, GithubError::RateLimited { .. }), "{error}");
+        }
+        assert_eq!(scene.forge.log().count("POST /graphql"), 1, "{problem}");
+        repo.pull_request(scene.n()).await.unwrap();
+        scene.forge.log().clear();
+    }
     scene.forge.finish().await;
 }
 

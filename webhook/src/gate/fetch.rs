@@ -350,6 +350,7 @@ fn is_silence(error: &GithubError, anonymous: bool) -> bool {
         GithubError::NotFound { .. }
         | GithubError::Forbidden { .. }
         | GithubError::Unprocessable { .. }
+        | GithubError::TooLarge { .. }
         | GithubError::Malformed { .. } => true,
         GithubError::Unauthorized { .. }
         | GithubError::RateLimited { .. }

@@ -19,8 +19,6 @@ use crate::request::{Ask, Request};
 
 /// Pages of one look.
 const MOST_PAGES: i64 = 30;
-/// Entries of a full page.
-const PAGE: usize = 100;
 /// Looks after a change: GitHub's list of comments may show it later than that of pull requests.
 const LOOKS: u8 = 2;
 
@@ -112,17 +110,18 @@ impl Comments {
         let mut place = Place::at(since);
         for _ in 0..MOST_PAGES {
             let found = repo.changed_comments(place).await?.value;
-            let last = found.len() < PAGE;
-            place = place.after(found.last().map(|comment| comment.updated_at));
+            let reached = found.last().map(|comment| comment.updated_at);
+            let next = place.after(found.len(), reached);
             all.extend(found);
-            if last {
-                let newest = all.last().map_or(now, |comment| comment.updated_at);
-                self.since = Some(earlier(newest, OVERLAP).max(since));
+            let Some(next) = next else {
+                let newest = all.iter().map(|comment| comment.updated_at).max();
+                self.since = Some(earlier(newest.unwrap_or(now), OVERLAP).max(since));
                 return Ok(all);
-            }
+            };
+            place = next;
         }
         // The next look goes on where this one has no pages left.
-        self.since = all.last().map(|comment| comment.updated_at);
+        self.since = Some(place.since);
         self.looks = self.looks.max(2);
         Ok(all)
     }
@@ -186,6 +185,9 @@ mod tests {
         Timestamp::from_second(second).expect("a time")
     }
 
+    /// Entries of a full page on GitHub.
+    const PAGE: usize = 100;
+
     /// Reads a list of (change, comment) as GitHub pages it. After the first page somebody edits a comment
     /// of it. Returns all comments that were seen.
     fn read(mut list: Vec<(i64, usize)>, edited: usize) -> BTreeSet<usize> {
@@ -197,10 +199,11 @@ mod tests {
             let skipped = usize::try_from(place.page - 1).expect("a page") * PAGE;
             let found: Vec<_> = since.skip(skipped).take(PAGE).copied().collect();
             seen.extend(found.iter().map(|(_, comment)| *comment));
-            if found.len() < PAGE {
-                return seen;
+            let reached = found.last().map(|(change, _)| at(*change));
+            match place.after(found.len(), reached) {
+                Some(next) => place = next,
+                None => return seen,
             }
-            place = place.after(found.last().map(|(change, _)| at(*change)));
             if look == 0 {
                 list.retain(|(_, comment)| *comment != edited);
                 list.push((9_999, edited));
@@ -214,7 +217,8 @@ mod tests {
         let spread = (0..350_usize).map(|n| (i64::try_from(n).expect("a second"), n));
         assert_eq!(read(spread.collect(), 7).len(), 350);
         let at_once = (0..350).map(|n| (5, n));
-        // The edited one is on the first page, so that one of the same second may be passed over.
-        assert!(read(at_once.collect(), 7).len() >= 349);
+        assert_eq!(read(at_once.collect(), 7).len(), 350);
+        let soon = (0..350).map(|n| (0, n));
+        assert_eq!(read(soon.collect(), 7).len(), 350);
     }
 }

@@ -151,15 +151,15 @@ impl Watch<'_> {
 
     /// Asks the whole tree to end and waits for that, at most the grace.
     fn stop(&mut self, why: Stop) -> io::Result<Result<Ended, Stop>> {
-        os::ask_to_end(&self.tree.members()?);
+        let members = self.tree.members()?;
+        os::ask_to_end(&members);
         let end = Instant::now() + self.limits.grace;
-        while !self.tree.members()?.is_empty() {
+        let mut is_there = !members.is_empty();
+        // Its time is over also where some of it dies all the while, and there is no quiet turn.
+        while is_there && Instant::now() < end {
+            let dead = self.turn(end.saturating_duration_since(Instant::now()))?;
             // The tree can be gone only after one of its processes was collected here.
-            while !self.turn(end.saturating_duration_since(Instant::now()))? {
-                if Instant::now() >= end {
-                    return Ok(Err(why));
-                }
-            }
+            is_there = !dead || !self.tree.members()?.is_empty();
         }
         Ok(Err(why))
     }

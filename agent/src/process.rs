@@ -20,6 +20,13 @@ pub const GRACE: Duration = Duration::from_secs(5);
 /// `exec > >(tee log)` does. It is not used when nobody holds the output open.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// Reads of what a pipe still holds when nobody writes any more: as many as the largest has that somebody without
+/// rights can make, of 1 MiB, and one for its end.
+const LAST_READS: usize = (1 << 20) / READ + 1;
+
+/// Bytes that are read at once.
+const READ: usize = 65_536;
+
 /// Time after which processes that do not even die of `SIGKILL` are given up.
 const SWEEP: Duration = Duration::from_secs(20);
 
@@ -198,6 +205,12 @@ impl Watch<'_> {
         while (self.output.is_some() || !self.sink.is_clear()) && Instant::now() < end {
             self.turn(end.saturating_duration_since(Instant::now()))?;
         }
+        // Who reads the log may be slow for longer. The last lines tell most, and they are few.
+        for _ in 0..LAST_READS {
+            if !self.read()? {
+                break;
+            }
+        }
         Ok(())
     }
 
@@ -216,23 +229,24 @@ impl Watch<'_> {
         Ok(dead)
     }
 
-    /// Reads once.
-    fn read(&mut self) -> io::Result<()> {
+    /// Reads once; whether anything came.
+    fn read(&mut self) -> io::Result<bool> {
         let Some(pipe) = &mut self.output else {
-            return Ok(());
+            return Ok(false);
         };
-        let mut buffer = [0; 65_536];
+        let mut buffer = [0; READ];
         match pipe.read(&mut buffer) {
             Ok(0) => self.output = None,
             Ok(count) => {
                 self.heard = Instant::now();
                 self.sink.push(&buffer[..count]);
+                return Ok(true);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
-        Ok(())
+        Ok(false)
     }
 }
 

@@ -227,7 +227,7 @@ fn every_exit_code_that_a_system_knows_has_its_sentence() {
     // Windows says so of a breakpoint.
     for code in [i32::MIN, i32::MIN + 3, -1, i32::MAX] {
         let report = after(&[(&End::Ended(Ended::Exit(code)), false)]).into_report();
-        let reason = report.reason.unwrap();
+        let reason = report.reason.as_deref().unwrap();
         assert!(reason.ends_with(&format!("exit code {code}")), "{reason}");
         assert_eq!(exit_code(&report), 1);
     }

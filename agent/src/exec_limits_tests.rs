@@ -114,22 +114,6 @@ fn a_process_that_ignores_the_request_to_end_is_killed_after_the_grace() {
 }
 
 #[test]
-fn a_build_of_which_something_dies_all_the_while_is_killed_after_the_grace_too() {
-    let mut bench = Bench::new();
-    // Each round leaves an orphan that ends at once. It ends by itself where it is not killed.
-    let busy = "trap '' TERM\nfor i in 1 2 3 4 5 6 7 8; do \
-                (while [ $SECONDS -lt 40 ]; do (true &); done) & done; wait";
-    let busy = Step {
-        shell: Some(protocol::Shell::Bash),
-        timeout_minutes: Some(0.2 / 60.0),
-        ..step(busy)
-    };
-    let report = bench.run(recipe(vec![busy]));
-    assert_eq!(report.verdict, Verdict::TimedOut);
-    assert!(report.steps[0].seconds < 20.0, "{report:?}");
-}
-
-#[test]
 fn a_process_that_is_asked_to_end_may_tidy_up() {
     let mut bench = Bench::new();
     bench.grace = Duration::from_secs(20);

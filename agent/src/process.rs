@@ -160,13 +160,11 @@ impl Watch<'_> {
     fn stop(&mut self, why: Stop) -> io::Result<Result<Ended, Stop>> {
         let members = self.tree.members()?;
         os::ask_to_end(&members);
-        let end = Instant::now() + self.limits.grace;
-        let mut is_there = !members.is_empty();
-        // Its time is over also where some of it dies all the while, and there is no quiet turn.
-        while is_there && Instant::now() < end {
-            let dead = self.turn(end.saturating_duration_since(Instant::now()))?;
-            // The tree can be gone only after one of its processes was collected here.
-            is_there = !dead || !self.tree.members()?.is_empty();
+        if !members.is_empty() {
+            wait(Instant::now() + self.limits.grace, |left| {
+                // The tree can be gone only after one of its processes was collected here.
+                Ok(self.turn(left)? && self.tree.members()?.is_empty())
+            })?;
         }
         Ok(Err(why))
     }
@@ -250,6 +248,17 @@ impl Watch<'_> {
     }
 }
 
+/// Waits until something is gone, as it is told by what gets the time that is left, but no longer than to the
+/// end: also where there is something to see to all the while.
+fn wait(end: Instant, mut is_gone: impl FnMut(Duration) -> io::Result<bool>) -> io::Result<()> {
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() || is_gone(left)? {
+            return Ok(());
+        }
+    }
+}
+
 /// Whether a limit is reached, or how long until the next one.
 enum Due {
     Now(Stop),
@@ -278,5 +287,24 @@ fn due(limits: &Limits, started: Instant, heard: Instant, now: Instant) -> Due {
                 .min()
                 .unwrap_or_default(),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_never_has_a_quiet_moment_is_waited_for_no_longer_than_the_rest() {
+        let (begun, grace) = (Instant::now(), Duration::from_millis(20));
+        let mut looks = 0;
+        wait(begun + grace, |_| {
+            looks += 1;
+            Ok(false)
+        })
+        .unwrap();
+        assert!(begun.elapsed() >= grace && looks > 0);
+        wait(begun + Duration::from_secs(600), |left| Ok(!left.is_zero())).unwrap();
+        wait(begun, |_| panic!("its time is over")).unwrap();
     }
 }

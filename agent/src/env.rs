@@ -35,6 +35,11 @@ pub struct HandedOn {
 }
 
 impl HandedOn {
+    /// Whether it says where programs are looked for, shells as well.
+    pub fn has_path(&self) -> bool {
+        !self.path.is_empty() || self.vars.contains_key("PATH")
+    }
+
     /// Bytes of it.
     pub fn size(&self) -> usize {
         let vars = self

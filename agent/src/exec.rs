@@ -119,7 +119,7 @@ impl Run<'_> {
             } else {
                 self.step(n, step, tally).unwrap_or_else(|error| {
                     done = Err(error);
-                    (StepResult::Failed, None)
+                    tally.broke(step)
                 })
             };
             self.log.mark(MarkKind::End { n, result, exit });
@@ -222,7 +222,9 @@ impl Run<'_> {
             scanner,
         };
         let outcome = match process::supervise(command, limits, self.signals, &mut watched) {
-            Err(ProcessError::Start { source, .. }) if is_of_the_code(&source) => {
+            Err(ProcessError::Start { source, .. })
+                if is_of_the_code(&source) || self.handed_on.has_path() =>
+            {
                 return Ok(End::Refused(format!("its shell did not start ({source})")));
             }
             done => done?,
@@ -257,6 +259,7 @@ fn is_of_the_code(error: &io::Error) -> bool {
             | ErrorKind::NotFound
             | ErrorKind::AlreadyExists
             | ErrorKind::NotADirectory
+            | ErrorKind::ReadOnlyFilesystem
             | ErrorKind::ArgumentListTooLong
     )
 }
@@ -332,3 +335,7 @@ mod spool_tests;
 #[cfg(test)]
 #[path = "exec_findings_tests.rs"]
 mod findings_tests;
+
+#[cfg(test)]
+#[path = "exec_spoilt_tests.rs"]
+mod spoilt_tests;

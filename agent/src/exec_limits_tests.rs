@@ -253,6 +253,30 @@ fn a_reader_of_the_log_that_stands_still_does_not_stop_the_clocks() {
 }
 
 #[test]
+fn the_last_lines_of_a_step_are_kept_also_while_nobody_reads_the_log() {
+    let mut bench = Bench::new();
+    let spool = bench.path("spool");
+    std::fs::create_dir(&spool).unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    rustix::fs::fcntl_setfl(&writer, rustix::fs::OFlags::NONBLOCK).unwrap();
+    while matches!((&writer).write(&[b'x'; 4096]), Ok(1..)) {}
+    let work = Work {
+        source: testing::source("http://127.0.0.1/a/b.git", &"a".repeat(40)),
+        recipe: recipe(vec![step("seq 1 2000")]),
+    };
+    let (root, image, grace) = (bench.root.clone(), bench.image.clone(), bench.grace);
+    let (signals, _, _stop) = bench.executor.parts();
+    let mut log = Log::to(std::fs::File::from(std::os::fd::OwnedFd::from(writer)));
+    log.keep_in(&spool, protocol::log::LogLimits::of(1 << 20));
+    let report = super::run(&work, &root, image, grace, signals, &mut log);
+    assert_eq!(report.verdict, Verdict::Passed);
+    let kept = std::fs::read_to_string(spool.join(protocol::log::SPOOL_LOG)).unwrap();
+    let all: String = (1..=2000).map(|n| format!("{n}\n")).collect();
+    assert!(kept.contains(&all), "{kept}");
+    drop(reader);
+}
+
+#[test]
 fn limits_beyond_reason_are_no_panic() {
     let mut bench = Bench::new();
     let endless = Step {

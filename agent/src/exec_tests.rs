@@ -283,23 +283,6 @@ fn a_step_hands_variables_and_paths_to_later_steps() {
 }
 
 #[test]
-fn a_step_that_spoils_the_search_path_harms_only_itself() {
-    let mut bench = Bench::new();
-    let report = bench.run(recipe(vec![
-        step("echo PATH=/nowhere >> $GITHUB_ENV; rm -rf $RUNNER_TEMP"),
-        step("echo still here"),
-    ]));
-    // The first one removed its own script's directory, and that is said.
-    assert_eq!(report.verdict, Verdict::Passed, "{}", bench.log());
-    assert!(bench.log().contains("still here"));
-    assert!(
-        bench
-            .log()
-            .contains("▲ GITHUB_ENV is not taken: its directory was removed")
-    );
-}
-
-#[test]
 fn a_working_directory_outside_of_the_checkout_fails_the_step() {
     let mut bench = Bench::new();
     let at = |directory: &str| Step {
@@ -340,48 +323,4 @@ fn output_passes_through_byte_by_byte_however_long_a_line_is() {
         .unwrap();
     assert_eq!(xs, 9_000_000);
     assert!(log.windows(7).any(|bytes| bytes == b"a\0b\xff\rc\n"));
-}
-
-#[test]
-fn a_build_that_spoils_its_directories_fails_and_is_no_error_of_ours() {
-    for spoil in [
-        "rm -r $RUNNER_TEMP; touch $RUNNER_TEMP",
-        "rm -r $RUNNER_TEMP; ln -s loop $RUNNER_TEMP",
-    ] {
-        let mut bench = Bench::new();
-        let report = bench.run(recipe(vec![step(spoil), step("true")]));
-        assert_eq!(report.verdict, Verdict::Failed, "{spoil}: {report:?}");
-        let reason = report.reason.unwrap();
-        assert!(
-            reason.contains("RUNNER_TEMP is not usable any more"),
-            "{reason}"
-        );
-    }
-}
-
-#[test]
-fn a_run_without_its_directories_is_our_error() {
-    let mut bench = Bench::new();
-    std::fs::remove_dir(bench.path("src")).unwrap();
-    let report = bench.script("true");
-    assert_eq!(report.verdict, Verdict::Error);
-    assert!(
-        report
-            .reason
-            .unwrap()
-            .contains("build/src` of the run is not usable")
-    );
-}
-
-#[test]
-fn a_checkout_that_a_step_moved_away_fails_the_next_step() {
-    let mut bench = Bench::new();
-    let report = bench.run(recipe(vec![
-        step("cd ..; mv src gone; ln -s / src"),
-        step("touch evil"),
-    ]));
-    assert_eq!(report.verdict, Verdict::Failed);
-    let reason =
-        "the step `touch evil` could not begin: the checkout was moved away by a step before";
-    assert_eq!(report.reason.as_deref(), Some(reason));
 }

@@ -149,6 +149,50 @@ fn t14_locks_that_a_killed_git_left_are_removed() {
 }
 
 #[test]
+fn a_mirror_lets_go_of_old_commits_and_of_their_objects() {
+    let mut bench = Bench::new();
+    let source = bench.commit("one\n");
+    assert_eq!(bench.give(&source).error, None);
+    let mirror = Origin {
+        path: bench.mirror(),
+    };
+    let fetched = |times: std::ops::Range<u32>| {
+        let refs = times.map(|n| format!("create refs/prbuild/old-{n} {}\n", source.commit));
+        mirror.git_with(
+            &["update-ref", "--stdin"],
+            refs.collect::<String>().as_bytes(),
+        );
+    };
+    // As a version before this one left them.
+    fetched(0..50);
+    mirror.git(&["pack-refs", "--all"]);
+    fs::write(
+        mirror.path.join("gc.pid"),
+        format!("{} x", std::process::id()),
+    )
+    .unwrap();
+    fetched(50..100);
+    let loose = bench.executor.scratch().path("loose");
+    fs::create_dir(&loose).unwrap();
+    let mut paths = String::new();
+    for n in 0..2000 {
+        let path = loose.join(n.to_string());
+        fs::write(&path, n.to_string()).unwrap();
+        paths += &format!("{}\n", path.display());
+    }
+    mirror.git_with(&["hash-object", "-w", "--stdin-paths"], paths.as_bytes());
+    let source = bench.commit("two\n");
+    assert_eq!(bench.give(&source).error, None, "{}", bench.executor.log());
+    bench.take(&source).unwrap();
+    let refs = mirror.git(&["for-each-ref", "--format=%(refname)"]);
+    assert_eq!(refs.lines().count(), 30);
+    assert!(refs.contains(&source.commit), "{refs}");
+    let count = mirror.git(&["count-objects"]);
+    let loose: u32 = count.split(' ').next().unwrap().parse().unwrap();
+    assert!(loose < 256, "{count}");
+}
+
+#[test]
 fn t14_a_broken_mirror_is_cloned_anew_once() {
     let mut bench = Bench::new();
     let source = bench.commit("one\n");

@@ -18,7 +18,7 @@ use crate::{
 
 /// Takes what a process prints.
 pub trait Sink {
-    /// Takes bytes. Called only when [`Sink::is_clear`].
+    /// Takes bytes. Called only when [`Sink::is_clear`], but for the last ones of a process that has ended.
     fn push(&mut self, bytes: &[u8]);
     /// Whether everything so far is where it belongs.
     fn is_clear(&self) -> bool {
@@ -35,7 +35,8 @@ pub trait Sink {
 }
 
 /// The log of the run: the executor's own standard output. It never blocks, so that a reader that
-/// hangs cannot stop the clocks, and it holds no more than one read of a pipe and our own lines.
+/// hangs cannot stop the clocks, and it holds no more than one read of a pipe, what was left in that of a
+/// step that ended, and our own lines.
 /// What goes there is also kept in a spool, where there is one.
 #[derive(Debug)]
 pub struct Log {

@@ -20,6 +20,24 @@ use crate::{
 /// Commits that a mirror keeps, so that the next fetch has something to build on.
 const KEPT: usize = 30;
 
+/// What git leaves where it was killed, beside locks: it tidies nothing for half a day while this names a process.
+/// And where it packed references, which [`COLLECT`] forbids: nothing would let go of those.
+const LEFT: [&str; 2] = ["gc.pid", "packed-refs"];
+
+/// Tidies a mirror when it is worth it. In the foreground: what goes on behind a command is killed with it.
+const COLLECT: &[&str] = &[
+    "-c",
+    "gc.auto=256",
+    "-c",
+    "gc.autoDetach=false",
+    "-c",
+    "gc.packRefs=false",
+    "gc",
+    "--auto",
+    "--quiet",
+    "--prune=now",
+];
+
 /// A mirror or a hand-over that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum MirrorError {
@@ -112,7 +130,7 @@ impl<'a> Mirror<'a> {
             .git
             .run(&["update-ref", &name, commit], LOCAL, signals)?;
         output_of(kept, "keep the commit")?;
-        self.tidy(signals)
+        self.tidy(limits, signals)
     }
 
     /// Fetches the commit from here into another repository on this disk.
@@ -140,7 +158,7 @@ impl<'a> Mirror<'a> {
     }
 
     /// Lets go of all but the newest commits, and of their objects now and then.
-    fn tidy(&self, signals: &mut Signals) -> Result<(), CheckoutError> {
+    fn tidy(&self, limits: FetchLimits, signals: &mut Signals) -> Result<(), CheckoutError> {
         let refs = self.path.join("refs/prbuild");
         let mut kept: Vec<_> = fs::read_dir(&refs)
             .map_err(|source| directory(&refs, source))?
@@ -155,15 +173,8 @@ impl<'a> Mirror<'a> {
             fs::remove_file(path).map_err(|source| directory(path, source))?;
         }
         if old > 0 {
-            let collect = [
-                "-c",
-                "gc.auto=256",
-                "gc",
-                "--auto",
-                "--quiet",
-                "--prune=now",
-            ];
-            output_of(self.git.run(&collect, LOCAL, signals)?, "tidy the mirror")?;
+            let collected = self.git.run(COLLECT, limits.on_disk(), signals)?;
+            output_of(collected, "tidy the mirror")?;
         }
         Ok(())
     }
@@ -207,15 +218,17 @@ fn name_of(source: &Source) -> String {
     format!("{name}{kind}.git")
 }
 
-/// Removes locks that a git left that was killed. Nothing else works in the mirror now.
+/// Removes locks and what else is in the way of a git that comes after one that was killed. Nothing else works in the
+/// mirror now.
 fn unlock(path: &Path) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;
-        let is_objects = entry.file_name() == "objects";
-        if entry.file_type()?.is_dir() && !is_objects {
-            unlock(&entry.path())?;
-        } else if entry.path().extension().is_some_and(|end| end == "lock") {
-            fs::remove_file(entry.path())?;
+        let (name, path) = (entry.file_name(), entry.path());
+        let is_lock = path.extension().is_some_and(|end| end == "lock");
+        if entry.file_type()?.is_dir() && name != "objects" {
+            unlock(&path)?;
+        } else if is_lock || LEFT.iter().any(|left| name == *left) {
+            fs::remove_file(path)?;
         }
     }
     Ok(())

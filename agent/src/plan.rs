@@ -69,6 +69,12 @@ impl Tally {
         self.note(step, StepResult::Skipped, None, Duration::ZERO);
     }
 
+    /// Notes a step that the executor could not run, or not to its end; answers how it stands in the log.
+    pub fn broke(&mut self, step: &Step) -> (StepResult, Option<i32>) {
+        self.note(step, StepResult::Failed, None, Duration::ZERO);
+        (StepResult::Failed, None)
+    }
+
     /// Notes how a step ended; answers its result.
     pub fn end(&mut self, step: &Step, end: &End, took: Duration) -> StepResult {
         let mut result = self.result(end);
@@ -151,7 +157,7 @@ impl Tally {
             End::Ended(Ended::Exit(code)) => {
                 format!(
                     "the step `{name}` ended with exit code {code}{}",
-                    hint(*code - 128)
+                    hint(code.wrapping_sub(128))
                 )
             }
             End::Ended(Ended::Signal(signal)) => {

@@ -221,3 +221,14 @@ fn error_with(exit_code: i32) -> ExecReport {
         ..error("x", Vec::new())
     }
 }
+
+#[test]
+fn every_exit_code_that_a_system_knows_has_its_sentence() {
+    // Windows says so of a breakpoint.
+    for code in [i32::MIN, i32::MIN + 3, -1, i32::MAX] {
+        let report = after(&[(&End::Ended(Ended::Exit(code)), false)]).into_report();
+        let reason = report.reason.as_deref().unwrap();
+        assert!(reason.ends_with(&format!("exit code {code}")), "{reason}");
+        assert_eq!(exit_code(&report), 1);
+    }
+}

@@ -20,6 +20,13 @@ pub const GRACE: Duration = Duration::from_secs(5);
 /// `exec > >(tee log)` does. It is not used when nobody holds the output open.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// Reads of what a pipe still holds when nobody writes any more: as many as the largest has that somebody without
+/// rights can make, of 1 MiB, and one for its end.
+const LAST_READS: usize = (1 << 20) / READ + 1;
+
+/// Bytes that are read at once.
+const READ: usize = 65_536;
+
 /// Time after which processes that do not even die of `SIGKILL` are given up.
 const SWEEP: Duration = Duration::from_secs(20);
 
@@ -151,15 +158,13 @@ impl Watch<'_> {
 
     /// Asks the whole tree to end and waits for that, at most the grace.
     fn stop(&mut self, why: Stop) -> io::Result<Result<Ended, Stop>> {
-        os::ask_to_end(&self.tree.members()?);
-        let end = Instant::now() + self.limits.grace;
-        while !self.tree.members()?.is_empty() {
-            // The tree can be gone only after one of its processes was collected here.
-            while !self.turn(end.saturating_duration_since(Instant::now()))? {
-                if Instant::now() >= end {
-                    return Ok(Err(why));
-                }
-            }
+        let members = self.tree.members()?;
+        os::ask_to_end(&members);
+        if !members.is_empty() {
+            wait(Instant::now() + self.limits.grace, |left| {
+                // The tree can be gone only after one of its processes was collected here.
+                Ok(self.turn(left)? && self.tree.members()?.is_empty())
+            })?;
         }
         Ok(Err(why))
     }
@@ -198,6 +203,12 @@ impl Watch<'_> {
         while (self.output.is_some() || !self.sink.is_clear()) && Instant::now() < end {
             self.turn(end.saturating_duration_since(Instant::now()))?;
         }
+        // Who reads the log may be slow for longer. The last lines tell most, and they are few.
+        for _ in 0..LAST_READS {
+            if !self.read()? {
+                break;
+            }
+        }
         Ok(())
     }
 
@@ -216,23 +227,35 @@ impl Watch<'_> {
         Ok(dead)
     }
 
-    /// Reads once.
-    fn read(&mut self) -> io::Result<()> {
+    /// Reads once; whether anything came.
+    fn read(&mut self) -> io::Result<bool> {
         let Some(pipe) = &mut self.output else {
-            return Ok(());
+            return Ok(false);
         };
-        let mut buffer = [0; 65_536];
+        let mut buffer = [0; READ];
         match pipe.read(&mut buffer) {
             Ok(0) => self.output = None,
             Ok(count) => {
                 self.heard = Instant::now();
                 self.sink.push(&buffer[..count]);
+                return Ok(true);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
-        Ok(())
+        Ok(false)
+    }
+}
+
+/// Waits until something is gone, as it is told by what gets the time that is left, but no longer than to the
+/// end: also where there is something to see to all the while.
+fn wait(end: Instant, mut is_gone: impl FnMut(Duration) -> io::Result<bool>) -> io::Result<()> {
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() || is_gone(left)? {
+            return Ok(());
+        }
     }
 }
 
@@ -264,5 +287,24 @@ fn due(limits: &Limits, started: Instant, heard: Instant, now: Instant) -> Due {
                 .min()
                 .unwrap_or_default(),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_never_has_a_quiet_moment_is_waited_for_no_longer_than_the_rest() {
+        let (begun, grace) = (Instant::now(), Duration::from_millis(20));
+        let mut looks = 0;
+        wait(begun + grace, |_| {
+            looks += 1;
+            Ok(false)
+        })
+        .unwrap();
+        assert!(begun.elapsed() >= grace && looks > 0);
+        wait(begun + Duration::from_secs(600), |left| Ok(!left.is_zero())).unwrap();
+        wait(begun, |_| panic!("its time is over")).unwrap();
     }
 }

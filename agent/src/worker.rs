@@ -28,4 +28,5 @@ pub mod link;
 pub mod policy;
 pub mod run;
 pub mod shipping;
+pub mod stop;
 pub mod turns;

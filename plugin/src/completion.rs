@@ -12,6 +12,7 @@ use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 
 use crate::cli::{Cli, Completed};
+use crate::{PluginError, out};
 
 /// The word that asks what may come next, with the words so far behind it. It is no command for people.
 const ASK: &str = "__complete";
@@ -25,21 +26,21 @@ exec kubectl-prbuild __complete \"$@\"
 ";
 
 /// Prints it.
-pub fn print(asked: Completed, mut command: Command) {
+///
+/// # Errors
+/// Standard output is closed, or full.
+pub fn print(asked: Completed, mut command: Command) -> Result<(), PluginError> {
     let shell = match asked {
         Completed::Bash => Shell::Bash,
         Completed::Elvish => Shell::Elvish,
         Completed::Fish => Shell::Fish,
         Completed::Powershell => Shell::PowerShell,
         Completed::Zsh => Shell::Zsh,
-        Completed::Kubectl => return print!("{FOR_KUBECTL}"),
+        Completed::Kubectl => return out::bytes(FOR_KUBECTL.as_bytes()),
     };
-    clap_complete::generate(
-        shell,
-        &mut command,
-        "kubectl-prbuild",
-        &mut std::io::stdout(),
-    );
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, "kubectl-prbuild", &mut script);
+    out::bytes(&script)
 }
 
 /// The words of a line that is being typed, where a program was called to complete it; the last one is the one

@@ -12,7 +12,7 @@ use kube::api::{ListParams, PostParams};
 use kube::{Api, ResourceExt};
 use service::{kinds, kubernetes};
 
-use crate::{Desk, PluginError, accounts};
+use crate::{Desk, PluginError, accounts, out};
 
 /// Seconds by which two clocks may differ.
 const CLOCKS: i64 = 30;
@@ -64,7 +64,7 @@ pub(crate) async fn run(desk: &Desk) -> Result<(), PluginError> {
     found.push(accounts::look(desk).await);
     found.extend(rights(desk).await);
     for finding in &found {
-        println!("{}", finding.line());
+        out::line(&finding.line())?;
     }
     match found
         .iter()
@@ -143,8 +143,13 @@ fn not_ready(deployment: &Deployment) -> Option<String> {
         .unwrap_or(1);
     let status = deployment.status.clone().unwrap_or_default();
     let ready = status.ready_replicas.unwrap_or_default();
+    let name = deployment.name_any();
+    if wanted == 0 {
+        return Some(format!(
+            "it is scaled down to none; kubectl scale deployment/{name} --replicas=1 brings it back"
+        ));
+    }
     (ready < wanted).then(|| {
-        let name = deployment.name_any();
         format!(
             "{ready} of {wanted} pods are ready; kubectl logs deployment/{name} --tail=3 says why"
         )
@@ -208,8 +213,9 @@ fn of_repository(repository: &Repository) -> Vec<Finding> {
 }
 
 async fn builders(desk: &Desk) -> Vec<Finding> {
-    let Ok(all) = desk.api::<Builder>().list(&ListParams::default()).await else {
-        return Vec::new();
+    let all = match desk.api::<Builder>().list(&ListParams::default()).await {
+        Ok(all) => all,
+        Err(error) => return vec![Finding::new("Builders", Some(error.to_string()))],
     };
     let wrong = |builder: &Builder| {
         let conditions = builder.status.clone().unwrap_or_default().conditions;
@@ -292,6 +298,21 @@ mod tests {
         );
         let wrong = found.iter().filter(|finding| finding.wrong.is_some());
         assert_eq!(wrong.count(), 1);
+    }
+
+    #[test]
+    fn a_program_of_which_no_pod_is_wanted_does_not_run() {
+        let said = |wanted: i32, ready: i32| {
+            let deployment = serde_json::json!({
+                "metadata": { "name": "prbuild-operator" },
+                "spec": { "replicas": wanted, "selector": {}, "template": {} },
+                "status": { "readyReplicas": ready },
+            });
+            not_ready(&serde_json::from_value(deployment).unwrap())
+        };
+        assert_eq!(said(2, 2), None);
+        assert!(said(2, 1).unwrap().starts_with("1 of 2 pods are ready"));
+        assert!(said(0, 0).unwrap().starts_with("it is scaled down to none"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod completion;
 pub mod doctor;
 mod logs;
+mod out;
 mod pause;
 mod rerun;
 mod status;
@@ -38,7 +39,7 @@ pub enum PluginError {
     },
     /// Standard output is closed, or full.
     #[error("what was read cannot be printed\n  because {0}")]
-    Output(String),
+    Output(std::io::Error),
     /// There is nothing of that name.
     #[error("there is no {what}\n  try: {remedy}")]
     Nothing {
@@ -58,6 +59,13 @@ pub enum PluginError {
     /// Something is wrong with an install.
     #[error("{0} of these want mending")]
     Unwell(usize),
+}
+
+impl PluginError {
+    /// Whoever read what is printed has read enough, as `head` does: that is no news to anybody.
+    pub fn is_read_enough(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
+    }
 }
 
 /// A way into one install.

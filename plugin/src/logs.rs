@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, LogParams};
 use kube::{Api, ResourceExt};
 
-use crate::{Desk, PluginError, failed, words};
+use crate::{Desk, PluginError, failed, out, words};
 
 /// Containers whose output makes up a log, in their order.
 const CONTAINERS: [&str; 2] = ["checkout", "build"];
@@ -28,7 +28,7 @@ pub(crate) async fn show(desk: &Desk, name: &str, follow: bool) -> Result<(), Pl
     let pod = pod.map_err(failed(format!("pods in {builds} cannot be listed")))?;
     let Some(pod) = pod else {
         let page = page(desk, &run).await;
-        return page.map_err(failed("its build cannot be read"));
+        return out::line(&page.map_err(failed("its build cannot be read"))?);
     };
     let pods: Api<Pod> = Api::namespaced(desk.client.clone(), &builds);
     for container in CONTAINERS {
@@ -75,7 +75,7 @@ async fn print(pods: &Api<Pod>, pod: &str, container: &str) -> Result<(), Plugin
         if read == 0 {
             return Ok(());
         }
-        follow::write(&buffer[..read])?;
+        out::bytes(&buffer[..read])?;
     }
 }
 
@@ -88,8 +88,8 @@ async fn pod_of(desk: &Desk, builds: &str, run: &BuilderRun) -> kube::Result<Opt
     Ok(found.items.into_iter().next_back())
 }
 
-/// Says where the log of a run without a pod is shown.
-async fn page(desk: &Desk, run: &BuilderRun) -> kube::Result<()> {
+/// Where the log of a run without a pod is shown, in words.
+async fn page(desk: &Desk, run: &BuilderRun) -> kube::Result<String> {
     let build = desk
         .api::<PrBuild>()
         .get_opt(&run.spec.pr_build.name)
@@ -103,10 +103,55 @@ async fn page(desk: &Desk, run: &BuilderRun) -> kube::Result<()> {
         .into_iter()
         .filter(|result| &result.builder == builder && result.attempt == run.spec.attempt)
         .find_map(|result| result.url);
+    Ok(shown(run, url.as_deref()))
+}
+
+/// Where the log of a run without a pod is shown. A run that has not begun has a page, too, and no log yet.
+/// Pure.
+fn shown(run: &BuilderRun, url: Option<&str>) -> String {
+    let about = || words::about_run(run).join("\n");
     match url {
-        Some(url) if run.spec.task.worker.is_some() => println!("its log is at {url}"),
-        Some(url) => println!("its pod is gone; the log is kept at {url}"),
-        None => println!("{}", words::about_run(run).join("\n")),
+        Some(url) if run.spec.task.worker.is_some() => format!("its log is at {url}"),
+        Some(url) if matches!(phase(run), RunPhase::Queued | RunPhase::Dispatched) => {
+            format!("{}\nits log will be at {url}", about())
+        }
+        Some(url) => format!("its pod is gone; the log is kept at {url}"),
+        None => about(),
     }
-    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crds::BuilderRunStatus;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_run_that_has_no_pod_yet_is_not_said_to_have_lost_it() {
+        let sha = "a".repeat(40);
+        let mut run: BuilderRun = serde_json::from_value(json!({
+            "apiVersion": "prbuild.dev/v1alpha1", "kind": "BuilderRun",
+            "metadata": { "name": "app-7-l1-linux-1" },
+            "spec": { "prBuild": { "name": "app-7-l1", "uid": "u" }, "attempt": 1, "task": {
+                "builder": "linux", "displayName": "Linux", "context": "c", "repository": "app",
+                "requester": "ada", "requesterId": 3, "source": {
+                    "repositoryId": 5, "repository": "octo/app", "cloneUrl": "https://x/y",
+                    "pullRequest": 7, "commit": sha, "headSha": sha, "baseRef": "main",
+                },
+            }},
+        }))
+        .unwrap();
+        let mut said = |phase| {
+            let status = BuilderRunStatus::default();
+            run.status = Some(BuilderRunStatus { phase, ..status });
+            shown(&run, Some("https://p"))
+        };
+        for phase in [RunPhase::Queued, RunPhase::Dispatched] {
+            let said = said(phase);
+            assert!(said.ends_with("\nits log will be at https://p"), "{said}");
+        }
+        let gone = "its pod is gone; the log is kept at https://p";
+        assert_eq!(said(RunPhase::Failed), gone);
+    }
 }

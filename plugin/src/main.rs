@@ -4,8 +4,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use plugin::cli::{Cli, Command};
-use plugin::completion;
-use plugin::run;
+use plugin::{PluginError, completion, run};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -18,13 +17,19 @@ async fn main() -> ExitCode {
     }
     let cli = Cli::parse();
     if let Command::Completion { shell } = cli.command {
-        completion::print(shell, Cli::command());
-        return ExitCode::SUCCESS;
+        return ended(completion::print(shell, Cli::command()));
     }
-    match run(cli).await {
+    ended(run(cli).await)
+}
+
+/// Says what went wrong, if anything did.
+fn ended(done: Result<(), PluginError>) -> ExitCode {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            if !error.is_read_enough() {
+                eprintln!("error: {error}");
+            }
             ExitCode::FAILURE
         }
     }

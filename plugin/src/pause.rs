@@ -6,7 +6,7 @@ use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
 
 use crate::cli::Paused;
-use crate::{Desk, PluginError, failed};
+use crate::{Desk, PluginError, failed, out};
 
 /// Pauses or resumes what was named.
 pub(crate) async fn set(desk: &Desk, what: &Paused, paused: bool) -> Result<(), PluginError> {
@@ -18,8 +18,7 @@ pub(crate) async fn set(desk: &Desk, what: &Paused, paused: bool) -> Result<(), 
     if let Some(name) = &what.repository {
         let patched = desk.api::<Repository>().patch(name, &how, &patch).await;
         patched.map_err(failed(format!("{name} cannot be changed")))?;
-        println!("repository {name} is {word}");
-        return Ok(());
+        return out::line(&format!("repository {name} is {word}"));
     }
     let builders = desk.api::<Builder>();
     let names: Vec<String> = match &what.builder {
@@ -33,7 +32,7 @@ pub(crate) async fn set(desk: &Desk, what: &Paused, paused: bool) -> Result<(), 
     for name in names {
         let patched = builders.patch(&name, &how, &patch).await;
         patched.map_err(failed(format!("{name} cannot be changed")))?;
-        println!("builder {name} is {word}");
+        out::line(&format!("builder {name} is {word}"))?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use kube::api::PostParams;
 
-use crate::{Desk, PluginError, failed};
+use crate::{Desk, PluginError, failed, out};
 
 /// Label of builds that are made by hand: the chart's policies ask for it.
 const BY_HAND: &str = "prbuild.dev/by-hand";
@@ -35,8 +35,10 @@ pub(crate) async fn rerun(desk: &Desk, name: &str, builders: &[String]) -> Resul
         .create(&PostParams::default(), &again)
         .await;
     let made = made.map_err(failed(format!("{name} cannot be repeated")))?;
-    println!("{} builds the same commits again", made.name_any());
-    Ok(())
+    out::line(&format!(
+        "{} builds the same commits again",
+        made.name_any()
+    ))
 }
 
 async fn find(desk: &Desk, name: &str) -> Result<Option<PrBuild>, PluginError> {

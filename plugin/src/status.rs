@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::ListParams;
 
-use crate::{Desk, PluginError, failed, words};
+use crate::{Desk, PluginError, failed, out, words};
 
 /// Builds, those of one pull request, or the runs of one build.
 pub(crate) async fn show(desk: &Desk, what: Option<&str>) -> Result<(), PluginError> {
@@ -14,11 +14,8 @@ pub(crate) async fn show(desk: &Desk, what: Option<&str>) -> Result<(), PluginEr
         return runs_of(desk, name).await;
     }
     let builds = builds_of(desk, number).await?;
-    print!(
-        "{}",
-        words::table(&words::builds(&builds, Timestamp::now()))
-    );
-    Ok(())
+    let table = words::table(&words::builds(&builds, Timestamp::now()));
+    out::bytes(table.as_bytes())
 }
 
 /// The number of a pull request, as people write it.
@@ -46,12 +43,9 @@ async fn runs_of(desk: &Desk, name: &str) -> Result<(), PluginError> {
     let build = desk.api::<PrBuild>().get_opt(name).await;
     let build = build.map_err(failed(format!("{name} cannot be read")))?;
     let build = build.ok_or_else(|| nothing(format!("build {name}")))?;
-    for line in words::about_build(&build) {
-        println!("{line}");
-    }
+    out::line(&words::about_build(&build).join("\n"))?;
     let runs = runs(desk, name).await?;
-    print!("\n{}", words::table(&words::runs(&runs)));
-    Ok(())
+    out::bytes(format!("\n{}", words::table(&words::runs(&runs))).as_bytes())
 }
 
 /// Why something is as it is.
@@ -73,8 +67,7 @@ pub(crate) async fn explain(desk: &Desk, name: &str) -> Result<(), PluginError> 
         (.., Some(answer)) => words::about_answer(&answer),
         _ => return Err(nothing(format!("build, run or answer {name}"))),
     };
-    println!("{}", lines.join("\n"));
-    Ok(())
+    out::line(&lines.join("\n"))
 }
 
 /// All that was asked for there and what became of it, the oldest first.
@@ -96,8 +89,7 @@ async fn explain_pull_request(desk: &Desk, number: i64) -> Result<(), PluginErro
         .into_iter()
         .map(|(_, lines)| lines.join("\n"))
         .collect();
-    println!("{}", paragraphs.join("\n\n"));
-    Ok(())
+    out::line(&paragraphs.join("\n\n"))
 }
 
 /// What became of a build, and of each run of it that has not passed.

@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
-use crate::{Desk, PluginError, failed};
+use crate::{Desk, PluginError, failed, out};
 
 /// Stops a build, or one builder of it, in the name of who asks.
 pub(crate) async fn cancel(
@@ -37,8 +37,7 @@ pub(crate) async fn cancel(
         .patch(build, &PatchParams::default(), &Patch::Merge(patch))
         .await;
     patched.map_err(failed(format!("{build} cannot be stopped")))?;
-    println!("{build} is asked to stop: {reason}");
-    Ok(())
+    out::line(&format!("{build} is asked to stop: {reason}"))
 }
 
 /// Whether there is something to stop. Pure.

@@ -5,14 +5,13 @@ use kube::ResourceExt;
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
 
-use crate::{Desk, PluginError, failed, words};
+use crate::{Desk, PluginError, failed, out, words};
 
 /// Shows all workers.
 pub(crate) async fn list(desk: &Desk) -> Result<(), PluginError> {
     let all = desk.api::<Worker>().list(&ListParams::default()).await;
     let all = all.map_err(failed("workers cannot be listed"))?;
-    print!("{}", words::table(&rows(&all.items)));
-    Ok(())
+    out::bytes(words::table(&rows(&all.items)).as_bytes())
 }
 
 /// A heading, and a row for each. Pure.
@@ -48,11 +47,10 @@ pub(crate) async fn drain(desk: &Desk, name: &str, drain: bool) -> Result<(), Pl
         .patch(name, &PatchParams::default(), &patch)
         .await;
     patched.map_err(failed(format!("{name} cannot be changed")))?;
-    match drain {
-        true => println!("{name} gets nothing new; what it runs goes on"),
-        false => println!("{name} gets work again"),
-    }
-    Ok(())
+    out::line(&match drain {
+        true => format!("{name} gets nothing new; what it runs goes on"),
+        false => format!("{name} gets work again"),
+    })
 }
 
 #[cfg(test)]

@@ -328,3 +328,16 @@ async fn without_a_cluster_it_says_so_and_completes_all_the_same() {
         "{said:?}"
     );
 }
+
+#[test]
+fn whoever_reads_only_the_first_lines_sees_no_error() {
+    // Longer than a pipe is, and the pipe is closed by then.
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut command = Command::new(beside("kubectl-prbuild"));
+    command.args(["completion", "zsh"]).stdout(writer);
+    drop(reader);
+    let output = command.stderr(std::process::Stdio::piped()).output();
+    let output = output.unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert_eq!(output.status.code(), Some(1));
+}

@@ -3,7 +3,7 @@
 
 use std::{
     fs, io,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::mpsc::Receiver,
     time::{Duration, Instant},
@@ -185,35 +185,140 @@ fn kill_until_gone(find: impl Fn() -> io::Result<Vec<Process>>) -> Result<(), Un
     }
 }
 
-/// Removes a directory with all that is in it, also where a build took its own rights away.
+/// Directories below each other that are removed at once: the system has a file open for each of them
+/// meanwhile, and this process a place on its stack.
+const DEEP: usize = 100;
+
+/// Bytes of a path from which on nothing is done further below: Linux opens none of 4,096.
+const LONG: usize = 2048;
+
+/// Removes a directory with all that is in it, also where a build took its own rights away or made
+/// directories as deep as it could.
 pub fn wipe(dir: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(dir) {
+    let opened = match dir.symlink_metadata() {
+        Err(error) => Err(error),
+        Ok(meta) if meta.is_dir() => open_up(dir),
+        // Of a link itself nothing is opened.
+        Ok(_) => Ok(()),
+    };
+    match opened.and_then(|()| fs::remove_dir_all(dir)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            open_up(dir)?;
-            fs::remove_dir_all(dir)
-        }
         removed => removed,
     }
 }
 
-/// Makes directories writable for their owner again; never through a link.
+/// Makes directories writable for their owner again, and lays what is deep below into the first one, so that
+/// nothing is; never through a link.
 fn open_up(dir: &Path) -> io::Result<()> {
+    let (mut left, mut moved) = (vec![(dir.to_path_buf(), 0)], 0);
+    while let Some((place, depth)) = left.pop() {
+        allow(&place)?;
+        for entry in fs::read_dir(&place)? {
+            let entry = entry?;
+            if !entry.file_type()?.is_dir() {
+                continue;
+            }
+            let path = entry.path();
+            if depth < DEEP && path.as_os_str().len() < LONG {
+                left.push((path, depth + 1));
+                continue;
+            }
+            // Its parent changes, which takes rights in itself.
+            allow(&path)?;
+            let to = free_name(dir, &mut moved);
+            fs::rename(&path, &to)?;
+            left.push((to, 1));
+        }
+    }
+    Ok(())
+}
+
+/// A name in a directory that nothing has.
+fn free_name(dir: &Path, number: &mut u64) -> PathBuf {
+    loop {
+        *number += 1;
+        let path = dir.join(format!("moved-{number}"));
+        if path.symlink_metadata().is_err() {
+            return path;
+        }
+    }
+}
+
+/// Gives the owner of a directory all rights in it, where it has not.
+fn allow(dir: &Path) -> io::Result<()> {
     let mut rights = dir.symlink_metadata()?.permissions();
     #[cfg(unix)]
-    std::os::unix::fs::PermissionsExt::set_mode(&mut rights, 0o700);
+    {
+        use std::os::unix::fs::PermissionsExt;
+        if rights.mode() & 0o700 == 0o700 {
+            return Ok(());
+        }
+        rights.set_mode(0o700);
+    }
     #[cfg(not(unix))]
     #[allow(
         clippy::permissions_set_readonly_false,
         reason = "only where there are no Unix rights that it would give to all"
     )]
     rights.set_readonly(false);
-    fs::set_permissions(dir, rights)?;
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            open_up(&entry.path())?;
+    fs::set_permissions(dir, rights)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::testing::{self, Scratch};
+
+    /// Makes directories below each other, and a file in the last one that nobody may reach.
+    const NEST: &str = "
+import os, sys
+for _ in range(int(sys.argv[2])):
+    os.mkdir(sys.argv[1])
+    os.chdir(sys.argv[1])
+open('file', 'w').close()
+os.chmod('.', 0)
+";
+
+    /// How many directories are below each other, at most.
+    fn depth(dir: &Path) -> usize {
+        let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
+        let inner = entries.filter(|entry| entry.file_type().unwrap().is_dir());
+        inner
+            .map(|entry| 1 + depth(&entry.path()))
+            .max()
+            .unwrap_or(0)
+    }
+
+    #[test]
+    fn directories_that_are_deeper_than_a_path_can_be_long_are_removed() {
+        for (name, count) in [("d".to_owned(), 5000), ("n".repeat(200), 60)] {
+            let scratch = Scratch::new();
+            let dir = scratch.path("run");
+            fs::create_dir(&dir).unwrap();
+            fs::create_dir(dir.join("moved-1")).unwrap();
+            let mut nest = Command::new("python3");
+            nest.args(["-c", NEST, &name, &count.to_string()]);
+            testing::run(nest.current_dir(&dir));
+            open_up(&dir).unwrap();
+            assert!(depth(&dir) <= DEEP + 1);
+            wipe(&dir).unwrap();
+            assert!(!dir.exists());
         }
     }
-    Ok(())
+
+    #[test]
+    fn what_a_link_leads_to_stays() {
+        let scratch = Scratch::new();
+        let (dir, other) = (scratch.path("run"), scratch.path("other"));
+        fs::create_dir(&other).unwrap();
+        fs::write(other.join("kept"), "").unwrap();
+        fs::create_dir(&dir).unwrap();
+        std::os::unix::fs::symlink(&other, dir.join("link")).unwrap();
+        wipe(&dir).unwrap();
+        std::os::unix::fs::symlink(&other, &dir).unwrap();
+        wipe(&dir).unwrap();
+        wipe(&dir).unwrap();
+        assert!(dir.symlink_metadata().is_err());
+        assert!(other.join("kept").exists());
+    }
 }

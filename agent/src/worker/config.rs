@@ -111,7 +111,8 @@ pub struct Limits {
     pub min_free_disk: Bytes,
     /// Bytes of one build's log that are kept.
     pub log: Bytes,
-    /// Seconds from asking a build's processes to end to killing them.
+    /// Seconds from asking a build's processes to end to killing them; at most 60 of a run that another
+    /// worker may get when this one is not heard of any more.
     pub grace_seconds: u64,
 }
 

@@ -42,7 +42,7 @@ use super::{
     layout::Layout,
     link::{CallError, Link, REQUEST},
     policy,
-    run::{Finished, Site, Stop, Why, take_hint},
+    run::{Finished, Site, Stop, Why},
     shipping::Shipping,
 };
 use crate::{
@@ -319,7 +319,7 @@ impl Daemon {
     }
 
     fn follow_hints(&self) {
-        if self.live.values().any(|live| take_hint(&live.stop)) {
+        if self.live.values().any(|live| live.stop.take_hint()) {
             self.shared.beat_now();
         }
     }

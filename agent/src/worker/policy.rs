@@ -1,6 +1,8 @@
 //! Whether a run may begin on this machine, as its owner wants it. Pure, but for the owner's own
 //! program, which is asked beforehand.
 
+use std::time::Duration;
+
 use jiff::{Timestamp, tz::TimeZone};
 use protocol::{
     Timeouts,
@@ -10,7 +12,11 @@ use protocol::{
     },
 };
 
-use super::config::{Bytes, Config, Event, Evidence, Policy, QuietHours};
+use super::config::{Bytes, Config, Event, Evidence, Limits, Policy, QuietHours};
+
+/// The longest grace of a run whose lease counts. With what killing takes it is over within the minute and a
+/// half before the lease ends, after which another worker may get the run.
+const LEASED: Duration = Duration::from_secs(60);
 
 /// Why no run begins: for programs, and as a sentence for owner and requester.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,6 +134,16 @@ pub fn takes(policy: &Policy, assignment: &Assignment) -> Result<(), No> {
 pub fn shorten(policy: &Policy, timeouts: &mut Timeouts) {
     if let Some(minutes) = policy.max_build_minutes {
         timeouts.run_seconds = timeouts.run_seconds.min(i64::from(minutes) * 60);
+    }
+}
+
+/// How long the processes of a run get to end: as its owner wants it, but not until another worker may have
+/// the run.
+pub fn grace(limits: &Limits, is_pool: bool) -> Duration {
+    let own = Duration::from_secs(limits.grace_seconds);
+    match is_pool {
+        true => own.min(LEASED),
+        false => own,
     }
 }
 

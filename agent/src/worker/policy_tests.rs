@@ -167,3 +167,19 @@ fn quiet_hours_go_over_midnight_on_the_days_that_they_begin_on() {
         assert_eq!(is_quiet(hours, time.timestamp()), quiet, "{time}");
     }
 }
+
+#[test]
+fn a_run_that_another_worker_may_get_is_over_before_that_however_long_a_grace_its_owner_wants() {
+    for (grace_seconds, is_pool, seconds) in [
+        (30, false, 30),
+        (30, true, 30),
+        (600, false, 600),
+        (600, true, 60),
+    ] {
+        let limits = Limits {
+            grace_seconds,
+            ..Limits::default()
+        };
+        assert_eq!(grace(&limits, is_pool), Duration::from_secs(seconds));
+    }
+}

@@ -1,13 +1,6 @@
 //! One run on this machine, from its record to its signed end.
 
-use std::{
-    io,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{io, sync::Arc, thread, time::Duration};
 
 use protocol::{
     CheckoutReport, ExecReport, Verdict,
@@ -19,7 +12,7 @@ use protocol::{
 };
 
 use super::{
-    builder::{self, Builder, Started},
+    builder::{self, Builder, End, Started},
     clock::steady,
     config::Config,
     held::{Executor, Record, Stage},
@@ -32,63 +25,16 @@ use super::{
 use crate::{
     frames::{self, Frame},
     order::{BuildOrder, FetchOrder},
-    os::Leash,
     spool::Spool,
 };
+
+pub use super::stop::{Stop, Why};
 
 /// What a shell says of a program that was killed.
 const KILLED: i32 = 137;
 
-/// Why a run is stopped from outside.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// The operator asked.
-    Cancelled,
-    /// The machine, its owner, or the lease.
-    Machine(String),
-}
-
-/// Stops one run.
-#[derive(Debug, Default)]
-pub struct Stop {
-    why: Mutex<Option<Why>>,
-    leash: Mutex<Option<Leash>>,
-    /// Where it may wait.
-    fetching: Arc<Turns>,
-    /// The gateway said in an answer to the log that it is to be stopped.
-    pub hinted: Arc<AtomicBool>,
-}
-
-impl Stop {
-    /// For a run on this machine.
-    pub fn on(site: &Site) -> Self {
-        Self {
-            fetching: site.fetching.clone(),
-            ..Self::default()
-        }
-    }
-
-    /// Asks the run to stop. The first reason stays.
-    pub fn stop(&self, why: Why) {
-        lock(&self.why).get_or_insert(why);
-        // The executor sees the other end closed.
-        drop(lock(&self.leash).take());
-        self.fetching.look();
-    }
-
-    /// Why it was asked to stop, if it was.
-    pub fn why(&self) -> Option<Why> {
-        lock(&self.why).clone()
-    }
-
-    /// Keeps what stops the executor that runs now.
-    fn hold(&self, leash: Leash) {
-        *lock(&self.leash) = Some(leash);
-        if self.why().is_some() {
-            drop(lock(&self.leash).take());
-        }
-    }
-}
+/// Time beyond its grace that an executor has to kill what it runs and to end itself.
+const SLACK: Duration = Duration::from_secs(10);
 
 /// What all runs of this machine share.
 pub struct Site {
@@ -111,6 +57,11 @@ impl Site {
             builder,
             fetching: Arc::default(),
         }
+    }
+
+    /// What stops a run on this machine.
+    pub fn stop(&self) -> Stop {
+        Stop::waiting(self.fetching.clone())
     }
 
     /// Waits until no other run fetches; nothing where this one is stopped before.
@@ -213,7 +164,8 @@ fn fetch_order(record: &Record) -> FetchOrder {
 fn order(site: &Site, record: &Record) -> BuildOrder {
     let mut work = record.assignment.work.clone();
     policy::shorten(&site.config.policy, &mut work.recipe.timeouts);
-    let grace_ms = site.config.limits.grace_seconds * 1000;
+    let grace_ms = grace_of(site, record).as_millis();
+    let grace_ms = u64::try_from(grace_ms).unwrap_or(u64::MAX);
     BuildOrder { work, grace_ms }
 }
 
@@ -241,30 +193,52 @@ fn follow(
         return told;
     }
     stop.hold(leash);
-    let taken = loop {
-        match frames::read(&mut output) {
-            Ok(Some(frame)) => {
-                if let Err(error) = take(record, frame) {
-                    break Err(error);
-                }
+    let by_user = matches!(end, End::Told(_));
+    let (layout, slot, patience) = (&site.layout, record.slot, grace_of(site, record) + SLACK);
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            // The code of a build runs as its executor's user, and may hold it (`SIGSTOP`).
+            if stop.is_overdue(patience) {
+                // What is left then is found again by the clean-up of the slot.
+                let _ = match by_user {
+                    true => site.builder.clean(layout, slot),
+                    false => site.builder.reap(process, Duration::ZERO),
+                };
             }
-            Ok(None) => break Ok(()),
+        });
+        let taken = take_all(&mut output, record, take);
+        stop.let_go();
+        drop(output);
+        end.wait();
+        stop.gone();
+        taken
+    })
+}
+
+/// Takes frames until there are no more.
+fn take_all(
+    output: &mut io::PipeReader,
+    record: &mut Record,
+    take: &mut dyn FnMut(&mut Record, Frame) -> io::Result<()>,
+) -> io::Result<()> {
+    loop {
+        match frames::read(output) {
+            Ok(Some(frame)) => take(record, frame)?,
+            Ok(None) => return Ok(()),
             // It was killed in the middle of a word.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break Ok(()),
-            Err(error) => break Err(error),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            Err(error) => return Err(error),
         }
-    };
-    drop(lock(&stop.leash).take());
-    drop(output);
-    end.wait();
-    taken
+    }
 }
 
 fn hear(frame: Frame, spool: &mut Spool, heard: &mut Heard) -> io::Result<()> {
     match frame {
         Frame::Log(bytes) => spool.write(&bytes).map_err(io::Error::other)?,
         Frame::Mark(what) => spool.mark(what).map_err(io::Error::other)?,
-        // The first one is that of the agent's own user, where there are two.
+        // The first one is that of the agent's own user, where there are two. One that failed beside it
+        // says why no step began.
+        Frame::Checkout(report) if report.error.is_some() => heard.checkout = Some(report),
         Frame::Checkout(report) => drop(heard.checkout.get_or_insert(report)),
         Frame::Nowhere => heard.nowhere = true,
         Frame::Report(report) => heard.report = Some(report),
@@ -348,11 +322,11 @@ pub fn grace(config: &Config) -> Duration {
     Duration::from_secs(config.limits.grace_seconds)
 }
 
-/// Whether the gateway hinted at a wish to stop since it was asked last.
-pub fn take_hint(stop: &Stop) -> bool {
-    stop.hinted.swap(false, Ordering::SeqCst)
+/// How long the processes of a run get to end.
+fn grace_of(site: &Site, record: &Record) -> Duration {
+    policy::grace(&site.config.limits, record.assignment.to.is_pool())
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;

@@ -319,6 +319,22 @@ fn t10_a_machine_that_slept_stops_what_has_no_lease_any_more() {
     }
 }
 
+/// The code of a build runs as its executor's user, and can hold it: then nobody hears that it is to stop.
+#[cfg(target_os = "linux")]
+#[test]
+fn t11_a_build_that_holds_its_executor_is_killed_all_the_same() {
+    let bench = Bench::running(OPEN);
+    let (script, began, _) = until_told(&bench);
+    let id = bench.offer(&bench.assignment(&format!("kill -STOP $PPID; {script}")));
+    let pid = bench.file(&began);
+    bench.gateway.change(|has| {
+        has.cancelled.insert(id.clone());
+    });
+    assert_eq!(bench.completion(&id).result, RunEnd::Cancelled);
+    assert!(!is_alive(&pid));
+    assert_eq!(verdict(&bench.run("true")), "Passed");
+}
+
 #[test]
 fn t11_a_cancel_waits_for_a_worker_that_is_away() {
     let bench = Bench::running(OPEN);

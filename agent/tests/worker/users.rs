@@ -299,3 +299,17 @@ fn t14_a_mirror_with_stale_locks_and_broken_objects_is_cloned_anew_and_the_commi
     };
     assert_eq!(checkout.commit, bench.commit);
 }
+
+#[test]
+fn a_build_that_holds_its_executor_is_killed_with_all_of_its_user() {
+    let bench = launched(OPEN);
+    let script = "kill -STOP $PPID; echo $$ > pid; sleep 600";
+    let id = bench.offer(&bench.assignment(script));
+    let pid = bench.file(&bench.root.join("state/builds/0/run/src/pid"));
+    bench.gateway.change(|has| {
+        has.cancelled.insert(id.clone());
+    });
+    assert_eq!(bench.completion(&id).result, RunEnd::Cancelled);
+    assert!(!is_alive(&pid));
+    assert_eq!(verdict(&bench.run("true")), "Passed");
+}

@@ -1,6 +1,5 @@
 //! `logs -f`: to the end of a run, whatever is cut or begins anew meanwhile.
 
-use std::io::Write;
 use std::time::Duration;
 
 use crds::BuilderRun;
@@ -12,7 +11,7 @@ use kube::{Api, ResourceExt};
 use super::patience::{Patience, Trouble, trouble};
 use super::place::Place;
 use super::{CONTAINERS, page, phase, pod_of, run_of};
-use crate::{Desk, PluginError, words};
+use crate::{Desk, PluginError, out, words};
 
 /// Pause between two looks at something that is about to begin, or to end.
 const SOON: Duration = Duration::from_millis(500);
@@ -84,7 +83,8 @@ impl Reader<'_> {
 
     async fn shown_elsewhere(&self, run: &BuilderRun) -> Result<(), Trouble> {
         let page = page(self.desk, run).await;
-        page.map_err(trouble("its build cannot be read"))
+        let page = page.map_err(trouble("its build cannot be read"))?;
+        out::line(&page).map_err(Trouble::Stays)
     }
 
     async fn print(&mut self, pod: &Pod, container: &str, follow: bool) -> Result<(), Trouble> {
@@ -116,16 +116,9 @@ impl Reader<'_> {
                 return Ok(());
             }
             self.patience.well();
-            write(&self.place.take(&buffer[..read])).map_err(Trouble::Stays)?;
+            out::bytes(&self.place.take(&buffer[..read])).map_err(Trouble::Stays)?;
         }
     }
-}
-
-/// Puts it out at once.
-pub(super) fn write(bytes: &[u8]) -> Result<(), PluginError> {
-    let mut out = std::io::stdout();
-    let written = out.write_all(bytes).and_then(|()| out.flush());
-    written.map_err(|error| PluginError::Output(error.to_string()))
 }
 
 /// Whether a container prints no more.

@@ -20,7 +20,7 @@ use crate::{
         held::{Record, Stage},
         history::What,
         policy::{self, No},
-        run::{self, Finished, Stop, Why, log_limits},
+        run::{self, Finished, Why, log_limits},
         shipping::{Shipping, Spools},
     },
 };
@@ -81,7 +81,7 @@ impl Daemon {
 
     /// Sends the log of a run, and can stop it.
     fn follow(&self, record: &Record) -> std::io::Result<Live> {
-        let (site, stop) = (&self.site, Arc::new(Stop::on(&self.site)));
+        let (site, stop) = (&self.site, Arc::new(self.site.stop()));
         Spools::of(&site.layout, &record.id)
             .make()
             .map_err(std::io::Error::other)?;

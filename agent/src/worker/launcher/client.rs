@@ -54,7 +54,7 @@ impl Client {
         let gone = |_| io::Error::other("the launcher does not answer");
         let reply = started.recv_timeout(PATIENCE).map_err(gone)?;
         if reply.word == Word::Failed {
-            return Err(io::Error::from_raw_os_error(reply.value));
+            return Err(failure(reply.value));
         }
         let (told, end) = channel();
         std::thread::spawn(move || {
@@ -89,6 +89,17 @@ impl Client {
     }
 }
 
+/// Why something did not start, by the system's number of the error; where it has none, it was no error of the
+/// system.
+fn failure(number: i32) -> io::Error {
+    match number {
+        0 => io::Error::other(
+            "the launcher did not start it: processes of the build before do not die",
+        ),
+        number => io::Error::from_raw_os_error(number),
+    }
+}
+
 /// Hands replies to who waits for them. A launcher that is gone leaves nobody waiting, and an agent
 /// without it can do nothing safely: it ends, and the service manager starts both again.
 fn listen(from: &UnixStream, waiting: &Waiting) {
@@ -111,4 +122,15 @@ fn listen(from: &UnixStream, waiting: &Waiting) {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_that_failed_never_says_success() {
+        assert!(failure(0).to_string().contains("do not die"));
+        assert_eq!(failure(2).kind(), io::ErrorKind::NotFound);
+    }
 }

@@ -94,10 +94,9 @@ impl Watches<'_> {
         let (ctx, ready) = (self.ctx.clone(), opens(self.barrier));
         let api: Api<Unread<SlimPod>> = Api::namespaced(ctx.client.clone(), namespace);
         self.tasks.spawn(async move {
-            let trim = |pod: SlimPod| PodView::of(&pod.into());
             let changed = |change| pod_changed(&ctx, change);
             let ours = Watch::default().labels(LABEL);
-            follow(api, ours, &ctx.cache.pods, trim, ready, changed).await;
+            follow(api, ours, &ctx.cache.pods, PodView::of, ready, changed).await;
         });
     }
 }

@@ -9,9 +9,12 @@ use http::header::{
     LOCATION, USER_AGENT,
 };
 use http::{HeaderMap, Method, Request, StatusCode};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::rt::TokioExecutor;
 use jiff::Timestamp;
-use octocrab::Octocrab;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
@@ -25,11 +28,15 @@ const API_VERSION: &str = "2022-11-28";
 /// A full page of pull requests has about 3 MB. What people made larger is read in parts.
 const MOST_BYTES: usize = 16 << 20;
 
-/// The shared pool. It holds no credential: octocrab would send one to github.com only, and copies
-/// its token cache with each clone.
+/// Time to reach GitHub; the time of a call goes on meanwhile.
+const CONNECT_TIME: Duration = Duration::from_secs(3);
+/// A repository has one new address; that of a new name may have moved on.
+const MOST_MOVES: usize = 3;
+
+/// The shared pool. It holds no credential, sends what it is given and nothing else, and follows nobody.
 #[derive(Clone)]
 pub(crate) struct Transport {
-    pool: Octocrab,
+    pool: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     timeout: Duration,
     calls: Arc<Calls>,
 }
@@ -62,18 +69,20 @@ pub(crate) struct Answer {
 }
 
 impl Transport {
-    pub fn new(timeout: Duration) -> Result<Self, octocrab::Error> {
-        let pool = Octocrab::builder()
-            .set_connect_timeout(Some(Duration::from_secs(3)))
-            .add_header(USER_AGENT, "prbuild".to_owned())
-            .add_header(ACCEPT, "application/vnd.github+json".to_owned())
-            .add_header(
-                HeaderName::from_static("x-github-api-version"),
-                API_VERSION.to_owned(),
-            )
-            .build()?;
+    pub fn new(timeout: Duration) -> std::io::Result<Self> {
+        let mut http = HttpConnector::new();
+        http.set_connect_timeout(Some(CONNECT_TIME));
+        http.set_nodelay(true);
+        http.enforce_http(false);
+        let provider = CryptoProvider::get_default().cloned();
+        let provider = provider.unwrap_or_else(|| Arc::new(aws_lc_rs::default_provider()));
+        let https = HttpsConnectorBuilder::new()
+            .with_provider_and_native_roots(provider)?
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(http);
         Ok(Self {
-            pool,
+            pool: Client::builder(TokioExecutor::new()).build(https),
             timeout,
             calls: Arc::default(),
         })
@@ -93,7 +102,10 @@ impl Transport {
             return Err(limited(call.name, pause));
         }
         let mut answer = self.timely(&call).await?;
-        if let Some(url) = moved(&call.url, answer.0, &answer.1) {
+        for _ in 0..MOST_MOVES {
+            let Some(url) = moved(&call.method, &call.url, answer.0, &answer.1) else {
+                break;
+            };
             call.url = url;
             answer = self.timely(&call).await?;
         }
@@ -131,7 +143,7 @@ impl Transport {
         })?;
         let response = self
             .pool
-            .execute(request)
+            .request(request)
             .await
             .map_err(|error| unavailable(chain(&error)))?;
         let (parts, body) = response.into_parts();
@@ -149,14 +161,15 @@ impl Transport {
     }
 }
 
-/// Where a request with a body is to be sent instead, if GitHub says so and it is the same server:
-/// the credential goes along. Reading is led on by octocrab's pool.
-fn moved(from: &str, status: StatusCode, headers: &HeaderMap) -> Option<String> {
-    let moved = [
-        StatusCode::TEMPORARY_REDIRECT,
-        StatusCode::PERMANENT_REDIRECT,
-    ];
-    let to = text(headers, &LOCATION).filter(|_| moved.contains(&status))?;
+/// Where a request is to be sent instead, if GitHub says so and it is the same server: the credential
+/// goes along. Of a write only where that means that it was not carried out.
+fn moved(method: &Method, from: &str, status: StatusCode, headers: &HeaderMap) -> Option<String> {
+    let is_moved = match status {
+        StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => true,
+        StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => *method == Method::GET,
+        _ => false,
+    };
+    let to = text(headers, &LOCATION).filter(|_| is_moved)?;
     let origin = |url: &str| {
         let uri: http::Uri = url.parse().ok()?;
         Some((uri.scheme_str()?.to_owned(), uri.authority()?.to_string()))
@@ -165,8 +178,19 @@ fn moved(from: &str, status: StatusCode, headers: &HeaderMap) -> Option<String> 
     same.then_some(to)
 }
 
-fn request(call: &Call<'_>) -> Result<Request<String>, http::Error> {
-    let mut builder = Request::builder().method(&call.method).uri(&call.url);
+fn request(call: &Call<'_>) -> Result<Request<Full<Bytes>>, http::Error> {
+    let mut builder = Request::builder()
+        .method(&call.method)
+        .uri(&call.url)
+        .header(USER_AGENT, HeaderValue::from_static("prbuild"))
+        .header(
+            ACCEPT,
+            HeaderValue::from_static("application/vnd.github+json"),
+        )
+        .header(
+            HeaderName::from_static("x-github-api-version"),
+            HeaderValue::from_static(API_VERSION),
+        );
     if let Some(credential) = call.credential {
         let mut value = HeaderValue::from_str(&format!("Bearer {}", credential.expose_secret()))?;
         value.set_sensitive(true);
@@ -178,7 +202,8 @@ fn request(call: &Call<'_>) -> Result<Request<String>, http::Error> {
     if call.body.is_some() {
         builder = builder.header(CONTENT_TYPE, "application/json");
     }
-    builder.body(call.body.unwrap_or_default().to_owned())
+    let body = call.body.unwrap_or_default().as_bytes();
+    builder.body(Full::new(Bytes::copy_from_slice(body)))
 }
 
 /// Sorts an answer by what the caller can do about it.
@@ -279,7 +304,7 @@ fn message(body: &[u8]) -> String {
         .collect()
 }
 
-/// An error with its causes: octocrab's own text is one word.
+/// An error with its causes: hyper's own text is a word or two.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut out = error.to_string();
     let mut next = error.source();
@@ -295,84 +320,5 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sorted(status: u16, body: &'static str) -> Result<Answer, GithubError> {
-        let status = StatusCode::from_u16(status).expect("a status");
-        let headers = HeaderMap::from_iter([(
-            DATE,
-            HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT"),
-        )]);
-        sort(
-            "GET /x".to_owned(),
-            status,
-            &headers,
-            Bytes::from(body),
-            None,
-        )
-    }
-
-    #[test]
-    fn answers_are_sorted_by_what_can_be_done() {
-        for (status, word, transient) in [
-            (400, "unprocessable", false),
-            (401, "unauthorized", false),
-            (403, "forbidden", false),
-            (404, "not_found", false),
-            (410, "not_found", false),
-            (422, "unprocessable", false),
-            (429, "rate_limited", true),
-            (500, "unavailable", true),
-            (502, "unavailable", true),
-            (302, "malformed", false),
-        ] {
-            let error = sorted(status, "<html>").err().expect("an error");
-            assert_eq!(error.word(), word, "{status}");
-            assert_eq!(error.is_transient(), transient, "{status}");
-            assert!(error.to_string().contains("GET /x"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_write_is_led_on_to_the_same_server_only() {
-        let at = |location: &'static str| {
-            HeaderMap::from_iter([(LOCATION, HeaderValue::from_static(location))])
-        };
-        let from = "https://api.github.com/repos/o/r/statuses/a";
-        let there = "https://api.github.com/repositories/1/statuses/a";
-        let temporary = StatusCode::TEMPORARY_REDIRECT;
-        assert_eq!(moved(from, temporary, &at(there)).as_deref(), Some(there));
-        assert_eq!(moved(from, StatusCode::OK, &at(there)), None);
-        assert_eq!(moved(from, StatusCode::FOUND, &at(there)), None);
-        for elsewhere in [
-            "https://evil.example/repositories/1/statuses/a",
-            "http://api.github.com/repositories/1/statuses/a",
-            "https://api.github.com@evil.example/x",
-            "https://api.github.com:444/x",
-            "/repositories/1/statuses/a",
-        ] {
-            assert_eq!(moved(from, temporary, &at(elsewhere)), None, "{elsewhere}");
-        }
-        assert_eq!(moved(from, temporary, &HeaderMap::new()), None);
-    }
-
-    #[test]
-    fn the_date_is_githubs() {
-        let answer = sorted(200, "{}").expect("an answer");
-        assert_eq!(answer.date.to_string(), "1994-11-06T08:49:37Z");
-    }
-
-    #[test]
-    fn githubs_words_are_kept_and_bounded() {
-        assert_eq!(
-            message(
-                br#"{"message":"Validation Failed","errors":[{"message":"No commit found"},"x"]}"#
-            ),
-            "Validation Failed: No commit found: x"
-        );
-        assert_eq!(message(b"<html>"), "");
-        let long = format!(r#"{{"message":"{}"}}"#, "a".repeat(1000));
-        assert_eq!(message(long.as_bytes()).len(), 300);
-    }
-}
+#[path = "transport_tests.rs"]
+mod tests;

@@ -74,7 +74,7 @@ impl Apis {
 /// # Errors
 /// What the API server says.
 pub async fn create<K: Parts + Serialize>(api: &Api<K>, object: &K) -> kube::Result<K> {
-    let request = creation(api, object)?;
+    let request = creation(api.resource_url(), object)?;
     let Lean(created) = api.clone().into_client().request(request).await?;
     Ok(created)
 }
@@ -87,17 +87,15 @@ pub async fn create_unread<K: Resource + Clone + Serialize>(
     api: &Api<K>,
     object: &K,
 ) -> kube::Result<()> {
-    let request = creation(api, object)?;
+    let request = creation(api.resource_url(), object)?;
     let answer = api.clone().into_client().request_text(request).await;
     answer.map(drop)
 }
 
-fn creation<K: Resource + Serialize>(
-    api: &Api<K>,
-    object: &K,
-) -> kube::Result<http::Request<Vec<u8>>> {
+/// The request that creates an object at this path.
+fn creation(path: &str, object: &impl Serialize) -> kube::Result<http::Request<Vec<u8>>> {
     let body = serde_json::to_vec(object).map_err(kube::Error::SerdeError)?;
-    let request = Request::new(api.resource_url()).create(&PostParams::default(), body);
+    let request = Request::new(path).create(&PostParams::default(), body);
     request.map_err(kube::Error::BuildRequest)
 }
 
@@ -167,5 +165,6 @@ pub async fn publish<K: Resource<DynamicType = ()>>(
         reporting_instance: Some(EVENT_SOURCE.to_owned()),
         ..Event::default()
     };
-    create_unread(&Api::namespaced(client.clone(), &namespace), &event).await
+    let request = creation(&Event::url_path(&(), Some(&namespace)), &event)?;
+    client.request_text(request).await.map(drop)
 }

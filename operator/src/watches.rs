@@ -16,7 +16,7 @@ use tokio::{sync::Barrier, task::JoinSet};
 
 use crate::{
     build::summary::phase_of,
-    cache::{Cache, Change, Guarded, Lean, Parts, follow},
+    cache::{Cache, Change, Lean, Parts, Unread, follow},
     context::{Caches, Context, of_uid, of_worker, trim_run},
     housekeeping,
     queue::Queue,
@@ -74,7 +74,7 @@ impl Watches<'_> {
         K: Parts + Resource<Scope = NamespaceResourceScope> + Debug + Send + Sync + 'static,
     {
         let (ctx, ready) = (self.ctx.clone(), opens(self.barrier));
-        let api: Api<Guarded<Lean<K>>> = Api::namespaced(ctx.client.clone(), self.namespace);
+        let api: Api<Unread<Lean<K>>> = Api::namespaced(ctx.client.clone(), self.namespace);
         self.tasks.spawn(async move {
             let (trim, changed) = (|Lean(one)| trim(one), |change| changed(&ctx, change));
             follow(
@@ -92,12 +92,11 @@ impl Watches<'_> {
     /// Watches the pods of our Jobs.
     fn of_pods(&mut self, namespace: &str) {
         let (ctx, ready) = (self.ctx.clone(), opens(self.barrier));
-        let api: Api<Guarded<SlimPod>> = Api::namespaced(ctx.client.clone(), namespace);
+        let api: Api<Unread<SlimPod>> = Api::namespaced(ctx.client.clone(), namespace);
         self.tasks.spawn(async move {
-            let trim = |pod: SlimPod| PodView::of(&pod.into());
             let changed = |change| pod_changed(&ctx, change);
             let ours = Watch::default().labels(LABEL);
-            follow(api, ours, &ctx.cache.pods, trim, ready, changed).await;
+            follow(api, ours, &ctx.cache.pods, PodView::of, ready, changed).await;
         });
     }
 }

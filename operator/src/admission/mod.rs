@@ -193,6 +193,14 @@ pub fn company(ctx: &Context, run: &BuilderRun) -> Company {
 async fn pass(ctx: &Arc<Context>) -> bool {
     ctx.metrics.set_live(ctx.cache.runs.count(LIVE));
     let waiting = builds::may_start(ctx, waiting(ctx)).await;
+    // Mostly nobody waits.
+    let untidy = !waiting.is_empty() && admit(ctx, waiting).await;
+    let builders = ctx.cache.builders.all();
+    untidy || builders.iter().any(|one| has_ended_slots(ctx, one))
+}
+
+/// Gives slots to those that may start. Says whether a ledger names runs that have ended.
+async fn admit(ctx: &Arc<Context>, waiting: Vec<Arc<BuilderRun>>) -> bool {
     let looks = stream::iter(by_builder(waiting))
         .map(|(name, waiting)| async move {
             match ctx.cache.builders.get(&name) {
@@ -207,16 +215,9 @@ async fn pass(ctx: &Arc<Context>) -> bool {
             }
         })
         .buffer_unordered(BUILDERS_AT_A_TIME);
-    let untidy = looks
+    looks
         .fold(false, |any, untidy| std::future::ready(any | untidy))
-        .await;
-    untidy
-        || ctx
-            .cache
-            .builders
-            .all()
-            .iter()
-            .any(|builder| has_ended_slots(ctx, builder))
+        .await
 }
 
 /// Runs that wait for a slot of their own.

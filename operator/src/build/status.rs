@@ -24,7 +24,7 @@ use crate::{
 
 /// The first status of a build is written this long after its first look, so that what happens at
 /// once takes one write.
-const FIRST_WRITE_AFTER: Duration = Duration::from_millis(300);
+pub(super) const FIRST_WRITE_AFTER: Duration = Duration::from_millis(300);
 /// Later ones come at most this often.
 const WRITE_EVERY: Duration = Duration::from_secs(2);
 /// A complete build waits this long for its comment and label, to be written once.

@@ -14,8 +14,9 @@ use kube::{
     Api, Resource, ResourceExt,
     runtime::{WatchStreamExt, watcher},
 };
+use service::stored::Guarded;
 
-pub use service::stored::{FromText, Guarded, Lean, Parts, lean_metadata};
+pub use service::stored::{FromText, Lean, Parts, Unread, lean_metadata};
 
 /// Objects of one kind by name, with one index.
 pub struct Cache<T> {
@@ -33,6 +34,18 @@ struct Inner<T> {
 struct Held<T> {
     version: u64,
     value: Arc<T>,
+}
+
+impl<T> Inner<T> {
+    /// The change that an object is which is held in this version already, or in a newer one.
+    fn echo(&self, name: &str, version: u64) -> Option<Change<T>> {
+        let held = self.objects.get(name)?;
+        (held.version >= version).then(|| Change {
+            old: Some(held.value.clone()),
+            new: Some(held.value.clone()),
+            echo: true,
+        })
+    }
 }
 
 /// A change of one object.
@@ -132,16 +145,16 @@ impl<T> Cache<T> {
         self.bring(&mut inner, name, version, value)
     }
 
+    /// What the watch brings of an object where our own write was faster: nobody has to read it.
+    fn echoed(&self, name: &str, version: u64) -> Option<Change<T>> {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        inner.watched = inner.watched.max(version);
+        inner.echo(name, version)
+    }
+
     fn bring(&self, inner: &mut Inner<T>, name: &str, version: u64, value: T) -> Change<T> {
-        match inner.objects.get(name) {
-            // Our own write was faster than the watch.
-            Some(held) if held.version >= version => Change {
-                old: Some(held.value.clone()),
-                new: Some(held.value.clone()),
-                echo: true,
-            },
-            _ => self.put(inner, name, version, value),
-        }
+        let echo = inner.echo(name, version);
+        echo.unwrap_or_else(|| self.put(inner, name, version, value))
     }
 
     pub(crate) fn gone(&self, name: &str, version: u64) -> Change<T> {
@@ -222,7 +235,7 @@ pub fn version_of(object: &impl ResourceExt) -> u64 {
 /// One stored object that cannot be read (written by another version, or by hand before a rule
 /// existed) is logged and left out; it does not stop the others.
 pub async fn follow<K, T>(
-    api: Api<Guarded<K>>,
+    api: Api<Unread<K>>,
     config: watcher::Config,
     cache: &Cache<T>,
     trim: impl Fn(K) -> T,
@@ -267,9 +280,13 @@ pub async fn follow<K, T>(
                 ready();
             }
             watcher::Event::Apply(object) => {
-                take(object, &trim, |name, version, object| {
-                    changed(cache.watched(name, version, object))
-                });
+                let (name, version) = (object.name_any(), version_of(&object));
+                match cache.echoed(&name, version) {
+                    Some(echo) => changed(echo),
+                    None => take(object, &trim, |name, version, object| {
+                        changed(cache.watched(name, version, object))
+                    }),
+                }
             }
             watcher::Event::Delete(object) => {
                 changed(cache.gone(&object.name_any(), version_of(&object)));
@@ -278,13 +295,13 @@ pub async fn follow<K, T>(
     }
 }
 
-/// Trims an object and hands it on, or logs that it cannot be read.
-fn take<K, T>(object: Guarded<K>, trim: &impl Fn(K) -> T, bring: impl Fn(&str, u64, T))
+/// Reads and trims an object and hands it on, or logs that it cannot be read.
+fn take<K, T>(object: Unread<K>, trim: &impl Fn(K) -> T, bring: impl Fn(&str, u64, T))
 where
-    K: Resource<DynamicType = ()>,
+    K: Resource<DynamicType = ()> + FromText,
 {
     let (name, version) = (object.name_any(), version_of(&object));
-    match object {
+    match object.read() {
         Guarded::Readable(object) => bring(&name, version, trim(object)),
         Guarded::Unreadable { error, .. } => {
             tracing::error!(kind = %K::kind(&()), name, error, "a stored object cannot be read and is left out; delete it or correct it");
@@ -329,6 +346,22 @@ mod tests {
         assert!(!cache.watched("a", 8, "theirs").echo);
         assert!(!cache.watched("b", 9, "new").echo);
         assert!(!cache.gone("a", 10).echo);
+    }
+
+    #[test]
+    fn an_echo_is_known_before_it_is_read_and_news_are_not() {
+        let cache = cache();
+        assert!(cache.echoed("a", 7).is_none(), "it is not known");
+        cache.learn("a", 8, "mine");
+        for version in [7, 8] {
+            let echo = cache.echoed("a", version).unwrap();
+            assert!(echo.echo);
+            assert_eq!(echo.new.as_deref(), Some(&"mine"));
+        }
+        assert!(cache.echoed("a", 9).is_none(), "somebody else wrote");
+        // The watch has told of it, whoever reads it.
+        cache.learn("b", 9, "ghost");
+        assert_eq!(cache.get("b"), None);
     }
 
     #[test]

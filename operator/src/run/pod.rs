@@ -1,10 +1,13 @@
 //! A pod as far as a run needs it: a hundredth of the object, and nothing else is kept in memory.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodCondition};
-use kube::ResourceExt;
+use k8s_openapi::api::core::v1::ContainerState;
+use kube::{ResourceExt, api::ObjectMeta};
 
-use super::job::{BUILD, CHECKOUT, SHIP};
+use super::{
+    job::{BUILD, CHECKOUT, SHIP},
+    slim::{Condition, Container, SlimPod},
+};
 
 /// Bytes of an image's name with its digest.
 const IMAGE_DIGEST_LIMIT: usize = 600;
@@ -91,28 +94,34 @@ impl ContainerView {
 
 impl PodView {
     /// Takes from a pod what a run needs. A pod that belongs to no run has an empty `run_uid`.
-    pub fn of(pod: &Pod) -> Self {
-        let status = pod.status.as_ref();
-        let text = |field: Option<&String>| field.cloned().unwrap_or_default();
-        let init = status.and_then(|status| status.init_container_statuses.as_ref());
-        let main = status.and_then(|status| status.container_statuses.as_ref());
-        let due = pod.metadata.deletion_timestamp.as_ref().map(|time| time.0);
-        let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or(0);
+    pub fn of(pod: SlimPod) -> Self {
+        let (name, run_uid) = (pod.name_any(), run_uid(&pod.metadata));
+        let SlimPod {
+            metadata,
+            mut status,
+        } = pod;
+        let due = metadata.deletion_timestamp.map(|time| time.0);
+        let grace = metadata.deletion_grace_period_seconds.unwrap_or(0);
+        let init = status.init_container_statuses.as_deref_mut();
+        let init = init.unwrap_or_default();
+        let main = status.container_statuses.as_deref_mut();
+        let main = main.unwrap_or_default();
+        let conditions = status.conditions.as_deref().unwrap_or_default();
         Self {
-            name: pod.name_any(),
-            run_uid: run_uid(pod),
-            phase: text(status.and_then(|status| status.phase.as_ref())),
-            reason: text(status.and_then(|status| status.reason.as_ref())),
-            message: text(status.and_then(|status| status.message.as_ref())),
-            unschedulable: unschedulable(pod),
-            disruption: disruption(pod),
-            created: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
+            name,
+            run_uid,
+            unschedulable: unschedulable(conditions),
+            disruption: disruption(conditions),
+            created: metadata.creation_timestamp.map(|time| time.0),
             deletion_asked: due.map(|due| due - jiff::SignedDuration::from_secs(grace)),
             deletion_due: due,
             ship: container(init, SHIP),
             checkout: container(init, CHECKOUT),
-            build: container(main, BUILD),
             image_digest: image_digest(main, BUILD),
+            build: container(main, BUILD),
+            phase: status.phase.unwrap_or_default(),
+            reason: status.reason.unwrap_or_default(),
+            message: status.message.unwrap_or_default(),
         }
     }
 
@@ -128,8 +137,8 @@ impl PodView {
 }
 
 /// The run is named by the pod's owner, the Job; labels are only for selecting.
-fn run_uid(pod: &Pod) -> String {
-    let owners = pod.metadata.owner_references.iter().flatten();
+fn run_uid(metadata: &ObjectMeta) -> String {
+    let owners = metadata.owner_references.iter().flatten();
     let job = owners.filter(|owner| owner.kind == "Job" && owner.controller == Some(true));
     let uid = job
         .filter_map(|job| crds::names::run_uid_of_job(&job.name))
@@ -137,16 +146,16 @@ fn run_uid(pod: &Pod) -> String {
     uid.unwrap_or_default().to_owned()
 }
 
-fn unschedulable(pod: &Pod) -> Option<String> {
-    let condition = condition(pod, "PodScheduled", "False")?;
+fn unschedulable(conditions: &[Condition]) -> Option<String> {
+    let condition = condition(conditions, "PodScheduled", "False")?;
     Some(condition.message.clone().unwrap_or_default())
 }
 
 /// Who took a pod from its node, by the reasons that Kubernetes gives
 /// (<https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions>). What a
 /// kubelet does itself is told by the reason of the whole pod.
-fn disruption(pod: &Pod) -> Option<&'static str> {
-    let condition = condition(pod, "DisruptionTarget", "True")?;
+fn disruption(conditions: &[Condition]) -> Option<&'static str> {
+    let condition = condition(conditions, "DisruptionTarget", "True")?;
     Some(match condition.reason.as_deref()? {
         "PreemptionByScheduler" => "a pod of higher priority took its place",
         "EvictionByEvictionAPI" => "its node was drained, or somebody evicted its pod",
@@ -156,45 +165,46 @@ fn disruption(pod: &Pod) -> Option<&'static str> {
     })
 }
 
-fn condition<'a>(pod: &'a Pod, kind: &str, status: &str) -> Option<&'a PodCondition> {
-    let mut conditions = pod.status.as_ref()?.conditions.iter().flatten();
-    conditions.find(|condition| condition.type_ == kind && condition.status == status)
+fn condition<'a>(all: &'a [Condition], kind: &str, status: &str) -> Option<&'a Condition> {
+    all.iter()
+        .find(|condition| condition.kind == kind && condition.status == status)
 }
 
 /// `docker.io/library/gcc@sha256:…`, or `sha256:…` alone where the image came from no registry.
-fn image_digest(statuses: Option<&Vec<ContainerStatus>>, name: &str) -> Option<String> {
-    let status = statuses?.iter().find(|status| status.name == name)?;
+fn image_digest(statuses: &[Container], name: &str) -> Option<String> {
+    let status = statuses.iter().find(|status| status.name == name)?;
     // Older runtimes say by what way the image came.
     let image = status.image_id.rsplit("://").next()?;
     let fits = image.contains("sha256:") && image.len() <= IMAGE_DIGEST_LIMIT;
     fits.then(|| image.to_owned())
 }
 
-fn container(statuses: Option<&Vec<ContainerStatus>>, name: &str) -> ContainerView {
-    let status = statuses.and_then(|all| all.iter().find(|status| status.name == name));
-    match status.and_then(|status| status.state.as_ref()) {
+/// Takes what is told of one container.
+fn container(statuses: &mut [Container], name: &str) -> ContainerView {
+    let status = statuses.iter_mut().find(|status| status.name == name);
+    match status.and_then(|status| status.state.take()) {
         Some(ContainerState {
             terminated: Some(ended),
             ..
         }) => ContainerView::Terminated {
             exit_code: ended.exit_code,
-            reason: ended.reason.clone().unwrap_or_default(),
-            message: ended.message.clone().unwrap_or_default(),
-            started: ended.started_at.as_ref().map(|time| time.0),
-            finished: ended.finished_at.as_ref().map(|time| time.0),
+            reason: ended.reason.unwrap_or_default(),
+            message: ended.message.unwrap_or_default(),
+            started: ended.started_at.map(|time| time.0),
+            finished: ended.finished_at.map(|time| time.0),
         },
         Some(ContainerState {
             running: Some(running),
             ..
         }) => ContainerView::Running {
-            since: running.started_at.as_ref().map(|time| time.0),
+            since: running.started_at.map(|time| time.0),
         },
         Some(ContainerState {
             waiting: Some(waiting),
             ..
         }) => ContainerView::Waiting {
-            reason: waiting.reason.clone().unwrap_or_default(),
-            message: waiting.message.clone().unwrap_or_default(),
+            reason: waiting.reason.unwrap_or_default(),
+            message: waiting.message.unwrap_or_default(),
         },
         _ => ContainerView::Unknown,
     }
@@ -205,12 +215,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::run::slim::SlimPod;
 
     fn view(status: serde_json::Value) -> PodView {
         let pod = json!({ "metadata": { "name": "p" }, "status": status });
-        let slim: SlimPod = serde_json::from_value(pod).unwrap();
-        PodView::of(&slim.into())
+        PodView::of(serde_json::from_value(pod).unwrap())
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use k8s_openapi::{
     NamespaceResourceScope,
-    api::core::v1::{ContainerState, ContainerStatus, Pod, PodCondition, PodStatus},
+    api::core::v1::{ContainerState, Pod},
 };
 use kube::{Resource, api::ObjectMeta};
 use serde::Deserialize;
@@ -17,29 +17,41 @@ use crate::cache::{FromText, lean_metadata};
 #[derive(Clone, Debug, Deserialize)]
 pub struct SlimPod {
     #[serde(deserialize_with = "lean_metadata")]
-    metadata: ObjectMeta,
+    pub(super) metadata: ObjectMeta,
     #[serde(default)]
-    status: Status,
+    pub(super) status: Status,
 }
 
+/// How a pod stands.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Status {
-    phase: Option<String>,
-    reason: Option<String>,
-    message: Option<String>,
-    conditions: Option<Vec<PodCondition>>,
-    init_container_statuses: Option<Vec<Container>>,
-    container_statuses: Option<Vec<Container>>,
+pub(super) struct Status {
+    pub(super) phase: Option<String>,
+    pub(super) reason: Option<String>,
+    pub(super) message: Option<String>,
+    pub(super) conditions: Option<Vec<Condition>>,
+    pub(super) init_container_statuses: Option<Vec<Container>>,
+    pub(super) container_statuses: Option<Vec<Container>>,
+}
+
+/// What is said of a pod as a whole.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Condition {
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    pub(super) status: String,
+    pub(super) reason: Option<String>,
+    pub(super) message: Option<String>,
 }
 
 /// Of a container only where it stands: its resources and mounts are those that we asked for.
 #[derive(Clone, Debug, Deserialize)]
-struct Container {
-    name: String,
-    state: Option<ContainerState>,
+pub(super) struct Container {
+    pub(super) name: String,
+    pub(super) state: Option<ContainerState>,
     #[serde(default, rename = "imageID")]
-    image_id: String,
+    pub(super) image_id: String,
 }
 
 impl FromText for SlimPod {
@@ -53,38 +65,6 @@ impl FromText for SlimPod {
             status: status.transpose()?.unwrap_or_default(),
             metadata: std::mem::take(metadata),
         })
-    }
-}
-
-impl From<Container> for ContainerStatus {
-    fn from(slim: Container) -> Self {
-        Self {
-            name: slim.name,
-            state: slim.state,
-            image_id: slim.image_id,
-            ..Self::default()
-        }
-    }
-}
-
-impl From<SlimPod> for Pod {
-    fn from(slim: SlimPod) -> Self {
-        let statuses = |read: Option<Vec<Container>>| {
-            read.map(|all| all.into_iter().map(ContainerStatus::from).collect())
-        };
-        Self {
-            metadata: slim.metadata,
-            status: Some(PodStatus {
-                phase: slim.status.phase,
-                reason: slim.status.reason,
-                message: slim.status.message,
-                conditions: slim.status.conditions,
-                init_container_statuses: statuses(slim.status.init_container_statuses),
-                container_statuses: statuses(slim.status.container_statuses),
-                ..PodStatus::default()
-            }),
-            ..Self::default()
-        }
     }
 }
 

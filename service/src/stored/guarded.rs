@@ -11,7 +11,7 @@ use kube::{Resource, api::ObjectMeta};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::lean_metadata;
+use super::Unread;
 
 /// A stored object, whoever wrote it.
 #[derive(Clone, Debug)]
@@ -40,25 +40,9 @@ pub trait FromText: Sized {
     ) -> serde_json::Result<Self>;
 }
 
-#[derive(Deserialize)]
-struct Text {
-    #[serde(deserialize_with = "lean_metadata")]
-    metadata: ObjectMeta,
-    spec: Option<Box<RawValue>>,
-    status: Option<Box<RawValue>>,
-}
-
 impl<'de, K: FromText> Deserialize<'de> for Guarded<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut text = Text::deserialize(deserializer)?;
-        let (spec, status) = (text.spec.as_deref(), text.status.as_deref());
-        Ok(match K::from_text(&mut text.metadata, spec, status) {
-            Ok(object) => Self::Readable(object),
-            Err(error) => Self::Unreadable {
-                metadata: Box::new(text.metadata),
-                error: error.to_string(),
-            },
-        })
+        Unread::deserialize(deserializer).map(Unread::read)
     }
 }
 

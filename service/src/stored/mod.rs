@@ -3,9 +3,11 @@
 
 mod guarded;
 mod lean;
+mod unread;
 
 pub use guarded::{FromText, Guarded};
 pub use lean::{Lean, Parts, lean_metadata};
+pub use unread::Unread;
 
 /// An object of ours as a list or a watch brings it.
 pub type Stored<K> = Guarded<Lean<K>>;

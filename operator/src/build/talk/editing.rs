@@ -20,6 +20,9 @@ use crate::{
 /// The comment says which tests fail elsewhere, too, if that is known this soon.
 const LOOK_UP_PATIENCE: Duration = Duration::from_millis(500);
 
+/// Who gets a turn this soon has the same to say as before.
+const AT_ONCE: Duration = Duration::from_millis(20);
+
 impl Speaker<'_> {
     /// Edits the comment when that is due.
     pub(super) async fn keep_up(&self) -> Result<Next, TalkError> {
@@ -39,9 +42,13 @@ impl Speaker<'_> {
         self.look_up().await;
         let (text, news) = self.text();
         if shown.text != Some(hash(&text)) {
+            let asked = Instant::now();
             let mut turn = self.ctx.reporter.turn(&self.connection, Cost::Edit).await;
             // While it waited for its turn, there may be more to say.
-            let (text, news) = self.text();
+            let (text, news) = match asked.elapsed() < AT_ONCE {
+                true => (text, news),
+                false => self.text(),
+            };
             let number = self.build.spec.request.number;
             let edited = announce::edit(&self.repo, number, id, &text).await;
             if let Err(error) = &edited {

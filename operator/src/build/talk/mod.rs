@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 use super::{
     place::repo,
-    status::is_talked,
+    status::{FIRST_WRITE_AFTER, is_talked},
     summary::{self, Summary, summarize},
 };
 use crate::{
@@ -237,9 +237,17 @@ fn hash(text: &str) -> u64 {
     hasher.finish()
 }
 
+/// Notes that the beginning is said, and has the build looked at. Where nothing of it is written yet and it
+/// goes on, that can wait for its first status, which then holds what was said, too.
 fn done(ctx: &Context, uid: &str, name: &str) -> Next {
-    ctx.live_builds.update(uid, |live| live.talked = true);
-    ctx.queues.builds.add(name);
+    let waits = ctx.live_builds.update(uid, |live| {
+        live.talked = true;
+        live.written.is_none() && live.ended.is_none()
+    });
+    match waits {
+        true => ctx.queues.builds.add_after(name, FIRST_WRITE_AFTER),
+        false => ctx.queues.builds.add(name),
+    }
     Next::Wait
 }
 

@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use crate::{
     admission::Admission,
     api,
+    build::summary::phase_of,
     cache::{Cache, version_of},
     journal::Subject,
     metrics::{Metrics, Verb},
@@ -158,11 +159,7 @@ impl Default for Caches {
                     of_status(run),
                     of_uid(uid),
                 ];
-                let phase = run
-                    .status
-                    .as_ref()
-                    .map(|status| status.phase)
-                    .unwrap_or_default();
+                let phase = phase_of(run);
                 if phase == RunPhase::Queued {
                     groups.push(QUEUED.to_owned());
                 }
@@ -259,11 +256,7 @@ impl Context {
 
 /// Drops from a run what nobody reads again once it has ended: its steps and its machine.
 pub fn trim_run(mut run: BuilderRun) -> BuilderRun {
-    if run
-        .status
-        .as_ref()
-        .is_some_and(|status| status.phase.is_terminal())
-    {
+    if phase_of(&run).is_terminal() {
         run.spec.task.recipe = None;
         run.spec.task.kubernetes = None;
         run.spec.task.worker = None;

@@ -9,12 +9,15 @@ use serde_json::{Value, json};
 
 use super::{
     outcome::Ending,
-    reconcile::{RunError, failed, phase},
+    reconcile::{RunError, failed},
     same::tell_followers,
     tell::{self, PENDING, Recorded, Told},
 };
 use crate::{
-    build::{stop, summary},
+    build::{
+        stop,
+        summary::{self, phase_of},
+    },
     context::{Context, now},
     journal::Subject,
     live,
@@ -122,7 +125,7 @@ async fn look_up(ctx: &Context, ended: &BuilderRun) {
 /// Deletes the Job of a run, pods first, so that the Job's absence means theirs.
 async fn stop(ctx: &Context, run: &BuilderRun, uid: &str) -> Result<(), RunError> {
     if ctx.live.get(uid).job_since.is_none()
-        && phase(run) == RunPhase::Queued
+        && phase_of(run) == RunPhase::Queued
         && ctx.pod_of(uid).is_none()
     {
         // After a restart a queued run may have a Job that nobody here has seen.

@@ -13,7 +13,7 @@ pub use super::told::{Recorded, Told};
 use super::told::SETTLED;
 use crate::{
     admission::{self, twin},
-    build::stop,
+    build::{stop, summary::phase_of},
     context::{Context, Telling, of_build, of_status},
     journal::Subject,
     report::{Channel, Order, Sent, Standing, Target, Ticket, check::check_run, desired},
@@ -348,13 +348,11 @@ fn spoken_order(ctx: &Context, run: &BuilderRun, own: Order) -> Order {
     let left = others
         .iter()
         .filter(|other| has_told(ctx, other) && twin::leaves_the_word(speaker(ctx, other), itself));
-    left.map(
-        |other| match other.status.as_ref().map(|status| status.phase) {
-            // It has said its last.
-            Some(phase) if phase.is_terminal() => order(ctx, other).next_attempt(),
-            _ => order(ctx, other),
-        },
-    )
+    left.map(|other| match phase_of(other).is_terminal() {
+        // It has said its last.
+        true => order(ctx, other).next_attempt(),
+        false => order(ctx, other),
+    })
     .fold(own, Order::max)
 }
 
@@ -370,9 +368,9 @@ fn beside(ctx: &Context, run: &BuilderRun) -> Vec<Arc<BuilderRun>> {
 
 fn speaker<'a>(ctx: &Context, run: &'a BuilderRun) -> twin::Speaker<'a> {
     let begun = admission::has_had_job(ctx, run);
-    let cancelled = match run.status.as_ref().map(|status| status.phase) {
-        Some(RunPhase::Cancelled) => true,
-        Some(phase) if phase.is_terminal() => false,
+    let cancelled = match phase_of(run) {
+        RunPhase::Cancelled => true,
+        phase if phase.is_terminal() => false,
         _ => {
             let build = ctx.cache.builds.get(&run.spec.pr_build.name);
             build.is_none_or(|build| stop::wanted(Some(&build), run, begun).is_some())

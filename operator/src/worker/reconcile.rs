@@ -15,13 +15,13 @@ use super::capacity::{self, is_there};
 use super::object::{cancel_there, delete, find, learn};
 use super::outcome;
 use super::watch::{Stands, stands};
-use crate::build::stop;
+use crate::build::{stop, summary::phase_of};
 use crate::context::{Context, now};
 use crate::live::DeclinedBy;
 use crate::metrics::Verb;
 use crate::queue::Next;
 use crate::run::outcome::Ending;
-use crate::run::{RunError, end, failed, phase, tell, waited_too_long, write_waiting};
+use crate::run::{RunError, end, failed, tell, waited_too_long, write_waiting};
 
 /// How soon the watch brings an object that was just made.
 const EXPECTED_AFTER: Duration = Duration::from_secs(5);
@@ -118,7 +118,7 @@ pub async fn follow(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<N
             let first = ctx.pressure.courtesy(RUNNING_WRITTEN_AFTER);
             let lasted = Timestamp::now().duration_since(since);
             let lasted = Duration::try_from(lasted).unwrap_or_default();
-            if lasted < first && !matches!(phase(run), RunPhase::Running | RunPhase::Lost) {
+            if lasted < first && !matches!(phase_of(run), RunPhase::Running | RunPhase::Lost) {
                 return Ok(Next::After(first - lasted));
             }
             runs(ctx, run, RunPhase::Running, &worker, since, None).await
@@ -152,7 +152,7 @@ pub async fn follow(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<N
 
 /// A run whose Assignment is gone.
 async fn without(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Next, RunError> {
-    match phase(run) {
+    match phase_of(run) {
         RunPhase::Running | RunPhase::Lost => {
             let ending = Ending::infrastructure("its Assignment was deleted");
             end(ctx, run, uid, ending).await
@@ -212,7 +212,7 @@ async fn queue_again(
     });
     crate::run::give_back(ctx, run, uid);
     let waiting = waiting(ctx, uid, why);
-    if phase(run) != RunPhase::Queued {
+    if phase_of(run) != RunPhase::Queued {
         let status = json!({ "phase": RunPhase::Queued, "waiting": waiting });
         let written = ctx.patch_run(run, status).await;
         written.map_err(failed("writing that it waits again", run))?;

@@ -32,7 +32,7 @@ const TELL_PATIENCE: Duration = Duration::from_secs(1);
 /// A check run says which failing tests fail for others, too, if that is known this soon.
 const LOOK_UP_PATIENCE: Duration = Duration::from_millis(300);
 /// How often it is looked whether a Repository that is gone came back.
-const REPOSITORY_LOOKED_FOR_EVERY: Duration = Duration::from_secs(60);
+pub(super) const REPOSITORY_LOOKED_FOR_EVERY: Duration = Duration::from_secs(60);
 
 /// Ends a run: stops its Job where it still runs, tells GitHub, puts it on record, and writes the end
 /// down. The write waits a moment for the answers, so that one write holds all.

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 pub use super::told::{Recorded, Told};
 
-use super::told::SETTLED;
+use super::{end::REPOSITORY_LOOKED_FOR_EVERY, told::SETTLED};
 use crate::{
     admission::{self, twin},
     build::{stop, summary::phase_of},
@@ -63,9 +63,6 @@ pub fn deleted(ctx: &Arc<Context>, build: &PrBuild, run: &BuilderRun) {
         run.spec.task.builder.clone(),
         build.uid().unwrap_or_default(),
     );
-    if target(ctx, &run).is_none() {
-        return;
-    }
     // Whatever attempts there were, none speaks after this.
     let last = Order {
         attempt: i64::MAX,
@@ -77,7 +74,11 @@ pub fn deleted(ctx: &Arc<Context>, build: &PrBuild, run: &BuilderRun) {
         return ctx.queues.builds.add(&build.name_any());
     }
     let Some(ticket) = speak(ctx, &run, last, false, Knowledge::Later) else {
-        return;
+        // Its Repository or the connection is away: the build tells it anew when they may be back.
+        ctx.live_builds
+            .update(&uid, |live| live.missing_told.remove(&builder));
+        let (queue, name) = (&ctx.queues.builds, build.name_any());
+        return queue.add_after(&name, REPOSITORY_LOOKED_FOR_EVERY);
     };
     let (ctx, name) = (ctx.clone(), build.name_any());
     tokio::spawn(async move {

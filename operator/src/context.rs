@@ -79,7 +79,7 @@ pub struct Caches {
     pub builders: Cache<Builder>,
     /// Builds, in groups by [`of_pull_request`] and [`of_live_builds`].
     pub builds: Cache<PrBuild>,
-    /// Runs, in groups by [`of_build`] and [`of_status`].
+    /// Runs, in groups by [`of_build`], [`of_status`] and [`of_builder`].
     pub runs: Cache<BuilderRun>,
     /// Answers.
     pub answers: Cache<Answer>,
@@ -125,6 +125,11 @@ pub const QUEUED: &str = "queued";
 /// Group of the runs that have not ended.
 pub const LIVE: &str = "live";
 
+/// Group of the runs of one builder that have not ended.
+pub fn of_builder(name: &str) -> String {
+    format!("builder {name}")
+}
+
 /// Group of the one run with this uid.
 pub fn of_uid(uid: &str) -> String {
     format!("uid {uid}")
@@ -165,6 +170,7 @@ impl Default for Caches {
                 }
                 if !phase.is_terminal() {
                     groups.push(LIVE.to_owned());
+                    groups.push(of_builder(&run.spec.task.builder));
                 }
                 groups
             }),

@@ -261,7 +261,7 @@ async fn admit_to(ctx: &Arc<Context>, builder: &Builder, waiting: &[Arc<BuilderR
     };
     let held = ledger::held(ctx, builder).await;
     let decision = order::admit(limit, &held.slots, &waiters);
-    if !decision.grants.is_empty() {
+    if !decision.grants.is_empty() || held.strays > 0 {
         let mut chosen = pick(waiting, &decision.grants);
         // The slot of one that is not cleared stays free until it is, which takes a moment.
         chosen.retain(|run| is_cleared(ctx, run) && has_machine(ctx, run, &mut full));

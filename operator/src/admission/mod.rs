@@ -167,7 +167,9 @@ pub fn company(ctx: &Context, run: &BuilderRun) -> Company {
                 order,
                 newer: stop::takes_the_place(build, &own, origin),
                 begun: has_begun(ctx, other),
-                held: ctx.live_builds.update(uid, |live| live.hold.is_some()),
+                // After a restart only what is written down tells.
+                held: ctx.live_builds.update(uid, |live| live.hold.is_some())
+                    || guard::is_kept(build),
                 cancelled: stop::wanted(Some(build), other, false).is_some(),
             }
         })

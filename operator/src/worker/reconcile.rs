@@ -11,7 +11,7 @@ use protocol::worker::key::PublicKey;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::capacity::{self, is_there};
+use super::capacity::{self, DECLINED_FOR, is_there};
 use super::object::{cancel_there, delete, find, learn};
 use super::outcome;
 use super::watch::{Stands, stands};
@@ -191,11 +191,17 @@ async fn take_back(
         Some((worker, reason)) => format!("`{worker}` declined: {reason}"),
         None => "nobody took it".to_owned(),
     };
-    let at = Instant::now();
-    let declined = declined.into_iter();
-    let declined = declined.map(|(worker, reason)| DeclinedBy { worker, reason, at });
-    ctx.live.update(uid, |live| live.declined.extend(declined));
+    ctx.live.update(uid, |live| {
+        note(&mut live.declined, declined, Instant::now())
+    });
     queue_again(ctx, run, uid, why).await
+}
+
+/// Notes who declined a run, and forgets those who may be asked again: a run can wait for a week.
+fn note(known: &mut Vec<DeclinedBy>, declined: Vec<(String, String)>, at: Instant) {
+    known.retain(|by| at.duration_since(by.at) < DECLINED_FOR);
+    let declined = declined.into_iter();
+    known.extend(declined.map(|(worker, reason)| DeclinedBy { worker, reason, at }));
 }
 
 /// A run waits again. A slot of its builder that is written down stays its own.
@@ -281,4 +287,24 @@ fn waiting(ctx: &Context, uid: &str, reason: String) -> Waiting {
         live.waiting = Some(waiting.clone());
         waiting
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_declined_is_remembered_until_they_are_asked_again_and_no_longer() {
+        let by = |worker: &str| vec![(worker.to_owned(), "its disk is full".to_owned())];
+        let (mut known, start) = (Vec::new(), Instant::now());
+        let second = Duration::from_secs(1);
+        note(&mut known, by("one"), start);
+        note(&mut known, by("two"), start + DECLINED_FOR - second);
+        assert_eq!(known.len(), 2);
+        for round in 1..100 {
+            note(&mut known, by("one"), start + DECLINED_FOR * round);
+            assert!(known.len() <= 2, "{known:?}");
+        }
+        assert_eq!(known.len(), 1, "{known:?}");
+    }
 }

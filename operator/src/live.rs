@@ -32,6 +32,8 @@ pub struct LiveRun {
     pub waiting_written: Option<Instant>,
     /// GitHub was told a pending state.
     pub pending_told: bool,
+    /// GitHub was told that another attempt follows it, which may not be written down yet.
+    pub retry_told: bool,
     /// When the API server was last asked whether its slot is free.
     pub slot_asked: Option<Instant>,
     /// How telling the final state goes.

@@ -36,6 +36,8 @@ pub fn pending(ctx: &Context, run: &BuilderRun, waiting: Option<&Waiting>) {
 
 /// Tells that a run ended in error and another attempt follows.
 pub fn retried(ctx: &Context, ended: &BuilderRun) {
+    let uid = ended.metadata.uid.as_deref().unwrap_or_default();
+    ctx.live.update(uid, |live| live.retry_told = true);
     // It speaks for the attempt that follows, which waits now.
     say(ctx, ended, order(ctx, ended).next_attempt(), true);
 }
@@ -228,7 +230,7 @@ fn check_id(ctx: &Context, run: &BuilderRun) -> Option<i64> {
 /// Tells how a run ended, and waits for GitHub's answer no longer than `patience`.
 pub async fn finished(ctx: &Arc<Context>, run: &BuilderRun, patience: Duration) -> Told {
     let uid = run.uid().unwrap_or_default();
-    let order = match was_to_be_tried_again(run) {
+    let order = match was_to_be_tried_again(run) || ctx.live.get(&uid).retry_told {
         // The attempt that does not come was announced: this speaks in its place.
         true => order(ctx, run).next_attempt(),
         false => order(ctx, run),
@@ -282,10 +284,8 @@ pub async fn finished(ctx: &Arc<Context>, run: &BuilderRun, patience: Duration) 
 fn was_to_be_tried_again(run: &BuilderRun) -> bool {
     let status = run.status.clone().unwrap_or_default();
     let retryable = status.outcome.is_some_and(|outcome| outcome.retryable);
-    retryable
-        && status
-            .report
-            .is_some_and(|report| report.sent.as_deref() == Some("pending"))
+    let sent = status.report.and_then(|report| report.sent);
+    retryable && sent.as_deref() == Some(PENDING)
 }
 
 /// Why GitHub has not taken the state of a run yet, where it is being tried.

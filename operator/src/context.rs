@@ -28,7 +28,7 @@ use crate::{
 
 pub use crate::{
     api::{Apis, patch_status},
-    live::{Live, LiveBuild, LiveBuilds, LiveRun, Said, Telling},
+    live::{Live, LiveBuild, LiveBuilds, LiveRun, Said},
 };
 
 /// Everything that a reconcile needs.

@@ -14,7 +14,7 @@ use super::{end::REPOSITORY_LOOKED_FOR_EVERY, told::SETTLED};
 use crate::{
     admission::{self, twin},
     build::{stop, summary::phase_of},
-    context::{Context, Telling, of_build, of_status},
+    context::{Context, LiveRun, of_build, of_status},
     journal::Subject,
     report::{Channel, Order, Sent, Standing, Target, Ticket, check::check_run, desired},
 };
@@ -248,7 +248,7 @@ pub async fn finished(ctx: &Arc<Context>, run: &BuilderRun, patience: Duration) 
         );
         return if there { Told::Nowhere(why) } else { settled() };
     };
-    ctx.live.update(&uid, |live| live.telling = Telling::Asked);
+    let question = ctx.live.update(&uid, LiveRun::ask);
     let (name, later) = (run.name_any(), ctx.clone());
     let (asked, job) = (ctx.asked(run), ctx.live.get(&uid).job_since);
     let subject = Subject::of(run);
@@ -263,7 +263,7 @@ pub async fn finished(ctx: &Arc<Context>, run: &BuilderRun, patience: Duration) 
         subject.reported(&sent.sent);
         later
             .live
-            .update(&uid, |live| live.telling = Telling::Done(sent.clone()));
+            .update(&uid, |live| live.hear(question, sent.clone()));
         // Who still waits writes it down.
         if answer.send(sent).is_err() {
             later.queues.runs.add(&name);

@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use crate::{
     admission::Admission,
     api,
+    build::summary::phase_of,
     cache::{Cache, version_of},
     journal::Subject,
     metrics::{Metrics, Verb},
@@ -27,7 +28,7 @@ use crate::{
 
 pub use crate::{
     api::{Apis, patch_status},
-    live::{Live, LiveBuild, LiveBuilds, LiveRun, Said, Telling},
+    live::{Live, LiveBuild, LiveBuilds, LiveRun, Said},
 };
 
 /// Everything that a reconcile needs.
@@ -78,7 +79,7 @@ pub struct Caches {
     pub builders: Cache<Builder>,
     /// Builds, in groups by [`of_pull_request`] and [`of_live_builds`].
     pub builds: Cache<PrBuild>,
-    /// Runs, in groups by [`of_build`] and [`of_status`].
+    /// Runs, in groups by [`of_build`], [`of_status`] and [`of_builder`].
     pub runs: Cache<BuilderRun>,
     /// Answers.
     pub answers: Cache<Answer>,
@@ -124,6 +125,11 @@ pub const QUEUED: &str = "queued";
 /// Group of the runs that have not ended.
 pub const LIVE: &str = "live";
 
+/// Group of the runs of one builder that have not ended.
+pub fn of_builder(name: &str) -> String {
+    format!("builder {name}")
+}
+
 /// Group of the one run with this uid.
 pub fn of_uid(uid: &str) -> String {
     format!("uid {uid}")
@@ -158,16 +164,13 @@ impl Default for Caches {
                     of_status(run),
                     of_uid(uid),
                 ];
-                let phase = run
-                    .status
-                    .as_ref()
-                    .map(|status| status.phase)
-                    .unwrap_or_default();
+                let phase = phase_of(run);
                 if phase == RunPhase::Queued {
                     groups.push(QUEUED.to_owned());
                 }
                 if !phase.is_terminal() {
                     groups.push(LIVE.to_owned());
+                    groups.push(of_builder(&run.spec.task.builder));
                 }
                 groups
             }),
@@ -259,11 +262,7 @@ impl Context {
 
 /// Drops from a run what nobody reads again once it has ended: its steps and its machine.
 pub fn trim_run(mut run: BuilderRun) -> BuilderRun {
-    if run
-        .status
-        .as_ref()
-        .is_some_and(|status| status.phase.is_terminal())
-    {
+    if phase_of(&run).is_terminal() {
         run.spec.task.recipe = None;
         run.spec.task.kubernetes = None;
         run.spec.task.worker = None;

@@ -99,8 +99,8 @@ async fn has_build(ctx: &Context, run: &BuilderRun) -> kube::Result<bool> {
     Ok(build.and_then(|build| build.uid()).as_ref() == Some(&owner.uid))
 }
 
-/// Whether a run may go: it has ended, GitHub knows, it is on record, and its build has been complete for an hour or
-/// is gone. Without its build it goes after a week also where GitHub cannot be told.
+/// Whether a run may go: it has ended, GitHub knows, it is on record, and its build has been complete for an hour and
+/// is told as a whole, or is gone. Without its build it goes after a week also where GitHub cannot be told.
 fn run_is_over(ctx: &Context, run: &BuilderRun, now: Timestamp) -> bool {
     if is_orphan(ctx, run) {
         let is_done = is_told(run) || is_given_up(run, now);
@@ -130,9 +130,14 @@ fn is_given_up(run: &BuilderRun, now: Timestamp) -> bool {
     finished.is_some_and(|finished| now > finished.0 + KEEP_ANSWERS)
 }
 
-/// Whether the time of a build's runs is over: it has been complete for an hour.
+/// Whether the time of a build's runs is over: it has been complete for an hour, and GitHub knows every
+/// result. Before that a run that is missing is told as a run that somebody deleted, over its result.
 fn runs_are_over(build: &PrBuild, now: Timestamp) -> bool {
-    completed(build).is_some_and(|completed| now > completed + KEEP_RUNS)
+    let reported = build
+        .status
+        .as_ref()
+        .is_some_and(|status| condition::is_true(&status.conditions, kind::REPORTED));
+    reported && completed(build).is_some_and(|completed| now > completed + KEEP_RUNS)
 }
 
 fn completed(build: &PrBuild) -> Option<Timestamp> {

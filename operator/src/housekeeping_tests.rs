@@ -37,6 +37,14 @@ fn build(phase: &str, label: Option<(&str, &str)>) -> PrBuild {
     serde_json::from_value(object).unwrap()
 }
 
+/// The same, and whether GitHub knows every result.
+fn reported(phase: &str, holds: bool) -> PrBuild {
+    let mut build = build(phase, None);
+    let all = &mut build.status.get_or_insert_default().conditions;
+    condition::set(all, kind::REPORTED, holds, "", "", now());
+    build
+}
+
 /// A run that stands like this.
 fn run(status: Value) -> BuilderRun {
     let spec = crds::BuilderRunSpec {
@@ -80,7 +88,7 @@ fn a_build_that_is_not_complete_does_not_go() {
     for phase in ["Accepted", "Running", "Cancelling"] {
         let build = build(phase, Some(("True", "Removed")));
         assert!(!build_is_over(&build, years), "{phase}");
-        assert!(!runs_are_over(&build, years), "{phase}");
+        assert!(!runs_are_over(&reported(phase, true), years), "{phase}");
     }
 }
 
@@ -111,8 +119,16 @@ fn an_answer_goes_after_seven_days() {
 
 #[test]
 fn runs_go_an_hour_after_their_build_is_complete() {
-    let build = build("Complete", None);
+    let build = reported("Complete", true);
     goes_after(1, "runs", |now| runs_are_over(&build, now));
+}
+
+#[test]
+fn no_run_goes_while_github_has_not_taken_every_result_of_its_build() {
+    let years = after(10 * 365 * 24 * HOUR);
+    for build in [reported("Complete", false), build("Complete", None)] {
+        assert!(!runs_are_over(&build, years), "{build:?}");
+    }
 }
 
 #[test]

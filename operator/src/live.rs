@@ -32,10 +32,14 @@ pub struct LiveRun {
     pub waiting_written: Option<Instant>,
     /// GitHub was told a pending state.
     pub pending_told: bool,
+    /// GitHub was told that another attempt follows it, which may not be written down yet.
+    pub retry_told: bool,
     /// When the API server was last asked whether its slot is free.
     pub slot_asked: Option<Instant>,
     /// How telling the final state goes.
     pub telling: Telling,
+    /// How often the reporter was told one.
+    asked: u64,
     /// Somebody was told that the gateway refuses its record.
     pub refused_told: bool,
     /// Since when it queues, after its build was held or it waited for another build's run in vain.
@@ -67,6 +71,22 @@ pub enum Telling {
     Asked,
     /// What is to be recorded.
     Done(Recorded),
+}
+
+impl LiveRun {
+    /// Notes that the reporter is told a final state. Returns the number of that.
+    pub fn ask(&mut self) -> u64 {
+        self.asked += 1;
+        self.telling = Telling::Asked;
+        self.asked
+    }
+
+    /// Notes what became of a final state. Of one that another has replaced since it says nothing of that one.
+    pub fn hear(&mut self, question: u64, sent: Recorded) {
+        if self.asked == question {
+            self.telling = Telling::Done(sent);
+        }
+    }
 }
 
 impl Live {
@@ -206,5 +226,22 @@ impl LiveBuilds {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(uid);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_became_of_a_state_that_was_replaced_is_not_taken_for_what_becomes_of_the_next() {
+        let mut run = LiveRun::default();
+        let passed = run.ask();
+        // It was cancelled before it was written down that it passed.
+        let cancelled = run.ask();
+        run.hear(passed, Recorded::sent("settled"));
+        assert_eq!(run.telling, Telling::Asked);
+        run.hear(cancelled, Recorded::sent("error"));
+        assert_eq!(run.telling, Telling::Done(Recorded::sent("error")));
     }
 }

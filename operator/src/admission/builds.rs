@@ -231,6 +231,11 @@ pub(super) fn note(ctx: &Context, build: &PrBuild, hold: Option<&Hold>) {
 }
 
 fn hold_runs(ctx: &Context, candidate: &Candidate, hold: Hold) {
+    if hold.queues {
+        // What held them until now may have been no queue.
+        let runs = &candidate.runs;
+        runs.iter().for_each(|run| patience::let_go(ctx, run));
+    }
     note(ctx, &candidate.build, Some(&hold));
     for run in &candidate.runs {
         let uid = run.uid().unwrap_or_default();

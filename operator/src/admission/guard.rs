@@ -3,7 +3,10 @@
 //! What is decided here holds for a whole build. The ordinary build passes without a question
 //! ([`is_plain`]); the others are judged by [`judge`] in every pass of admission.
 
-use crds::{PrBuild, Repository, TriggerKind};
+use crds::{
+    PrBuild, Repository, TriggerKind,
+    condition::{self, kind},
+};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{checks::Checks, limits::Beyond};
@@ -79,6 +82,14 @@ pub fn is_plain(build: &PrBuild, repository: Option<&Repository>, now: Timestamp
         && build.spec.request.after_checks.is_empty()
         && !is_denied(build, repository)
         && is_fresh(build, now)
+}
+
+/// Whether a build's status says that something keeps it.
+pub fn is_kept(build: &PrBuild) -> bool {
+    let status = build.status.as_ref();
+    let conditions = status.map_or([].as_slice(), |status| status.conditions.as_slice());
+    let admitted = condition::find(conditions, kind::ADMITTED);
+    admitted.is_some_and(|admitted| admitted.status == "False")
 }
 
 /// Whether the permission that was found still counts. Who makes a build by hand was let in by the cluster,

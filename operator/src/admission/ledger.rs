@@ -1,8 +1,8 @@
 //! The slot ledger: `Builder.status.running`, written by compare-and-swap.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use crds::{Builder, BuilderRun, Slot};
+use crds::{Builder, BuilderRun, RunPhase, Slot};
 use kube::ResourceExt;
 use serde_json::json;
 use tokio::time::Instant;
@@ -10,8 +10,9 @@ use tokio::time::Instant;
 use super::order::Holder;
 use crate::{
     api,
+    build::summary::phase_of,
     cache::version_of,
-    context::{Context, now},
+    context::{Context, now, of_builder},
     metrics::Verb,
 };
 
@@ -48,6 +49,8 @@ pub struct HeldSlots {
     entries: Vec<Slot>,
     /// How many entries are to be dropped.
     pub ended: usize,
+    /// How many entries are to be added for runs that have begun.
+    pub strays: usize,
 }
 
 /// What the caches tell about a slot. A slot is freed when the build container has terminated or
@@ -107,8 +110,11 @@ pub async fn held(ctx: &Context, builder: &Builder) -> HeldSlots {
         slots: Vec::new(),
         entries: Vec::new(),
         ended: 0,
+        strays: 0,
     };
-    for slot in ledger {
+    let strays = strays(ctx, builder, &ledger);
+    held.strays = strays.len();
+    for slot in ledger.into_iter().chain(strays) {
         let state = match state_of(ctx, &slot) {
             SlotState::Ask => ask(ctx, &slot).await,
             known => known,
@@ -126,6 +132,27 @@ pub async fn held(ctx: &Context, builder: &Builder) -> HeldSlots {
         held.entries.push(slot);
     }
     held
+}
+
+/// Runs of a builder that have begun and hold no slot: it had no limit then, or was made anew since. As many as the
+/// limit lets run are enough to keep others from beginning.
+fn strays(ctx: &Context, builder: &Builder, ledger: &[Slot]) -> Vec<Slot> {
+    let limit = builder.spec.max_concurrent.unwrap_or(0);
+    let known: HashSet<&str> = ledger.iter().map(|slot| slot.uid.as_str()).collect();
+    let runs = ctx.cache.runs.group(&of_builder(&builder.name_any()));
+    let begun = runs.iter().filter_map(|run| {
+        let uid = run.uid().unwrap_or_default();
+        let begun = phase_of(run) != RunPhase::Queued || ctx.live.is_granted(&uid);
+        begun.then(|| Slot {
+            run: run.name_any(),
+            uid,
+            since: now(),
+        })
+    });
+    let is_stray =
+        |slot: &Slot| !known.contains(slot.uid.as_str()) && state_of(ctx, slot) == SlotState::Held;
+    let limit = usize::try_from(limit).unwrap_or(0);
+    begun.filter(is_stray).take(limit).collect()
 }
 
 /// A run that ended without a pod that we saw end: its slot is free once its Job is gone, which
@@ -192,7 +219,7 @@ pub async fn take(
         since: since.clone(),
     });
     let running: Vec<Slot> = held.entries.iter().cloned().chain(new).collect();
-    if held.ended == 0 && running.len() == held.entries.len() {
+    if held.ended + held.strays == 0 && running.len() == held.entries.len() {
         return Taken::Written;
     }
     let metadata = json!({ "resourceVersion": builder.resource_version(), "uid": builder.uid() });

@@ -45,8 +45,9 @@ use twin::{Other, Relation};
 /// How long after the last change an idle ledger is tidied.
 const TIDY_AFTER: Duration = Duration::from_secs(5);
 
-/// How often what waits for a worker is looked at.
-const FLEET_EVERY: Duration = Duration::from_secs(20);
+/// How often it is looked at what waits, if nothing tells of it: windows of workers end, who declined is
+/// asked again, and a cluster that refused a Job takes it.
+const UNTOLD_EVERY: Duration = Duration::from_secs(20);
 
 /// Builders that are looked at side by side: each may wait for a write.
 const BUILDERS_AT_A_TIME: usize = 16;
@@ -77,16 +78,10 @@ impl Admission {
                 () = admission.wake.notified() => {}
                 () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
                 () = tokio::time::sleep(TIDY_AFTER), if tidy => tidy_ledgers(&ctx).await,
-                // Windows of workers end, and who declined is asked again, without any event.
-                () = tokio::time::sleep(FLEET_EVERY), if waits_for_worker(&ctx) => {}
+                () = tokio::time::sleep(UNTOLD_EVERY) => {}
             }
         }
     }
-}
-
-fn waits_for_worker(ctx: &Context) -> bool {
-    let waiting = ctx.cache.runs.group(QUEUED);
-    waiting.iter().any(|run| run.spec.task.worker.is_some())
 }
 
 /// Whether a run may have its Job without asking: its builder has no limit and is not paused, and
@@ -172,7 +167,9 @@ pub fn company(ctx: &Context, run: &BuilderRun) -> Company {
                 order,
                 newer: stop::takes_the_place(build, &own, origin),
                 begun: has_begun(ctx, other),
-                held: ctx.live_builds.update(uid, |live| live.hold.is_some()),
+                // After a restart only what is written down tells.
+                held: ctx.live_builds.update(uid, |live| live.hold.is_some())
+                    || guard::is_kept(build),
                 cancelled: stop::wanted(Some(build), other, false).is_some(),
             }
         })
@@ -267,7 +264,7 @@ async fn admit_to(ctx: &Arc<Context>, builder: &Builder, waiting: &[Arc<BuilderR
     };
     let held = ledger::held(ctx, builder).await;
     let decision = order::admit(limit, &held.slots, &waiters);
-    if !decision.grants.is_empty() {
+    if !decision.grants.is_empty() || held.strays > 0 {
         let mut chosen = pick(waiting, &decision.grants);
         // The slot of one that is not cleared stays free until it is, which takes a moment.
         chosen.retain(|run| is_cleared(ctx, run) && has_machine(ctx, run, &mut full));

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use crds::{
     BuildPhase, Builder, BuilderRun, PrBuild, PrBuildStatus,
     condition::{self, kind},
+    names,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::ResourceExt;
@@ -107,7 +108,7 @@ pub async fn reconcile(ctx: Arc<Context>, name: String) -> Result<Next, BuildErr
 
 /// Creates the first attempt of every builder. Doing it twice meets the runs of the first time.
 async fn dispatch(ctx: &Context, build: &PrBuild) -> Result<(), BuildError> {
-    let builders = ctx.cache.builders.all();
+    let builders = builders_of(ctx, build).await?;
     // Asked only here: once its runs are made, the build that it repeats may be collected.
     let origin = build.spec.request.rerun_of.as_ref();
     let origin = origin.and_then(|name| ctx.cache.builds.get(name));
@@ -129,6 +130,25 @@ async fn dispatch(ctx: &Context, build: &PrBuild) -> Result<(), BuildError> {
         .buffer_unordered(CREATES_AT_A_TIME)
         .try_collect::<()>()
         .await
+}
+
+/// All Builders, also those of a build that the watch has not brought yet: that one is gone is believed only from
+/// an uncached read.
+async fn builders_of(ctx: &Context, build: &PrBuild) -> Result<Vec<Arc<Builder>>, BuildError> {
+    let mut all = ctx.cache.builders.all();
+    for name in &build.spec.request.builders {
+        if all.iter().any(|builder| builder.name_any() == *name) {
+            continue;
+        }
+        let found = ctx.api.builders.get_opt(name).await;
+        let found = found.map_err(|source| BuildError::Create {
+            build: build.name_any(),
+            run: names::run_name(&build.name_any(), name, 1),
+            source,
+        })?;
+        all.extend(found.map(Arc::new));
+    }
+    Ok(all)
 }
 
 /// The builder of this name, or why it cannot run anything.

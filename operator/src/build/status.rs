@@ -34,13 +34,14 @@ const TALK_PATIENCE: Duration = Duration::from_secs(1);
 pub(super) fn is_talked(status: &PrBuildStatus) -> bool {
     [kind::ANNOUNCED, kind::LABEL_REMOVED]
         .iter()
-        .all(|kind| condition::find(&status.conditions, kind).is_some_and(is_settled))
+        .all(|kind| is_settled(&status.conditions, kind))
 }
 
-/// A condition that holds, or that will not come to hold.
-fn is_settled(found: &Condition) -> bool {
-    found.status == "True"
-        || ["NotNeeded", "Refused", "AddedAgain"].contains(&found.reason.as_str())
+/// Whether a condition holds, or will not come to hold.
+pub(super) fn is_settled(conditions: &[Condition], kind: &str) -> bool {
+    let for_good = ["NotNeeded", "Refused", "AddedAgain"];
+    condition::find(conditions, kind)
+        .is_some_and(|found| found.status == "True" || for_good.contains(&found.reason.as_str()))
 }
 
 /// When a changed status is to be written. On a busy cluster that is later, see [`Pressure`].
@@ -206,6 +207,8 @@ fn conditions(
         );
     }
     if let Some((holds, reason, message)) = admitted(old, sum, live) {
+        // Checks are waited for so long and no longer: what kept the build before them does not count.
+        all.retain(|found| found.type_ != kind::ADMITTED || found.reason == reason);
         condition::set(&mut all, kind::ADMITTED, holds, reason, message, now());
     }
     let reported = condition::is_true(&old.conditions, kind::REPORTED);
@@ -254,4 +257,51 @@ pub(super) fn changed(old: &PrBuildStatus, new: &PrBuildStatus) -> serde_json::V
             .map(|field| (field, serde_json::Value::Null)),
     );
     serde_json::Value::Object(new)
+}
+
+#[cfg(test)]
+mod tests {
+    use crds::Counts;
+
+    use super::*;
+    use crate::admission::guard::{Hold, tests::build};
+
+    /// The condition of a build that is kept for this reason.
+    fn kept(reason: &'static str, old: &PrBuildStatus) -> Condition {
+        let sum = Summary {
+            counts: Counts::default(),
+            results: Vec::new(),
+            line: String::new(),
+            result: None,
+            untold: None,
+            refused: None,
+            finished: None,
+        };
+        let live = LiveBuild {
+            hold: Some(Hold::new(reason, "why")),
+            ..LiveBuild::default()
+        };
+        let all = conditions(&build(), old, &sum, &live);
+        assert_eq!(all.len(), 2, "{all:?}");
+        condition::find(&all, kind::ADMITTED).cloned().unwrap()
+    }
+
+    #[test]
+    fn since_when_checks_are_waited_for_counts_no_pause_before_them() {
+        let (mut paused, long_ago) = (PrBuildStatus::default(), Time(jiff::Timestamp::UNIX_EPOCH));
+        let all = &mut paused.conditions;
+        condition::set(
+            all,
+            kind::ADMITTED,
+            false,
+            held::PAUSED,
+            "why",
+            long_ago.clone(),
+        );
+        let still = kept(held::PAUSED, &paused);
+        assert_eq!(still.last_transition_time, long_ago);
+        let checks = kept(held::CHECKS, &paused);
+        assert_eq!(checks.reason, held::CHECKS);
+        assert!(checks.last_transition_time.0 > long_ago.0);
+    }
 }

@@ -9,12 +9,15 @@ use serde_json::{Value, json};
 
 use super::{
     outcome::Ending,
-    reconcile::{RunError, failed, phase},
+    reconcile::{RunError, failed},
     same::tell_followers,
     tell::{self, PENDING, Recorded, Told},
 };
 use crate::{
-    build::{stop, summary},
+    build::{
+        stop,
+        summary::{self, phase_of},
+    },
     context::{Context, now},
     journal::Subject,
     live,
@@ -29,7 +32,7 @@ const TELL_PATIENCE: Duration = Duration::from_secs(1);
 /// A check run says which failing tests fail for others, too, if that is known this soon.
 const LOOK_UP_PATIENCE: Duration = Duration::from_millis(300);
 /// How often it is looked whether a Repository that is gone came back.
-const REPOSITORY_LOOKED_FOR_EVERY: Duration = Duration::from_secs(60);
+pub(super) const REPOSITORY_LOOKED_FOR_EVERY: Duration = Duration::from_secs(60);
 
 /// Ends a run: stops its Job where it still runs, tells GitHub, puts it on record, and writes the end
 /// down. The write waits a moment for the answers, so that one write holds all.
@@ -122,7 +125,7 @@ async fn look_up(ctx: &Context, ended: &BuilderRun) {
 /// Deletes the Job of a run, pods first, so that the Job's absence means theirs.
 async fn stop(ctx: &Context, run: &BuilderRun, uid: &str) -> Result<(), RunError> {
     if ctx.live.get(uid).job_since.is_none()
-        && phase(run) == RunPhase::Queued
+        && phase_of(run) == RunPhase::Queued
         && ctx.pod_of(uid).is_none()
     {
         // After a restart a queued run may have a Job that nobody here has seen.

@@ -12,9 +12,9 @@ use super::{
     end::end,
     outcome::{DELETED, Ending, LATE, Progress, one_line},
     patience::{queue_time_left, why_forbidden},
-    reconcile::{POD_EXPECTED_AFTER, RunError, failed, follow, phase},
+    reconcile::{POD_EXPECTED_AFTER, RunError, failed, follow},
 };
-use crate::{context::Context, queue::Next};
+use crate::{build::summary::phase_of, context::Context, queue::Next};
 
 /// A Job whose pod does not come is looked at less and less often, at least this often.
 const POD_LOOKED_FOR_EVERY: Duration = Duration::from_secs(60);
@@ -42,7 +42,7 @@ pub(super) async fn without_pod(
     if let Some(ending) = job_is_over(&job) {
         return end(ctx, run, uid, ending).await;
     }
-    if live.pod_seen || phase(run) == RunPhase::Running {
+    if live.pod_seen || phase_of(run) == RunPhase::Running {
         if is_suspended(&job) {
             let ending = Ending::infrastructure("somebody suspended its Job").stopping();
             return end(ctx, run, uid, ending).await;

@@ -20,8 +20,8 @@ mod waits;
 
 pub(crate) use end::end;
 pub(crate) use patience::waited_too_long;
+pub(crate) use reconcile::failed;
 pub use reconcile::{RunError, reconcile};
-pub(crate) use reconcile::{failed, phase};
 pub(crate) use refused::give_back;
 pub use same::tell_followers;
 pub(crate) use waits::write_waiting;

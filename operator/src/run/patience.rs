@@ -7,9 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
-use super::{outcome::Ending, reconcile::phase};
+use super::outcome::Ending;
 use crate::{
     admission::guard::{Hold, reason},
+    build::summary::phase_of,
     context::Context,
     queue::Next,
     report::text,
@@ -109,7 +110,7 @@ fn queues_since(ctx: &Context, run: &BuilderRun) -> Option<Timestamp> {
     Waits {
         created: created.unwrap_or_else(Timestamp::now),
         let_go: live.released.max(written(run)),
-        begun: live.granted || phase(run) != RunPhase::Queued,
+        begun: live.granted || phase_of(run) != RunPhase::Queued,
         hold: hold.as_ref(),
         written: held.map(|held| held.last_transition_time.0),
     }

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     admission, api,
-    build::{dispatch, stop},
+    build::{dispatch, stop, summary::phase_of},
     context::{Context, LiveRun, now},
     metrics::Verb,
     queue::Next,
@@ -70,11 +70,11 @@ pub async fn reconcile(ctx: Arc<Context>, name: String) -> Result<Next, RunError
         return Ok(Next::Wait);
     };
     let uid = run.uid().unwrap_or_default();
-    if phase(&run).is_terminal() {
+    if phase_of(&run).is_terminal() {
         return settle(&ctx, &run, &uid).await;
     }
     let pod = ctx.pod_of(&uid);
-    let started = matches!(phase(&run), RunPhase::Running | RunPhase::Lost)
+    let started = matches!(phase_of(&run), RunPhase::Running | RunPhase::Lost)
         || pod.as_ref().is_some_and(|pod| pod.build.has_started())
         || (run.spec.task.worker.is_some() && worker::is_taken(&ctx, &uid));
     if let Some(cancel) = cancelled(&ctx, &run, started).await? {
@@ -84,7 +84,7 @@ pub async fn reconcile(ctx: Arc<Context>, name: String) -> Result<Next, RunError
         return end(&ctx, &run, &uid, Ending::new(RunPhase::Error, invalid)).await;
     }
     let live = ctx.live.get(&uid);
-    let begun = live.job_since.is_some() || pod.is_some() || phase(&run) != RunPhase::Queued;
+    let begun = live.job_since.is_some() || pod.is_some() || phase_of(&run) != RunPhase::Queued;
     let on_worker = run.spec.task.worker.is_some();
     let begun = begun || (on_worker && worker::is_there(&ctx, &uid));
     if !begun {
@@ -113,13 +113,6 @@ fn note_pod(ctx: &Context, uid: &str) {
     if let Some(since) = first {
         ctx.pressure.pod_came(since.elapsed());
     }
-}
-
-pub(crate) fn phase(run: &BuilderRun) -> RunPhase {
-    run.status
-        .as_ref()
-        .map(|status| status.phase)
-        .unwrap_or_default()
 }
 
 /// Whether the run is no longer wanted: by itself, by its build, or because its build is gone. That
@@ -298,7 +291,7 @@ pub(super) async fn follow(
     match progress {
         Progress::Ended(ending) => end(ctx, run, uid, ending).await,
         Progress::Running { since } => {
-            if phase(run) == RunPhase::Running {
+            if phase_of(run) == RunPhase::Running {
                 return Ok(look_again(ctx, run));
             }
             let lasted = since.map(|since| Timestamp::now().duration_since(since));
@@ -351,7 +344,7 @@ fn deletion_overdue(pod: &PodView) -> Next {
 
 /// Timers that no event brings: deadlines, lost nodes, images that stay away.
 fn look_again(ctx: &Context, run: &BuilderRun) -> Next {
-    match phase(run) {
+    match phase_of(run) {
         RunPhase::Running => Next::After(Duration::from_secs(60)),
         _ => Next::After(Duration::from_secs(15)).or(queue_time_left(ctx, run)),
     }

@@ -5,7 +5,7 @@ use crds::BuilderRun;
 use crate::context::Context;
 
 /// A run whose Job the cluster refused, and for which no slot is written down, asks anew at its next
-/// try: what it may do can change meanwhile.
+/// try: what it may do can change meanwhile. Where it does not begin by itself, admission comes by.
 pub(crate) fn give_back(ctx: &Context, run: &BuilderRun, uid: &str) {
     let builder = ctx.cache.builders.get(&run.spec.task.builder);
     let has_slot = builder.is_some_and(|builder| builder.spec.max_concurrent.is_some());

@@ -13,11 +13,14 @@ use super::{
     end::end,
     outcome::Ending,
     patience::whole_second,
-    reconcile::{RunError, failed, phase},
+    reconcile::{RunError, failed},
 };
 use crate::{
     admission::{self, Company, twin},
-    build::{cancel, stop, summary},
+    build::{
+        cancel, stop,
+        summary::{self, phase_of},
+    },
     context::{Context, now, of_status},
     queue::Next,
 };
@@ -51,7 +54,7 @@ pub(super) async fn with_others(
 /// Lets the runs that may follow a run see that it came, ended or went.
 pub fn tell_followers(ctx: &Context, run: &BuilderRun) {
     for other in ctx.cache.runs.group(&of_status(run)) {
-        if other.spec.pr_build.uid != run.spec.pr_build.uid && !phase(&other).is_terminal() {
+        if other.spec.pr_build.uid != run.spec.pr_build.uid && !phase_of(&other).is_terminal() {
             ctx.queues.runs.add(&other.name_any());
         }
     }
@@ -112,7 +115,7 @@ async fn look_at(ctx: &Context, run: &BuilderRun, name: &str) -> Result<First, R
     let known = ctx.cache.runs.get(name);
     if known
         .as_ref()
-        .is_some_and(|first| !phase(first).is_terminal())
+        .is_some_and(|first| !phase_of(first).is_terminal())
     {
         return Ok(First::Live);
     }

@@ -10,11 +10,11 @@ use tokio::sync::oneshot;
 
 pub use super::told::{Recorded, Told};
 
-use super::told::SETTLED;
+use super::{end::REPOSITORY_LOOKED_FOR_EVERY, told::SETTLED};
 use crate::{
     admission::{self, twin},
-    build::stop,
-    context::{Context, Telling, of_build, of_status},
+    build::{stop, summary::phase_of},
+    context::{Context, LiveRun, of_build, of_status},
     journal::Subject,
     report::{Channel, Order, Sent, Standing, Target, Ticket, check::check_run, desired},
 };
@@ -36,6 +36,8 @@ pub fn pending(ctx: &Context, run: &BuilderRun, waiting: Option<&Waiting>) {
 
 /// Tells that a run ended in error and another attempt follows.
 pub fn retried(ctx: &Context, ended: &BuilderRun) {
+    let uid = ended.metadata.uid.as_deref().unwrap_or_default();
+    ctx.live.update(uid, |live| live.retry_told = true);
     // It speaks for the attempt that follows, which waits now.
     say(ctx, ended, order(ctx, ended).next_attempt(), true);
 }
@@ -63,9 +65,6 @@ pub fn deleted(ctx: &Arc<Context>, build: &PrBuild, run: &BuilderRun) {
         run.spec.task.builder.clone(),
         build.uid().unwrap_or_default(),
     );
-    if target(ctx, &run).is_none() {
-        return;
-    }
     // Whatever attempts there were, none speaks after this.
     let last = Order {
         attempt: i64::MAX,
@@ -77,7 +76,11 @@ pub fn deleted(ctx: &Arc<Context>, build: &PrBuild, run: &BuilderRun) {
         return ctx.queues.builds.add(&build.name_any());
     }
     let Some(ticket) = speak(ctx, &run, last, false, Knowledge::Later) else {
-        return;
+        // Its Repository or the connection is away: the build tells it anew when they may be back.
+        ctx.live_builds
+            .update(&uid, |live| live.missing_told.remove(&builder));
+        let (queue, name) = (&ctx.queues.builds, build.name_any());
+        return queue.add_after(&name, REPOSITORY_LOOKED_FOR_EVERY);
     };
     let (ctx, name) = (ctx.clone(), build.name_any());
     tokio::spawn(async move {
@@ -227,7 +230,7 @@ fn check_id(ctx: &Context, run: &BuilderRun) -> Option<i64> {
 /// Tells how a run ended, and waits for GitHub's answer no longer than `patience`.
 pub async fn finished(ctx: &Arc<Context>, run: &BuilderRun, patience: Duration) -> Told {
     let uid = run.uid().unwrap_or_default();
-    let order = match was_to_be_tried_again(run) {
+    let order = match was_to_be_tried_again(run) || ctx.live.get(&uid).retry_told {
         // The attempt that does not come was announced: this speaks in its place.
         true => order(ctx, run).next_attempt(),
         false => order(ctx, run),
@@ -245,7 +248,7 @@ pub async fn finished(ctx: &Arc<Context>, run: &BuilderRun, patience: Duration) 
         );
         return if there { Told::Nowhere(why) } else { settled() };
     };
-    ctx.live.update(&uid, |live| live.telling = Telling::Asked);
+    let question = ctx.live.update(&uid, LiveRun::ask);
     let (name, later) = (run.name_any(), ctx.clone());
     let (asked, job) = (ctx.asked(run), ctx.live.get(&uid).job_since);
     let subject = Subject::of(run);
@@ -260,7 +263,7 @@ pub async fn finished(ctx: &Arc<Context>, run: &BuilderRun, patience: Duration) 
         subject.reported(&sent.sent);
         later
             .live
-            .update(&uid, |live| live.telling = Telling::Done(sent.clone()));
+            .update(&uid, |live| live.hear(question, sent.clone()));
         // Who still waits writes it down.
         if answer.send(sent).is_err() {
             later.queues.runs.add(&name);
@@ -281,10 +284,8 @@ pub async fn finished(ctx: &Arc<Context>, run: &BuilderRun, patience: Duration) 
 fn was_to_be_tried_again(run: &BuilderRun) -> bool {
     let status = run.status.clone().unwrap_or_default();
     let retryable = status.outcome.is_some_and(|outcome| outcome.retryable);
-    retryable
-        && status
-            .report
-            .is_some_and(|report| report.sent.as_deref() == Some("pending"))
+    let sent = status.report.and_then(|report| report.sent);
+    retryable && sent.as_deref() == Some(PENDING)
 }
 
 /// Why GitHub has not taken the state of a run yet, where it is being tried.
@@ -348,13 +349,11 @@ fn spoken_order(ctx: &Context, run: &BuilderRun, own: Order) -> Order {
     let left = others
         .iter()
         .filter(|other| has_told(ctx, other) && twin::leaves_the_word(speaker(ctx, other), itself));
-    left.map(
-        |other| match other.status.as_ref().map(|status| status.phase) {
-            // It has said its last.
-            Some(phase) if phase.is_terminal() => order(ctx, other).next_attempt(),
-            _ => order(ctx, other),
-        },
-    )
+    left.map(|other| match phase_of(other).is_terminal() {
+        // It has said its last.
+        true => order(ctx, other).next_attempt(),
+        false => order(ctx, other),
+    })
     .fold(own, Order::max)
 }
 
@@ -370,9 +369,9 @@ fn beside(ctx: &Context, run: &BuilderRun) -> Vec<Arc<BuilderRun>> {
 
 fn speaker<'a>(ctx: &Context, run: &'a BuilderRun) -> twin::Speaker<'a> {
     let begun = admission::has_had_job(ctx, run);
-    let cancelled = match run.status.as_ref().map(|status| status.phase) {
-        Some(RunPhase::Cancelled) => true,
-        Some(phase) if phase.is_terminal() => false,
+    let cancelled = match phase_of(run) {
+        RunPhase::Cancelled => true,
+        phase if phase.is_terminal() => false,
         _ => {
             let build = ctx.cache.builds.get(&run.spec.pr_build.name);
             build.is_none_or(|build| stop::wanted(Some(&build), run, begun).is_some())

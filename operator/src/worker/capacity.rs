@@ -11,7 +11,7 @@ use super::fleet::{Choice, Machine, Wish, choose, is_selected};
 use crate::context::{Context, UNTAKEN, held_by};
 
 /// How long a worker that declined a run is not asked again for the same one.
-const DECLINED_FOR: Duration = Duration::from_secs(600);
+pub(super) const DECLINED_FOR: Duration = Duration::from_secs(600);
 
 /// Whether a run has an Assignment, as far as is known without asking.
 pub fn is_there(ctx: &Context, uid: &str) -> bool {

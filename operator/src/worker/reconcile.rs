@@ -11,17 +11,17 @@ use protocol::worker::key::PublicKey;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::capacity::{self, is_there};
+use super::capacity::{self, DECLINED_FOR, is_there};
 use super::object::{cancel_there, delete, find, learn};
 use super::outcome;
 use super::watch::{Stands, stands};
-use crate::build::stop;
+use crate::build::{stop, summary::phase_of};
 use crate::context::{Context, now};
 use crate::live::DeclinedBy;
 use crate::metrics::Verb;
 use crate::queue::Next;
 use crate::run::outcome::Ending;
-use crate::run::{RunError, end, failed, phase, tell, waited_too_long, write_waiting};
+use crate::run::{RunError, end, failed, tell, waited_too_long, write_waiting};
 
 /// How soon the watch brings an object that was just made.
 const EXPECTED_AFTER: Duration = Duration::from_secs(5);
@@ -118,7 +118,7 @@ pub async fn follow(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<N
             let first = ctx.pressure.courtesy(RUNNING_WRITTEN_AFTER);
             let lasted = Timestamp::now().duration_since(since);
             let lasted = Duration::try_from(lasted).unwrap_or_default();
-            if lasted < first && !matches!(phase(run), RunPhase::Running | RunPhase::Lost) {
+            if lasted < first && !matches!(phase_of(run), RunPhase::Running | RunPhase::Lost) {
                 return Ok(Next::After(first - lasted));
             }
             runs(ctx, run, RunPhase::Running, &worker, since, None).await
@@ -152,7 +152,7 @@ pub async fn follow(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<N
 
 /// A run whose Assignment is gone.
 async fn without(ctx: &Arc<Context>, run: &BuilderRun, uid: &str) -> Result<Next, RunError> {
-    match phase(run) {
+    match phase_of(run) {
         RunPhase::Running | RunPhase::Lost => {
             let ending = Ending::infrastructure("its Assignment was deleted");
             end(ctx, run, uid, ending).await
@@ -191,11 +191,17 @@ async fn take_back(
         Some((worker, reason)) => format!("`{worker}` declined: {reason}"),
         None => "nobody took it".to_owned(),
     };
-    let at = Instant::now();
-    let declined = declined.into_iter();
-    let declined = declined.map(|(worker, reason)| DeclinedBy { worker, reason, at });
-    ctx.live.update(uid, |live| live.declined.extend(declined));
+    ctx.live.update(uid, |live| {
+        note(&mut live.declined, declined, Instant::now())
+    });
     queue_again(ctx, run, uid, why).await
+}
+
+/// Notes who declined a run, and forgets those who may be asked again: a run can wait for a week.
+fn note(known: &mut Vec<DeclinedBy>, declined: Vec<(String, String)>, at: Instant) {
+    known.retain(|by| at.duration_since(by.at) < DECLINED_FOR);
+    let declined = declined.into_iter();
+    known.extend(declined.map(|(worker, reason)| DeclinedBy { worker, reason, at }));
 }
 
 /// A run waits again. A slot of its builder that is written down stays its own.
@@ -212,7 +218,7 @@ async fn queue_again(
     });
     crate::run::give_back(ctx, run, uid);
     let waiting = waiting(ctx, uid, why);
-    if phase(run) != RunPhase::Queued {
+    if phase_of(run) != RunPhase::Queued {
         let status = json!({ "phase": RunPhase::Queued, "waiting": waiting });
         let written = ctx.patch_run(run, status).await;
         written.map_err(failed("writing that it waits again", run))?;
@@ -281,4 +287,24 @@ fn waiting(ctx: &Context, uid: &str, reason: String) -> Waiting {
         live.waiting = Some(waiting.clone());
         waiting
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_declined_is_remembered_until_they_are_asked_again_and_no_longer() {
+        let by = |worker: &str| vec![(worker.to_owned(), "its disk is full".to_owned())];
+        let (mut known, start) = (Vec::new(), Instant::now());
+        let second = Duration::from_secs(1);
+        note(&mut known, by("one"), start);
+        note(&mut known, by("two"), start + DECLINED_FOR - second);
+        assert_eq!(known.len(), 2);
+        for round in 1..100 {
+            note(&mut known, by("one"), start + DECLINED_FOR * round);
+            assert!(known.len() <= 2, "{known:?}");
+        }
+        assert_eq!(known.len(), 1, "{known:?}");
+    }
 }

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use crds::{Builder, BuilderRun, RunPhase};
-use kube::api::{ListParams, Patch, PatchParams};
+use crds::{Builder, BuilderRun, BuilderSpec, RunPhase};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
 use tests::{
-    cluster::{Fate, eventually},
+    cluster::{Ending, Fate, eventually},
     story::{PATIENCE, Story},
 };
 
-use super::{begin, build_of, phase_of, revoke};
+use super::{begin, build_of, jobs_are, phase_is, phase_of, revoke, run_is};
 
 /// What the operator says of a ledger that somebody else wrote first.
 const CONFLICT: &str = "somebody else wrote since the ledger was read";
@@ -90,6 +90,64 @@ async fn a_limit_holds_and_everyone_behind_it_knows_their_place() {
         assert_eq!(story.last_statuses(*number)[0].1, "success");
     }
     assert_one_at_a_time(&story).await;
+    story.end().await;
+}
+
+/// Waits until the operator has looked at what a Builder asks for now.
+async fn is_looked_at(story: &Story, name: &str) {
+    story
+        .eventually_in("it is looked at", name, |builder: &Builder| {
+            let status = builder.status.clone().unwrap_or_default();
+            match status.observed_generation == builder.metadata.generation {
+                true => Ok(()),
+                false => Err(format!("{status:?}")),
+            }
+        })
+        .await;
+}
+
+/// Another build waits until the first one, which is under way, is cancelled.
+async fn another_waits_for(story: &Story, first: &str) {
+    let (_, second) = build_of(story, "two", &["debian"]).await;
+    let run = format!("{second}-debian-1");
+    run_is(story, &run, "is next", |run| {
+        let status = run.status.as_ref();
+        let waiting = status.and_then(|status| status.waiting.as_ref());
+        waiting.is_some_and(|waiting| waiting.reason == "next on `debian`")
+    })
+    .await;
+    jobs_are(story, 1).await;
+    story.cancel(first).await;
+    phase_is(story, &run, RunPhase::Running).await;
+}
+
+#[tokio::test]
+async fn a_limit_counts_what_ran_before_it_was_set() {
+    let story = begin("limitlater", Fate::ends(Ending::Never)).await;
+    story.builder("debian", |_| {}).await;
+    let (_, first) = build_of(&story, "one", &["debian"]).await;
+    phase_is(&story, &format!("{first}-debian-1"), RunPhase::Running).await;
+    story
+        .builder("debian", |spec| spec.max_concurrent = Some(1))
+        .await;
+    is_looked_at(&story, "debian").await;
+    another_waits_for(&story, &first).await;
+    story.end().await;
+}
+
+#[tokio::test]
+async fn a_limit_counts_what_runs_of_a_builder_that_was_made_anew() {
+    let story = begin("limitanew", Fate::ends(Ending::Never)).await;
+    let limited = |spec: &mut BuilderSpec| spec.max_concurrent = Some(1);
+    story.builder("debian", limited).await;
+    let (_, first) = build_of(&story, "one", &["debian"]).await;
+    phase_is(&story, &format!("{first}-debian-1"), RunPhase::Running).await;
+    let builders = story.api::<Builder>();
+    let gone = builders.delete("debian", &DeleteParams::default()).await;
+    gone.unwrap();
+    story.builder("debian", limited).await;
+    is_looked_at(&story, "debian").await;
+    another_waits_for(&story, &first).await;
     story.end().await;
 }
 

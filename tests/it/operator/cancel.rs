@@ -130,6 +130,35 @@ async fn a_build_is_cancelled_before_its_next_attempt_is_there() {
     story.end().await;
 }
 
+#[tokio::test]
+async fn a_build_is_cancelled_before_it_is_written_down_that_another_attempt_follows() {
+    let story = begin("unwritten", Fate::ends(Ending::Never)).await;
+    let (number, name) = first_attempt_runs(&story).await;
+    let revoked = revoke(&story, "patch", "builderruns/status").await;
+    break_pods(&story).await;
+    eventually("another attempt is announced", PATIENCE, async || {
+        let last = story.last_statuses(number);
+        match last.iter().any(|one| one.2.contains("attempt 2 is queued")) {
+            true => Ok(()),
+            false => Err(format!("{last:?}")),
+        }
+    })
+    .await;
+    story.cancel(&name).await;
+    story
+        .eventually_in("it sees that it is cancelled", &name, |build: &PrBuild| {
+            let status = build.status.clone().unwrap_or_default();
+            match status.phase {
+                BuildPhase::Cancelling => Ok(()),
+                _ => Err(format!("{status:?}")),
+            }
+        })
+        .await;
+    revoked.restore(&story).await;
+    assert_cancelled(&story, number, &name).await;
+    story.end().await;
+}
+
 async fn first_attempt_runs(story: &Story) -> (u64, String) {
     story.builder("debian", |_| {}).await;
     let (number, name) = build_of(story, "change", &["debian"]).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crds::{BuildResult, BuilderRun, PrBuild, ReportMode, RunPhase};
+use crds::{BuildResult, BuilderRun, PrBuild, ReportMode, Repository, RunPhase, condition};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api,
@@ -78,6 +78,35 @@ async fn runs_that_are_deleted_while_no_operator_lives_are_cancelled_runs() {
     both_say(&story, number, "Cancelled: its run was deleted").await;
     jobs_are(&story, 0).await;
     pods_are(&story, 0).await;
+    story.complete(&name).await;
+    story.end().await;
+}
+
+#[tokio::test]
+async fn runs_that_are_deleted_while_their_repository_is_away_are_told_when_it_is_back() {
+    let mut story = begin("delaway", Fate::ends(Ending::Never)).await;
+    let (number, name) = queued_and_running(&story).await;
+    is_known_how_it_is_told(&story, &name).await;
+    crash(&mut story).await;
+    let repositories = story.api::<Repository>();
+    repositories
+        .delete("app", &DeleteParams::default())
+        .await
+        .unwrap();
+    delete_runs(&story, &name).await;
+    story.start_operator_at_once().await.unwrap();
+    let what = "it is over, and GitHub does not know";
+    let untold = |build: &PrBuild| {
+        let status = build.status.clone().unwrap_or_default();
+        let reported = condition::find(&status.conditions, condition::kind::REPORTED);
+        match reported.is_some_and(|reported| reported.status == "False") {
+            true => Ok(()),
+            false => Err(format!("{status:?}")),
+        }
+    };
+    story.eventually_in(what, &name, untold).await;
+    story.repository(|_| {}).await;
+    both_say(&story, number, "Cancelled: its run was deleted").await;
     story.complete(&name).await;
     story.end().await;
 }

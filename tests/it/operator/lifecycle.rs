@@ -8,7 +8,7 @@ use tests::{
     story::{PATIENCE, REPO, Story},
 };
 
-use super::{begin, build_of, failing};
+use super::{begin, build_of, crash, failing, revoke, run_is};
 
 #[tokio::test]
 async fn a_build_that_passes_says_so_on_the_commit_and_takes_the_label_off() {
@@ -152,6 +152,31 @@ async fn every_builder_gets_the_status_that_it_earned() {
         said,
         expected.map(|(context, state)| (context.to_owned(), state.to_owned()))
     );
+    story.end().await;
+}
+
+#[tokio::test]
+async fn a_builder_that_the_operator_has_not_heard_of_yet_does_not_count_as_gone() {
+    let mut story = begin("newbuilder", Fate::passes()).await;
+    crash(&mut story).await;
+    // The next one reads which Builders there are, and hears of no other.
+    let revoked = revoke(&story, "watch", "builders").await;
+    story.start_operator().await.unwrap();
+    eventually("everything is read", PATIENCE, async || {
+        let log = story.operator_log();
+        match log.contains("everything is read") {
+            true => Ok(()),
+            false => Err(log),
+        }
+    })
+    .await;
+    story.builder("debian", |_| {}).await;
+    let (_, name) = build_of(&story, "change", &["debian"]).await;
+    run_is(&story, &format!("{name}-debian-1"), "is there", |_| true).await;
+    revoked.restore(&story).await;
+    // A watch that was refused is tried again after half a minute at most.
+    let build = story.complete_within(&name, 2 * PATIENCE).await;
+    assert_eq!(build.status.unwrap().result, Some(BuildResult::Passed));
     story.end().await;
 }
 

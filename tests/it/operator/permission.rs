@@ -151,6 +151,36 @@ async fn a_build_waits_while_github_does_not_say_what_somebody_may_do() {
 }
 
 #[tokio::test]
+async fn time_that_a_limit_held_a_build_is_no_queue_time_while_permission_is_looked_up() {
+    let story = begin("rightqueue", Fate::ends(Ending::Never)).await;
+    story
+        .repository(|spec| spec.guards.builds_per_person = Some(1))
+        .await;
+    story.builder("debian", |_| {}).await;
+    let (_, first) = build_of(&story, "one", &["debian"]).await;
+    phase_is(&story, &format!("{first}-debian-1"), RunPhase::Running).await;
+    let (_, second) = late(&story, "two", &["debian"]).await;
+    let (_, third) = late(&story, "three", &["debian"]).await;
+    for build in [&second, &third] {
+        waits(&story, &format!("{build}-debian-1")).await;
+    }
+    let permission = "GET /repos/*/*/collaborators/*/permission";
+    story.forge.faults().on(permission, Fault::Status(502));
+    story.cancel(&first).await;
+    // Both wait for what GitHub says of @ada, also the one that nothing has let go.
+    for build in [&second, &third] {
+        let run = format!("{build}-debian-1");
+        run_is(&story, &run, "queues from now on", |run| {
+            let status = run.status.as_ref();
+            status.is_some_and(|status| status.queued_since.is_some())
+        })
+        .await;
+    }
+    story.forge.faults().clear();
+    story.end().await;
+}
+
+#[tokio::test]
 async fn denied_people_start_nothing_from_the_moment_that_they_are_denied() {
     let story = begin("denied", Fate::ends(Ending::Never)).await;
     story.builder("debian", |_| {}).await;

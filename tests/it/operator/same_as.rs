@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crds::{BuildResult, BuilderRun, PrBuild, ReportMode, RunPhase};
+use crds::{BuildResult, BuilderRun, PrBuild, ReportMode, RunPhase, condition};
 use kube::{ResourceExt, api::DeleteParams};
 use tests::{
     cluster::{Ending, Fate, shared_control_plane},
@@ -10,8 +10,8 @@ use tests::{
 };
 
 use super::{
-    Seen, begin, begin_without_kubelet, builder_of, crash, failing, nothing_is_pending, pause,
-    phase_is, phase_of, pods_are, reason_of, run_is,
+    Seen, begin, begin_without_kubelet, build_of, builder_of, crash, failing, nothing_is_pending,
+    pause, phase_is, phase_of, pods_are, reason_of, run_is,
 };
 
 /// A run that follows another one.
@@ -237,6 +237,44 @@ async fn a_crash_makes_no_run_run_twice_that_waits_for_another_one() {
         assert_eq!(build.status.unwrap().result, Some(BuildResult::Passed));
     }
     assert_eq!(seen.note("pods"), 1);
+    story.end().await;
+}
+
+#[tokio::test]
+async fn after_a_crash_a_run_waits_for_no_older_one_whose_build_is_held() {
+    let mut story = begin("sameheld", Fate::ends(Ending::Never)).await;
+    story
+        .repository(|spec| spec.guards.builds_per_person = Some(1))
+        .await;
+    story
+        .builder("debian", |spec| spec.max_concurrent = Some(1))
+        .await;
+    let (_, runs) = build_of(&story, "runs", &["debian"]).await;
+    phase_is(&story, &format!("{runs}-debian-1"), RunPhase::Running).await;
+    // @ada may have no more than that one, and @grace waits for its slot.
+    let (number, held) = build_of(&story, "change", &["debian"]).await;
+    story
+        .eventually_in("it is held", &held, |build: &PrBuild| {
+            let status = build.status.clone().unwrap_or_default();
+            let admitted = condition::find(&status.conditions, condition::kind::ADMITTED);
+            match admitted.is_some_and(|found| found.reason == "LimitReached") {
+                true => Ok(()),
+                false => Err(format!("{status:?}")),
+            }
+        })
+        .await;
+    let waits = by_grace(&story, number, &["debian"]).await;
+    run_is(&story, &format!("{waits}-debian-1"), "waits", |run| {
+        let status = run.status.as_ref();
+        status.is_some_and(|status| status.waiting.is_some() && status.same_as.is_none())
+    })
+    .await;
+    crash(&mut story).await;
+    story.start_operator().await.unwrap();
+    story
+        .builder("debian", |spec| spec.max_concurrent = Some(2))
+        .await;
+    phase_is(&story, &format!("{waits}-debian-1"), RunPhase::Running).await;
     story.end().await;
 }
 

@@ -389,4 +389,11 @@ async fn is_told_once_it_is_back(story: &Story, number: u64, name: &str) {
     // Whoever waits for a person looks again once a minute.
     story.complete_within(name, Duration::from_secs(75)).await;
     assert_eq!(story.last_statuses(number)[0].1, "error");
+    story
+        .forge
+        .eventually(PATIENCE, "the label to go", |forge| {
+            forge.labels(REPO, number).is_empty().then_some(())
+        })
+        .await;
+    assert_eq!(story.forge.comments(REPO, number).len(), 1);
 }

@@ -1,12 +1,12 @@
 //! Runs that never start: no machine, no room in a quota, not allowed.
 
-use crds::RunPhase::Error;
+use crds::{BuildResult, RunPhase::Error};
 use k8s_openapi::api::core::v1::{LimitRange, ResourceQuota};
 use kube::api::PostParams;
 use serde_json::{Value, json};
 use tests::{
     cluster::{Ending, Fate, eventually},
-    story::PATIENCE,
+    story::{PATIENCE, Story},
 };
 
 use super::{
@@ -93,6 +93,46 @@ async fn a_quota_on_jobs_is_waited_for_and_named() {
 
 async fn a_quota_is_waited_for_and_named(name: &str, what: &str) {
     let story = begin_without_kubelet(name).await;
+    nothing_is_left_of(&story, what).await;
+    story
+        .builder("debian", |spec| spec.timeouts.queue_seconds = 10)
+        .await;
+    let (number, name) = build_of(&story, "change", &["debian"]).await;
+    let run = format!("{name}-debian-1");
+    waits_for_the_quota(&story, &run).await;
+    story.complete(&name).await;
+    let run = phase_is(&story, &run, Error).await;
+    let reason = reason_of(&run);
+    assert!(
+        reason.starts_with("did not start within 10 s: ")
+            && reason.contains("exceeded quota: none"),
+        "{reason}"
+    );
+    assert_eq!(story.last_statuses(number)[0].1, "error");
+    story.end().await;
+}
+
+#[tokio::test]
+async fn a_run_whose_job_was_refused_begins_once_a_quota_has_room_of_which_no_event_tells() {
+    let mut story = begin_without_kubelet("quotaroom").await;
+    story.pods_go(|_| Fate::passes());
+    // With a limit, however far away, runs are let go by admission and by nobody else.
+    story
+        .repository(|spec| spec.guards.builds_per_person = Some(9))
+        .await;
+    nothing_is_left_of(&story, "count/jobs.batch").await;
+    story.builder("debian", |_| {}).await;
+    let (_, name) = build_of(&story, "change", &["debian"]).await;
+    waits_for_the_quota(&story, &format!("{name}-debian-1")).await;
+    let quotas = story.in_builds::<ResourceQuota>();
+    quotas.delete("none", &Default::default()).await.unwrap();
+    let build = story.complete(&name).await;
+    assert_eq!(build.status.unwrap().result, Some(BuildResult::Passed));
+    story.end().await;
+}
+
+/// Makes a quota that leaves nothing of this, and waits until it holds.
+async fn nothing_is_left_of(story: &Story, what: &str) {
     let quota: ResourceQuota =
         of(json!({ "metadata": { "name": "none" }, "spec": { "hard": { what: "0" } } }));
     let quotas = story.in_builds::<ResourceQuota>();
@@ -109,12 +149,10 @@ async fn a_quota_is_waited_for_and_named(name: &str, what: &str) {
         used.map(drop).ok_or_else(|| format!("{:?}", quota.status))
     })
     .await;
-    story
-        .builder("debian", |spec| spec.timeouts.queue_seconds = 10)
-        .await;
-    let (number, name) = build_of(&story, "change", &["debian"]).await;
-    let run = format!("{name}-debian-1");
-    run_is(&story, &run, "says that it waits for the quota", |run| {
+}
+
+async fn waits_for_the_quota(story: &Story, run: &str) {
+    run_is(story, run, "says that it waits for the quota", |run| {
         let waiting = run
             .status
             .as_ref()
@@ -122,16 +160,6 @@ async fn a_quota_is_waited_for_and_named(name: &str, what: &str) {
         waiting.is_some_and(|waiting| waiting.reason.contains("exceeded quota: none"))
     })
     .await;
-    story.complete(&name).await;
-    let run = phase_is(&story, &run, Error).await;
-    let reason = reason_of(&run);
-    assert!(
-        reason.starts_with("did not start within 10 s: ")
-            && reason.contains("exceeded quota: none"),
-        "{reason}"
-    );
-    assert_eq!(story.last_statuses(number)[0].1, "error");
-    story.end().await;
 }
 
 fn of<T: serde::de::DeserializeOwned>(value: Value) -> T {

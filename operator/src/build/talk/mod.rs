@@ -14,7 +14,7 @@ use std::{
 };
 
 use crds::{
-    PrBuild, PrBuildStatus,
+    PrBuild, PrBuildStatus, TriggerKind,
     condition::{self, kind},
 };
 use github::Repo;
@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 use super::{
     place::repo,
-    status::{FIRST_WRITE_AFTER, is_talked},
+    status::{FIRST_WRITE_AFTER, is_settled, is_talked},
     summary::{self, Summary, summarize},
 };
 use crate::{
@@ -38,6 +38,10 @@ use crate::{
 
 /// Pause before another try where a person has to change something first.
 const SLOWLY: Duration = Duration::from_secs(300);
+/// Between two looks for a Repository or a connection that is not there.
+const ABSENT: Duration = Duration::from_secs(30);
+/// Reason of the conditions while there is none.
+const NO_REPOSITORY: &str = "NoRepository";
 
 /// Reasons of the condition `Announced`.
 mod announced {
@@ -101,11 +105,7 @@ pub async fn talk(ctx: Arc<Context>, name: String) -> Result<Next, TalkError> {
     let unwritten = PrBuildStatus::default();
     let status = build.status.as_ref().unwrap_or(&unwritten);
     let Some((repo, connection)) = repo(&ctx, &build) else {
-        let gone = "the Repository or its connection does not exist any more";
-        for kind in [kind::ANNOUNCED, kind::LABEL_REMOVED] {
-            say(&ctx, &uid, kind, false, "Refused", gone.to_owned());
-        }
-        return Ok(done(&ctx, &uid, &name));
+        return Ok(wait_for_repository(&ctx, &build, &uid));
     };
     let speaker = Speaker {
         ctx: &ctx,
@@ -127,6 +127,42 @@ pub async fn talk(ctx: Arc<Context>, name: String) -> Result<Next, TalkError> {
         }
     };
     Ok(opened.or(speaker.keep_up().await?))
+}
+
+/// The Repository of a build or its connection is away, perhaps for as long as somebody makes it anew: what
+/// is still to be said waits for it, and says so.
+fn wait_for_repository(ctx: &Context, build: &PrBuild, uid: &str) -> Next {
+    if build.status.as_ref().is_some_and(is_over) {
+        return Next::Wait;
+    }
+    let why = format!(
+        "the Repository `{}` or its connection does not exist; it is looked for again",
+        build.spec.request.repository.name
+    );
+    for kind in unsaid(build) {
+        let said = ctx.live_builds.update(uid, |live| live.said.clone());
+        // What this process has said already is only not written down yet.
+        if !said.iter().any(|said| said.kind == kind) {
+            say(ctx, uid, kind, false, NO_REPOSITORY, why.clone());
+            ctx.queues.builds.add(&build.name_any());
+        }
+    }
+    ctx.live_builds.update(uid, |live| {
+        live.comment.not_before = Some(Instant::now() + ABSENT);
+    });
+    Next::After(ABSENT)
+}
+
+/// What is to be said at the start of a build and was not, by its status.
+fn unsaid(build: &PrBuild) -> Vec<&'static str> {
+    let trigger = &build.spec.request.trigger;
+    let has_label = trigger.kind == TriggerKind::Label && trigger.label.is_some();
+    let status = build.status.as_ref();
+    let conditions = status.map_or([].as_slice(), |status| status.conditions.as_slice());
+    let mut unsaid = vec![kind::ANNOUNCED];
+    unsaid.extend(has_label.then_some(kind::LABEL_REMOVED));
+    unsaid.retain(|kind| !is_settled(conditions, kind));
+    unsaid
 }
 
 /// Somebody who speaks about one build.
@@ -268,4 +304,43 @@ fn say(
             message,
         });
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{admission::guard::tests::build as labelled, context::now};
+
+    fn with(conditions: &[(&str, bool, &str)]) -> PrBuild {
+        let mut build = labelled();
+        let all = &mut build.status.get_or_insert_default().conditions;
+        for (kind, holds, reason) in conditions {
+            condition::set(all, kind, *holds, reason, "", now());
+        }
+        build
+    }
+
+    #[test]
+    fn what_waits_for_a_repository_is_given_up_no_more_than_what_waits_for_a_permission() {
+        let both = [kind::ANNOUNCED, kind::LABEL_REMOVED];
+        assert_eq!(unsaid(&labelled()), both);
+        for reason in [NO_REPOSITORY, "PermissionMissing"] {
+            let waits = with(&both.map(|kind| (kind, false, reason)));
+            assert_eq!(unsaid(&waits), both, "{reason}");
+            assert!(!is_talked(&waits.status.unwrap()), "{reason}");
+        }
+    }
+
+    #[test]
+    fn what_was_said_or_will_never_be_is_not_said_anew() {
+        let announced = (kind::ANNOUNCED, true, announced::STANDS);
+        assert_eq!(unsaid(&with(&[announced])), [kind::LABEL_REMOVED]);
+        for label in [(true, "Removed"), (false, "AddedAgain"), (false, "Refused")] {
+            let label = (kind::LABEL_REMOVED, label.0, label.1);
+            assert_eq!(unsaid(&with(&[announced, label])), [""; 0], "{label:?}");
+        }
+        let mut commented = labelled();
+        commented.spec.request.trigger.kind = TriggerKind::Comment;
+        assert_eq!(unsaid(&commented), [kind::ANNOUNCED]);
+    }
 }

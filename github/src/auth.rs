@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
-use octocrab::auth::EncodingKey;
+use jsonwebtoken::EncodingKey;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 

@@ -5,8 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use octocrab::auth::EncodingKey;
-use octocrab::jsonwebtoken::{Algorithm, Header, encode, errors::Error};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, errors::Error};
 use secrecy::SecretString;
 use serde::Serialize;
 

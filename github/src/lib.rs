@@ -1,6 +1,6 @@
 //! GitHub as PrBuild uses it: authentication, a handful of narrow calls with wire types of our own,
-//! the rate budget. The only user of octocrab, and of that only the JWT: connections, tokens, retries,
-//! pages and errors are handled here, where a test can see them.
+//! the rate budget. Nobody else speaks to GitHub. Tokens, retries, pages and errors are handled here, where
+//! a test can see them; connections are hyper's, the JWT is jsonwebtoken's.
 //!
 //! Nothing here decides who may do what; that is the gate's. Times come from GitHub's own clock,
 //! the `Date` header of its answers.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use octocrab::auth::EncodingKey;
+use jsonwebtoken::EncodingKey;
 use secrecy::{ExposeSecret, SecretString};
 
 /// A connection that cannot be used. The message names the directory and what to put there.

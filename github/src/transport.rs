@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use jiff::Timestamp;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use secrecy::{ExposeSecret, SecretString};
@@ -82,7 +82,9 @@ impl Transport {
             .enable_http1()
             .wrap_connector(http);
         Ok(Self {
-            pool: Client::builder(TokioExecutor::new()).build(https),
+            pool: Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .build(https),
             timeout,
             calls: Arc::default(),
         })

@@ -1,5 +1,6 @@
-//! What GitHub sends, as far as PrBuild reads it. Own structs: octocrab's know permissions that
-//! GitHub does not send (`pull`, `push`) and fail on those that it does (`write`, `read`, `none`).
+//! What GitHub sends, as far as PrBuild reads it. Own structs, with what is read and no
+//! more: those of octocrab know permissions that GitHub does not send (`pull`, `push`) and fail on those that
+//! it does (`write`, `read`, `none`).
 
 use jiff::Timestamp;
 use serde::Deserialize;

@@ -6,7 +6,7 @@ use std::fmt::{self, Write as _};
 use serde::Serialize;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
-use tracing_subscriber::fmt::format::{self, Format, Json, Writer};
+use tracing_subscriber::fmt::format::{Format, Json, Writer};
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
@@ -23,7 +23,7 @@ pub(super) struct Lines {
 impl Default for Lines {
     fn default() -> Self {
         Self {
-            within_spans: format::json().flatten_event(true),
+            within_spans: Format::default().json().flatten_event(true),
         }
     }
 }

@@ -1,14 +1,9 @@
 //! Logs on standard error, one JSON object a line, whose level can be changed while the program runs.
 
-mod line;
-
 use std::path::PathBuf;
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::JsonFields;
-
-use line::Lines;
 
 /// Environment variable with a file that holds the filter: a ConfigMap that is mounted, say.
 pub const FILE: &str = "PRBUILD_LOG_FILTER_FILE";
@@ -20,9 +15,8 @@ const LOOK: Duration = Duration::from_secs(2);
 pub fn start(default: &'static str) {
     let begins = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .fmt_fields(JsonFields::new())
-        .event_format(Lines::default())
+        .json()
+        .flatten_event(true)
         .with_writer(std::io::stderr)
         .with_env_filter(begins)
         .with_filter_reloading();

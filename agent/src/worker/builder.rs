@@ -264,7 +264,8 @@ fn allow(dir: &Path) -> io::Result<()> {
     fs::set_permissions(dir, rights)
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::{self, Scratch};
@@ -281,8 +282,9 @@ os.chmod('.', 0)
 
     /// How many directories are below each other, at most.
     fn depth(dir: &Path) -> usize {
-        let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
-        let inner = entries.filter(|entry| entry.file_type().unwrap().is_dir());
+        let entries = fs::read_dir(dir).expect("a directory");
+        let entries = entries.map(|entry| entry.expect("an entry"));
+        let inner = entries.filter(|entry| entry.file_type().expect("its type").is_dir());
         inner
             .map(|entry| 1 + depth(&entry.path()))
             .max()

@@ -98,8 +98,7 @@ impl Stop {
         let told = told.unwrap_or_else(PoisonError::into_inner);
         let runs = |now: &mut Executing| now.runs;
         let waited = self.changed.wait_timeout_while(told, patience, runs);
-        let (_, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-        waited.timed_out()
+        waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 }
 

@@ -66,7 +66,8 @@ impl Reaction {
 }
 
 impl Repo {
-    /// Sets a status on a commit. The description is cut to 140 characters.
+    /// Sets a status on a commit. The description is cut to 140 characters, and an emoji in it replaced:
+    /// GitHub takes none there.
     ///
     /// # Errors
     /// [`GithubError::Unprocessable`] when the commit is gone or has its 1,000 statuses of this context.
@@ -181,12 +182,19 @@ fn gone_is_fine(error: GithubError) -> Result<(), GithubError> {
     }
 }
 
+/// A description as GitHub takes it. One with a character that takes four bytes in UTF-8, as those of emoji
+/// do, it refuses for good ("description doesn't accept 4-byte Unicode"): a test or step could keep its status
+/// pending for ever by its name.
 fn shortened(text: &str) -> String {
-    if text.chars().count() <= DESCRIPTION {
-        return text.to_owned();
+    let taken = text.chars().map(|character| match character.len_utf8() {
+        4 => char::REPLACEMENT_CHARACTER,
+        _ => character,
+    });
+    let mut short: String = taken.clone().take(DESCRIPTION).collect();
+    if taken.count() > DESCRIPTION {
+        short.pop();
+        short.push('…');
     }
-    let mut short: String = text.chars().take(DESCRIPTION - 1).collect();
-    short.push('…');
     short
 }
 
@@ -200,5 +208,17 @@ mod tests {
         let long = shortened(&"ä".repeat(141));
         assert_eq!(long.chars().count(), 140);
         assert!(long.ends_with('…'));
+        let whole = "ä".repeat(140);
+        assert_eq!(shortened(&whole), whole);
+    }
+
+    #[test]
+    fn an_emoji_in_a_description_does_not_keep_the_status_from_being_taken() {
+        let said = shortened("Failed: 1 test (`test_🐍`) in 12 s");
+        assert_eq!(said, "Failed: 1 test (`test_\u{FFFD}`) in 12 s");
+        let long = shortened(&"🐍".repeat(141));
+        assert_eq!(long, format!("{}…", "\u{FFFD}".repeat(139)));
+        let fits = "é ✕ 試 ☃";
+        assert_eq!(shortened(fits), fits);
     }
 }

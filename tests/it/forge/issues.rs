@@ -217,6 +217,8 @@ async fn a_status_needs_a_commit_a_known_state_and_a_short_description() {
         .status,
         422
     );
+    let emoji = json!({"state": "success", "description": "passed 🎉"});
+    assert_eq!(ada.post(&path, emoji).await.status, 422);
     assert_eq!(
         ada.post(
             &path,

@@ -72,6 +72,24 @@ fn numbers(reporter: &Reporter) -> String {
 }
 
 #[tokio::test]
+async fn an_emoji_in_the_name_of_a_failing_test_leaves_no_status_pending() {
+    let scene = Scene::new().await;
+    let (reporter, _stop) = scene.reporter();
+    for (state, text) in [
+        (Pending, "Running since 14:05 UTC"),
+        (Failure, "Failed: 1 test (`test_🐍`)"),
+    ] {
+        let target = scene.target("prbuild/a");
+        let sent = reporter.tell(target, by(1), status(state, text)).await;
+        assert_eq!(sent, Sent::Taken(state));
+    }
+    let last = scene.stands().pop();
+    let told = row("prbuild/a", "failure", "Failed: 1 test (`test_\u{FFFD}`)");
+    assert_eq!(last, Some(told));
+    scene.forge.finish().await;
+}
+
+#[tokio::test]
 async fn a_run_has_two_statuses_however_often_it_tells_them() {
     let scene = Scene::new().await;
     let (reporter, _stop) = scene.reporter();

@@ -56,6 +56,14 @@ fn new_status(call: &Call<'_>, by: u64) -> Result<Status, Answer> {
             "description is too long (maximum is 140 characters)",
         ));
     }
+    let has_emoji = |text: &String| text.chars().any(|character| character.len_utf8() == 4);
+    if description.as_ref().is_some_and(has_emoji) {
+        return Err(Answer::invalid(
+            "Status",
+            "description",
+            "description doesn't accept 4-byte Unicode",
+        ));
+    }
     let target_url = call.text("target_url").filter(|url| !url.is_empty());
     if target_url
         .as_ref()

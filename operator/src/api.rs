@@ -19,13 +19,12 @@ use kube::{
 };
 use serde::Serialize;
 use serde_json::{Value, json};
+use service::events;
 
 use crate::cache::{Lean, Parts};
 
 /// Who writes Events.
 const EVENT_SOURCE: &str = "prbuild-operator";
-/// Characters of an Event's note; Kubernetes takes 1024 bytes.
-const NOTE_LIMIT: usize = 1000;
 
 /// One client a kind.
 pub struct Apis {
@@ -143,28 +142,61 @@ pub async fn publish<K: Resource<DynamicType = ()>>(
     reason: &str,
     note: String,
 ) -> kube::Result<()> {
-    let (now, regarding) = (Timestamp::now(), about.object_ref(&()));
+    let event = event(about, kind, reason, &note);
     let namespace = about.namespace().unwrap_or_default();
+    let request = creation(&Event::url_path(&(), Some(&namespace)), &event)?;
+    client.request_text(request).await.map(drop)
+}
+
+fn event<K: Resource<DynamicType = ()>>(
+    about: &K,
+    kind: EventType,
+    reason: &str,
+    note: &str,
+) -> Event {
+    let (now, regarding) = (Timestamp::now(), about.object_ref(&()));
     let kind = match kind {
         EventType::Normal => "Normal",
         EventType::Warning => "Warning",
     };
-    let event = Event {
+    Event {
         metadata: ObjectMeta {
             name: Some(format!("{}.{:x}", about.name_any(), now.as_nanosecond())),
-            namespace: Some(namespace.clone()),
+            namespace: Some(about.namespace().unwrap_or_default()),
             ..ObjectMeta::default()
         },
         type_: Some(kind.to_owned()),
         reason: Some(reason.to_owned()),
         action: Some(reason.to_owned()),
-        note: Some(note.chars().take(NOTE_LIMIT).collect()),
+        note: Some(events::cut(note).to_owned()),
         event_time: Some(MicroTime(now)),
         regarding: Some(regarding),
         reporting_controller: Some(EVENT_SOURCE.to_owned()),
         reporting_instance: Some(EVENT_SOURCE.to_owned()),
         ..Event::default()
-    };
-    let request = creation(&Event::url_path(&(), Some(&namespace)), &event)?;
-    client.request_text(request).await.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_about_labels_in_any_script_is_no_longer_than_kubernetes_takes() {
+        let spec = serde_json::json!({
+            "apiVersion": "prbuild.dev/v1alpha1", "kind": "Repository",
+            "metadata": { "name": "app", "namespace": "prbuild" },
+            "spec": { "owner": "o", "name": "r", "connection": "main", "labels": [] },
+        });
+        let repository: Repository = serde_json::from_value(spec).unwrap();
+        let told = |note: &str| {
+            let event = event(&repository, EventType::Warning, "SameLabel", note);
+            event.note.unwrap()
+        };
+        assert_eq!(told("two labels are one"), "two labels are one");
+        let long = told(&"проверь ".repeat(100));
+        // Kubernetes counts bytes.
+        assert!(long.len() <= 1024, "{}", long.len());
+        assert!(long.len() > 900 && long.starts_with("проверь "), "{long}");
+    }
 }

@@ -141,8 +141,8 @@ fn event(pod: &ObjectReference, program: &str, news: &News) -> Event {
     }
 }
 
-/// As much of a text as a note takes.
-fn cut(text: &str) -> &str {
+/// As much of a text as the note of an Event takes. Kubernetes refuses an Event with a longer one.
+pub fn cut(text: &str) -> &str {
     let mut end = text.len().min(NOTE_BYTES);
     while !text.is_char_boundary(end) {
         end -= 1;

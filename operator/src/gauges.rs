@@ -40,10 +40,9 @@ pub async fn run(ctx: Arc<Context>, stop: CancellationToken) {
         ctx.metrics.set_waiting(&waiting);
         let workers = ctx.cache.workers.all();
         ctx.metrics.set_fleet(&fleet(&workers, Timestamp::now()));
-        for connection in ctx.connections.all() {
-            ctx.metrics
-                .set_budget(connection.name(), connection.budget());
-        }
+        let connections = ctx.connections.all();
+        let budgets = connections.iter().map(|one| (one.name(), one.budget()));
+        ctx.metrics.set_budgets(budgets);
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(EVERY) => {}

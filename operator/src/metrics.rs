@@ -292,14 +292,19 @@ impl Metrics {
         }
     }
 
-    /// Notes what GitHub still allows, once it has said so.
-    pub fn set_budget(&self, connection: &str, budget: Budget) {
-        let of = OfConnection {
-            connection: connection.to_owned(),
-        };
-        if let (Some(limit), Some(remaining)) = (budget.limit, budget.remaining) {
-            self.budget.get_or_create(&of).set(remaining);
-            self.budget_limit.get_or_create(&of).set(limit);
+    /// Notes what GitHub still allows each connection to which it has said so. Of one that is not mounted any
+    /// more the last word does not stay: it could be that nearly nothing is left.
+    pub fn set_budgets<'a>(&self, budgets: impl IntoIterator<Item = (&'a str, Budget)>) {
+        self.budget.clear();
+        self.budget_limit.clear();
+        for (connection, budget) in budgets {
+            let of = OfConnection {
+                connection: connection.to_owned(),
+            };
+            if let (Some(limit), Some(remaining)) = (budget.limit, budget.remaining) {
+                self.budget.get_or_create(&of).set(remaining);
+                self.budget_limit.get_or_create(&of).set(limit);
+            }
         }
     }
 
@@ -328,5 +333,26 @@ impl Metrics {
             Ok(()) => text,
             Err(_) => String::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_is_gone_has_no_budget_that_could_be_low() {
+        let budget = |remaining| Budget {
+            limit: Some(5000),
+            remaining: Some(remaining),
+            reset: None,
+        };
+        let metrics = Metrics::default();
+        metrics.set_budgets([("old", budget(3)), ("new", budget(4000))]);
+        assert!(metrics.text().contains("connection=\"old\"} 3"));
+        metrics.set_budgets([("new", budget(3999))]);
+        let text = metrics.text();
+        assert!(!text.contains("connection=\"old\""), "{text}");
+        assert!(text.contains("connection=\"new\"} 3999"), "{text}");
     }
 }

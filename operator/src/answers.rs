@@ -81,6 +81,7 @@ pub async fn reconcile(ctx: Arc<Context>, name: String) -> Result<Next, AnswerEr
                     },
                 )
                 .await?;
+                forget(&ctx, &answer);
                 Ok(Next::Wait)
             }
         },
@@ -130,8 +131,13 @@ async fn bring_further(
     }
     new.label_settled = true;
     write(ctx, answer, new).await?;
-    ctx.live_builds.forget(&answer.uid().unwrap_or_default());
+    forget(ctx, answer);
     Ok(Next::Wait)
+}
+
+/// Forgets an answer of which nothing is left to say.
+fn forget(ctx: &Context, answer: &Answer) {
+    ctx.live_builds.forget(&answer.uid().unwrap_or_default());
 }
 
 /// Says it, where it is to be said and was not yet.

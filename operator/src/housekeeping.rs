@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     build::summary::phase_of,
+    cache::Cache,
     context::{Context, now, of_build, of_uid},
     metrics::Verb,
     record::keep,
@@ -51,6 +52,7 @@ pub async fn run(ctx: Arc<Context>, stop: CancellationToken) {
                 tracing::warn!(%error, "housekeeping did not finish; it comes again in ten minutes");
             }
         }
+        forget_gone(&ctx);
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(EVERY) => {}
@@ -83,6 +85,21 @@ async fn look_over(ctx: &Context) -> kube::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Forgets what is noted of objects that are gone: memory, and room of workers that is promised to them.
+fn forget_gone(ctx: &Context) {
+    ctx.live.forget_gone(|| uids(&ctx.cache.runs));
+    ctx.live_builds.forget_gone(|| {
+        let mut there = uids(&ctx.cache.builds);
+        there.extend(uids(&ctx.cache.answers));
+        there
+    });
+}
+
+fn uids<K: ResourceExt>(cache: &Cache<K>) -> HashSet<String> {
+    let all = cache.all();
+    all.iter().filter_map(|one| one.as_ref().uid()).collect()
 }
 
 /// Whether a run's build is not in the cache.
@@ -178,13 +195,7 @@ fn answer_is_over(answer: &Answer, now: Timestamp) -> bool {
 async fn orphaned_jobs(ctx: &Context) -> kube::Result<()> {
     let ours = ListParams::default().labels(LABEL);
     let jobs = ctx.api.jobs.list_metadata(&ours).await?;
-    let known: HashSet<String> = ctx
-        .cache
-        .runs
-        .all()
-        .iter()
-        .filter_map(|run| run.uid())
-        .collect();
+    let known = uids(&ctx.cache.runs);
     let stray: Vec<String> = jobs
         .items
         .iter()

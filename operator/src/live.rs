@@ -1,7 +1,7 @@
 //! What is known only in this process, by uid. All of it can be lost: a restart finds out again.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -127,6 +127,12 @@ impl Live {
             .unwrap_or_else(PoisonError::into_inner)
             .remove(uid);
     }
+
+    /// Forgets runs that are gone: who had read one before it went may have noted something of it after it
+    /// was forgotten. `there` names those that there are; it is asked once it is known of which something is noted.
+    pub fn forget_gone(&self, there: impl FnOnce() -> HashSet<String>) {
+        forget_gone(&self.0, there);
+    }
 }
 
 /// What is known of builds only in this process, by uid. All of it can be lost.
@@ -227,11 +233,62 @@ impl LiveBuilds {
             .unwrap_or_else(PoisonError::into_inner)
             .remove(uid);
     }
+
+    /// Forgets builds that are gone, as [`Live::forget_gone`] does runs.
+    pub fn forget_gone(&self, there: impl FnOnce() -> HashSet<String>) {
+        forget_gone(&self.0, there);
+    }
+}
+
+/// Whatever is noted belongs to an object that was there. So what is missing among those that are there after
+/// the notes were listed is gone, and no new one is taken for it.
+fn forget_gone<T>(all: &Mutex<HashMap<String, T>>, there: impl FnOnce() -> HashSet<String>) {
+    let lock = || all.lock().unwrap_or_else(PoisonError::into_inner);
+    let noted: Vec<String> = lock().keys().cloned().collect();
+    let there = there();
+    let mut all = lock();
+    for gone in noted.iter().filter(|uid| !there.contains(*uid)) {
+        all.remove(gone);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_room_of_a_worker_is_promised_to_no_run_that_is_gone() {
+        let live = Live::default();
+        let promise = |uid: &str| {
+            let choice = Choice {
+                to: vec!["mac".to_owned()],
+                pool: false,
+            };
+            live.update(uid, |live| live.chosen = Some(choice));
+        };
+        promise("there");
+        live.forget("gone");
+        // Admission had read it before it was deleted.
+        promise("gone");
+        live.forget_gone(|| {
+            promise("made meanwhile");
+            HashSet::from(["there".to_owned()])
+        });
+        let mut left: Vec<String> = live.chosen().into_iter().map(|(uid, _)| uid).collect();
+        left.sort();
+        assert_eq!(left, ["made meanwhile", "there"]);
+    }
+
+    #[test]
+    fn of_a_build_that_is_gone_nothing_is_remembered() {
+        let builds = LiveBuilds::default();
+        for uid in ["there", "gone"] {
+            builds.update(uid, |live| live.talked = true);
+        }
+        builds.forget_gone(|| HashSet::from(["there".to_owned()]));
+        assert!(builds.update("there", |live| live.talked));
+        assert!(!builds.update("gone", |live| live.talked));
+    }
 
     #[test]
     fn what_became_of_a_state_that_was_replaced_is_not_taken_for_what_becomes_of_the_next() {

@@ -219,6 +219,10 @@ fn answer_changed(ctx: &Arc<Context>, change: Change<Answer>) {
         ctx.live_builds
             .update(&uid, |live| live.maybe_posted = false);
     }
+    if let (Some(answer), None) = (&change.old, &change.new) {
+        // It may never have been given: its Repository is gone.
+        ctx.live_builds.forget(&answer.uid().unwrap_or_default());
+    }
     enqueue(&ctx.queues.answers, change.new.as_deref());
 }
 

@@ -6,7 +6,7 @@ use std::{
     fmt::Write as _,
 };
 
-use crds::{ReportMode, RunPhase};
+use crds::{ReportMode, RunPhase, TriggerKind};
 
 use super::{
     comment::{BuilderFacts, CommentFacts, Room, paragraph},
@@ -355,10 +355,13 @@ impl Parts<'_> {
         }
     }
 
-    /// A login that may follow an `@` of a template.
+    /// A login that may follow an `@` of a template. What a user of the cluster is called may be
+    /// somebody else's login on GitHub.
     pub fn login(&self) -> String {
-        match self.facts.trigger.user.login.as_str() {
-            login if is_login(login) => login.replace('_', "\\_"),
+        let trigger = &self.facts.trigger;
+        let is_of_github = trigger.kind != TriggerKind::Manual;
+        match trigger.user.login.as_str() {
+            login if is_of_github && is_login(login) => login.replace('_', "\\_"),
             login => code(login, 64),
         }
     }

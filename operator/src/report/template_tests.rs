@@ -65,6 +65,23 @@ fn a_template_says_what_it_wants_and_the_rest_follows() {
 }
 
 #[test]
+fn a_user_of_the_cluster_is_not_taken_for_somebody_of_that_login_on_github() {
+    let mut facts = small("By @{user}.");
+    assert!(render(&facts).contains("\nBy @vstinner.\n"));
+    facts.trigger.kind = TriggerKind::Manual;
+    facts.trigger.label = None;
+    facts.trigger.user.login = "kubernetes-admin".to_owned();
+    let body = render(&facts);
+    assert!(body.contains("\nBy @`kubernetes-admin`.\n"), "{body}");
+    facts.wording = Wording {
+        preset: Preset::Cpython,
+        ..Wording::default()
+    };
+    let body = render(&facts);
+    assert!(body.contains("by @`kubernetes-admin` for"), "{body}");
+}
+
+#[test]
 fn what_follows_an_end_of_its_own_is_not_said_twice() {
     let mut facts = small("{summary}");
     facts.wording.result = Some("Done: {totals}.".to_owned());

@@ -20,7 +20,8 @@ const RUNS_MOST: usize = 12;
 pub fn help(repository: &Repository, builders: &[impl AsRef<Builder>]) -> String {
     let spec = &repository.spec;
     let prefix = &spec.commands.prefix;
-    let first = spec.labels.first().map(|label| code(&label.name, 100));
+    let first = spec.labels.first();
+    let first = first.map(|label| code(&label.name.replace('|', "¦"), 100));
     let first = first.unwrap_or_else(|| "the first label".to_owned());
     let mut out = String::from(
         "write one of these on a line of its own:\n\n| command | what it does |\n|---|---|\n",

@@ -61,6 +61,15 @@ fn live(builder: &str, phase: RunPhase, because: &str) -> Live {
 }
 
 #[test]
+fn a_label_with_a_bar_does_not_end_its_cell_of_the_table() {
+    let mut repository = repository();
+    repository.spec.labels[0].name = "type | test".to_owned();
+    let text = help(&repository, &[builder("ARM64", "Stable")]);
+    let row = "| `/bot run` | builds today's head as `type ¦ test` does |\n";
+    assert!(text.contains(row), "{text}");
+}
+
+#[test]
 fn help_names_every_command_with_the_repositorys_own_words_labels_flavours_and_builders() {
     let text = help(
         &repository(),

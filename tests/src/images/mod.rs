@@ -88,7 +88,8 @@ impl Image {
         let mut push = std::process::Command::new(crane);
         push.arg("push").arg(&layout).arg(reference);
         let what = format!("cannot push {reference}");
-        let remedy = "check that the registry is there, and log in with `crane auth login`";
+        let remedy = "check that the registry is there, and log in with `docker login`, or with \
+                      `$(cargo xtask part crane) auth login`";
         let pushed = parts::make_run(push, &what, remedy);
         std::fs::remove_dir_all(&layout).map_err(io)?;
         pushed.map(drop)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crds::Worker;
 use serde_json::Value;
 
-use crate::cluster::{ClusterError, eventually};
+use crate::cluster::{ClusterError, eventually, without_proxy};
 use crate::story::{Story, apply};
 
 /// What its owner was told, and calls it.
@@ -158,7 +158,7 @@ fn configuration(dir: &Path) -> PathBuf {
 fn command(program: &Path, what: &str, dir: &Path) -> Command {
     let mut command = Command::new(program);
     command.arg(what).arg("--config").arg(configuration(dir));
-    command.stdin(Stdio::null());
+    without_proxy(&mut command).stdin(Stdio::null());
     command
 }
 

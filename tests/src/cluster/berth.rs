@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use super::ClusterError;
+use super::process::MARK;
 
 /// How many clusters can run on a machine at a time.
 const BERTHS: u16 = 100;
@@ -137,7 +138,7 @@ fn reap(dir: &Path, bridge: &str, lock: &File) -> Result<Reaper, ClusterError> {
         .arg("prbuild-reaper")
         .arg(dir)
         .arg(bridge);
-    reaper.env_remove("PRBUILD_BERTH");
+    reaper.env_remove(MARK);
     // A process group of its own: Ctrl-C on the terminal is not for it.
     reaper
         .process_group(0)

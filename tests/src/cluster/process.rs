@@ -15,6 +15,9 @@ use super::eventually::until;
 /// parent dies.
 const LAUNCH: &str = r#"echo $$ >"$0" && exec "$@""#;
 
+/// Environment variable of every process that goes with a berth, whose directory it names.
+pub const MARK: &str = "PRBUILD_BERTH";
+
 /// Variables by which programs find the proxy of this machine.
 const PROXIES: [&str; 6] = [
     "ALL_PROXY",
@@ -65,7 +68,7 @@ impl Process {
             };
         }
         launch.current_dir(command.get_current_dir().unwrap_or(berth));
-        launch.env("PRBUILD_BERTH", berth);
+        launch.env(MARK, berth);
         launch
             .process_group(0)
             .stdin(Stdio::null())

@@ -233,9 +233,7 @@ pub fn small_images() -> Result<Vec<Image>, PartError> {
     if images.iter().all(|image| image.tar.is_file()) {
         return Ok(images);
     }
-    for folder in ["bin", "etc", "proc", "dev", "sys"] {
-        std::fs::create_dir_all(root.join(folder)).map_err(io)?;
-    }
+    pack::make_folders(&root, &["bin", "etc", "proc", "dev", "sys"]).map_err(io)?;
     pack::make_tmp(&root).map_err(io)?;
     std::fs::copy(&busybox, root.join("bin/busybox")).map_err(io)?;
     let applets = std::process::Command::new(&busybox)

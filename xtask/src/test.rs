@@ -55,6 +55,7 @@ pub fn run(args: Args) -> Result {
     let cache = Cache::of_user();
     let mut wanted: Vec<_> = parts::control_plane().chain(parts::bucket()).collect();
     wanted.extend(parts::chart_checks());
+    wanted.extend(parts::fetching(&cache));
     if !args.no_node {
         wanted.extend(parts::node().chain(parts::browser()));
     }

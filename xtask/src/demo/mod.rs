@@ -44,7 +44,8 @@ pub fn run(args: Args) -> Result {
         Loudness::Normal
     };
     let cache = Cache::of_user();
-    let wanted: Vec<_> = parts::control_plane().chain(parts::node()).collect();
+    let mut wanted: Vec<_> = parts::control_plane().chain(parts::node()).collect();
+    wanted.extend(parts::fetching(&cache));
     parts::check(&wanted, Some("run it as root"), &cache)?;
     parts::obtain_all(wanted, &cache, loudness)?;
     run_until_stopped(async {

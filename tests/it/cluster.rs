@@ -112,7 +112,8 @@ async fn two_control_planes_run_side_by_side_and_do_not_meet_and_nothing_is_left
     other.stop().await.unwrap();
 }
 
-/// `cargo xtask cluster`, as a shell starts it: in a process group of its own. Dropping it kills it.
+/// `cargo xtask cluster`, as a shell starts it: in a process group of its own, on a machine that reaches the Internet
+/// by a proxy, which knows no cluster. Dropping it kills it.
 struct Holder {
     child: Child,
     /// The kubeconfigs of its clusters, by the variables that lead to them.
@@ -126,6 +127,7 @@ impl Holder {
     async fn start(args: &[&str], last: &str) -> Self {
         let mut command = Command::new(crate::beside("xtask"));
         command.arg("cluster").args(args).process_group(0);
+        command.env("HTTPS_PROXY", "http://127.0.0.1:1");
         command.stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

@@ -49,8 +49,8 @@ struct World {
 pub fn run(args: Args) -> Result {
     can_listen(SocketAddr::new(args.bind, args.port))?;
     if args.validate {
-        // It fetches the descriptions.
-        parts::obtain(&parts::NPM, &Cache::of_user(), Loudness::Normal)?;
+        let cache = Cache::of_user();
+        parts::obtain_all(parts::fetching(&cache), &cache, Loudness::Normal)?;
     }
     run_until_stopped(async move {
         let options = ForgeOptions {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use ::tests::images::{Architecture, Component, Image, Making, Profile, agent_differs};
-use ::tests::parts::{self, Cache, Loudness};
+use ::tests::parts::{self, Cache, Loudness, Part};
 
 use crate::Result;
 use crate::cargo::workspace;
@@ -80,6 +80,9 @@ pub fn run(mut args: Args) -> Result {
         .sort_by_key(|machine| machine.architecture().name());
     args.arch.dedup();
     of_one_machine(&args)?;
+    let tools = tools(&args, Machine::of_this());
+    parts::check(&tools, None, &Cache::of_user())?;
+    parts::obtain_all(tools, &Cache::of_user(), Loudness::Normal)?;
     let registry = args
         .push
         .as_deref()
@@ -90,7 +93,9 @@ pub fn run(mut args: Args) -> Result {
         images.extend(make(&args, *machine, registry)?);
     }
     match (&args.push, &args.load) {
-        (Some(_), _) => images.iter().try_for_each(push)?,
+        (Some(_), _) => images
+            .iter()
+            .try_for_each(|image| image.push(image.reference()))?,
         (None, Some(socket)) => images.iter().try_for_each(|image| load(socket, image))?,
         (None, None) => {}
     }
@@ -98,6 +103,15 @@ pub fn run(mut args: Args) -> Result {
         index(&args, registry)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is needed beside cargo: nobody should learn after minutes of compiling that it is not there. Pure.
+fn tools(args: &Args, this: Machine) -> Vec<&'static Part> {
+    let foreign = args.arch.iter().any(|one| *one != this);
+    let compiler = (foreign && this == Machine::Amd64).then_some(&parts::GCC_AARCH64);
+    let pushes = args.push.as_ref().map(|_| &parts::CRANE);
+    let loads = args.load.as_ref().map(|_| &parts::CTR);
+    [compiler, pushes, loads].into_iter().flatten().collect()
 }
 
 /// A node is one machine, and asks for images by the tag that the chart names.
@@ -229,12 +243,6 @@ fn tell(image: &Image) -> Result<u64> {
     Ok(size)
 }
 
-fn push(image: &Image) -> Result<()> {
-    // Its absence is made good before.
-    crane()?;
-    Ok(image.push(image.reference())?)
-}
-
 /// Makes one name of several architectures.
 fn index(args: &Args, registry: &str) -> Result<()> {
     for component in Component::ALL {
@@ -299,6 +307,24 @@ mod tests {
             said.starts_with("a node takes images for one kind"),
             "{said}"
         );
+    }
+
+    #[test]
+    fn what_pushing_loading_and_another_machine_need_is_got_before_anything_is_compiled() {
+        let asked = |words: &[&str]| {
+            let words = [&["images"][..], words].concat();
+            let args = Images::try_parse_from(words).unwrap().args;
+            let names = tools(&args, Machine::Amd64).into_iter();
+            names.map(|part| part.name).collect::<Vec<&str>>()
+        };
+        assert_eq!(asked(&["--arch", "amd64"]), [""; 0]);
+        assert_eq!(asked(&["--arch", "amd64", "--load", "/run/x"]), ["ctr"]);
+        assert_eq!(
+            asked(&["--arch", "amd64,arm64", "--push", "r.example.org"]),
+            ["aarch64-linux-gnu-gcc", "crane"]
+        );
+        let args = Images::try_parse_from(["images", "--arch", "arm64"]).unwrap();
+        assert!(tools(&args.args, Machine::Arm64).is_empty());
     }
 
     #[test]

@@ -137,10 +137,19 @@ fn judge(facts: &Facts) -> Vec<String> {
     wrong
 }
 
-/// What keeps this checkout from being a release: it is no commit.
+/// What keeps this checkout from being a release: it is no commit. Where git says nothing, it cannot be tagged when
+/// all is pushed.
 fn unclean(facts: &Facts) -> Option<String> {
-    let said = "files were changed since the last commit; commit them, or put them away";
-    facts.changed.then(|| said.to_owned())
+    let said = match (&facts.head, facts.changed) {
+        (None, _) => {
+            "git names no commit here; release from a checkout of git that is yours, and see what `git status` says"
+        }
+        (Some(_), true) => {
+            "files were changed since the last commit; commit them, or put them away"
+        }
+        (Some(_), false) => return None,
+    };
+    Some(said.to_owned())
 }
 
 /// What a changelog says about a version: what stands below its heading.
@@ -259,6 +268,12 @@ mod tests {
         };
         let said = unclean(&changed).unwrap();
         assert!(said.starts_with("files were changed"), "{said}");
+        let no_commit = Facts {
+            head: None,
+            ..facts()
+        };
+        let said = unclean(&no_commit).unwrap();
+        assert!(said.starts_with("git names no commit"), "{said}");
     }
 
     #[test]

@@ -55,6 +55,7 @@ pub fn run(args: Args) -> Result {
     let cache = Cache::of_user();
     let mut wanted: Vec<_> = parts::control_plane().chain(parts::bucket()).collect();
     wanted.extend(parts::chart_checks());
+    wanted.extend(parts::fetching(&cache));
     if !args.no_node {
         wanted.extend(parts::node().chain(parts::browser()));
     }
@@ -182,15 +183,31 @@ async fn told(output: Option<ChildStderr>) -> String {
     told
 }
 
-/// Reads to the end.
+/// Reads to the end. What a program prints need not be text, and who stops to read there would end all tests.
 async fn each_line(
     output: Option<impl AsyncRead + Unpin>,
     mut read: impl FnMut(&str),
 ) -> std::io::Result<()> {
     let Some(output) = output else { return Ok(()) };
-    let mut lines = BufReader::new(output).lines();
-    while let Some(line) = lines.next_line().await? {
-        read(&line);
+    let mut output = BufReader::new(output);
+    let mut line = Vec::new();
+    while output.read_until(b'\n', &mut line).await? > 0 {
+        read(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']));
+        line.clear();
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests_of_lines {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_line_that_is_no_text_is_read_as_all_others() {
+        let printed: &[u8] = b"one\r\n\xff two\nthree";
+        let mut lines = Vec::new();
+        let read = each_line(Some(printed), |line| lines.push(line.to_owned()));
+        read.await.unwrap();
+        assert_eq!(lines, ["one", "\u{fffd} two", "three"]);
+    }
 }

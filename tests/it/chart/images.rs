@@ -118,6 +118,7 @@ mod node {
                 !made_of.contains(&"jsonschema"),
                 "{name} lists what tests use"
             );
+            assert!(!made_of.contains(&"syn"), "{name} lists what only builds");
             let from = all(&bill["components"], "purl");
             let of_debian = from.iter().any(|from| from.starts_with("pkg:deb/"));
             if component != Component::Checkout {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crds::BuildResult;
-use tests::cluster::Binary;
+use tests::cluster::{Binary, MARK};
 use tests::worker::{Lent, Machine};
 
 use super::*;
@@ -31,6 +31,11 @@ async fn t2_a_gateway_that_is_killed_again_and_again_loses_no_run_and_no_line_of
         labels: &[],
     };
     let machine = Machine::lend(&story, lent).await.unwrap();
+    // A test that is killed leaves it to the cluster's reaper.
+    let environment = std::fs::read(format!("/proc/{}/environ", machine.pid())).unwrap();
+    let environment = String::from_utf8_lossy(&environment).into_owned();
+    let mark = format!("{MARK}={}", story.install.access().dir().display());
+    assert!(environment.split('\0').any(|one| one == mark), "{mark}");
     let builders: Vec<String> = (0..BUILDS).map(|n| format!("mac-{n}")).collect();
     for builder in &builders {
         let began = dir.join(builder);

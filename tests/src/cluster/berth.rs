@@ -1,9 +1,10 @@
 //! A berth: a numbered place on this machine for one cluster, with a directory, ports, a bridge and a
 //! subnet of its own, and a reaper that takes everything down when its holder is gone.
 //!
-//! A berth is held by a file lock, which the kernel releases when the holder dies. The reaper is a
-//! shell script on the other end of a pipe: closing the pipe, by `drop`, by a panic, by Ctrl-C or by
-//! `kill -9`, is what takes the cluster down. There is no other way down, so it is the one that works.
+//! A berth is held by a file lock, which holder and reaper share: the kernel releases it when both are gone.
+//! The reaper is a shell script on the other end of a pipe: closing the pipe, by `drop`, by a panic, by
+//! Ctrl-C or by `kill -9`, is what takes the cluster down. There is no other way down, so it is the one that
+//! works.
 
 use std::fs::{self, File};
 use std::io;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use super::ClusterError;
+use super::process::MARK;
 
 /// How many clusters can run on a machine at a time.
 const BERTHS: u16 = 100;
@@ -35,7 +37,7 @@ pub struct Berth {
 impl Berth {
     /// Takes the first free berth, after cleaning up what dead programs left behind.
     pub fn take() -> Result<Self, ClusterError> {
-        let base = base()?;
+        let base = base(&std::env::temp_dir())?;
         let mut taken = None;
         for number in 0..BERTHS {
             let dir = base.join(number.to_string());
@@ -46,7 +48,7 @@ impl Berth {
                 continue;
             };
             if dir.exists() {
-                reap(&dir, &bridge_name(number))?.wait_to_end(&dir)?;
+                reap(&dir, &bridge_name(number), &lock)?.wait_to_end(&dir)?;
             }
             if taken.is_none() && is_free(number) {
                 taken = Some((number, dir, lock));
@@ -55,7 +57,7 @@ impl Berth {
         let (number, dir, lock) = taken.ok_or(ClusterError::NoBerth)?;
         fs::create_dir_all(dir.join("pids")).map_err(ClusterError::io(&dir))?;
         fs::create_dir_all(dir.join("logs")).map_err(ClusterError::io(&dir))?;
-        let reaper = Some(reap(&dir, &bridge_name(number))?.0);
+        let reaper = Some(reap(&dir, &bridge_name(number), &lock)?.0);
         Ok(Self {
             number,
             dir,
@@ -125,7 +127,10 @@ impl Reaper {
     }
 }
 
-fn reap(dir: &Path, bridge: &str) -> Result<Reaper, ClusterError> {
+/// Starts the reaper of a berth. It has the lock, too: who takes the berth of a holder that was killed must not
+/// start anything there before its reaper is done, which would end that as well.
+fn reap(dir: &Path, bridge: &str, lock: &File) -> Result<Reaper, ClusterError> {
+    let lock = lock.try_clone().map_err(ClusterError::io(dir))?;
     let mut reaper = Command::new("sh");
     reaper
         .arg("-c")
@@ -133,23 +138,25 @@ fn reap(dir: &Path, bridge: &str) -> Result<Reaper, ClusterError> {
         .arg("prbuild-reaper")
         .arg(dir)
         .arg(bridge);
-    reaper.env_remove("PRBUILD_BERTH");
+    reaper.env_remove(MARK);
     // A process group of its own: Ctrl-C on the terminal is not for it.
     reaper
         .process_group(0)
         .current_dir("/")
         .stdin(Stdio::piped())
-        .stdout(Stdio::null());
+        .stdout(lock);
     reaper
         .spawn()
         .map(Reaper)
         .map_err(ClusterError::start("sh"))
 }
 
-/// `/tmp/prbuild-UID`, ours alone: who could write there could have us run a program.
-fn base() -> Result<PathBuf, ClusterError> {
+/// `/tmp/prbuild-UID`, ours alone: who could write there could have us run a program. Without links on the way,
+/// for the kernel lists mounts by where they really are.
+fn base(temporary: &Path) -> Result<PathBuf, ClusterError> {
     let uid = rustix::process::geteuid().as_raw();
-    let base = std::env::temp_dir().join(format!("prbuild-{uid}"));
+    let temporary = fs::canonicalize(temporary).map_err(ClusterError::io(temporary))?;
+    let base = temporary.join(format!("prbuild-{uid}"));
     match fs::DirBuilder::new().mode(0o700).create(&base) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             return Err(ClusterError::io(&base)(error));
@@ -191,4 +198,34 @@ fn is_free(number: u16) -> bool {
 fn ports_are_free(number: u16) -> bool {
     let first = FIRST_PORT + number * PORTS;
     (first..first + PORTS).all(|port| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_berth_whose_holder_was_killed_is_nobody_elses_before_its_reaper_is_done() {
+        let mut berth = Berth::take().unwrap();
+        let held = berth.dir.with_extension("lock");
+        let mut reaper = berth.reaper.take().unwrap();
+        // What the kernel closes of a holder that is killed; first the lock.
+        let another = held.with_extension("tried");
+        berth.lock = File::create(&another).unwrap();
+        assert!(lock(&held).unwrap().is_none(), "its reaper waits");
+        drop(reaper.stdin.take());
+        assert!(reaper.wait().unwrap().success());
+        fs::remove_file(another).unwrap();
+    }
+
+    #[test]
+    fn berths_lie_where_the_kernel_lists_their_mounts() {
+        let dir = std::env::temp_dir().join(format!("prbuild-base-{}", std::process::id()));
+        let (real, link) = (dir.join("real"), dir.join("link"));
+        fs::create_dir_all(&real).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let found = base(&link).unwrap();
+        assert_eq!(found.parent(), Some(real.canonicalize().unwrap().as_path()));
+        fs::remove_dir_all(&dir).unwrap();
+    }
 }

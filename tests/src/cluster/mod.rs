@@ -35,7 +35,7 @@ pub use eventually::{Progressing, eventually};
 pub use install::Install;
 pub use keys::signing_key;
 pub use node::{Node, NodeFacts};
-pub use process::Process;
+pub use process::{MARK, Process, without_proxy};
 pub use release::{Release, merge};
 pub use schemas::{Kind, write_schemas};
 pub use shared::{

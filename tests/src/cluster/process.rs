@@ -15,6 +15,28 @@ use super::eventually::until;
 /// parent dies.
 const LAUNCH: &str = r#"echo $$ >"$0" && exec "$@""#;
 
+/// Environment variable of every process that goes with a berth, whose directory it names.
+pub const MARK: &str = "PRBUILD_BERTH";
+
+/// Variables by which programs find the proxy of this machine.
+const PROXIES: [&str; 6] = [
+    "ALL_PROXY",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "all_proxy",
+    "https_proxy",
+    "http_proxy",
+];
+
+/// A proxy of this machine is not for a cluster on it, and would not find it: programs ask one for every address
+/// but loopback, and some for that, too.
+pub fn without_proxy(command: &mut Command) -> &mut Command {
+    for variable in PROXIES {
+        command.env_remove(variable);
+    }
+    command
+}
+
 /// A running program. Dropping it kills it; the berth's reaper does so too.
 #[derive(Debug)]
 pub struct Process {
@@ -38,6 +60,7 @@ impl Process {
             .arg(&pid_file)
             .arg(command.get_program());
         launch.args(command.get_args());
+        without_proxy(&mut launch);
         for (key, value) in command.get_envs() {
             match value {
                 Some(value) => launch.env(key, value),
@@ -45,7 +68,7 @@ impl Process {
             };
         }
         launch.current_dir(command.get_current_dir().unwrap_or(berth));
-        launch.env("PRBUILD_BERTH", berth);
+        launch.env(MARK, berth);
         launch
             .process_group(0)
             .stdin(Stdio::null())

@@ -5,9 +5,13 @@
 # usage: reaper.sh DIRECTORY BRIDGE
 #
 # A process is ours if its environment says so (PRBUILD_BERTH), which containerd hands on to its shims.
+# Standard output is the lock of the berth: it is only held, nothing is written there.
 # Exit code 1: something is left.
 berth=$1
 bridge=$2
+exec 3>&1 >/dev/null
+# Where `ip` is on some systems, and not everybody who is root has it on PATH.
+PATH=$PATH:/usr/sbin:/sbin
 # Whoever wants the cluster to end ends its holder, on a terminal both at once.
 trap '' HUP INT TERM
 cat >/dev/null

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::access::Access;
 use super::node::NodeFacts;
+use super::process::without_proxy;
 use super::{ClusterError, keys};
 use crate::images::{BUSYBOX, REGISTRY, TAG};
 use crate::parts;
@@ -190,7 +191,7 @@ impl Release {
     /// The same, with what it printed beside: among that is what hooks print.
     async fn helm_prints(&self, args: &[&str]) -> Result<(String, String), ClusterError> {
         let mut helm = Command::new(parts::existing(&parts::HELM_CLI)?);
-        helm.env("KUBECONFIG", self.access.kubeconfig());
+        without_proxy(&mut helm).env("KUBECONFIG", self.access.kubeconfig());
         helm.args(["--namespace", &self.namespace]).args(args);
         let what = format!("helm {}", args.join(" "));
         let run = tokio::task::spawn_blocking(move || helm.output()).await;

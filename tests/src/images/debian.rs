@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::Image;
-use super::pack::{Config, make_tmp, pack};
+use super::pack::{Config, make_folders, make_tmp, pack, set_mode};
 use crate::parts::{Cache, Loudness, PartError, Progress, make_run, on_path};
 
 /// Name of the build image with `cc`, `make`, `sh` and `bash`.
@@ -76,8 +76,9 @@ pub fn gcc_image(loudness: Loudness) -> Result<Image, PartError> {
     let _ = fs::remove_dir_all(&root);
     fs::create_dir_all(&debs).map_err(io)?;
     // Directories that Debian merged: packages still name the old ones.
+    let merged = ["usr", "usr/bin", "usr/sbin", "usr/lib", "usr/lib64"];
+    make_folders(&root, &merged).map_err(io)?;
     for folder in ["bin", "sbin", "lib", "lib64"] {
-        fs::create_dir_all(root.join("usr").join(folder)).map_err(io)?;
         std::os::unix::fs::symlink(format!("usr/{folder}"), root.join(folder)).map_err(io)?;
     }
     let missing: Vec<String> = closure(what)?
@@ -155,7 +156,9 @@ pub(super) fn extract(deb: &Path, root: &Path, what: &str) -> Result<(), PartErr
         .stdout(Stdio::piped());
     let mut dpkg = dpkg.spawn().map_err(|error| failed(error.to_string()))?;
     let mut tar = Command::new("tar");
-    tar.args(["--keep-directory-symlink", "-x", "-C"]).arg(root);
+    // With the packages' own modes, whoever unpacks them.
+    tar.args(["--keep-directory-symlink", "-p", "-x", "-C"]);
+    tar.arg(root);
     if let Some(content) = dpkg.stdout.take() {
         tar.stdin(content);
     }
@@ -200,13 +203,13 @@ fn strip_files(dir: &Path) -> std::io::Result<()> {
 /// What packages do in scripts that are not run here.
 fn finish(root: &Path) -> std::io::Result<()> {
     make_tmp(root)?;
-    for folder in ["proc", "dev", "sys", "etc"] {
-        fs::create_dir_all(root.join(folder))?;
-    }
+    make_folders(root, &["proc", "dev", "sys", "etc"])?;
+    let passwd = root.join("etc/passwd");
     fs::write(
-        root.join("etc/passwd"),
+        &passwd,
         "root:x:0:0::/:/bin/sh\nprbuild:x:65532:65532::/build/home:/bin/sh\n",
     )?;
+    set_mode(&passwd, 0o644)?;
     for (link, to) in [("usr/bin/sh", "dash"), ("usr/bin/cc", "gcc")] {
         if fs::symlink_metadata(root.join(link)).is_err() {
             std::os::unix::fs::symlink(to, root.join(link))?;

@@ -88,7 +88,8 @@ impl Image {
         let mut push = std::process::Command::new(crane);
         push.arg("push").arg(&layout).arg(reference);
         let what = format!("cannot push {reference}");
-        let remedy = "check that the registry is there, and log in with `crane auth login`";
+        let remedy = "check that the registry is there, and log in with `docker login`, or with \
+                      `$(cargo xtask part crane) auth login`";
         let pushed = parts::make_run(push, &what, remedy);
         std::fs::remove_dir_all(&layout).map_err(io)?;
         pushed.map(drop)
@@ -232,9 +233,7 @@ pub fn small_images() -> Result<Vec<Image>, PartError> {
     if images.iter().all(|image| image.tar.is_file()) {
         return Ok(images);
     }
-    for folder in ["bin", "etc", "proc", "dev", "sys"] {
-        std::fs::create_dir_all(root.join(folder)).map_err(io)?;
-    }
+    pack::make_folders(&root, &["bin", "etc", "proc", "dev", "sys"]).map_err(io)?;
     pack::make_tmp(&root).map_err(io)?;
     std::fs::copy(&busybox, root.join("bin/busybox")).map_err(io)?;
     let applets = std::process::Command::new(&busybox)

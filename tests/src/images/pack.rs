@@ -124,6 +124,17 @@ fn compressed(layer: &Path) -> Result<std::path::PathBuf, PartError> {
     Ok(layer.with_extension("tar.gz"))
 }
 
+/// Makes folders that every user of a container sees into, and the root that they are in, whatever the umask of
+/// who makes the image.
+pub(super) fn make_folders(root: &Path, folders: &[&str]) -> io::Result<()> {
+    for folder in [""].iter().chain(folders) {
+        let folder = root.join(folder);
+        fs::create_dir_all(&folder)?;
+        set_mode(&folder, 0o755)?;
+    }
+    Ok(())
+}
+
 /// Makes `/tmp`, where everybody may write.
 pub(super) fn make_tmp(root: &Path) -> io::Result<()> {
     let tmp = root.join("tmp");
@@ -178,6 +189,24 @@ mod tests {
             set_mode(&root.join(path), mode).unwrap();
         }
         dir
+    }
+
+    #[test]
+    fn folders_are_open_to_all_users_whatever_the_umask_was() {
+        use std::os::unix::fs::PermissionsExt;
+        let name = format!("prbuild-pack-{}-folders", std::process::id());
+        let root = std::env::temp_dir().join(name);
+        fs::create_dir_all(root.join("bin")).unwrap();
+        // As a umask of 077 leaves them.
+        for folder in ["", "bin"] {
+            set_mode(&root.join(folder), 0o700).unwrap();
+        }
+        make_folders(&root, &["bin", "etc"]).unwrap();
+        for folder in ["", "bin", "etc"] {
+            let mode = fs::metadata(root.join(folder)).unwrap().permissions();
+            assert_eq!(mode.mode() & 0o777, 0o755, "{folder}");
+        }
+        fs::remove_dir_all(root).unwrap();
     }
 
     #[test]

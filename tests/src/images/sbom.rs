@@ -26,6 +26,12 @@ struct Crate {
     version: String,
     license: Option<String>,
     source: Option<String>,
+    targets: Vec<Target>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    kind: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -91,8 +97,11 @@ impl Metadata {
         Ok(Bill { of, components })
     }
 
-    /// Ids of all that is linked into a package's program: no tests, and nothing that only builds.
+    /// Ids of all that is linked into a package's program: no tests, and nothing that only builds, which macros and
+    /// all that they need do, too.
     fn linked(&self, id: &str) -> BTreeSet<&str> {
+        let macros = self.packages.iter().filter(|found| found.is_macro());
+        let macros: BTreeSet<&str> = macros.map(|found| found.id.as_str()).collect();
         let nodes: BTreeMap<&str, &Node> = self
             .resolve
             .nodes
@@ -111,13 +120,19 @@ impl Metadata {
             }
             let deps = nodes.get(id).into_iter().flat_map(|node| &node.deps);
             let normal = deps.filter(|dep| dep.dep_kinds.iter().any(|kind| kind.kind.is_none()));
-            next.extend(normal.map(|dep| dep.pkg.as_str()));
+            let ids = normal.map(|dep| dep.pkg.as_str());
+            next.extend(ids.filter(|id| !macros.contains(id)));
         }
         linked
     }
 }
 
 impl Crate {
+    fn is_macro(&self) -> bool {
+        let mut kinds = self.targets.iter().flat_map(|target| &target.kind);
+        kinds.any(|kind| kind == "proc-macro")
+    }
+
     fn component(&self) -> Value {
         let mut component = json!({
             "type": "library", "name": self.name, "version": self.version,
@@ -141,10 +156,12 @@ pub(super) struct Bill {
 impl Bill {
     /// Adds packages of the distribution.
     pub(super) fn add_packages(&mut self, packages: &[Package]) {
+        let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+        let of = distribution(&release);
         let components = packages.iter().map(|package| {
             json!({
                 "type": "library", "name": package.name, "version": package.version,
-                "purl": format!("pkg:deb/debian/{}@{}", package.name, package.version),
+                "purl": format!("pkg:deb/{of}/{}@{}", package.name, package.version),
             })
         });
         self.components.extend(components);
@@ -157,5 +174,58 @@ impl Bill {
             "metadata": { "component": self.of }, "components": self.components,
         });
         format!("{bill:#}\n")
+    }
+}
+
+/// Whose packages those of this machine are, by what `/etc/os-release` says. Pure.
+fn distribution(release: &str) -> &str {
+    let ids = release.lines().filter_map(|line| line.strip_prefix("ID="));
+    let id = ids.map(|id| id.trim_matches('"')).next();
+    id.unwrap_or("debian")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_builds_is_no_part_of_a_program() {
+        let package = |name: &str, kind: &str| {
+            json!({
+                "id": name, "name": name, "version": "1.0.0", "license": null, "source": null,
+                "targets": [{ "kind": [kind] }],
+            })
+        };
+        let node = |id: &str, deps: &[(&str, Option<&str>)]| {
+            let dep = |(id, kind): &(&str, Option<&str>)| json!({ "pkg": id, "dep_kinds": [{ "kind": kind }] });
+            json!({ "id": id, "deps": deps.iter().map(dep).collect::<Vec<Value>>() })
+        };
+        let needs = [
+            ("serde", None),
+            ("derive", None),
+            ("cc", Some("build")),
+            ("insta", Some("dev")),
+        ];
+        let metadata = json!({
+            "packages": [
+                package("agent", "bin"), package("serde", "lib"), package("derive", "proc-macro"),
+                package("syn", "lib"), package("cc", "lib"), package("insta", "lib"),
+            ],
+            "resolve": { "nodes": [
+                node("agent", &needs), node("serde", &[("derive", None)]),
+                node("derive", &[("syn", None)]), node("syn", &[]), node("cc", &[]), node("insta", &[]),
+            ] },
+        });
+        let metadata: Metadata = serde_json::from_value(metadata).unwrap();
+        let linked: Vec<&str> = metadata.linked("agent").into_iter().collect();
+        assert_eq!(linked, ["agent", "serde"]);
+    }
+
+    #[test]
+    fn packages_are_those_of_the_distribution_that_they_come_from() {
+        let ubuntu = "NAME=\"Ubuntu\"\nVERSION_ID=\"24.04\"\nID=ubuntu\nID_LIKE=debian\n";
+        assert_eq!(distribution(ubuntu), "ubuntu");
+        assert_eq!(distribution("ID=\"linuxmint\"\n"), "linuxmint");
+        assert_eq!(distribution(""), "debian");
     }
 }

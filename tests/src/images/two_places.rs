@@ -7,8 +7,8 @@ use std::process::Command;
 use super::programs::{Architecture, Profile, compile, target_directory};
 use crate::parts::{PartError, make_run};
 
-/// Of different lengths and depths, so that a path that stays in a program changes it.
-const PLACES: [&str; 2] = ["one", "another/that/is/deeper"];
+/// Of different lengths and depths, so that a path that stays in a program changes it; one has a space in it.
+const PLACES: [&str; 2] = ["one", "another/that is/deeper"];
 
 /// The smallest of the packages whose programs go into images, and its program. It has C in it.
 const AGENT: (&str, &str) = ("agent", "prbuild-agent");

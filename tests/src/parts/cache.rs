@@ -25,6 +25,14 @@ impl Cache {
         Self { root }
     }
 
+    /// One in a directory of a test.
+    #[cfg(test)]
+    pub(super) fn at(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+        }
+    }
+
     /// Its directory.
     pub fn root(&self) -> &Path {
         &self.root
@@ -81,7 +89,7 @@ mod tests {
     #[test]
     fn what_is_being_made_by_one_is_waited_for_by_the_other() {
         let root = std::env::temp_dir().join(format!("prbuild-cache-{}", std::process::id()));
-        let cache = Cache { root: root.clone() };
+        let cache = Cache::at(&root);
         let first = cache
             .lock("kubelet", || panic!("nobody else is at work"))
             .unwrap();

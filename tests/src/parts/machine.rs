@@ -49,13 +49,17 @@ pub struct Obstacle {
     pub remedy: String,
 }
 
+/// What always helps: a part that is there is not made.
+pub(super) fn bring(part: &Part) -> String {
+    format!("put {} {} on PATH", part.name, part.fit)
+}
+
 /// What keeps a machine from making a part, if something does. Pure.
 pub fn obstacle(part: &Part, machine: &Machine) -> Option<Obstacle> {
-    let or_bring = format!("or put {} {} on PATH", part.name, part.fit);
     let obstacle = |missing: &str, remedy: String| {
         Some(Obstacle {
             missing: missing.to_owned(),
-            remedy: format!("{remedy}, {or_bring}"),
+            remedy: format!("{remedy}, or {}", bring(part)),
         })
     };
     match part.recipe {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::machine::{Machine, obstacle};
+use super::machine::{Machine, bring, obstacle};
 use super::table::{ALL, ETCD, KUBERNETES, Part, Recipe};
 use super::{Cache, Loudness, PartError, Progress, duration, find};
 
@@ -50,7 +50,7 @@ pub(super) fn make(part: &Part, cache: &Cache, loudness: Loudness) -> Result<Pat
         } => {
             go_install(part, [package, version_variable, tags], cache)?;
         }
-        Recipe::Apt { package, .. } => apt_install(package, &what)?,
+        Recipe::Apt { package, .. } => apt_install(part, package, &what)?,
         Recipe::Cargo => cargo_install(part, cache)?,
     }
     cache.remember_time(part.name, progress.finish("done"));
@@ -120,6 +120,8 @@ fn network_of_go() -> String {
 fn write_module(dir: &Path) -> Result<(), PartError> {
     let io = |error: std::io::Error| PartError::io(dir, &error);
     let what = format!("cannot prepare the build of Kubernetes {KUBERNETES}");
+    // It is not, until the end: who is interrupted here begins anew.
+    let _ = fs::remove_file(dir.join("ready"));
     let mut text = format!(
         "module parts\ngo 1.25.0\nrequire k8s.io/kubernetes v{KUBERNETES}\nrequire go.etcd.io/etcd/server/v3 v{ETCD}\n"
     );
@@ -215,7 +217,15 @@ fn cargo_install(part: &Part, cache: &Cache) -> Result<(), PartError> {
     Ok(())
 }
 
-fn apt_install(package: &str, what: &str) -> Result<(), PartError> {
+/// What to do where apt does not get a package: another distribution may have none of this name.
+fn network_of_apt(part: &Part, package: &str) -> String {
+    format!(
+        "check the network and run `apt-get update && apt-get install {package}`, or {}",
+        bring(part)
+    )
+}
+
+fn apt_install(part: &Part, package: &str, what: &str) -> Result<(), PartError> {
     let install = |package: &str| {
         let mut install = Command::new("apt-get");
         install.args(["install", "-y", "-q", "--no-install-recommends"]);
@@ -223,7 +233,7 @@ fn apt_install(package: &str, what: &str) -> Result<(), PartError> {
         install.env("DEBIAN_FRONTEND", "noninteractive");
         install
     };
-    let remedy = format!("check the network and run `apt-get update && apt-get install {package}`");
+    let remedy = network_of_apt(part, package);
     if run(install(package), what, &remedy).is_ok() {
         return Ok(());
     }
@@ -300,6 +310,7 @@ pub(crate) fn last_lines(printed: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::table::CHROMIUM;
     use super::*;
 
     #[test]
@@ -317,6 +328,15 @@ mod tests {
         assert!(tools.contains("\t_ \"k8s.io/kubernetes/cmd/kubelet\"\n"));
         assert!(tools.contains("\t_ \"go.etcd.io/etcd/server/v3\"\n"));
         assert!(!tools.contains("helm"));
+    }
+
+    #[test]
+    fn a_package_that_apt_does_not_have_can_be_brought_from_elsewhere() {
+        let remedy = network_of_apt(&CHROMIUM, "chromium");
+        assert!(
+            remedy.ends_with("or put chromium 120.0.0 or later on PATH"),
+            "{remedy}"
+        );
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub use machine::{GO, Machine, Obstacle, obstacle, on_path};
 pub use make::expected;
 pub(crate) use make::{run as make_run, unpack};
 pub use npm::{
-    DESCRIPTIONS, GRAPHQL, NpmPackage, OPENAPI, WEBHOOK_EXAMPLES, WEBHOOKS, npm_package,
+    DESCRIPTIONS, GRAPHQL, NpmPackage, OPENAPI, WEBHOOK_EXAMPLES, WEBHOOKS, fetching, npm_package,
     npm_program,
 };
 pub use progress::{Loudness, Progress, duration};

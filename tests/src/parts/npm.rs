@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::make::{last_lines, unpack};
-use super::{Cache, Loudness, NPM, PartError, Progress, obtain};
+use super::{Cache, Loudness, NPM, Part, PartError, Progress, obtain};
 
 /// A package of npm: its name, and the version that tests are written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,12 @@ pub const GRAPHQL: NpmPackage = NpmPackage {
     version: "15.26.1",
     needed_for: "the forge: GitHub's GraphQL API",
 };
+
+/// What fetches those of them that are not in the cache; nothing where all are.
+pub fn fetching(cache: &Cache) -> Option<&'static Part> {
+    let missing = DESCRIPTIONS.iter().any(|one| one.found(cache).is_none());
+    missing.then_some(&NPM)
+}
 
 /// All that describe GitHub.
 pub const DESCRIPTIONS: [NpmPackage; 4] = [OPENAPI, WEBHOOKS, WEBHOOK_EXAMPLES, GRAPHQL];
@@ -140,5 +146,23 @@ fn run(npm: &mut Command, work: &Path) -> Result<String, PartError> {
             last_lines(&[output.stdout, output.stderr].concat()),
             "check the network, and that npm reaches its registry: npm ping",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn npm_is_needed_until_all_descriptions_are_there() {
+        let root = std::env::temp_dir().join(format!("prbuild-npm-{}", std::process::id()));
+        let cache = Cache::at(&root);
+        for package in DESCRIPTIONS {
+            assert_eq!(fetching(&cache), Some(&NPM), "{}", package.name);
+            let kept = format!("npm-{}", flat(package.name));
+            fs::create_dir_all(cache.entry(&kept, package.version)).unwrap();
+        }
+        assert_eq!(fetching(&cache), None);
+        fs::remove_dir_all(root).unwrap();
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crds::Worker;
 use serde_json::Value;
 
-use crate::cluster::{ClusterError, eventually};
+use crate::cluster::{ClusterError, MARK, eventually, without_proxy};
 use crate::story::{Story, apply};
 
 /// What its owner was told, and calls it.
@@ -27,10 +27,12 @@ pub struct Lent<'a> {
     pub labels: &'a [(&'a str, &'a str)],
 }
 
-/// One machine. Dropped, its agent stops what runs, and ends.
+/// One machine. Dropped, its agent stops what runs, and ends. Where nobody is left to drop it, the cluster's reaper
+/// ends its agent.
 pub struct Machine {
     program: PathBuf,
     dir: PathBuf,
+    berth: PathBuf,
     child: Child,
 }
 
@@ -81,18 +83,20 @@ impl Machine {
     /// What the agent's program says.
     pub async fn lend(story: &Story, lent: Lent<'_>) -> Result<Self, ClusterError> {
         lent.set_up(story).await?;
-        Self::begin(lent)
+        Self::begin(story, lent)
     }
 
     /// Starts the agent of a machine that is set up.
     ///
     /// # Errors
     /// When it does not start.
-    pub fn begin(lent: Lent<'_>) -> Result<Self, ClusterError> {
+    pub fn begin(story: &Story, lent: Lent<'_>) -> Result<Self, ClusterError> {
+        let berth = story.install.access().dir().to_owned();
         Ok(Self {
-            child: start(lent.program, &lent.dir)?,
+            child: start(lent.program, &lent.dir, &berth)?,
             program: lent.program.to_owned(),
             dir: lent.dir,
+            berth,
         })
     }
 
@@ -119,7 +123,7 @@ impl Machine {
     /// When it cannot be started.
     pub fn restart(&mut self) -> Result<(), ClusterError> {
         self.kill();
-        self.child = start(&self.program, &self.dir)?;
+        self.child = start(&self.program, &self.dir, &self.berth)?;
         Ok(())
     }
 
@@ -158,11 +162,11 @@ fn configuration(dir: &Path) -> PathBuf {
 fn command(program: &Path, what: &str, dir: &Path) -> Command {
     let mut command = Command::new(program);
     command.arg(what).arg("--config").arg(configuration(dir));
-    command.stdin(Stdio::null());
+    without_proxy(&mut command).stdin(Stdio::null());
     command
 }
 
-fn start(program: &Path, dir: &Path) -> Result<Child, ClusterError> {
+fn start(program: &Path, dir: &Path, berth: &Path) -> Result<Child, ClusterError> {
     let file = dir.join("log");
     let log = std::fs::File::options()
         .create(true)
@@ -171,6 +175,7 @@ fn start(program: &Path, dir: &Path) -> Result<Child, ClusterError> {
     let log = log.map_err(ClusterError::io(&file))?;
     let mut run = command(program, "run", dir);
     run.stdout(Stdio::null()).stderr(log);
+    run.env(MARK, berth);
     run.spawn().map_err(ClusterError::start("prbuild-agent"))
 }
 

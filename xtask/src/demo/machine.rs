@@ -35,7 +35,8 @@ pub(super) async fn lend(story: &Story, node: &Node) -> Result<Lending> {
     let line = Line::to(&port).await?;
     let server = line.url();
     let program = story_agent(&workspace());
-    let dir = std::env::temp_dir().join(format!("prbuild-demo-{}", std::process::id()));
+    // It goes with the cluster, however the demo ends.
+    let dir = node.access().dir().join(NAME);
     println!("\nA volunteer lends a machine, and sends a manifest to the infrastructure team:");
     println!("$ prbuild-agent init --server {server} --name {NAME} >{NAME}.yaml");
     println!("\nThe team applies it, and answers with the fingerprint of the operator's keys:");
@@ -57,7 +58,7 @@ pub(super) async fn lend(story: &Story, node: &Node) -> Result<Lending> {
     print!("{}", lent.asked("doctor")?);
     println!("\nThen the agent is started, here without users and a service of its own:");
     println!("$ prbuild-agent run &");
-    let machine = Machine::begin(lent)?;
+    let machine = Machine::begin(story, lent)?;
     builder(story).await;
     println!("$ kubectl wait --for=condition=Ready worker/{NAME}");
     story

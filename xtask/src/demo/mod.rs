@@ -10,7 +10,7 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tests::cluster::{ControlPlane, ControlPlaneOptions, Node, Release};
+use tests::cluster::{ControlPlane, ControlPlaneOptions, Node, Release, without_proxy};
 use tests::images::{self, EmptyRegistry, GCC};
 use tests::parts::{self, Cache, Loudness, duration};
 use tests::story::{REPO, Setting, Story};
@@ -44,7 +44,8 @@ pub fn run(args: Args) -> Result {
         Loudness::Normal
     };
     let cache = Cache::of_user();
-    let wanted: Vec<_> = parts::control_plane().chain(parts::node()).collect();
+    let mut wanted: Vec<_> = parts::control_plane().chain(parts::node()).collect();
+    wanted.extend(parts::fetching(&cache));
     parts::check(&wanted, Some("run it as root"), &cache)?;
     parts::obtain_all(wanted, &cache, loudness)?;
     run_until_stopped(async {
@@ -222,7 +223,7 @@ fn output(node: &Node, namespace: &str, args: &[&str]) -> Result<String> {
 fn command(node: &Node, namespace: &str, args: &[&str]) -> Result<Command> {
     let kubectl = parts::obtain(&parts::KUBECTL, &Cache::of_user(), Loudness::Quiet)?;
     let mut command = Command::new(kubectl);
-    command.env("KUBECONFIG", node.access().kubeconfig());
+    without_proxy(&mut command).env("KUBECONFIG", node.access().kubeconfig());
     command.args(["--namespace", namespace]).args(args);
     Ok(command)
 }

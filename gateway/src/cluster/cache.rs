@@ -48,6 +48,8 @@ pub struct Cache<K> {
 struct Inner<K> {
     objects: HashMap<String, Arc<K>>,
     groups: HashMap<Group, BTreeSet<Place>>,
+    /// The newest version that the watch brought, also of what is gone.
+    watched: u64,
     sign: Sign,
 }
 
@@ -60,6 +62,7 @@ impl<K: Resource> Cache<K> {
         let inner = Inner {
             objects: HashMap::new(),
             groups: HashMap::new(),
+            watched: 0,
             sign: Sign::default(),
         };
         Self {
@@ -97,21 +100,33 @@ impl<K: Resource> Cache<K> {
         self.read().sign
     }
 
-    /// Takes an object in, in place of the one of its name.
+    /// Takes an object in that the watch brought, in place of the one of its name.
     pub fn put(&self, object: K) {
-        let (name, place) = (object.name_any(), place_of(&object));
-        let groups = (self.groups_of)(&object);
         let mut inner = self.write();
-        self.remove(&mut inner, &name);
-        for group in groups {
-            inner.groups.entry(group).or_default().insert(place.clone());
-        }
-        inner.objects.insert(name, Arc::new(object));
+        inner.watched = inner.watched.max(version_of(&object));
+        self.insert(&mut inner, object);
     }
 
-    /// Forgets an object.
-    pub fn forget(&self, name: &str) {
-        self.remove(&mut self.write(), name);
+    /// Takes in the answer to a write of our own, unless the watch has brought something newer meanwhile, or the end
+    /// of the object: nothing would ever take away what comes in after that.
+    pub fn learn(&self, object: K) {
+        let mut inner = self.write();
+        let version = version_of(&object);
+        let known = inner.objects.get(&object.name_any());
+        let is_overtaken = match known {
+            Some(known) => version_of(known.as_ref()) > version,
+            None => version <= inner.watched,
+        };
+        if !is_overtaken {
+            self.insert(&mut inner, object);
+        }
+    }
+
+    /// Forgets an object, which the watch says is gone since this version.
+    pub fn forget(&self, name: &str, version: u64) {
+        let mut inner = self.write();
+        inner.watched = inner.watched.max(version);
+        self.remove(&mut inner, name);
     }
 
     /// Forgets what a complete list does not name.
@@ -140,6 +155,16 @@ impl<K: Resource> Cache<K> {
         self.write().sign.away_since.get_or_insert(now);
     }
 
+    fn insert(&self, inner: &mut Inner<K>, object: K) {
+        let (name, place) = (object.name_any(), place_of(&object));
+        let groups = (self.groups_of)(&object);
+        self.remove(inner, &name);
+        for group in groups {
+            inner.groups.entry(group).or_default().insert(place.clone());
+        }
+        inner.objects.insert(name, Arc::new(object));
+    }
+
     fn remove(&self, inner: &mut Inner<K>, name: &str) {
         let Some(old) = inner.objects.remove(name) else {
             return;
@@ -162,6 +187,12 @@ impl<K: Resource> Cache<K> {
     fn write(&self) -> RwLockWriteGuard<'_, Inner<K>> {
         self.inner.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// `resourceVersion` as a number, by which Kubernetes orders the versions of a kind; 0 where an object has none.
+pub fn version_of<K: Resource>(object: &K) -> u64 {
+    let version = object.resource_version().unwrap_or_default();
+    version.parse().unwrap_or(0)
 }
 
 fn place_of<K: Resource>(object: &K) -> Place {
@@ -216,7 +247,28 @@ mod tests {
         cache.put(object("b", 2, true));
         cache.retain(&HashSet::from(["b".to_owned()]));
         assert_eq!(names(&cache, &Group::Live, 9), ["b"]);
-        cache.forget("b");
+        cache.forget("b", 0);
         assert_eq!((cache.all().len(), cache.count(&Group::Live)), (0, 0));
+    }
+
+    #[test]
+    fn the_answer_to_a_write_brings_nothing_back_that_the_watch_saw_go_or_change() {
+        let cache = cache();
+        let written = |version: &str, is_live: bool| {
+            let mut object = object("a", 1, is_live);
+            object.metadata.resource_version = Some(version.to_owned());
+            object
+        };
+        cache.put(written("7", true));
+        cache.learn(written("9", false));
+        assert_eq!(cache.count(&Group::Ended), 1, "it is newer");
+        cache.put(written("12", true));
+        cache.learn(written("10", false));
+        assert_eq!(cache.count(&Group::Live), 1, "the watch was faster");
+        cache.forget("a", 15);
+        cache.learn(written("14", true));
+        assert!(cache.get("a").is_none(), "a deleted object came back");
+        cache.learn(written("16", true));
+        assert!(cache.get("a").is_some(), "another one of its name");
     }
 }

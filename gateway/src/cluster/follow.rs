@@ -12,7 +12,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
-use super::cache::Cache;
+use super::cache::{Cache, version_of};
 
 /// How often an API server that was away is asked whether it is back.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
@@ -87,7 +87,7 @@ fn take<K>(
             cache.was_read();
         }
         watcher::Event::Apply(object) => put(object, cache, trim, changed),
-        watcher::Event::Delete(object) => cache.forget(&object.name_any()),
+        watcher::Event::Delete(object) => cache.forget(&object.name_any(), version_of(&object)),
     }
 }
 

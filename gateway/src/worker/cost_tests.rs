@@ -25,10 +25,10 @@ use crate::testing::{Gateway, operator};
 
 /// An API server that counts what it is asked, and does nothing.
 #[derive(Clone, Default)]
-struct Counted(Arc<Mutex<Vec<String>>>);
+pub(super) struct Counted(Arc<Mutex<Vec<String>>>);
 
 impl Counted {
-    fn asked(&self) -> Vec<String> {
+    pub(super) fn asked(&self) -> Vec<String> {
         let asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         asked.clone()
     }
@@ -56,7 +56,7 @@ impl Service<Request<ApiBody>> for Counted {
 }
 
 /// The worker `mac`, in its first session.
-fn mac() -> Worker {
+pub(super) fn mac() -> Worker {
     let key = AgentKey::from_seed(&[1; 32]).public().to_string();
     let now = Timestamp::now().as_millisecond();
     serde_json::from_value(json!({
@@ -69,7 +69,7 @@ fn mac() -> Worker {
 }
 
 /// A run of a pool that it has, with most of its lease left, and one that nobody has.
-fn runs() -> [Assignment; 2] {
+pub(super) fn runs() -> [Assignment; 2] {
     let run = |uid: &str, status: Value| {
         json!({
             "apiVersion": "prbuild.dev/v1alpha1", "kind": "Assignment",
@@ -87,8 +87,12 @@ fn runs() -> [Assignment; 2] {
     [run("held", held), run("open", json!({}))].map(|run| serde_json::from_value(run).unwrap())
 }
 
-fn workers(cluster: &Counted, runs: &[Assignment]) -> Arc<Workers> {
-    let client = Client::new(cluster.clone(), "prbuild");
+pub(super) fn workers(cluster: &Counted, runs: &[Assignment]) -> Arc<Workers> {
+    workers_of(Client::new(cluster.clone(), "prbuild"), runs)
+}
+
+/// The same, of whatever cluster.
+pub(super) fn workers_of(client: Client, runs: &[Assignment]) -> Arc<Workers> {
     let keys = PublicKeys::from_pem(&operator().public_pem().unwrap()).unwrap();
     let ingest = Arc::new(Gateway::on(&Faulty::default()).ingest);
     let workers = Workers::new(
@@ -105,7 +109,12 @@ fn workers(cluster: &Counted, runs: &[Assignment]) -> Arc<Workers> {
 }
 
 /// What an agent in its session asks.
-async fn ask(workers: &Arc<Workers>, path: &str, body: Value) -> StatusCode {
+pub(super) async fn ask(workers: &Arc<Workers>, path: &str, body: Value) -> StatusCode {
+    send(workers, path, body.to_string()).await
+}
+
+/// The same, with this text as the body.
+pub(super) async fn send(workers: &Arc<Workers>, path: &str, body: String) -> StatusCode {
     let claims = SessionClaims {
         worker: "mac".to_owned(),
         uid: "w".to_owned(),
@@ -117,13 +126,13 @@ async fn ask(workers: &Arc<Workers>, path: &str, body: Value) -> StatusCode {
     let request = Request::post(format!("/worker/v1/{path}"))
         .header(PROTOCOL_HEADER, PROTOCOL.to_string())
         .header(SESSION_HEADER, workers.tickets.issue(&claims))
-        .body(Full::<Bytes>::from(body.to_string()))
+        .body(Full::<Bytes>::from(body))
         .unwrap();
     workers.clone().respond(request).await.status()
 }
 
 /// The status that its worker should have now.
-fn wanted(workers: &Workers) -> WorkerStatus {
+pub(super) fn wanted(workers: &Workers) -> WorkerStatus {
     let worker = workers.objects.worker("mac").unwrap();
     status(&Facts {
         worker: &worker,

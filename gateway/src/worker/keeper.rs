@@ -91,6 +91,10 @@ impl Unwritten {
 pub(super) async fn look(workers: &Workers, worker: &Worker, unwritten: &mut Unwritten) {
     let name = worker.name_any();
     let name = name.as_str();
+    let known = worker.status.as_ref();
+    if let Some(session) = known.and_then(|known| known.session.as_ref()) {
+        workers.seen.came_back(name, session.epoch);
+    }
     let sight = workers.seen.sight(name);
     let mut held = workers.objects.held_by(name);
     held.retain(|held| is_there(held));

@@ -123,25 +123,27 @@ impl Workers {
             let why = "the gateway has just started and has not read the cluster yet";
             return Err(Fault::new(FaultCode::Unavailable, why).after(1));
         }
-        let body = self.room.read(body, BODY_LIMIT).await;
-        let body = body.map_err(unread)?.bytes;
+        // It takes its room until it is answered: the cluster may be slow, and many may ask.
+        let read = self.room.read(body, BODY_LIMIT).await;
+        let read = read.map_err(unread)?;
+        let body = &read.bytes;
         match route {
-            Route::Nonce => Ok(json(StatusCode::OK, &self.nonce(&parsed(&body)?))),
-            Route::Open => Ok(json(StatusCode::OK, &self.open(&parsed(&body)?).await?)),
+            Route::Nonce => Ok(json(StatusCode::OK, &self.nonce(&parsed(body)?))),
+            Route::Open => Ok(json(StatusCode::OK, &self.open(&parsed(body)?).await?)),
             Route::Close => {
                 let worker = self.session(head)?;
-                Ok(json(StatusCode::OK, &self.close(&worker, parsed(&body)?)))
+                Ok(json(StatusCode::OK, &self.close(&worker, parsed(body)?)))
             }
             Route::Poll => {
                 let worker = self.session(head)?;
-                Ok(json(
-                    StatusCode::OK,
-                    &self.poll(worker, parsed(&body)?).await?,
-                ))
+                let said = parsed(body)?;
+                // A poll is held for long, and what is held has to be small.
+                drop(read);
+                Ok(json(StatusCode::OK, &self.poll(worker, said).await?))
             }
             Route::Heartbeat => {
                 let worker = self.session(head)?;
-                let said = parsed(&body)?;
+                let said = parsed(body)?;
                 Ok(json(StatusCode::OK, &self.heartbeat(&worker, said).await?))
             }
             Route::Accept(id) => {
@@ -150,7 +152,7 @@ impl Workers {
             }
             Route::Decline(id) => {
                 let worker = self.session(head)?;
-                let said = parsed(&body)?;
+                let said = parsed(body)?;
                 Ok(json(
                     StatusCode::OK,
                     &self.decline(&worker, id, said).await?,
@@ -158,7 +160,7 @@ impl Workers {
             }
             Route::Complete(id) => {
                 let worker = self.session(head)?;
-                let signed = parsed(&body)?;
+                let signed = parsed(body)?;
                 Ok(json(
                     StatusCode::OK,
                     &self.complete(&worker, id, signed).await?,
@@ -255,3 +257,5 @@ pub fn key_chain(file: Option<&Path>, keys: &PublicKeys) -> Result<KeyChain, Str
 
 #[cfg(test)]
 mod cost_tests;
+#[cfg(test)]
+mod odd_tests;

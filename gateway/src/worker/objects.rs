@@ -189,7 +189,7 @@ impl Objects {
             match patch(&self.assignment_api, object.as_ref(), status).await {
                 Ok(mut written) => {
                     lean(&mut written);
-                    self.assignments.put(written);
+                    self.assignments.learn(written);
                     return Ok(answer);
                 }
                 Err(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => {
@@ -226,7 +226,7 @@ impl Objects {
             match patch(&self.worker_api, object.as_ref(), status).await {
                 Ok(mut written) => {
                     lean(&mut written);
-                    self.workers.put(written);
+                    self.workers.learn(written);
                     return Ok(answer);
                 }
                 Err(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => {

@@ -13,13 +13,14 @@ use tokio::time::Instant;
 use super::objects::{Known, id_of};
 use super::seen::Takes;
 use super::session::Open;
+use super::status::quarantined_until;
 use super::{Workers, cut};
 
 impl Workers {
     /// An offer, as soon as there is one.
     pub(super) async fn poll(&self, worker: Open, said: Poll) -> Result<PollAnswer, Fault> {
-        let closed = said.closed.as_deref();
-        let closed = closed.map(|why| cut(why, REASON_LIMIT));
+        // What is held with a poll is short, however long its owner's words are.
+        let closed = said.closed.map(|why| cut(&why, REASON_LIMIT));
         let takes = said.free_slots > 0 && closed.is_none() && !said.disk_full;
         let says = Takes {
             closed,
@@ -108,12 +109,15 @@ enum Found {
     Nothing,
 }
 
-/// Whether the infrastructure team gives a worker nothing now.
+/// Whether a worker is given nothing now: by the infrastructure team, or because its machine ended too many runs. The
+/// operator learns of that a moment later, and what it had promised before waits for other machines.
 fn is_closed(worker: &Worker) -> bool {
     let now = Timestamp::now();
     let mut windows = worker.spec.windows.iter();
+    let status = worker.status.as_ref();
     worker.spec.paused
         || worker.spec.drain
+        || status.is_some_and(|status| quarantined_until(status, now).is_some())
         || windows.any(|window| !matches!(window.closed_until(now), Ok(None)))
 }
 

@@ -31,6 +31,8 @@ pub struct Seen {
 #[derive(Clone, Debug, Default)]
 struct Entry {
     heard: Option<Heard>,
+    /// The session in which its agent said good-bye, where it did.
+    left_in: i64,
     duplicate: Option<Instant>,
     wrong_key: Option<Instant>,
     /// Other gateways were asked whether they hear of it, since then.
@@ -124,13 +126,24 @@ impl Seen {
         });
     }
 
-    /// A worker's agent said good-bye.
-    pub fn leave(&self, worker: &str, reason: String) {
+    /// A worker's agent said good-bye in this session.
+    pub fn leave(&self, worker: &str, reason: String, epoch: i64) {
         self.update(worker, |entry| {
             if let Some(heard) = &mut entry.heard {
                 heard.left = Some(reason);
+                entry.left_in = epoch;
             }
         });
+    }
+
+    /// This is the newest session of a worker: that its agent said good-bye in an older one is forgotten. It came
+    /// back at another gateway, which knows better.
+    pub fn came_back(&self, worker: &str, epoch: i64) {
+        let mut all = self.lock();
+        if let Some(entry) = all.get_mut(worker).filter(|entry| entry.left_in < epoch) {
+            let heard = entry.heard.take();
+            entry.heard = heard.filter(|heard| heard.left.is_none());
+        }
     }
 
     /// Other gateways are asked whether they hear of a worker that was heard of last at that moment.
@@ -208,6 +221,21 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_good_bye_counts_until_the_next_session() {
+        let seen = Seen::default();
+        let left = || seen.sight("mac").heard.and_then(|heard| heard.left);
+        seen.hear("mac", "i b");
+        seen.leave("mac", "bye".to_owned(), 3);
+        seen.came_back("mac", 3);
+        assert_eq!(left().as_deref(), Some("bye"), "that was its last one");
+        seen.came_back("mac", 4);
+        assert!(seen.sight("mac").heard.is_none(), "another gateway knows");
+        seen.hear("mac", "i b");
+        seen.came_back("mac", 5);
+        assert!(seen.sight("mac").heard.is_some(), "it is here");
+    }
 
     #[test]
     fn what_others_were_asked_counts_until_a_worker_is_heard_of_again_or_forgotten() {

@@ -38,6 +38,8 @@ pub struct Open {
     pub name: String,
     /// Installation and start of its machine.
     pub who: String,
+    /// Which of its sessions.
+    pub epoch: i64,
     /// Its keys.
     pub keys: Vec<PublicKey>,
 }
@@ -75,6 +77,7 @@ impl Workers {
         let open = Open {
             name: name.clone(),
             who: who.clone(),
+            epoch,
             keys: keys_of(&worker),
         };
         self.note_forgotten(&open, &request).await?;
@@ -129,6 +132,7 @@ impl Workers {
         Ok(Open {
             name: claims.worker,
             who: claims.who,
+            epoch: claims.epoch,
             keys,
         })
     }
@@ -136,7 +140,7 @@ impl Workers {
     /// The agent says good-bye.
     pub(super) fn close(&self, worker: &Open, said: Close) -> Taken {
         let reason = cut(&said.reason, FACT);
-        self.seen.leave(&worker.name, reason);
+        self.seen.leave(&worker.name, reason, worker.epoch);
         Taken {}
     }
 
@@ -162,8 +166,10 @@ impl Workers {
     fn fresh_nonce(&self, request: &SessionRequest) -> Result<NonceClaims, Fault> {
         let nonce: Option<NonceClaims> = self.tickets.read(&request.nonce);
         let age = |nonce: &NonceClaims| Timestamp::now().as_millisecond() - nonce.at;
+        // Another gateway's clock may be ahead, but not by more than a nonce is good for.
+        let is_fresh = |nonce: &NonceClaims| age(nonce).abs() <= NONCE_SECONDS * 1000;
         nonce
-            .filter(|nonce| nonce.worker == request.worker && age(nonce) <= NONCE_SECONDS * 1000)
+            .filter(|nonce| nonce.worker == request.worker && is_fresh(nonce))
             .ok_or_else(replayed)
     }
 
@@ -171,6 +177,7 @@ impl Workers {
     fn is_alone(&self, worker: &Worker, who: &str) -> Result<(), Fault> {
         let (name, session) = (worker.name_any(), session_of(worker));
         let status = worker.status.as_ref();
+        self.seen.came_back(&name, session.epoch);
         let heard = self.seen.sight(&name).heard;
         let claim = Claim {
             who,
@@ -223,7 +230,8 @@ impl Workers {
     }
 }
 
-/// What opening a session writes: it counts only if its nonce is newer than that of the session before.
+/// What opening a session writes: it counts only if its nonce is newer than that of the session before. A time that
+/// no nonce can have now was written by a gateway whose clock was wrong, and keeps nobody out until then.
 fn decide(
     worker: Option<&Worker>,
     request: &SessionRequest,
@@ -234,7 +242,8 @@ fn decide(
         return Write::Known(Err(unknown(&request.worker)));
     };
     let old = session_of(worker);
-    if nonce.at <= old.nonce {
+    let latest = Timestamp::now().as_millisecond() + NONCE_SECONDS * 1000;
+    if nonce.at <= old.nonce && old.nonce <= latest {
         return Write::Known(Err(replayed()));
     }
     let current = format!("{} {}", old.instance, old.boot);

@@ -335,7 +335,8 @@ pub fn failed_again(old: Option<&Failing>, reason: &str, now: Timestamp) -> Fail
     }
 }
 
-fn quarantined_until(status: &WorkerStatus, now: Timestamp) -> Option<Timestamp> {
+/// Until when a machine that failed too often is left alone; none where it is not, or not any more.
+pub fn quarantined_until(status: &WorkerStatus, now: Timestamp) -> Option<Timestamp> {
     let until = status.failing.as_ref()?.until.as_ref()?.0;
     (until > now).then_some(until)
 }

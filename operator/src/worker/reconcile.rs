@@ -191,6 +191,10 @@ async fn take_back(
         Some((worker, reason)) => format!("`{worker}` declined: {reason}"),
         None => "nobody took it".to_owned(),
     };
+    // Else it would be offered to the next one, and the next, for ever: who keeps its slot begins at once.
+    if let Some(ending) = waited_too_long(ctx, run, Some(&why)) {
+        return end(ctx, run, uid, ending).await;
+    }
     ctx.live.update(uid, |live| {
         note(&mut live.declined, declined, Instant::now())
     });

@@ -16,6 +16,10 @@ const SLACK: SignedDuration = SignedDuration::from_hours(2);
 /// How long a worker that is there may take to stop a run and to deliver its end.
 const STOPPED_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 
+/// How long a worker that is there may take to deliver the end of what it says has ended: one that was away comes
+/// back within as much.
+const DELIVERED_WITHIN: SignedDuration = SignedDuration::from_hours(24);
+
 /// What an assignment without a result needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stands {
@@ -81,9 +85,13 @@ pub fn stands(
     }
     let Some(away) = away(worker, now) else {
         let longest = SignedDuration::from_secs(run_seconds) + SLACK;
-        return match &assignment.spec.cancel {
-            None if status.ended_at.is_none() && now > since + longest => Stands::TooLong,
-            Some(cancel) if now > cancel.at.0 + STOPPED_WITHIN => {
+        return match (&assignment.spec.cancel, &status.ended_at) {
+            (None, None) if now > since + longest => Stands::TooLong,
+            (None, Some(ended)) if now > ended.0 + DELIVERED_WITHIN => {
+                let reason = format!("`{holder}` says that it has ended, and delivers no end");
+                over(reason, true)
+            }
+            (Some(cancel), _) if now > cancel.at.0 + STOPPED_WITHIN => {
                 let reason = format!(
                     "`{holder}` was told to stop it and delivers no end: {}",
                     cancel.reason
@@ -97,10 +105,13 @@ pub fn stands(
         };
     };
     if away.long {
-        let reason = format!(
-            "`{holder}` has been away for more than a day: {}",
-            away.message
-        );
+        let reason = match worker {
+            Some(_) => format!(
+                "`{holder}` has been away for more than a day: {}",
+                away.message
+            ),
+            None => format!("`{holder}` cannot deliver its end: {}", away.message),
+        };
         return over(reason, false);
     }
     let sentence = format!("waiting for `{holder}`: {}", away.message);

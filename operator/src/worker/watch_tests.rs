@@ -126,6 +126,36 @@ fn what_its_worker_has_forgotten_may_be_tried_again_and_what_takes_too_long_is_s
 }
 
 #[test]
+fn what_has_ended_and_whose_end_never_comes_waits_for_a_day_and_is_tried_again() {
+    let mut status = taken();
+    status["leaseExpiresAt"] = json!(at(100_000).to_string());
+    status["endedAt"] = json!(at(10).to_string());
+    let day = 24 * 3_600;
+    for pool in [false, true] {
+        let run = assignment(pool, status.clone());
+        let waits = look(&run, &worker(None), day);
+        assert!(matches!(waits, Stands::Running { .. }), "{waits:?}");
+        let reason = "`mac` says that it has ended, and delivers no end".to_owned();
+        let over = Stands::Over {
+            reason,
+            retried: true,
+        };
+        assert_eq!(look(&run, &worker(None), day + 11), over);
+    }
+}
+
+#[test]
+fn a_run_whose_worker_was_deleted_is_over_at_once_and_says_so() {
+    let run = assignment(false, taken());
+    let reason = "`mac` cannot deliver its end: its Worker object was deleted".to_owned();
+    let over = Stands::Over {
+        reason,
+        retried: false,
+    };
+    assert_eq!(stands(&run, None, 3_600, at(1)), over);
+}
+
+#[test]
 fn what_was_told_to_stop_and_delivers_no_end_is_over_and_not_tried_again() {
     let mut run = assignment(false, taken());
     let told = 3_600 + 7_201;

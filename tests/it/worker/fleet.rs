@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crds::{Assignment, RunPhase};
+use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use protocol::Verdict;
 use protocol::worker::fault::FaultCode;
@@ -181,5 +182,41 @@ async fn t5_a_pools_run_is_tried_elsewhere_after_its_lease_and_its_first_worker_
         built.status.unwrap().result,
         Some(crds::BuildResult::Passed)
     );
+    story.end().await;
+}
+
+#[tokio::test]
+async fn what_was_offered_in_vain_for_longer_than_it_may_queue_is_offered_to_nobody_else() {
+    const QUEUE_SECONDS: i64 = 10;
+    let story = begin("worker-in-vain").await;
+    let first = online(&story, "mac-1", 1).await;
+    let limited = |spec: &mut BuilderSpec| {
+        on_any_mac(spec);
+        spec.max_concurrent = Some(1);
+        spec.timeouts.queue_seconds = QUEUE_SECONDS;
+    };
+    story.builder("macos", limited).await;
+    let (_, build) = labelled(&story).await;
+    let offer = first.offer().await.unwrap();
+    // It has a slot, and here is somebody who could take it.
+    let _second = online(&story, "mac-2", 2).await;
+    eventually_run(&story, &build, "its time to queue is over", |run| {
+        let made = run.creation_timestamp().unwrap().0;
+        let waited = Timestamp::now().duration_since(made).as_secs();
+        (waited > QUEUE_SECONDS)
+            .then_some(())
+            .ok_or(format!("{waited} s"))
+    })
+    .await;
+    first
+        .decline(&offer.id, "its owner needs it")
+        .await
+        .unwrap();
+    let run = eventually_phase(&story, &build, RunPhase::Error).await;
+    let reason = run.status.unwrap().outcome.unwrap().reason;
+    let expected = "did not start within 10 s: `mac-1` declined: its owner needs it";
+    assert_eq!(reason, expected);
+    story.complete(&build).await;
+    assert_eq!(story.runs(&build).await.len(), 1, "nobody tries it again");
     story.end().await;
 }

@@ -14,14 +14,15 @@ mod pause;
 mod rerun;
 mod status;
 mod stop;
+mod way;
 pub mod words;
 mod workers;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config};
+use kube::{Api, Client};
 
 use cli::{Cli, Command, Way, WorkerCommand};
+use way::no_way;
 
 /// Why something could not be done. Exit code 1.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +77,7 @@ pub(crate) struct Desk {
 
 impl Desk {
     async fn open(way: &Way) -> Result<Self, PluginError> {
-        let config = config(way).await?;
+        let config = way::config(way).await?;
         let namespace = way.namespace.clone();
         let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
         let client = Client::try_from(config).map_err(no_way)?;
@@ -115,27 +116,6 @@ impl Desk {
         let user = review.status.and_then(|status| status.user_info);
         Ok(user.and_then(|user| user.username).unwrap_or_default())
     }
-}
-
-/// How a cluster is reached: as was said, else as kubectl would, else as a pod of it does.
-async fn config(way: &Way) -> Result<Config, PluginError> {
-    let options = KubeConfigOptions {
-        context: way.context.clone(),
-        ..KubeConfigOptions::default()
-    };
-    match (&way.kubeconfig, &way.context) {
-        (Some(file), _) => {
-            let read = Kubeconfig::read_from(file).map_err(no_way)?;
-            let config = Config::from_custom_kubeconfig(read, &options).await;
-            config.map_err(no_way)
-        }
-        (None, Some(_)) => Config::from_kubeconfig(&options).await.map_err(no_way),
-        (None, None) => Config::infer().await.map_err(no_way),
-    }
-}
-
-fn no_way(because: impl std::fmt::Display) -> PluginError {
-    PluginError::Config(because.to_string())
 }
 
 fn told_namespace(operator: &Deployment) -> Option<String> {

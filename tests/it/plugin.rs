@@ -2,9 +2,10 @@
 
 mod doctor;
 mod typing;
+mod way;
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use crds::{Builder, BuilderRun, PrBuild, Repository, RunPhase, Worker};
 use serde_json::json;
@@ -24,6 +25,15 @@ pub(crate) struct Said {
 }
 
 impl Said {
+    fn of(output: &Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            out: text(&output.stdout),
+            err: text(&output.stderr),
+        }
+    }
+
     /// Done, with these words.
     #[track_caller]
     pub(crate) fn says(&self, words: &[&str]) {
@@ -66,13 +76,7 @@ pub(crate) fn command(kubeconfig: &Path, args: &[&str]) -> Command {
 pub(crate) async fn kubectl(kubeconfig: &Path, args: &[&str]) -> Said {
     let mut command = command(kubeconfig, args);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await;
-    let output = output.unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Said {
-        code: output.status.code().unwrap_or(-1),
-        out: text(output.stdout),
-        err: text(output.stderr),
-    }
+    Said::of(&output.unwrap())
 }
 
 /// The same, in the namespace of a story, as its administrator.

@@ -1,6 +1,7 @@
 //! Logs through crashes, lost answers and two gateways: what is stored is what was sent.
 
 mod reading;
+mod waiting;
 
 use protocol::log::{LogEnd, RefusalCode, Stream};
 

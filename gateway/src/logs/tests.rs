@@ -1,5 +1,6 @@
 //! Logs through crashes, lost answers and two gateways: what is stored is what was sent.
 
+mod compacting;
 mod reading;
 mod waiting;
 

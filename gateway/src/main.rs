@@ -95,7 +95,9 @@ const PAGES: Places = Places {
 };
 const INGEST: Places = Places {
     connections: 2048,
-    of_one_address: 2048,
+    // The code of a build reaches it from the address of its pod, and may not keep out the senders of others. Where
+    // a node stands for its pods, it has at most as many.
+    of_one_address: 256,
     header_bytes: HEADER_BYTES,
     header_time: HEADER_TIME,
     write_time: WRITE_TIME,
@@ -110,6 +112,9 @@ const AGENTS: Places = Places {
     // Held polls are told to come again.
     grace: Duration::from_secs(5),
 };
+
+// Of the ingest no pod has more than a small part.
+const _: () = assert!(INGEST.of_one_address <= INGEST.connections / 8);
 
 /// What it waits for at its start.
 const KEY: &str = "the operator's public key";

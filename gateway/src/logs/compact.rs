@@ -4,8 +4,11 @@
 //! is there is found again and done again. Segments are removed only when the file has been read back as
 //! it was written, and a file is written only of as many bytes as the sender said.
 
+use std::pin::pin;
+
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _};
 use protocol::log::{LogEnd, Stream};
 
 use super::archive::{Archive, Frame, Index};
@@ -17,6 +20,9 @@ use crate::store::{Store, StoreError, Upload};
 
 /// Bytes that are uploaded at once; what is shorter is stored at once.
 const PART: usize = 8 << 20;
+/// Segments that are read, or removed, at once. A log that was printed for an hour has hundreds, and a bucket takes
+/// its time for each: one after the other, logs would end faster than they become files.
+const AT_ONCE: usize = 8;
 
 /// Makes one file of all segments of a stream, and its index; none where they are gone, because another
 /// gateway has done it.
@@ -67,10 +73,13 @@ pub async fn remove_segments(
     run: &RunKey,
     stream: Stream,
 ) -> Result<(), StoreError> {
-    for place in chain::places(store, run, stream).await? {
-        let key = run.segment(stream, place.offset, place.line);
-        store.delete(&key).await?;
-    }
+    let places = chain::places(store, run, stream).await?;
+    let removed = places.into_iter().map(|at| async move {
+        let key = run.segment(stream, at.offset, at.line);
+        store.delete(&key).await
+    });
+    let removed = futures::stream::iter(removed).buffer_unordered(AT_ONCE);
+    removed.try_collect::<()>().await?;
     store.delete(&run.places(stream)).await
 }
 
@@ -80,22 +89,41 @@ async fn write(
     stream: Stream,
     file: &mut File<'_>,
 ) -> Result<(), StoreError> {
+    let places = chain::places(store, run, stream).await?;
+    let read = places.into_iter().map(|at| async move {
+        let key = run.segment(stream, at.offset, at.line);
+        let segment = store.get(&key).await?;
+        Ok::<_, StoreError>((at, key, segment))
+    });
+    let mut read = pin!(futures::stream::iter(read).buffered(AT_ONCE));
+    while let Some((at, key, segment)) = read.try_next().await? {
+        if let Some(segment) = segment.filter(|_| at == file.text) {
+            write_segment(&key, &segment, file).await?;
+        }
+    }
+    // What a listing did not find yet is found by its key.
     loop {
         let key = run.segment(stream, file.text.offset, file.text.line);
         let Some(segment) = store.get(&key).await? else {
             return Ok(());
         };
-        let damaged = |error: FrameError| StoreError::Damaged {
-            key: key.clone(),
-            cause: error.to_string(),
-        };
-        for frame in frames::split(&segment) {
-            let frame = frame.map_err(damaged)?;
-            let text = frames::decode(frame, FRAME).map_err(damaged)?;
-            file.add(frame, &text).map_err(damaged)?;
-            file.upload_if_large().await?;
-        }
+        write_segment(&key, &segment, file).await?;
     }
+}
+
+/// Adds the frames of the segment with this key.
+async fn write_segment(key: &str, segment: &[u8], file: &mut File<'_>) -> Result<(), StoreError> {
+    let damaged = |error: FrameError| StoreError::Damaged {
+        key: key.to_owned(),
+        cause: error.to_string(),
+    };
+    for frame in frames::split(segment) {
+        let frame = frame.map_err(damaged)?;
+        let text = frames::decode(frame, FRAME).map_err(damaged)?;
+        file.add(frame, &text).map_err(damaged)?;
+        file.upload_if_large().await?;
+    }
+    Ok(())
 }
 
 /// The file was written as it was meant.

@@ -70,6 +70,7 @@ impl Logs {
                 blocks: Arc::default(),
                 metrics,
                 unstored: 0.into(),
+                storable: 0.into(),
                 on_the_way: Semaphore::new(ON_THE_WAY),
             }),
             open: Mutex::default(),

@@ -26,8 +26,12 @@ const AGE: Duration = Duration::from_secs(5);
 const WAITING_LIMIT: u64 = 1 << 20;
 /// Bytes of all streams that may wait before text is stored earlier than it had to.
 const EARLY: u64 = 6 << 20;
-/// Bytes of all streams that may wait before more is taken.
+/// Bytes of all streams that may wait before more is taken of one of which some waits.
 const WAITING_TOGETHER: u64 = 48 << 20;
+/// Bytes of all streams that may wait before nothing more is taken.
+const WAITING_MOST: u64 = 2 * WAITING_TOGETHER;
+/// How often it is looked whether others have made room.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Bytes of text that are worth a segment when memory is short.
 const EARLY_SEGMENT: u64 = 32 << 10;
 
@@ -41,6 +45,8 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// Bytes of all logs that are not stored yet.
     pub unstored: AtomicU64,
+    /// Those of them that wait for nothing but the store.
+    pub storable: AtomicU64,
     /// Places for text on its way to the store: a copy of it is in memory for so long.
     pub on_the_way: Semaphore,
 }
@@ -106,6 +112,8 @@ struct Text {
     tail: Tail,
     segments: Vec<Place>,
     storer: bool,
+    /// Its share of [`Shared::storable`].
+    counted: u64,
     /// Of all bytes as they came, before tokens became illegible: where somebody signed them, and all came here.
     digest: Option<Context>,
     /// The end is being stored: nothing more is taken, unless that fails.
@@ -128,6 +136,7 @@ impl OpenLog {
                 tail: Tail::new(stream, chain.end, chain.last),
                 segments: chain.segments,
                 storer: false,
+                counted: 0,
                 digest: None,
                 closed: false,
                 ended: false,
@@ -219,17 +228,15 @@ impl OpenLog {
     /// Waits until more may be taken, and not for long.
     pub(super) async fn room(&self) -> Result<(), TakeError> {
         let full = || {
-            let together = self.shared.unstored.load(Ordering::Relaxed) > WAITING_TOGETHER;
-            let storable = self.lock().tail.storable();
-            storable > WAITING_LIMIT || (together && storable > 0)
+            let text = self.lock();
+            self.is_full(&text)
         };
         let mut progress = self.progress();
         let wait = async {
             while full() {
                 self.wake.notify_one();
-                if progress.changed().await.is_err() {
-                    break;
-                }
+                // What is stored of others makes room, too, and is not told here.
+                let _ = tokio::time::timeout(LOOK_EVERY, progress.changed()).await;
             }
         };
         let patience = match self.shared.store.is_down() {
@@ -238,6 +245,17 @@ impl OpenLog {
         };
         let waited = tokio::time::timeout(patience, wait).await;
         waited.map_err(|_| TakeError::Full(self.taken().received))
+    }
+
+    /// Whether too much waits for the store, of this stream or of all. What is held back does not count: it waits
+    /// for its sender, and would keep all others waiting.
+    fn is_full(&self, text: &Text) -> bool {
+        let storable = text.tail.storable();
+        let most = match storable {
+            0 => WAITING_MOST,
+            _ => WAITING_TOGETHER,
+        };
+        storable > WAITING_LIMIT || self.shared.storable.load(Ordering::Relaxed) > most
     }
 
     /// Takes bytes at this offset.
@@ -256,7 +274,8 @@ impl OpenLog {
                 false => Err(TakeError::Ended(before)),
             };
         }
-        if text.closed && end > before {
+        // Others may have taken the room that there was.
+        if end > before && (text.closed || self.is_full(&text)) {
             return Err(TakeError::Full(before));
         }
         if end > limit {
@@ -281,22 +300,31 @@ impl OpenLog {
         self.shared.metrics.unstored(together);
         let storable = text.tail.storable();
         let due = storable >= SEGMENT || (together > EARLY && storable >= EARLY_SEGMENT);
-        let begin = !text.storer && storable > 0;
-        text.storer |= begin;
-        self.publish(&text);
-        drop(text);
-        if begin {
-            tokio::spawn(self.clone().store_in_time());
-        }
+        self.publish(&mut text);
+        self.begin_storing(text);
         if due {
             self.wake.notify_one();
         }
         Ok(())
     }
 
-    /// What could have become a token is none.
-    pub(super) fn finish(&self) {
-        self.lock().tail.finish();
+    /// What could have become a token is none. It is stored in time, also where the end cannot be: its sender may
+    /// not come back.
+    pub(super) fn finish(self: &Arc<Self>) {
+        let mut text = self.lock();
+        text.tail.finish();
+        self.count(&mut text);
+        self.begin_storing(text);
+    }
+
+    /// Lets somebody store what can be stored, unless somebody does.
+    fn begin_storing(self: &Arc<Self>, mut text: MutexGuard<'_, Text>) {
+        let begin = !text.storer && text.tail.storable() > 0;
+        text.storer |= begin;
+        drop(text);
+        if begin {
+            tokio::spawn(self.clone().store_in_time());
+        }
     }
 
     /// Takes nothing more until [`Self::reopen`], if so many bytes were received.
@@ -316,16 +344,30 @@ impl OpenLog {
     /// Takes more again, unless it has ended.
     pub(super) fn reopen(&self) {
         self.lock().closed = false;
+        // What could not be stored is tried again soon; where all is, nobody has to wait for it.
+        self.wake.notify_one();
     }
 
     /// Nothing more comes.
     pub(super) fn ended(&self) {
         let mut text = self.lock();
         text.ended = true;
-        self.publish(&text);
+        self.publish(&mut text);
     }
 
-    fn publish(&self, text: &Text) {
+    /// Counts what waits for the store among what all have.
+    fn count(&self, text: &mut Text) {
+        let all = &self.shared.storable;
+        let now = text.tail.storable();
+        let before = std::mem::replace(&mut text.counted, now);
+        match now >= before {
+            true => all.fetch_add(now - before, Ordering::Relaxed),
+            false => all.fetch_sub(before - now, Ordering::Relaxed),
+        };
+    }
+
+    fn publish(&self, text: &mut Text) {
+        self.count(text);
         let progress = Progress {
             shown: text.tail.shown(),
             durable: text.tail.durable().offset,
@@ -345,7 +387,11 @@ impl OpenLog {
 
 impl Drop for OpenLog {
     fn drop(&mut self) {
-        let unstored = self.lock().tail.unstored();
+        let (unstored, counted) = {
+            let text = self.lock();
+            (text.tail.unstored(), text.counted)
+        };
         self.account(unstored, 0);
+        self.shared.storable.fetch_sub(counted, Ordering::Relaxed);
     }
 }

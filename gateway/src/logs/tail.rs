@@ -5,8 +5,8 @@
 //!  start ──── durable ──────── settled ──── shown ──── received
 //!    pieces, as they are stored  │  open: a token may be under way
 //! ```
-//! A segment ends at or before `settled`. There no token is under way, so whoever goes on there from the
-//! store alone sees the same tokens.
+//! A segment ends at `settled`, or before it between two tokens. There none is under way, so whoever goes on
+//! there from the store alone sees the same tokens.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -16,7 +16,7 @@ use memchr::memchr_iter;
 use protocol::log::Stream;
 
 use super::frames::{self, Arrived, FrameError, Packed, SMALL};
-use crate::redact::{Reach, redact, redact_lines};
+use crate::redact::{KEY_LIMIT, Reach, redact, redact_lines};
 
 /// Bytes of one allocation.
 const PIECE: usize = 16 << 10;
@@ -26,6 +26,9 @@ const KEPT: u64 = 16 << 10;
 pub const SEGMENT: u64 = 256 << 10;
 /// Bytes of text of a segment: more than [`SEGMENT`] where text came faster than it was stored.
 pub const SEGMENT_LIMIT: usize = 1 << 20;
+/// Bytes before the end of a full segment that are looked through for a token which goes on behind it: more
+/// than the longest has with what it begins with.
+const LOOK_BACK: u64 = 2 * KEY_LIMIT as u64;
 
 /// Text that becomes a segment.
 #[derive(Debug, PartialEq, Eq)]
@@ -235,8 +238,7 @@ impl Tail {
     /// The next text to be stored, as much as fits into a segment; none where all of it is.
     pub fn cut(&self) -> Option<Cut> {
         let begin = self.durable.offset;
-        let most = self.settled.offset.min(begin + SEGMENT_LIMIT as u64);
-        let end = self.end_of_segment(begin, most);
+        let end = self.end_of_segment(begin, self.most_of_segment(begin));
         let is_within = |packed: &&Packed| packed.at >= begin && packed.at + packed.text <= end;
         (end > begin).then(|| Cut {
             offset: begin,
@@ -244,6 +246,23 @@ impl Tail {
             text: self.read(begin..end),
             packed: self.packed.iter().filter(is_within).cloned().collect(),
         })
+    }
+
+    /// Where a segment that begins there may end at most. Where there is more text than fits, that is no place
+    /// within a token: what is in memory of it is illegible, but the sender has it as it is, and whoever goes on
+    /// there would take the rest of it for text.
+    fn most_of_segment(&self, begin: u64) -> u64 {
+        let full = begin + SEGMENT_LIMIT as u64;
+        if self.settled.offset <= full {
+            return self.settled.offset;
+        }
+        let from = full - LOOK_BACK;
+        // What is illegible still looks like the token that it was.
+        let mut text = self.read(from..full);
+        match self.redact(&mut text, false).settled as u64 {
+            0 => full,
+            settled => from + settled,
+        }
     }
 
     /// Where the next segment ends, at most there. A frame that reaches beyond that is left for the next

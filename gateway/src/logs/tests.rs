@@ -1,6 +1,8 @@
 //! Logs through crashes, lost answers and two gateways: what is stored is what was sent.
 
+mod compacting;
 mod reading;
+mod waiting;
 
 use protocol::log::{LogEnd, RefusalCode, Stream};
 

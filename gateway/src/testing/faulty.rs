@@ -12,6 +12,7 @@ use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
+use tokio::sync::Barrier;
 
 /// Objects in memory, and what goes wrong. A clone is the same.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +37,8 @@ struct State {
     is_full: AtomicBool,
     /// What is there is not replaced.
     keeps: AtomicBool,
+    /// Pieces of logs are read and removed when so many are asked for at once.
+    company: Mutex<Option<Arc<Barrier>>>,
 }
 
 impl Default for State {
@@ -49,6 +52,7 @@ impl Default for State {
             hangs: AtomicBool::new(false),
             is_full: AtomicBool::new(false),
             keeps: AtomicBool::new(false),
+            company: Mutex::default(),
         }
     }
 }
@@ -90,6 +94,21 @@ impl Faulty {
     /// Nothing that is there is replaced any more: a bucket with a retention policy.
     pub fn refuse_replacing(&self) {
         self.state.keeps.store(true, Ordering::SeqCst);
+    }
+
+    /// A piece of a log is read or removed only together with others, so many at once.
+    pub fn answer_together(&self, pieces: usize) {
+        *self.state.company.lock().unwrap() = Some(Arc::new(Barrier::new(pieces)));
+    }
+
+    async fn wait_for_company(&self, at: &Path) {
+        let company = self.state.company.lock().unwrap().clone();
+        let is_piece = at.as_ref().contains("/log/") && at.as_ref().ends_with(".zst");
+        if let Some(company) = company.filter(|_| is_piece)
+            && self.has(at).await
+        {
+            company.wait().await;
+        }
     }
 
     /// What is below this cannot be listed any more.
@@ -207,6 +226,7 @@ impl ObjectStore for Faulty {
     }
 
     async fn get_opts(&self, at: &Path, options: GetOptions) -> Result<GetResult> {
+        self.wait_for_company(at).await;
         self.through(self.objects.get_opts(at, options)).await
     }
 
@@ -214,6 +234,15 @@ impl ObjectStore for Faulty {
         &self,
         locations: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
+        let objects = self.clone();
+        let locations = locations.and_then(move |at| {
+            let objects = objects.clone();
+            async move {
+                objects.wait_for_company(&at).await;
+                Ok(at)
+            }
+        });
+        let locations = locations.boxed();
         match self.fate() {
             Fate::Works => self.objects.delete_stream(locations),
             Fate::AnswerIsLost => {

@@ -252,7 +252,7 @@ pub(super) const CASES: [Case; 27] = [
     case(
         "PrBuildStoreFails",
         "very much waits to be stored",
-        &[(UNSTORED, "300000000x30")],
+        &[(UNSTORED, "50000000x30")],
         15,
         STORE_FAILS,
     ),

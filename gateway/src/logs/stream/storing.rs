@@ -88,7 +88,7 @@ impl OpenLog {
         }
         let after = text.tail.unstored();
         self.account(before, after);
-        self.publish(&text);
+        self.publish(&mut text);
     }
 
     /// So many bytes were not stored yet, and now it is so many.
@@ -153,6 +153,6 @@ impl OpenLog {
         text.ended = true;
         self.account(before, 0);
         let _ = self.archive.set(archive);
-        self.publish(&text);
+        self.publish(&mut text);
     }
 }

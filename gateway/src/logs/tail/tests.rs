@@ -164,3 +164,51 @@ fn a_log_with_tokens_is_stored_the_same_however_it_is_cut_and_whenever_it_is_sto
         assert!(found == expected);
     }
 }
+
+/// Appends text that was not packed.
+fn append(tail: &mut Tail, text: &[u8]) {
+    for part in text.chunks(FRAME) {
+        let arrived = Arrived {
+            text: &mut part.to_vec(),
+            packed: Vec::new(),
+        };
+        assert!(tail.append(tail.received(), arrived));
+    }
+}
+
+#[test]
+fn who_goes_on_behind_a_full_segment_finds_the_token_that_was_at_its_end() {
+    let line = format!("{}\n", "Mi/E+c2=".repeat(8));
+    let key = format!(
+        "-----BEGIN PRIVATE KEY-----\n{}-----END PRIVATE KEY-----\n",
+        line.repeat(200)
+    );
+    for (secret, before) in [
+        (token(), 1),
+        (token(), 30),
+        (token(), 63),
+        (key.clone().into_bytes(), 20),
+        (key.into_bytes(), 9000),
+    ] {
+        let mut text = lines(2 * SEGMENT_LIMIT);
+        text[SEGMENT_LIMIT - before..][..secret.len()].copy_from_slice(&secret);
+        let mut expected = text.clone();
+        redact(&mut expected, true);
+        let mut tail = new();
+        append(&mut tail, &text);
+        let first = tail.cut().unwrap().text;
+        assert!(first.len() > SEGMENT_LIMIT - LOOK_BACK as usize);
+        assert!(first.len() <= SEGMENT_LIMIT);
+        // A gateway that has the segment and nothing else: the sender gives it the rest as it is.
+        let stored_so_far = Place::default().after(&first);
+        let mut next = Tail::new(Stream::Log, stored_so_far, first.last().copied());
+        append(&mut next, &text[first.len()..]);
+        next.finish();
+        let rest = stored(&mut next).into_iter().flat_map(|(text, _)| text);
+        let found: Vec<u8> = first.into_iter().chain(rest).collect();
+        assert!(
+            found == expected,
+            "it begins {before} bytes before a segment is full"
+        );
+    }
+}

@@ -140,12 +140,15 @@ async fn builders_of(ctx: &Context, build: &PrBuild) -> Result<Vec<Arc<Builder>>
         if all.iter().any(|builder| builder.name_any() == *name) {
             continue;
         }
-        let found = ctx.api.builders.get_opt(name).await;
-        let found = found.map_err(|source| BuildError::Create {
-            build: build.name_any(),
-            run: names::run_name(&build.name_any(), name, 1),
-            source,
-        })?;
+        let found = match ctx.api.builders.get_opt(name).await {
+            // The watch has left it out, too, and said why: it keeps no other builder of the build waiting.
+            Err(kube::Error::SerdeError(_)) => None,
+            found => found.map_err(|source| BuildError::Create {
+                build: build.name_any(),
+                run: names::run_name(&build.name_any(), name, 1),
+                source,
+            })?,
+        };
         all.extend(found.map(Arc::new));
     }
     Ok(all)

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     build::{cancel, stop, summary},
-    context::{Context, now, of_build, of_live_builds},
+    context::{Context, LiveBuild, now, of_build, of_live_builds},
     run::patience,
 };
 
@@ -219,8 +219,9 @@ fn contender(build: &PrBuild, stand: Stand) -> Contender {
 /// Notes what keeps a build, or that nothing does, and lets it tell when that is new.
 pub(super) fn note(ctx: &Context, build: &PrBuild, hold: Option<&Hold>) {
     let uid = build.uid().unwrap_or_default();
+    let is_kept = guard::is_kept(build);
     let news = ctx.live_builds.update(&uid, |live| {
-        let news = live.hold.as_ref() != hold;
+        let news = is_news(live, hold, is_kept);
         live.opened |= news && hold.is_none();
         live.hold = hold.cloned();
         news
@@ -228,6 +229,13 @@ pub(super) fn note(ctx: &Context, build: &PrBuild, hold: Option<&Hold>) {
     if news {
         ctx.queues.builds.add(&build.name_any());
     }
+}
+
+/// Whether it is new to this process what keeps a build, or, after a restart, that nothing does any more of which is
+/// written down that it is kept.
+fn is_news(live: &LiveBuild, hold: Option<&Hold>, is_kept: bool) -> bool {
+    let is_open = hold.is_none() && is_kept && !live.opened;
+    live.hold.as_ref() != hold || is_open
 }
 
 fn hold_runs(ctx: &Context, candidate: &Candidate, hold: Hold) {
@@ -248,4 +256,23 @@ async fn drop_runs(ctx: &Context, candidate: &Candidate, why: String) {
     let hold = Hold::new(reason::DROPPED, why.clone());
     note(ctx, &candidate.build, Some(&hold));
     cancel::runs(ctx, &candidate.runs, &stop::ours(why, now())).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_kept_before_a_restart_and_is_not_any_more_is_news_once() {
+        let mut live = LiveBuild::default();
+        assert!(!is_news(&live, None, false), "nothing kept it");
+        assert!(is_news(&live, None, true));
+        live.opened = true;
+        assert!(!is_news(&live, None, true), "it will be written down");
+        let hold = Hold::new(reason::PAUSED, "why");
+        assert!(is_news(&live, Some(&hold), true));
+        live.hold = Some(hold.clone());
+        assert!(!is_news(&live, Some(&hold), true));
+        assert!(is_news(&live, None, true));
+    }
 }

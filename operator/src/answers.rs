@@ -9,7 +9,7 @@ use kube::ResourceExt;
 
 use crate::{
     build::{
-        has_object,
+        REPOSITORY_LOOKED_FOR_EVERY, has_object,
         summary::{phase_of, summarize},
     },
     cache::version_of,
@@ -28,9 +28,6 @@ use crate::{
 
 /// Pause before another try where a person has to change something first.
 const SLOWLY: Duration = Duration::from_secs(300);
-
-/// Between two looks for a Repository or a connection that is not there.
-const ABSENT: Duration = Duration::from_secs(30);
 
 /// Why an answer could not be given yet. It is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -97,7 +94,7 @@ async fn bring_further(
     let Some((repo, house)) = repo(ctx, answer) else {
         // Its Repository or the connection is away, perhaps for as long as somebody makes it anew: the
         // person is answered once it is back, and nobody after the days that answers are kept.
-        return Ok(Next::After(ABSENT));
+        return Ok(Next::After(REPOSITORY_LOOKED_FOR_EVERY));
     };
     let mut new = give(ctx, &repo, answer, &house, &status).await?;
     let spec = &answer.spec;

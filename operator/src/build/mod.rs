@@ -11,6 +11,6 @@ mod story;
 pub mod summary;
 mod talk;
 
-pub use place::has_object;
+pub use place::{REPOSITORY_LOOKED_FOR_EVERY, has_object, nowhere};
 pub use reconcile::{BuildError, reconcile};
 pub use talk::talk;

@@ -1,9 +1,19 @@
 //! Where a build is spoken about, and which labellings are spoken for.
 
+use std::time::Duration;
+
 use crds::{PrBuild, Trigger, TriggerKind, names};
 use github::Repo;
 
 use crate::context::Context;
+
+/// How often it is looked whether a Repository or a connection that is gone came back.
+pub const REPOSITORY_LOOKED_FOR_EVERY: Duration = Duration::from_secs(30);
+
+/// What is said while there is no such Repository, or not its connection.
+pub fn nowhere(repository: &str) -> String {
+    format!("the Repository `{repository}` or its connection is gone")
+}
 
 /// The repository, and the name of its connection.
 pub(super) fn repo(ctx: &Context, build: &PrBuild) -> Option<(Repo, String)> {

@@ -20,7 +20,7 @@ use protocol::{Annotation, Level, StepReport, StepResult};
 use super::{
     fault::{self, Also},
     target::CommitStatus,
-    text::{code, duration, inert},
+    text::{cell, code, duration, inert},
 };
 
 /// Failing tests that a summary names.
@@ -160,7 +160,7 @@ fn steps(out: &mut String, steps: &[StepReport]) {
     }
     out.push_str("\n| step | result | time |\n|---|---|---|\n");
     for step in steps.iter().take(STEPS) {
-        let name = code(&step.name, 80).replace('|', "¦");
+        let name = cell(&code(&step.name, 80));
         let result = match (step.result, step.exit_code) {
             (StepResult::Failed | StepResult::Tolerated, Some(code)) => {
                 format!("{} (exit code {code})", word(step.result))

@@ -12,7 +12,7 @@ use super::{
     comment::{BuilderFacts, CommentFacts, Room, paragraph},
     comment_words::{ORDER, sign, unbroken, word},
     fault,
-    text::{code, inert, is_login, short_sha},
+    text::{cell, code, inert, is_login, short_sha},
 };
 
 /// Builders up to which the whole table stands open.
@@ -154,11 +154,11 @@ impl Parts<'_> {
         for one in open {
             let name = self.name(one, true);
             let because = [
-                inert(&one.because.replace('|', "¦"), self.room.because),
+                inert(&cell(&one.because), self.room.because),
                 failing(one, failures),
             ];
             let faults = fault::sentences(&one.also, if failures == 0 { 0 } else { FAULTS });
-            let faults = faults.into_iter().map(|said| said.replace('|', "¦"));
+            let faults = faults.into_iter().map(|said| cell(&said));
             let because: Vec<String> = because
                 .into_iter()
                 .chain(faults)
@@ -210,7 +210,7 @@ impl Parts<'_> {
                 unbroken(&format!("with warnings, {took}"))
             }
             (RunPhase::Queued | RunPhase::Dispatched, _) | (_, None) => {
-                inert(&one.because.replace('|', "¦"), self.room.because.min(80))
+                inert(&cell(&one.because), self.room.because.min(80))
             }
             (_, Some(took)) => unbroken(took),
         };
@@ -246,7 +246,7 @@ impl Parts<'_> {
     }
 
     fn name(&self, one: &BuilderFacts, linked: bool) -> String {
-        let name = code(&one.name, self.room.name).replace('|', "¦");
+        let name = cell(&code(&one.name, self.room.name));
         match &one.link {
             Some(link) if linked => format!("[{name}]({link})"),
             _ => name,
@@ -380,7 +380,7 @@ fn failing(one: &BuilderFacts, most: usize) -> String {
         .failures
         .iter()
         .take(most)
-        .map(|name| code(name, 80).replace('|', "¦"))
+        .map(|name| cell(&code(name, 80)))
         .collect();
     let all = one.failures_total.max(one.failures.len());
     match (named.len(), all - named.len()) {

@@ -7,7 +7,7 @@ use crds::{Builder, Permission, Repository, RunPhase, Stability};
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::text::{between, code, inert, short_sha};
+use super::text::{between, cell, code, inert, short_sha};
 
 /// Names of builders that are listed.
 const BUILDERS_MOST: usize = 256;
@@ -21,13 +21,13 @@ pub fn help(repository: &Repository, builders: &[impl AsRef<Builder>]) -> String
     let spec = &repository.spec;
     let prefix = &spec.commands.prefix;
     let first = spec.labels.first();
-    let first = first.map(|label| code(&label.name.replace('|', "¦"), 100));
+    let first = first.map(|label| code(&cell(&label.name), 100));
     let first = first.unwrap_or_else(|| "the first label".to_owned());
     let mut out = String::from(
         "write one of these on a line of its own:\n\n| command | what it does |\n|---|---|\n",
     );
     let mut row = |command: String, does: String| {
-        let command = code(&command.replace('|', "¦"), 120);
+        let command = code(&cell(&command), 120);
         let _ = writeln!(out, "| {command} | {does} |");
     };
     row(
@@ -248,8 +248,8 @@ fn one(out: &mut String, build: &Build, now: Timestamp) {
     let mut live: Vec<&Live> = build.live.iter().collect();
     live.sort_by_key(|run| (run.phase != RunPhase::Running, run.since));
     for run in live.iter().take(RUNS_MOST) {
-        let name = code(&run.builder.replace('|', "¦"), 80);
-        let because = inert(&run.because.replace('|', "¦"), 200);
+        let name = code(&cell(&run.builder), 80);
+        let because = inert(&cell(&run.because), 200);
         let stands = match (run.phase, because.as_str()) {
             (RunPhase::Running, _) => "◐ running".to_owned(),
             (RunPhase::Dispatched, "") => "○ starting".to_owned(),

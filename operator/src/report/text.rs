@@ -94,6 +94,11 @@ pub fn code(name: &str, limit: usize) -> String {
     }
 }
 
+/// A text in a cell of a table, which a bar would end.
+pub fn cell(text: &str) -> String {
+    text.replace('|', "¦")
+}
+
 /// A foreign sentence as inert Markdown: one line in which code spans stay code spans, and all else is
 /// shown as it was written: no mention, reference, link, image, HTML, emphasis or fence. To be put
 /// behind words of our own on the same line.

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     build::{
-        stop,
+        REPOSITORY_LOOKED_FOR_EVERY, stop,
         summary::{self, phase_of},
     },
     context::{Context, now},
@@ -31,8 +31,6 @@ use crate::{
 const TELL_PATIENCE: Duration = Duration::from_secs(1);
 /// A check run says which failing tests fail for others, too, if that is known this soon.
 const LOOK_UP_PATIENCE: Duration = Duration::from_millis(300);
-/// How often it is looked whether a Repository that is gone came back.
-pub(super) const REPOSITORY_LOOKED_FOR_EVERY: Duration = Duration::from_secs(60);
 
 /// Ends a run: stops its Job where it still runs, tells GitHub, puts it on record, and writes the end
 /// down. The write waits a moment for the answers, so that one write holds all.

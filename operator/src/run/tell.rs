@@ -10,10 +10,10 @@ use tokio::sync::oneshot;
 
 pub use super::told::{Recorded, Told};
 
-use super::{end::REPOSITORY_LOOKED_FOR_EVERY, told::SETTLED};
+use super::told::SETTLED;
 use crate::{
     admission::{self, twin},
-    build::{stop, summary::phase_of},
+    build::{REPOSITORY_LOOKED_FOR_EVERY, nowhere, stop, summary::phase_of},
     context::{Context, LiveRun, of_build, of_status},
     journal::Subject,
     report::{Channel, Order, Sent, Standing, Target, Ticket, check::check_run, desired},
@@ -242,10 +242,7 @@ pub async fn finished(ctx: &Arc<Context>, run: &BuilderRun, patience: Duration) 
     let Some(ticket) = speak(ctx, run, order, false, Knowledge::Later) else {
         // A connection may be mounted anew, a Repository applied again, as long as the build is there.
         let there = ctx.cache.builds.get(&run.spec.pr_build.name).is_some();
-        let why = format!(
-            "the Repository `{}` or its connection is gone",
-            run.spec.task.repository
-        );
+        let why = nowhere(&run.spec.task.repository);
         return if there { Told::Nowhere(why) } else { settled() };
     };
     let question = ctx.live.update(&uid, LiveRun::ask);

@@ -386,7 +386,7 @@ async fn is_told_once_it_is_back(story: &Story, number: u64, name: &str) {
         })
         .await;
     story.repository(|_| {}).await;
-    // Whoever waits for a person looks again once a minute.
+    // Whoever waits for a Repository looks again every half minute.
     story.complete_within(name, Duration::from_secs(75)).await;
     assert_eq!(story.last_statuses(number)[0].1, "error");
     story

@@ -7,7 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Cancel, ReportMode, RepositoryRef, RunPhase, Trigger};
+use crate::{Cancel, ReportMode, RepositoryRef, RunPhase, Trigger, condition};
 
 /// One authorized request: some builders on one commit of one pull request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
@@ -211,6 +211,19 @@ pub struct PrBuildStatus {
     /// GitHub's id of the build's comment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comment_id: Option<i64>,
+}
+
+impl PrBuild {
+    /// The condition `kind`, where its status has it.
+    pub fn condition(&self, kind: &str) -> Option<&Condition> {
+        condition::find(&self.status.as_ref()?.conditions, kind)
+    }
+
+    /// Whether the condition `kind` is `True`.
+    pub fn holds(&self, kind: &str) -> bool {
+        let found = self.condition(kind);
+        found.is_some_and(|found| found.status == "True")
+    }
 }
 
 /// Where a build stands.

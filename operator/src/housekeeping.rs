@@ -6,11 +6,7 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use crds::{
-    Answer, BuildPhase, BuilderRun, Outcome, PrBuild, RunPhase,
-    condition::{self, kind},
-    names,
-};
+use crds::{Answer, BuildPhase, BuilderRun, Outcome, PrBuild, RunPhase, condition::kind, names};
 use jiff::{SignedDuration, Timestamp};
 use kube::{
     Api, Resource, ResourceExt,
@@ -150,11 +146,8 @@ fn is_given_up(run: &BuilderRun, now: Timestamp) -> bool {
 /// Whether the time of a build's runs is over: it has been complete for an hour, and GitHub knows every
 /// result. Before that a run that is missing is told as a run that somebody deleted, over its result.
 fn runs_are_over(build: &PrBuild, now: Timestamp) -> bool {
-    let reported = build
-        .status
-        .as_ref()
-        .is_some_and(|status| condition::is_true(&status.conditions, kind::REPORTED));
-    reported && completed(build).is_some_and(|completed| now > completed + KEEP_RUNS)
+    let completed = completed(build).filter(|_| build.holds(kind::REPORTED));
+    completed.is_some_and(|completed| now > completed + KEEP_RUNS)
 }
 
 fn completed(build: &PrBuild) -> Option<Timestamp> {
@@ -167,12 +160,7 @@ fn completed(build: &PrBuild) -> Option<Timestamp> {
 
 /// Whether a build may go: complete for two days, and its label is off or none of ours.
 fn build_is_over(build: &PrBuild, now: Timestamp) -> bool {
-    let conditions = build
-        .status
-        .as_ref()
-        .map(|status| status.conditions.as_slice())
-        .unwrap_or_default();
-    let label = condition::find(conditions, kind::LABEL_REMOVED);
+    let label = build.condition(kind::LABEL_REMOVED);
     // A label that was added again belongs to a newer request, whose object keeps the name busy.
     let settled = ["Removed", "NotNeeded", "AddedAgain"];
     let label_is_off = label.is_some_and(|label| settled.contains(&label.reason.as_str()));

@@ -1,5 +1,6 @@
 //! When runs, builds and answers go: that nothing is built twice rests on it.
 
+use crds::condition;
 use serde_json::{Value, json};
 
 use super::*;

@@ -6,10 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crds::{
-    Answer, Assignment, Builder, BuilderRun, PrBuild, Repository, Worker,
-    condition::{self, kind},
-};
+use crds::{Answer, Assignment, Builder, BuilderRun, PrBuild, Repository, Worker, condition::kind};
 use k8s_openapi::NamespaceResourceScope;
 use kube::{
     Api, Resource, ResourceExt,
@@ -143,14 +140,10 @@ fn repository_changed(ctx: &Arc<Context>, change: Change<Repository>) {
             .filter(|run| untold(run))
             .for_each(|run| ctx.queues.runs.add(&run.name_any()));
         // So have builds of which a run was deleted.
-        let untold = |build: &Arc<PrBuild>| {
-            let status = build.status.as_ref();
-            status.is_some_and(|status| !condition::is_true(&status.conditions, kind::REPORTED))
-        };
         let builds = ctx.cache.builds.all();
         builds
             .iter()
-            .filter(|build| untold(build))
+            .filter(|build| !build.holds(kind::REPORTED))
             .for_each(|build| ctx.queues.builds.add(&build.name_any()));
     }
     if change.new.is_none() {

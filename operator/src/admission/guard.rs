@@ -3,10 +3,7 @@
 //! What is decided here holds for a whole build. The ordinary build passes without a question
 //! ([`is_plain`]); the others are judged by [`judge`] in every pass of admission.
 
-use crds::{
-    PrBuild, Repository, TriggerKind,
-    condition::{self, kind},
-};
+use crds::{PrBuild, Repository, TriggerKind, condition::kind};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{checks::Checks, limits::Beyond};
@@ -86,9 +83,7 @@ pub fn is_plain(build: &PrBuild, repository: Option<&Repository>, now: Timestamp
 
 /// Whether a build's status says that something keeps it.
 pub fn is_kept(build: &PrBuild) -> bool {
-    let status = build.status.as_ref();
-    let conditions = status.map_or([].as_slice(), |status| status.conditions.as_slice());
-    let admitted = condition::find(conditions, kind::ADMITTED);
+    let admitted = build.condition(kind::ADMITTED);
     admitted.is_some_and(|admitted| admitted.status == "False")
 }
 

@@ -79,14 +79,8 @@ pub fn state_of(ctx: &Context, slot: &Slot) -> SlotState {
         };
     }
     match ctx.cache.runs.get(&slot.run) {
-        Some(run) if run.uid().as_deref() == Some(&slot.uid) => {
-            let status = run.status.as_ref();
-            let ended = status.is_some_and(|status| status.phase.is_terminal());
-            if ended {
-                SlotState::Ask
-            } else {
-                SlotState::Held
-            }
+        Some(run) if run.uid().as_deref() == Some(&slot.uid) && !phase_of(&run).is_terminal() => {
+            SlotState::Held
         }
         _ => SlotState::Ask,
     }

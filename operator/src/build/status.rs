@@ -34,14 +34,13 @@ const TALK_PATIENCE: Duration = Duration::from_secs(1);
 pub(super) fn is_talked(status: &PrBuildStatus) -> bool {
     [kind::ANNOUNCED, kind::LABEL_REMOVED]
         .iter()
-        .all(|kind| is_settled(&status.conditions, kind))
+        .all(|kind| condition::find(&status.conditions, kind).is_some_and(is_settled))
 }
 
 /// Whether a condition holds, or will not come to hold.
-pub(super) fn is_settled(conditions: &[Condition], kind: &str) -> bool {
-    let for_good = ["NotNeeded", "Refused", "AddedAgain"];
-    condition::find(conditions, kind)
-        .is_some_and(|found| found.status == "True" || for_good.contains(&found.reason.as_str()))
+pub(super) fn is_settled(found: &Condition) -> bool {
+    found.status == "True"
+        || ["NotNeeded", "Refused", "AddedAgain"].contains(&found.reason.as_str())
 }
 
 /// When a changed status is to be written. On a busy cluster that is later, see [`Pressure`].

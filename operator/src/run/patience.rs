@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crds::{BuilderRun, RunPhase, condition};
+use crds::{BuilderRun, RunPhase, condition::kind};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
@@ -100,11 +100,9 @@ fn queues_since(ctx: &Context, run: &BuilderRun) -> Option<Timestamp> {
     let owner = &run.spec.pr_build;
     let hold = ctx.live_builds.update(&owner.uid, |live| live.hold.clone());
     let build = ctx.cache.builds.get(&owner.name);
-    let conditions = build
-        .as_ref()
-        .and_then(|build| build.status.as_ref())
-        .map(|status| status.conditions.as_slice());
-    let held = condition::find(conditions.unwrap_or_default(), condition::kind::ADMITTED)
+    let admitted = build.as_ref();
+    let admitted = admitted.and_then(|build| build.condition(kind::ADMITTED));
+    let held = admitted
         .filter(|held| held.status == "False" && reason::HELD.contains(&held.reason.as_str()));
     let created = run.creation_timestamp().map(|time| time.0);
     Waits {
@@ -147,8 +145,7 @@ pub(super) fn unwritten(ctx: &Context, run: &BuilderRun) -> Option<Time> {
 
 fn checks_given_up(ctx: &Context, run: &BuilderRun) -> Option<Timestamp> {
     let build = ctx.cache.builds.get(&run.spec.pr_build.name)?;
-    let conditions = &build.status.as_ref()?.conditions;
-    let held = condition::find(conditions, condition::kind::ADMITTED)?;
+    let held = build.condition(kind::ADMITTED)?;
     given_up(&held.reason, held.last_transition_time.0)
 }
 

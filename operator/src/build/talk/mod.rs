@@ -22,7 +22,7 @@ use kube::ResourceExt;
 use tokio::time::Instant;
 
 use super::{
-    place::repo,
+    place::{REPOSITORY_LOOKED_FOR_EVERY, nowhere, repo},
     status::{FIRST_WRITE_AFTER, is_settled, is_talked},
     summary::{self, Summary, summarize},
 };
@@ -38,8 +38,6 @@ use crate::{
 
 /// Pause before another try where a person has to change something first.
 const SLOWLY: Duration = Duration::from_secs(300);
-/// Between two looks for a Repository or a connection that is not there.
-const ABSENT: Duration = Duration::from_secs(30);
 /// Reason of the conditions while there is none.
 const NO_REPOSITORY: &str = "NoRepository";
 
@@ -135,10 +133,8 @@ fn wait_for_repository(ctx: &Context, build: &PrBuild, uid: &str) -> Next {
     if build.status.as_ref().is_some_and(is_over) {
         return Next::Wait;
     }
-    let why = format!(
-        "the Repository `{}` or its connection does not exist; it is looked for again",
-        build.spec.request.repository.name
-    );
+    let gone = nowhere(&build.spec.request.repository.name);
+    let why = format!("{gone}; it is looked for again");
     for kind in unsaid(build) {
         let said = ctx.live_builds.update(uid, |live| live.said.clone());
         // What this process has said already is only not written down yet.
@@ -148,20 +144,18 @@ fn wait_for_repository(ctx: &Context, build: &PrBuild, uid: &str) -> Next {
         }
     }
     ctx.live_builds.update(uid, |live| {
-        live.comment.not_before = Some(Instant::now() + ABSENT);
+        live.comment.not_before = Some(Instant::now() + REPOSITORY_LOOKED_FOR_EVERY);
     });
-    Next::After(ABSENT)
+    Next::After(REPOSITORY_LOOKED_FOR_EVERY)
 }
 
 /// What is to be said at the start of a build and was not, by its status.
 fn unsaid(build: &PrBuild) -> Vec<&'static str> {
     let trigger = &build.spec.request.trigger;
     let has_label = trigger.kind == TriggerKind::Label && trigger.label.is_some();
-    let status = build.status.as_ref();
-    let conditions = status.map_or([].as_slice(), |status| status.conditions.as_slice());
     let mut unsaid = vec![kind::ANNOUNCED];
     unsaid.extend(has_label.then_some(kind::LABEL_REMOVED));
-    unsaid.retain(|kind| !is_settled(conditions, kind));
+    unsaid.retain(|kind| !build.condition(kind).is_some_and(is_settled));
     unsaid
 }
 
@@ -262,8 +256,7 @@ impl Speaker<'_> {
         let live = self.ctx.live_builds.update(self.uid, |live| {
             live.said.iter().any(|said| said.kind == kind && said.holds)
         });
-        let status = self.build.status.as_ref();
-        live || status.is_some_and(|status| condition::is_true(&status.conditions, kind))
+        live || self.build.holds(kind)
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 /// Time for a body.
 const TIME: Duration = Duration::from_secs(30);
-/// Bytes of all bodies that are being read.
+/// Bytes of all bodies that are being read, or are held until they are answered.
 const TOGETHER: usize = 16 << 20;
 
 /// Why a body was not read.
@@ -21,7 +21,7 @@ pub enum BodyError {
     Long,
     /// It took too long, or ended early.
     Cut,
-    /// Others are being read, and there is no room for one more.
+    /// Others are being read or held, and there is no room for one more.
     Busy,
 }
 

@@ -223,7 +223,7 @@ impl Run<'_> {
         };
         let outcome = match process::supervise(command, limits, self.signals, &mut watched) {
             Err(ProcessError::Start { source, .. })
-                if is_of_the_code(&source) || self.handed_on.has_path() =>
+                if is_of_the_code(&source) || (self.handed_on.has_path() && !is_full(&source)) =>
             {
                 return Ok(End::Refused(format!("its shell did not start ({source})")));
             }
@@ -262,6 +262,11 @@ fn is_of_the_code(error: &io::Error) -> bool {
             | ErrorKind::ReadOnlyFilesystem
             | ErrorKind::ArgumentListTooLong
     )
+}
+
+/// Whether the machine has no more processes or memory to give: no step before is to blame for that.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::OutOfMemory)
 }
 
 /// The line that ends a step in the log.

@@ -46,6 +46,14 @@ fn a_shell_that_a_step_put_in_the_place_of_the_images_is_no_error_of_ours() {
     assert!(report.reason.unwrap().contains("its shell did not start"));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_machine_that_is_full_is_not_put_down_to_a_step_that_chose_a_shell() {
+    let full = |number: rustix::io::Errno| is_full(&number.into());
+    assert!(full(rustix::io::Errno::AGAIN) && full(rustix::io::Errno::NOMEM));
+    assert!(!full(rustix::io::Errno::NOEXEC));
+}
+
 #[test]
 fn a_step_that_spoils_the_search_path_harms_only_itself() {
     let mut bench = Bench::new();

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::connection::Credential;
+use crate::pages::PAGE;
 use crate::path::segment;
 use crate::repo::{Extras, Repo, parsed};
 use crate::{Dated, GithubError};
@@ -177,7 +178,7 @@ impl Repo {
         };
         let (sha, name) = (segment(sha), segment(name));
         let path = self.path(&format!(
-            "/commits/{sha}/check-runs?check_name={name}&filter=all&per_page=100{app}"
+            "/commits/{sha}/check-runs?check_name={name}&filter=all&per_page={PAGE}{app}"
         ));
         let page: Dated<Page> = self.get(&path).await?;
         Ok(page.map(|page| {

@@ -6,13 +6,14 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::pages::PAGE;
 use crate::path::segment;
 use crate::reads::Listing;
 use crate::repo::{Extras, Repo, parsed};
 use crate::{Dated, GithubError};
 
 /// The most entries that GitHub puts on a page.
-pub const CHECKS_PAGE: usize = 100;
+pub const CHECKS_PAGE: usize = PAGE;
 
 /// A status of a context.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

@@ -6,11 +6,9 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::connection::{Connection, Credential};
+use crate::pages::PAGE;
 use crate::reads::Listing;
 use crate::{Dated, GithubError};
-
-/// Entries of a page.
-const PAGE: usize = 100;
 
 /// One try to deliver an event, as the list shows it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]

@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use crate::GithubError;
 use crate::budget::{Ledger, Resource};
@@ -96,20 +97,21 @@ impl Transport {
     }
 
     /// Sends one request, once. Where GitHub says that it was not carried out because the repository
-    /// has another name now, it is sent there.
+    /// has another name now, it is sent there, within the time of the one call.
     pub async fn send(&self, mut call: Call<'_>) -> Result<Answer, GithubError> {
         if let Some((ledger, resource)) = call.ledger
             && let Some(pause) = ledger.paused(resource)
         {
             return Err(limited(call.name, pause));
         }
-        let mut answer = self.timely(&call).await?;
+        let end = Instant::now() + self.timeout;
+        let mut answer = self.timely(&call, end).await?;
         for _ in 0..MOST_MOVES {
             let Some(url) = moved(&call.method, &call.url, answer.0, &answer.1) else {
                 break;
             };
             call.url = url;
-            answer = self.timely(&call).await?;
+            answer = self.timely(&call, end).await?;
         }
         let (status, headers, body) = answer;
         if let Some((ledger, resource)) = call.ledger {
@@ -118,8 +120,12 @@ impl Transport {
         sort(call.name, status, &headers, body, call.ledger)
     }
 
-    async fn timely(&self, call: &Call<'_>) -> Result<(StatusCode, HeaderMap, Bytes), GithubError> {
-        let in_time = tokio::time::timeout(self.timeout, self.exchange(call)).await;
+    async fn timely(
+        &self,
+        call: &Call<'_>,
+        end: Instant,
+    ) -> Result<(StatusCode, HeaderMap, Bytes), GithubError> {
+        let in_time = tokio::time::timeout_at(end, self.exchange(call)).await;
         let answer = in_time.unwrap_or_else(|_| {
             Err(GithubError::Unavailable {
                 call: call.name.clone(),

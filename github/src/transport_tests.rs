@@ -1,5 +1,9 @@
 //! How answers are sorted, and where requests are led on to.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::net::TcpListener;
+
 use super::*;
 
 fn sorted(status: u16, body: &'static str) -> Result<Answer, GithubError> {
@@ -94,4 +98,58 @@ fn githubs_words_are_kept_and_bounded() {
     assert_eq!(message(b"<html>"), "");
     let long = format!(r#"{{"message":"{}"}}"#, "a".repeat(1000));
     assert_eq!(message(long.as_bytes()).len(), 300);
+}
+
+/// A server that leads everybody on to another address of its own, after so long, and how often it did.
+async fn leading_on(after: Duration) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let base = format!("http://{}", listener.local_addr().expect("its address"));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (to, count) = (base.clone(), asked.clone());
+    let answer = move || {
+        let (to, count) = (to.clone(), count.clone());
+        async move {
+            let number = count.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(after).await;
+            let location = format!("{to}/repositories/{number}");
+            (StatusCode::MOVED_PERMANENTLY, [(LOCATION, location)])
+        }
+    };
+    let router = axum::Router::new().fallback(answer);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (base, asked)
+}
+
+/// Why a read there comes to nothing, which may take so long.
+async fn error_of_a_read(base: &str, timeout: Duration) -> GithubError {
+    let call = Call {
+        method: Method::GET,
+        url: format!("{base}/repos/o/r"),
+        name: "GET /repos/o/r".to_owned(),
+        credential: None,
+        body: None,
+        etag: None,
+        ledger: None,
+    };
+    let transport = Transport::new(timeout).expect("a transport");
+    transport.send(call).await.err().expect("an error")
+}
+
+#[tokio::test]
+async fn whoever_is_led_on_for_ever_stops_after_three_times() {
+    let (base, asked) = leading_on(Duration::ZERO).await;
+    let error = error_of_a_read(&base, Duration::from_secs(60)).await;
+    assert_eq!(error.word(), "malformed", "{error}");
+    assert_eq!(asked.load(Ordering::SeqCst), 1 + MOST_MOVES);
+}
+
+#[tokio::test]
+async fn the_time_of_a_call_is_not_begun_anew_where_it_is_led_on() {
+    // Each answer comes in time, and all of them together do not.
+    let (base, _) = leading_on(Duration::from_millis(400)).await;
+    let error = error_of_a_read(&base, Duration::from_secs(1)).await;
+    assert!(
+        error.to_string().contains("no answer within 1 s"),
+        "{error}"
+    );
 }

@@ -195,16 +195,14 @@ const LONG: usize = 2048;
 /// Removes a directory with all that is in it, also where a build took its own rights away or made
 /// directories as deep as it could.
 pub fn wipe(dir: &Path) -> io::Result<()> {
-    let opened = match dir.symlink_metadata() {
-        Err(error) => Err(error),
-        Ok(meta) if meta.is_dir() => open_up(dir),
+    match dir.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+        Ok(meta) if meta.is_dir() => open_up(dir)?,
         // Of a link itself nothing is opened.
-        Ok(_) => Ok(()),
-    };
-    match opened.and_then(|()| fs::remove_dir_all(dir)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
+        Ok(_) => {}
     }
+    fs::remove_dir_all(dir)
 }
 
 /// Makes directories writable for their owner again, and lays what is deep below into the first one, so that

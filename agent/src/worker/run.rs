@@ -317,13 +317,8 @@ pub fn sign(site: &Site, record: &mut Record, completion: Completion) -> io::Res
     record.save(&site.layout).map_err(io::Error::other)
 }
 
-/// How long an executor of an earlier start gets to stop by itself.
-pub fn grace(config: &Config) -> Duration {
-    Duration::from_secs(config.limits.grace_seconds)
-}
-
-/// How long the processes of a run get to end.
-fn grace_of(site: &Site, record: &Record) -> Duration {
+/// How long the processes of a run get to end, also one of an earlier start of the agent.
+pub fn grace_of(site: &Site, record: &Record) -> Duration {
     policy::grace(&site.config.limits, record.assignment.to.is_pool())
 }
 

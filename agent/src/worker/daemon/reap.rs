@@ -4,7 +4,7 @@
 use super::DaemonError;
 use crate::worker::{
     held::{Executor, Record},
-    run::{Site, grace},
+    run::{Site, grace_of},
 };
 
 /// Kills what builds of an earlier start left, and removes their directories.
@@ -17,7 +17,7 @@ pub fn earlier(site: &Site) -> Result<(), DaemonError> {
     {
         let executor = Executor::of(&site.layout, &record.id);
         site.builder
-            .reap(executor, grace(&site.config))
+            .reap(executor, grace_of(site, record))
             .map_err(orphans)?;
     }
     // Also those whose record is gone: a state directory that was restored or half lost.

@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::LogParams;
 use tests::cluster::{NODE_VARIABLE, Node, shared_node};
 use tests::images::{BUSYBOX, CHECKOUT, GCC, small_images};
+use tests::parts;
 use tokio::io::AsyncWriteExt;
 
 use super::*;
@@ -148,6 +149,7 @@ async fn nothing_is_left_of_a_node_that_was_stopped_with_a_pod_on_it() {
         pods: true,
         ..ControlPlaneOptions::default()
     };
+    let firewall = kubelets_chains();
     let plane = ControlPlane::start(options).await.unwrap();
     let node = Node::start(plane, &small_images().unwrap()).await.unwrap();
     let access = node.access().clone();
@@ -155,6 +157,17 @@ async fn nothing_is_left_of_a_node_that_was_stopped_with_a_pod_on_it() {
     node.stop().await.unwrap();
     assert_eq!(there.left(), Left::default());
     there.assert_no_traces();
+    assert_eq!(kubelets_chains(), firewall);
+}
+
+/// How many chains of a kubelet the firewall of this machine has: others may run one here, too.
+fn kubelets_chains() -> usize {
+    let nft = parts::existing(&parts::NFT).unwrap();
+    let mut list = std::process::Command::new(nft);
+    let output = list.args(["list", "ruleset"]).output().unwrap();
+    let rules = String::from_utf8_lossy(&output.stdout).into_owned();
+    let chains = rules.lines().filter(|line| line.contains("chain KUBE-"));
+    chains.count()
 }
 
 /// A node while a pod runs on it. Its berth may be somebody else's as soon as it is gone.

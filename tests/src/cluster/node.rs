@@ -301,6 +301,8 @@ fn kubelet_config(dir: &Path, port: u16, containerd: &Path, subnet: &str) -> Str
         "maxPods": 200, "serializeImagePulls": false, "syncFrequency": "10s",
         "nodeStatusUpdateFrequency": "4s", "kubeAPIQPS": 500, "kubeAPIBurst": 1000,
         "resolvConf": "/etc/resolv.conf",
+        // Its own rules would stay in this machine's firewall; kube-proxy has what it needs by itself.
+        "makeIPTablesUtilChains": false,
         // Values that were mounted follow their ConfigMap or Secret soon.
         "configMapAndSecretChangeDetectionStrategy": "Watch",
     });

@@ -33,10 +33,11 @@ pub enum Cause {
 }
 
 /// Why a build stops now, if it does. What GitHub shows must be newer than the request: a replica
-/// that lags behind shows the head before the one that was authorized.
+/// that lags behind shows the head before the one that was authorized. And it must be of the same
+/// repository, which may have left its name to another one.
 pub fn cause(on: &CancelOn, now: &Now<'_>, request: &Request) -> Option<Cause> {
     let pull = now.pull;
-    if pull.updated_at <= request.trigger.time.0 {
+    if pull.base.repo.id != request.repository.id || pull.updated_at <= request.trigger.time.0 {
         return None;
     }
     if pull.state != "open" {
@@ -200,6 +201,14 @@ mod tests {
         stale.head.sha = "older".into();
         stale.updated_at = at(100);
         assert_eq!(why(&ALL, &stale), None);
+    }
+
+    #[test]
+    fn a_pull_request_of_whoever_took_the_name_of_the_repository_stops_nothing() {
+        let mut foreign = pull();
+        foreign.state = "closed".into();
+        foreign.base.repo.id = 2;
+        assert_eq!(why(&ALL, &foreign), None);
     }
 
     #[test]

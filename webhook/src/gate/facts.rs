@@ -64,6 +64,17 @@ impl Facts {
         }
     }
 
+    /// Whoever takes a name that a renamed repository left may do everything in what is found there. Nothing
+    /// is built that was not asked for in the repository itself: the pull request tells which one it is.
+    pub(super) fn are_of(&self, repository: i64) -> Go<()> {
+        match &self.pull {
+            Some(pull) if pull.base.repo.id != repository => Err(Stop::Retry(
+                "GitHub shows another repository under this name",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether this is known, so that nobody has to be asked.
     pub fn answers(&self, question: &Question) -> bool {
         match question {

@@ -256,10 +256,10 @@ impl Fetch<'_> {
         &self,
         user: &github::User,
     ) -> Result<(i64, Right, Option<jiff::Timestamp>), FetchError> {
-        let repository = self.request.repository_id;
-        let mut known = self.rights.get(repository, user.id);
+        let place = (self.request.repository_id, self.repo.full_name());
+        let mut known = self.rights.get(&place, user.id);
         if known.is_none() && !self.is_label() {
-            known = self.rights.get_none(repository, user.id);
+            known = self.rights.get_none(&place, user.id);
         }
         if let Some(right) = known {
             return Ok((user.id, right, None));
@@ -270,7 +270,7 @@ impl Fetch<'_> {
             true => Right::from(found.value),
             false => Right::default(),
         };
-        self.rights.keep(repository, user.id, &right);
+        self.rights.keep(&place, user.id, &right);
         Ok((user.id, right, Some(found.date)))
     }
 

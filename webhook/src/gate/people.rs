@@ -55,34 +55,38 @@ pub(super) const KEPT: Duration = Duration::from_secs(60);
 /// Entries after which the old ones are thrown out.
 const MOST: usize = 1024;
 
+/// Where a right was asked for: GitHub's id of the repository, and the name by which it was called. What was
+/// found under a name that somebody else has taken meanwhile counts under no other name.
+pub(crate) type Place = (i64, String);
+
 /// Rights that were found a moment ago, by repository and user id. That somebody has none is asked each
 /// time a label is set, so that a new core developer does not wait; by commands, which anybody can
 /// write, it is believed.
 #[derive(Debug, Default)]
 pub struct RightCache {
-    found: Mutex<HashMap<(i64, i64), (Right, Instant)>>,
+    found: Mutex<HashMap<(Place, i64), (Right, Instant)>>,
 }
 
 impl RightCache {
     /// A right to write that was found.
-    pub(crate) fn get(&self, repository: i64, user: i64) -> Option<Right> {
-        self.recent(repository, user)
+    pub(crate) fn get(&self, place: &Place, user: i64) -> Option<Right> {
+        self.recent(place, user)
             .filter(|right| right.covers(Permission::Write))
     }
 
     /// That somebody has no right at all.
-    pub(crate) fn get_none(&self, repository: i64, user: i64) -> Option<Right> {
-        self.recent(repository, user)
+    pub(crate) fn get_none(&self, place: &Place, user: i64) -> Option<Right> {
+        self.recent(place, user)
             .filter(|right| right.level().is_none())
     }
 
-    fn recent(&self, repository: i64, user: i64) -> Option<Right> {
+    fn recent(&self, place: &Place, user: i64) -> Option<Right> {
         let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        let (right, at) = found.get(&(repository, user))?;
+        let (right, at) = found.get(&(place.clone(), user))?;
         (at.elapsed() < KEPT).then(|| right.clone())
     }
 
-    pub(crate) fn keep(&self, repository: i64, user: i64, right: &Right) {
+    pub(crate) fn keep(&self, place: &Place, user: i64, right: &Right) {
         let none = right.level().is_none();
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         if found.len() >= MOST {
@@ -90,10 +94,10 @@ impl RightCache {
         }
         if !none && !right.covers(Permission::Write) || none && found.len() >= MOST {
             // Between the two it is asked each time; and strangers take no more room than this.
-            found.remove(&(repository, user));
+            found.remove(&(place.clone(), user));
             return;
         }
-        found.insert((repository, user), (right.clone(), Instant::now()));
+        found.insert((place.clone(), user), (right.clone(), Instant::now()));
     }
 }
 
@@ -186,6 +190,10 @@ mod tests {
         assert_eq!(right.level(), None);
     }
 
+    fn place(repository: i64) -> Place {
+        (repository, "o/r".to_owned())
+    }
+
     #[test]
     fn that_somebody_has_no_right_is_asked_each_time_except_by_commands() {
         let cache = RightCache::default();
@@ -194,27 +202,31 @@ mod tests {
             role: "write".to_owned(),
             no_push: false,
         };
-        cache.keep(1, 2, &core);
-        cache.keep(1, 3, &Right::default());
-        assert_eq!(cache.get(1, 2), Some(core));
-        assert_eq!(cache.get(1, 3), None);
-        assert_eq!(cache.get(2, 2), None, "another repository");
-        assert_eq!(cache.get_none(1, 3), Some(Right::default()));
-        assert_eq!(cache.get_none(1, 2), None);
+        cache.keep(&place(1), 2, &core);
+        cache.keep(&place(1), 3, &Right::default());
+        assert_eq!(cache.get(&place(1), 2), Some(core));
+        assert_eq!(cache.get(&place(1), 3), None);
+        assert_eq!(cache.get(&place(2), 2), None, "another repository");
+        assert_eq!(cache.get(&(1, "p/r".to_owned()), 2), None, "another name");
+        assert_eq!(cache.get_none(&place(1), 3), Some(Right::default()));
+        assert_eq!(cache.get_none(&place(1), 2), None);
         let triager = Right {
             permission: "read".to_owned(),
             role: "triage".to_owned(),
             no_push: false,
         };
-        cache.keep(1, 3, &triager);
-        assert_eq!((cache.get(1, 3), cache.get_none(1, 3)), (None, None));
+        cache.keep(&place(1), 3, &triager);
+        assert_eq!(
+            (cache.get(&place(1), 3), cache.get_none(&place(1), 3)),
+            (None, None)
+        );
     }
 
     #[test]
     fn strangers_take_only_so_much_room_and_never_that_of_others() {
         let cache = RightCache::default();
         for stranger in 0..5_000 {
-            cache.keep(1, stranger, &Right::default());
+            cache.keep(&place(1), stranger, &Right::default());
         }
         let kept = |cache: &RightCache| cache.found.lock().map(|found| found.len()).ok();
         assert_eq!(kept(&cache), Some(MOST));
@@ -223,8 +235,8 @@ mod tests {
             role: "write".to_owned(),
             no_push: false,
         };
-        cache.keep(1, 5_000, &core);
-        assert_eq!(cache.get(1, 5_000), Some(core));
+        cache.keep(&place(1), 5_000, &core);
+        assert_eq!(cache.get(&place(1), 5_000), Some(core));
     }
 
     fn review(user: i64, state: &str, commit: &str, second: i64) -> github::Review {

@@ -70,6 +70,7 @@ pub(super) struct Case<'a> {
 
 impl<'a> Case<'a> {
     fn open(request: &'a Request, builders: &'a [Arc<Builder>], facts: &'a Facts) -> Go<Self> {
+        facts.are_of(request.repository_id)?;
         let event = match &request.ask {
             Ask::Label { label, .. } => occurrence::labelled(label, facts.pull()?, facts)?,
             Ask::Command { comment, .. } => occurrence::commented(request, *comment, facts)?,

@@ -115,3 +115,20 @@ fn a_command_where_there_is_no_pull_request_is_nothing() {
     let gone = asked("/prbuild run").with(|s| (s.facts.pull, s.facts.pull_gone) = (None, true));
     assert_eq!(gone.said(), "nothing: pull_request_gone");
 }
+
+#[test]
+fn nobody_commands_anything_from_the_repository_that_took_the_name_of_this_one() {
+    for text in [
+        "/prbuild run",
+        "/prbuild rerun failed",
+        "/prbuild cancel",
+        "!buildbot x",
+    ] {
+        let told = asked(text).pull(|pull| pull.base.repo.id = 2);
+        let swept = told.clone().with(|s| s.request.told = None);
+        for scene in [told, swept] {
+            let said = "retry: GitHub shows another repository under this name";
+            assert_eq!(scene.said(), said, "{text}");
+        }
+    }
+}

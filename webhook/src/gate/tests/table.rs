@@ -55,6 +55,11 @@ fn every_refusal_has_its_reason() {
             Scene::swept().with(|s| s.facts.now = Some(at(LABEL + 14))),
             "retry: a delivery may still tell of it",
         ),
+        (
+            "another repository has this name now",
+            good().pull(|p| p.base.repo.id = 2),
+            "retry: GitHub shows another repository under this name",
+        ),
         // The person.
         (
             "s22: told by another",

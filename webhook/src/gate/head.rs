@@ -71,9 +71,8 @@ impl<'a> Case<'a> {
         if let Err(stop) = self.is_the_told_one() {
             return stop;
         }
-        let updated_at = self.request.told.as_ref().and_then(|told| told.updated_at);
-        if updated_at.is_some_and(|updated_at| pull.updated_at < updated_at) {
-            return Stop::Retry("GitHub shows the pull request as it was before the label");
+        if let Err(stop) = self.is_up_to_date(pull) {
+            return stop;
         }
         match self.movements() {
             Ok(list) => {
@@ -81,6 +80,17 @@ impl<'a> Case<'a> {
                 self.refuse(AnswerReason::HeadMovedAfter, moved(newest))
             }
             Err(stop) => stop,
+        }
+    }
+
+    /// The pull request is not shown as it was before the delivery.
+    pub(super) fn is_up_to_date(&self, pull: &github::PullRequest) -> Go<()> {
+        let updated_at = self.request.told.as_ref().and_then(|told| told.updated_at);
+        match updated_at.is_some_and(|updated_at| pull.updated_at < updated_at) {
+            true => Err(Stop::Retry(
+                "GitHub shows the pull request as it was before the label",
+            )),
+            false => Ok(()),
         }
     }
 

@@ -236,6 +236,12 @@ impl<'a> Case<'a> {
             return Err(self.refuse(AnswerReason::Paused, Found::default()));
         }
         let pull = self.pull()?;
+        // What is refused is refused for good, and GitHub's API may lag behind what it told.
+        self.can_be_built(pull)
+            .map_err(|refused| self.is_up_to_date(pull).err().unwrap_or(refused))
+    }
+
+    fn can_be_built(&self, pull: &github::PullRequest) -> Go<()> {
         if pull.state != "open" {
             return Err(self.refuse(AnswerReason::Closed, Found::default()));
         }

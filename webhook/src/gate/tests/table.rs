@@ -146,6 +146,18 @@ fn every_refusal_has_its_reason() {
             "ForkDeleted",
         ),
         (
+            "closed, as the API shows it from before it was reopened and labelled",
+            good().pull(|p| (p.state, p.updated_at) = ("closed".to_owned(), at(LABEL - 5))),
+            "retry: GitHub shows the pull request as it was before the label",
+        ),
+        (
+            "another base branch, as the API shows it from before the label",
+            good()
+                .policy(json!({ "guards": { "baseBranches": ["3.*"] } }))
+                .pull(|p| p.updated_at = at(LABEL - 5)),
+            "retry: GitHub shows the pull request as it was before the label",
+        ),
+        (
             "another base branch",
             good().policy(json!({ "guards": { "baseBranches": ["3.*"] } })),
             "BaseBranch",

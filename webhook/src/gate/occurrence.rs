@@ -50,6 +50,17 @@ pub(super) fn labelled<'a>(
     }
 }
 
+/// Each time that the label was set.
+pub(super) fn labellings<'a>(
+    label: &'a str,
+    events: &'a github::LabelEvents,
+) -> impl Iterator<Item = &'a github::IssueEvent> {
+    events.events.iter().filter(move |event| {
+        let name = event.label.as_ref().map(|label| label.name.as_str());
+        event.event == "labeled" && name.is_some_and(|name| github::same_label(name, label))
+    })
+}
+
 /// The press of a button, of which nothing but its delivery tells. What it can do is bounded by that: it
 /// repeats or stops a build that there is, and only for somebody who may do that by a command. Whether
 /// an App pressed for them is not told.

@@ -2,6 +2,7 @@
 
 mod commands;
 mod comments;
+mod relabelled;
 mod repeating;
 mod rules;
 mod stopping;

@@ -14,7 +14,7 @@ use super::refusal::bounded;
 use super::{Authorized, Refused, Stopping, Verdict};
 use crate::command::Says;
 use crate::event::Button;
-use crate::request::{Ask, Request};
+use crate::request::{Ask, Request, Told};
 use crate::resolve;
 
 /// Events older than this build nothing.
@@ -143,7 +143,7 @@ impl<'a> Case<'a> {
     }
 
     /// A signed delivery that names another person than the API does was not made by GitHub, unless
-    /// it is about an earlier event.
+    /// it is about another event.
     fn is_told_by_its_actor(&self) -> Go<()> {
         let Some(told) = &self.request.told else {
             return Ok(());
@@ -152,6 +152,7 @@ impl<'a> Case<'a> {
             return Ok(());
         }
         self.is_the_told_one()?;
+        self.is_told_of_no_other_label(told)?;
         Err(self.refuse(
             AnswerReason::ActorMismatch,
             Found {
@@ -159,6 +160,27 @@ impl<'a> Case<'a> {
                 ..Found::default()
             },
         ))
+    }
+
+    /// Labels are set, taken off and set again by several people, within a second, too. GitHub may have
+    /// made the delivery about another time than the newest that it shows: about a later one that is not in
+    /// the timeline yet, or about an earlier one, and a while after it.
+    fn is_told_of_no_other_label(&self, told: &Told) -> Go<()> {
+        let (Ask::Label { label, .. }, Some(events)) = (&self.request.ask, &self.facts.events)
+        else {
+            return Ok(());
+        };
+        let is_later = told.updated_at.is_some_and(|at| at > self.event.at);
+        if is_later && self.facts.events_asked < MOST_ASKED {
+            return Err(Stop::Ask(Question::EventsAgain));
+        }
+        let sender = Some(told.sender.id);
+        match occurrence::labellings(label, events)
+            .any(|event| event.actor.as_ref().map(|actor| actor.id) == sender)
+        {
+            true => Err(Stop::Nothing("superseded")),
+            false => Ok(()),
+        }
     }
 
     /// A delivery that was made before the event is about an earlier one, which is over.

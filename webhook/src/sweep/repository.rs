@@ -37,6 +37,8 @@ pub(super) struct Memory {
     comments: Comments,
     /// Generation of the Repository by whose spec all of that was looked at.
     generation: Option<i64>,
+    /// `owner/name` by which it was looked at.
+    name: Option<String>,
 }
 
 /// What a look at the list of pull requests brought.
@@ -75,17 +77,7 @@ impl Memory {
             return Ok("no_connection");
         };
         let paused = repository.spec.paused;
-        let generation = repository.metadata.generation;
-        if self.generation != generation {
-            // A label that meant nothing may ask for something now, and what was paused left all aside.
-            // Comments were not read meanwhile.
-            *self = Self {
-                comments: std::mem::take(&mut self.comments),
-                unstopped: std::mem::take(&mut self.unstopped),
-                generation,
-                ..Self::default()
-            };
-        }
+        self.begin_for(repository.metadata.generation, repo.full_name());
         let seen = self.list(&repo).await?;
         self.etag = seen.etag;
         self.since = seen.since;
@@ -112,6 +104,25 @@ impl Memory {
             true => "changed",
             false => "not_modified",
         })
+    }
+
+    /// Begins anew where what was seen was seen by another spec or under another name.
+    fn begin_for(&mut self, generation: Option<i64>, name: String) {
+        let is_renamed = self.name.as_ref().is_some_and(|before| *before != name);
+        if is_renamed {
+            // Somebody else may have had the old name already, and what was seen was theirs.
+            *self = Self::default();
+        } else if self.generation != generation {
+            // A label that meant nothing may ask for something now, and what was paused left all aside.
+            // Comments were not read meanwhile.
+            *self = Self {
+                comments: std::mem::take(&mut self.comments),
+                unstopped: std::mem::take(&mut self.unstopped),
+                ..Self::default()
+            };
+        }
+        self.generation = generation;
+        self.name = Some(name);
     }
 
     /// Stops the builds that these changes, and those of before that could not be told, make pointless.
@@ -244,4 +255,27 @@ async fn walk(
 
 fn by_number(pulls: Vec<PullRequest>) -> impl Iterator<Item = (i64, PullRequest)> {
     pulls.into_iter().map(|pull| (pull.number, pull))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_begins_anew_by_another_spec_and_all_the_more_under_another_name() {
+        let seen = Timestamp::from_second(1000).ok();
+        let mark = Mark::new(Timestamp::UNIX_EPOCH, std::iter::empty());
+        let mut memory = Memory::after(Comments::since(Some(&mark)));
+        let mut about = |generation, name: &str| {
+            memory.begin_for(Some(generation), name.to_owned());
+            let known = (memory.since.is_some(), memory.mark().is_some());
+            memory.since = seen;
+            known
+        };
+        assert_eq!(about(1, "o/r"), (false, true), "what another one marked");
+        assert_eq!(about(1, "o/r"), (true, true));
+        assert_eq!(about(2, "o/r"), (false, true), "comments stay seen");
+        assert_eq!(about(2, "p/r"), (false, false));
+        assert_eq!(about(2, "p/r"), (true, false));
+    }
 }

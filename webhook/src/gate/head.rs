@@ -11,8 +11,10 @@ use super::refusal::{bounded, moved};
 use super::verdict::{Case, Go, MOST_ASKED, Stop};
 use crate::resolve::{self, Reach, Wanted};
 
-/// Reviewers whose rights are looked up.
-const MOST_REVIEWERS: usize = 20;
+/// Reviewers whose rights are looked up. Anybody can approve, and hides nobody by that.
+const MOST_REVIEWERS: usize = 100;
+/// Of these, at a time.
+const AT_ONCE: usize = 20;
 
 impl<'a> Case<'a> {
     /// Today's head is the one that was typed in full.
@@ -149,15 +151,13 @@ impl<'a> Case<'a> {
             return Ok(false);
         }
         let author = pull.user.as_ref().map(|user| user.id);
-        let mut unknown = Vec::new();
         let approvers = people::approvers(&reviews.reviews, head, author);
-        for approver in approvers.into_iter().take(MOST_REVIEWERS) {
-            match self.trusts(approver) {
-                Some(true) => return Ok(true),
-                Some(false) => {}
-                None => unknown.push(approver.clone()),
-            }
+        if approvers.iter().any(|user| self.trusts(user) == Some(true)) {
+            return Ok(true);
         }
+        let looked_up = approvers.into_iter().take(MOST_REVIEWERS);
+        let unknown = looked_up.filter(|user| self.trusts(user).is_none());
+        let unknown: Vec<github::User> = unknown.take(AT_ONCE).cloned().collect();
         match unknown.is_empty() {
             true => Ok(false),
             false => Err(Stop::Ask(Question::Right(unknown))),

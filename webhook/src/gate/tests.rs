@@ -1,5 +1,6 @@
 //! The gate as a table: one request that passes, what is changed, and what the gate says then.
 
+mod approvals;
 mod commands;
 mod comments;
 mod relabelled;

@@ -104,6 +104,10 @@ impl<'a> Case<'a> {
 
     /// Stopping, asking and mistakes need no pull request that could be built.
     fn command(&self, says: &Says, right: &Right) -> Go<Granted> {
+        if self.request.told.is_none() {
+            // A delivery says by its id which repository it is about; what the sweep finds, its pull request.
+            self.pull()?;
+        }
         match says {
             Says::Help => Err(self.refuse(AnswerReason::Help, Found::default())),
             Says::Status => Err(self.refuse(AnswerReason::Status, Found::default())),

@@ -122,8 +122,14 @@ fn nobody_commands_anything_from_the_repository_that_took_the_name_of_this_one()
         "/prbuild run",
         "/prbuild rerun failed",
         "/prbuild cancel",
+        "/prbuild help",
         "!buildbot x",
     ] {
+        let unread = asked(text).with(|s| {
+            (s.request.told, s.facts.pull) = (None, None);
+            s.facts.now = Some(at(LABEL + 60));
+        });
+        assert_eq!(unread.said(), "ask Pull", "{text}");
         let told = asked(text).pull(|pull| pull.base.repo.id = 2);
         let swept = told.clone().with(|s| s.request.told = None);
         for scene in [told, swept] {

@@ -113,6 +113,52 @@ async fn who_takes_the_old_name_of_a_repository_gets_none_of_its_builds() {
 }
 
 #[tokio::test]
+async fn who_takes_the_old_name_builds_nothing_before_anybody_looked_whose_it_is() {
+    let access = shared_control_plane();
+    let setting = Setting {
+        app: false,
+        ..Setting::default()
+    };
+    let story = Story::begin(&access, "wh-squat", setting).await.unwrap();
+    story.repository(|_| {}).await;
+    story.builder("linux", |_| {}).await;
+    found(&story).await;
+    let forge = story.forge.clone();
+    forge.rename_repository(REPO, "engine", ADA);
+    forge
+        .add_repository(REPO, &[("README", "Another.\n")])
+        .await;
+    forge.set_permission(REPO, MALLORY, Role::Admin);
+    // Without it nobody would tell the token what mallory may there.
+    forge.set_permission(REPO, "prbuild-bot", Role::Write);
+    forge.push(REPO, "topic", &[("a.txt", "a\n")]).await;
+    let mine = PullRequest {
+        title: "Mine",
+        author: MALLORY,
+        head: "octo:topic",
+        ..PullRequest::default()
+    };
+    let number = forge.open_pull_request(REPO, mine).await;
+    forge.clock().advance(Duration::from_secs(300));
+    forge.add_label(REPO, number, LABEL, MALLORY);
+    forge.comment(REPO, number, MALLORY, "/prbuild run");
+    forge.comment(REPO, number, MALLORY, "/prbuild cancel");
+    forge.clock().advance(Duration::from_secs(60));
+    let town = Town::open(story, LOOK).await;
+    let log = forge.log();
+    let looks = "GET /repos/*/*/pulls";
+    eventually("a look is over", PATIENCE, async || {
+        match log.count(looks) {
+            2.. => Ok(()),
+            few => Err(few.to_string()),
+        }
+    })
+    .await;
+    town.nothing_stored().await;
+    town.end().await;
+}
+
+#[tokio::test]
 async fn an_enterprise_server_is_spoken_to_below_its_own_paths() {
     let setting = Setting {
         enterprise: Some("3.17.0".to_owned()),

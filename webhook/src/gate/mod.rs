@@ -127,6 +127,9 @@ impl Comment {
     }
 }
 
+/// Why nothing is done where GitHub shows the pull request without the label.
+pub const LABEL_GONE: &str = "label_gone";
+
 /// What the gate says.
 #[derive(Debug)]
 pub enum Verdict {

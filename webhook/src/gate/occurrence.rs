@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::LABEL_GONE;
 use super::facts::{Facts, Question};
 use super::verdict::{Go, MOST_ASKED, Stop};
 use crate::request::{Ask, Request};
@@ -25,7 +26,7 @@ pub(super) fn labelled<'a>(
         .iter()
         .any(|on| github::same_label(&on.name, label))
     {
-        return Err(Stop::Nothing("label_gone"));
+        return Err(Stop::Nothing(LABEL_GONE));
     }
     let events = facts.events.as_ref().ok_or(Stop::Ask(Question::Events))?;
     let newest = events

@@ -221,11 +221,11 @@ impl Memory {
             let mut known = gate::Comment::default();
             let deciding = app.decide(&request, &mut known, Instant::now() + LIMIT);
             match deciding.await {
-                Outcome::Later(_) => undecided = true,
-                outcome => {
+                outcome if settles(outcome) => {
                     count(app, outcome);
                     self.settled.insert(key, pull.updated_at);
                 }
+                _ => undecided = true,
             }
         }
         match undecided {
@@ -233,6 +233,15 @@ impl Memory {
             false => self.undecided.done(&pull.number),
         }
     }
+}
+
+/// Whether a label that was listed needs no other look. Where it is not on the pull request, one of the two
+/// answers is of before: if it came off, the next list says so, too.
+fn settles(outcome: Outcome) -> bool {
+    !matches!(
+        outcome,
+        Outcome::Later(_) | Outcome::Ignored(gate::LABEL_GONE)
+    )
 }
 
 fn is_of(build: &PrBuild, number: i64) -> bool {
@@ -260,6 +269,19 @@ fn by_number(pulls: Vec<PullRequest>) -> impl Iterator<Item = (i64, PullRequest)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_label_that_is_listed_and_not_on_the_pull_request_is_looked_at_again() {
+        assert!(!settles(Outcome::Ignored(gate::LABEL_GONE)));
+        assert!(!settles(Outcome::Later("undecided")));
+        for outcome in [
+            Outcome::Stored("build"),
+            Outcome::Ignored("answered"),
+            Outcome::Taken,
+        ] {
+            assert!(settles(outcome), "{outcome:?}");
+        }
+    }
 
     #[test]
     fn a_look_begins_anew_by_another_spec_and_all_the_more_under_another_name() {

@@ -241,7 +241,7 @@ pub async fn finished(ctx: &Arc<Context>, run: &BuilderRun, patience: Duration) 
     }
     let Some(ticket) = speak(ctx, run, order, false, Knowledge::Later) else {
         // A connection may be mounted anew, a Repository applied again, as long as the build is there.
-        let there = ctx.cache.builds.get(&run.spec.pr_build.name).is_some();
+        let there = ctx.build_of(run).is_some();
         let why = nowhere(&run.spec.task.repository);
         return if there { Told::Nowhere(why) } else { settled() };
     };
@@ -317,7 +317,7 @@ fn target(ctx: &Context, run: &BuilderRun) -> Option<Target> {
 }
 
 fn order(ctx: &Context, run: &BuilderRun) -> Order {
-    let build = ctx.cache.builds.get(&run.spec.pr_build.name);
+    let build = ctx.build_of(run);
     let created = build.and_then(|build| build.creation_timestamp());
     let created = created.or_else(|| run.creation_timestamp());
     Order {
@@ -370,7 +370,7 @@ fn speaker<'a>(ctx: &Context, run: &'a BuilderRun) -> twin::Speaker<'a> {
         RunPhase::Cancelled => true,
         phase if phase.is_terminal() => false,
         _ => {
-            let build = ctx.cache.builds.get(&run.spec.pr_build.name);
+            let build = ctx.build_of(run);
             build.is_none_or(|build| stop::wanted(Some(&build), run, begun).is_some())
         }
     };

@@ -284,6 +284,30 @@ async fn after_a_crash_a_run_waits_for_no_older_one_whose_build_is_held() {
 }
 
 #[tokio::test]
+async fn two_runs_that_follow_each_other_do_not_wait_for_ever() {
+    let story = begin("samecircle", Fate::passes()).await;
+    story.builder("debian", |spec| spec.paused = true).await;
+    let (_, first, second) = two_of_one_commit(&story, RunPhase::Queued).await;
+    // It was about to follow when the cluster refused the other one's Job, which follows it since.
+    let circle = json!({ "status": { "sameAs": format!("{second}-debian-1") } });
+    story
+        .api::<BuilderRun>()
+        .patch_status(
+            &format!("{first}-debian-1"),
+            &PatchParams::default(),
+            &Patch::Merge(circle),
+        )
+        .await
+        .unwrap();
+    pause(&story, "debian", false).await;
+    for name in [&first, &second] {
+        let build = story.complete(name).await;
+        assert_eq!(build.status.unwrap().result, Some(BuildResult::Passed));
+    }
+    story.end().await;
+}
+
+#[tokio::test]
 async fn a_run_that_follows_another_one_keeps_no_slot_from_it() {
     let story = begin("sameslot", Fate::passes()).await;
     story

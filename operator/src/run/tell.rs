@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 pub use super::told::{Recorded, Told};
 
-use super::told::SETTLED;
+use super::told::{SETTLED, was_to_be_tried_again};
 use crate::{
     admission::{self, twin},
     build::{REPOSITORY_LOOKED_FOR_EVERY, nowhere, stop, summary::phase_of},
@@ -230,7 +230,12 @@ fn check_id(ctx: &Context, run: &BuilderRun) -> Option<i64> {
 /// Tells how a run ended, and waits for GitHub's answer no longer than `patience`.
 pub async fn finished(ctx: &Arc<Context>, run: &BuilderRun, patience: Duration) -> Told {
     let uid = run.uid().unwrap_or_default();
-    let order = match was_to_be_tried_again(run) || ctx.live.get(&uid).retry_told {
+    // That nobody can be told now is written over that it was announced.
+    let announced = ctx.live.update(&uid, |live| {
+        live.retry_told |= was_to_be_tried_again(run);
+        live.retry_told
+    });
+    let order = match announced {
         // The attempt that does not come was announced: this speaks in its place.
         true => order(ctx, run).next_attempt(),
         false => order(ctx, run),
@@ -275,14 +280,6 @@ pub async fn finished(ctx: &Arc<Context>, run: &BuilderRun, patience: Duration) 
     let sent = in_time.and_then(Result::ok);
     let sent = sent.or_else(|| heard.try_recv().ok());
     sent.map_or(Told::Later, Told::Recorded)
-}
-
-/// Whether GitHub was told that another attempt follows this run.
-fn was_to_be_tried_again(run: &BuilderRun) -> bool {
-    let status = run.status.clone().unwrap_or_default();
-    let retryable = status.outcome.is_some_and(|outcome| outcome.retryable);
-    let sent = status.report.and_then(|report| report.sent);
-    retryable && sent.as_deref() == Some(PENDING)
 }
 
 /// Why GitHub has not taken the state of a run yet, where it is being tried.

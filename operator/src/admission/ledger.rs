@@ -35,7 +35,8 @@ pub enum Taken {
 pub enum SlotState {
     /// Its steps may be running.
     Held,
-    /// Its build container has ended, or its pod is gone; on a worker, its processes are.
+    /// Its build container has ended, or its pod is gone; on a worker, its processes are. Or it has no Job, and
+    /// waits for another run.
     Free,
     /// The caches do not tell; the API server has to be asked.
     Ask,

@@ -234,11 +234,16 @@ impl Context {
         Ok(())
     }
 
-    /// When the build of a run was asked for, by GitHub's clock; none if it is gone.
-    pub fn asked(&self, run: &BuilderRun) -> Option<Timestamp> {
+    /// The build of a run; none if it is gone, also where one was made anew under its name.
+    pub fn build_of(&self, run: &BuilderRun) -> Option<Arc<PrBuild>> {
         let owner = &run.spec.pr_build;
         let build = self.cache.builds.get(&owner.name);
-        let build = build.filter(|build| build.uid().as_ref() == Some(&owner.uid))?;
+        build.filter(|build| build.uid().as_ref() == Some(&owner.uid))
+    }
+
+    /// When the build of a run was asked for, by GitHub's clock; none if it is gone.
+    pub fn asked(&self, run: &BuilderRun) -> Option<Timestamp> {
+        let build = self.build_of(run)?;
         Some(build.spec.request.trigger.time.0)
     }
 

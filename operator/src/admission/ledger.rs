@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::order::Holder;
+use super::{order::Holder, twin};
 use crate::{
     api,
     build::summary::phase_of,
@@ -35,7 +35,8 @@ pub enum Taken {
 pub enum SlotState {
     /// Its steps may be running.
     Held,
-    /// Its build container has ended, or its pod is gone; on a worker, its processes are.
+    /// Its build container has ended, or its pod is gone; on a worker, its processes are. Or it has no Job, and
+    /// waits for another run.
     Free,
     /// The caches do not tell; the API server has to be asked.
     Ask,
@@ -78,12 +79,24 @@ pub fn state_of(ctx: &Context, slot: &Slot) -> SlotState {
             None => SlotState::Held,
         };
     }
-    match ctx.cache.runs.get(&slot.run) {
-        Some(run) if run.uid().as_deref() == Some(&slot.uid) && !phase_of(&run).is_terminal() => {
-            SlotState::Held
-        }
+    let run = ctx.cache.runs.get(&slot.run);
+    let run = run.filter(|run| run.uid().as_deref() == Some(&slot.uid));
+    match run {
+        Some(run) if !is_idle(&run) => SlotState::Held,
+        // It is about to have its Job all the same.
+        Some(run) if !is_over(&run) && ctx.live.is_granted(&slot.uid) => SlotState::Held,
         _ => SlotState::Ask,
     }
+}
+
+fn is_over(run: &BuilderRun) -> bool {
+    phase_of(run).is_terminal()
+}
+
+/// Whether a run needs no slot as long as it has no Job: it has ended, or waits for another one that does the
+/// same and needs the slot itself. A restart may have forgotten that it was granted one before.
+fn is_idle(run: &BuilderRun) -> bool {
+    is_over(run) || twin::followed(run).is_some()
 }
 
 /// Slots of a builder that are taken, as far as is known without asking.
@@ -165,11 +178,11 @@ async fn ask(ctx: &Context, slot: &Slot) -> SlotState {
         .get_opt(&crds::names::job_name(&slot.uid))
         .await;
     match job {
-        Ok(None) if run_is_over(ctx, slot).await => SlotState::Free,
+        Ok(None) if is_gone_or(ctx, slot, is_idle).await => SlotState::Free,
         Ok(Some(job)) => {
             let active = job.status.and_then(|status| status.active).unwrap_or(0);
             let finished = active == 0 && job.metadata.deletion_timestamp.is_none();
-            if finished && run_is_over(ctx, slot).await {
+            if finished && is_gone_or(ctx, slot, is_over).await {
                 SlotState::Free
             } else {
                 SlotState::Held
@@ -183,12 +196,12 @@ async fn ask(ctx: &Context, slot: &Slot) -> SlotState {
     }
 }
 
-/// Whether a run is terminal or gone, by the API server's own word.
-async fn run_is_over(ctx: &Context, slot: &Slot) -> bool {
+/// Whether a run is gone, or is like this, by the API server's own word.
+async fn is_gone_or(ctx: &Context, slot: &Slot, is: fn(&BuilderRun) -> bool) -> bool {
     match ctx.api.runs.get_opt(&slot.run).await {
         Ok(None) => true,
         Ok(Some(run)) if run.uid().as_deref() != Some(&slot.uid) => true,
-        Ok(Some(run)) => run.status.is_some_and(|status| status.phase.is_terminal()),
+        Ok(Some(run)) => is(&run),
         Err(_) => false,
     }
 }

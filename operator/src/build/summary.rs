@@ -108,7 +108,9 @@ pub fn summarize(
         });
         refused = refused.or_else(|| run.and_then(|run| refused_because(run)));
         finished = finished.max(run.and_then(|run| finished_at(run)));
-        let attempt = run.map_or(1, |run| run.spec.attempt);
+        // Of one that is missing, too: after a restart nothing else tells that an earlier one is not the last.
+        let made = || attempts.get(builder).copied().unwrap_or(1);
+        let attempt = run.map_or_else(made, |run| run.spec.attempt);
         let (report_mode, context) = match run {
             Some(run) => {
                 let task = &run.spec.task;
@@ -319,6 +321,11 @@ mod tests {
         let attempts = HashMap::from([("a".to_owned(), 2)]);
         let sum = summarize(&build, &runs, &attempts, &HashMap::new());
         assert_eq!(sum.result, Some(BuildResult::Cancelled));
+        // All that a restart leaves of it is what the status says.
+        let written = sum.results.into_iter();
+        let written: HashMap<String, i64> = written.map(|one| (one.builder, one.attempt)).collect();
+        let restarted = summarize(&build, &runs, &written, &HashMap::new());
+        assert_eq!(restarted.result, Some(BuildResult::Cancelled));
     }
 
     #[test]

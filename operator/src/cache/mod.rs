@@ -58,6 +58,14 @@ pub struct Change<T> {
     pub echo: bool,
 }
 
+/// What was known of an object that is gone.
+pub(crate) enum Gone<T> {
+    /// This, where it was known at all.
+    Known(Option<Arc<T>>),
+    /// Nothing any more: we have made another one of its name since, which stays.
+    Replaced,
+}
+
 impl<T> Cache<T> {
     /// An empty cache. `index_of` names the groups that an object belongs to, for [`Cache::group`].
     pub fn new(index_of: fn(&T) -> Vec<String>) -> Self {
@@ -157,15 +165,15 @@ impl<T> Cache<T> {
         echo.unwrap_or_else(|| self.put(inner, name, version, value))
     }
 
-    pub(crate) fn gone(&self, name: &str, version: u64) -> Change<T> {
+    /// Takes in that an object went in this version; in any, where none is given.
+    pub(crate) fn gone(&self, name: &str, version: u64) -> Gone<T> {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         inner.watched = inner.watched.max(version);
-        let old = self.remove(&mut inner, name);
-        Change {
-            old,
-            new: None,
-            echo: false,
+        let held = inner.objects.get(name).map(|held| held.version);
+        if version != 0 && held.is_some_and(|held| held > version) {
+            return Gone::Replaced;
         }
+        Gone::Known(self.remove(&mut inner, name))
     }
 
     /// Drops what a complete list no longer names. What we learned while it was under way stays.
@@ -289,7 +297,17 @@ pub async fn follow<K, T>(
                 }
             }
             watcher::Event::Delete(object) => {
-                changed(cache.gone(&object.name_any(), version_of(&object)));
+                let gone = |old| {
+                    changed(Change {
+                        old,
+                        new: None,
+                        echo: false,
+                    });
+                };
+                match cache.gone(&object.name_any(), version_of(&object)) {
+                    Gone::Known(old) => gone(old),
+                    Gone::Replaced => take(object, &trim, |_, _, old| gone(Some(Arc::new(old)))),
+                }
             }
         }
     }
@@ -310,80 +328,4 @@ where
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn cache() -> Cache<&'static str> {
-        Cache::new(|value| vec![value.chars().take(1).collect()])
-    }
-
-    #[test]
-    fn an_answer_that_the_watch_overtook_changes_nothing() {
-        let cache = cache();
-        cache.watched("a", 5, "new");
-        cache.learn("a", 4, "old");
-        assert_eq!(cache.get("a").as_deref(), Some(&"new"));
-        cache.gone("a", 6);
-        cache.learn("a", 5, "ghost");
-        assert_eq!(cache.get("a"), None, "a deleted object came back");
-    }
-
-    #[test]
-    fn the_watch_does_not_undo_what_we_wrote_ourselves() {
-        let cache = cache();
-        cache.learn("a", 7, "mine");
-        cache.watched("a", 6, "theirs");
-        assert_eq!(cache.get("a").as_deref(), Some(&"mine"));
-    }
-
-    #[test]
-    fn what_our_own_write_told_is_an_echo_and_a_list_is_none() {
-        let cache = cache();
-        cache.learn("a", 7, "mine");
-        assert!(cache.watched("a", 6, "older").echo);
-        assert!(cache.watched("a", 7, "mine").echo);
-        assert!(!cache.listed("a", 7, "mine").echo);
-        assert!(!cache.watched("a", 8, "theirs").echo);
-        assert!(!cache.watched("b", 9, "new").echo);
-        assert!(!cache.gone("a", 10).echo);
-    }
-
-    #[test]
-    fn an_echo_is_known_before_it_is_read_and_news_are_not() {
-        let cache = cache();
-        assert!(cache.echoed("a", 7).is_none(), "it is not known");
-        cache.learn("a", 8, "mine");
-        for version in [7, 8] {
-            let echo = cache.echoed("a", version).unwrap();
-            assert!(echo.echo);
-            assert_eq!(echo.new.as_deref(), Some(&"mine"));
-        }
-        assert!(cache.echoed("a", 9).is_none(), "somebody else wrote");
-        // The watch has told of it, whoever reads it.
-        cache.learn("b", 9, "ghost");
-        assert_eq!(cache.get("b"), None);
-    }
-
-    #[test]
-    fn groups_follow_their_objects() {
-        let cache = cache();
-        cache.watched("a", 1, "xa");
-        cache.watched("b", 2, "xb");
-        assert_eq!(cache.group("x").len(), 2);
-        cache.watched("b", 3, "yb");
-        cache.gone("a", 4);
-        assert!(cache.group("x").is_empty());
-        assert_eq!(cache.group("y").len(), 1);
-    }
-
-    #[test]
-    fn a_list_drops_what_is_gone_and_keeps_what_was_written_meanwhile() {
-        let cache = cache();
-        cache.watched("old", 1, "o");
-        let before = cache.newest();
-        cache.learn("written", 9, "w");
-        let gone = cache.retain_listed(&HashSet::new(), before);
-        assert_eq!(gone.len(), 1);
-        assert!(cache.get("written").is_some());
-    }
-}
+mod tests;

@@ -30,6 +30,8 @@ pub struct Entry<T> {
     pub place: Option<u64>,
     /// Tries in a row that failed.
     pub tries: u32,
+    /// Answers since the last good one that GitHub knows no such repository, to a result.
+    pub missing: u32,
     /// Why the last one did.
     pub trouble: Option<String>,
     /// When it is forgotten, wanting nothing: its key in the plan.
@@ -88,6 +90,7 @@ impl<T: Waiter> Entry<T> {
             taken: None,
             place: None,
             tries: 0,
+            missing: 0,
             trouble: None,
             quiet: None,
             sent: 0,
@@ -168,6 +171,24 @@ impl<T: Waiter> Entry<T> {
         Some((status, self.standing))
     }
 
+    /// Counts an answer to what is under way. That a repository is not there says nothing of a result that is not
+    /// there either: until the run ends it may be back.
+    pub fn count(&mut self, reply: &Reply) {
+        if !matches!(reply, Reply::Limited(..)) {
+            self.tries += 1;
+        }
+        let flight = self.flight.as_ref();
+        let is_result = flight.is_some_and(|flight| flight.status.is_final());
+        match reply {
+            Reply::Missing(_) => self.missing += u32::from(is_result),
+            // These tell nothing of the repository.
+            Reply::Limited(..) | Reply::Unavailable(_) | Reply::Spared => {}
+            Reply::Taken | Reply::Stands(_) | Reply::Never(_) | Reply::Denied(_) => {
+                self.missing = 0;
+            }
+        }
+    }
+
     /// Takes GitHub's answer to what is under way.
     pub fn land(&mut self, reply: Reply) -> Resolved<T> {
         let Some(flight) = self.flight.take() else {
@@ -239,6 +260,7 @@ impl<T: Waiter> Entry<T> {
 
     fn at_peace(&mut self) {
         self.tries = 0;
+        self.missing = 0;
         self.trouble = None;
     }
 

@@ -42,6 +42,7 @@ pub mod target;
 pub mod template;
 mod template_presets;
 pub mod text;
+mod turns;
 
 pub use announce::{Draft, Opened, Opening};
 pub use desired::desired;

@@ -30,7 +30,8 @@ const MANY: u32 = 100;
 /// Targets that are remembered although nothing is to be sent; beyond, the oldest are forgotten.
 pub const REMEMBER_MOST: usize = 20_000;
 
-/// Tries after which "not found" is believed: about an hour, for an App that is being reinstalled.
+/// Answers "not found" to a result after which that is believed: about an hour, for an App that is being reinstalled.
+/// Tries that failed in another way are not among them.
 pub const MISSING_TRIES: u32 = 16;
 
 /// What GitHub said to one status.
@@ -189,11 +190,9 @@ impl<T: Waiter> Plan<T> {
         let Some(entry) = self.targets.get_mut(target) else {
             return Vec::new();
         };
-        if !matches!(reply, Reply::Limited(..)) {
-            entry.tries += 1;
-        }
+        entry.count(&reply);
         let reply = match reply {
-            Reply::Missing(why) if entry.tries >= MISSING_TRIES => Reply::Never(why),
+            Reply::Missing(why) if entry.missing >= MISSING_TRIES => Reply::Never(why),
             other => other,
         };
         let later = lane::back_off(&reply, entry.tries).map(|wait| now + wait);
@@ -216,7 +215,7 @@ impl<T: Waiter> Plan<T> {
         let entries = self.targets.iter_mut();
         entries
             .filter(|(target, _)| of_it(target))
-            .for_each(|(_, entry)| entry.tries = 0);
+            .for_each(|(_, entry)| (entry.tries, entry.missing) = (0, 0));
         if let Some(lane) = self.lanes.get_mut(connection) {
             lane.release(None);
         }

@@ -175,6 +175,49 @@ fn a_repository_that_stays_away_is_given_up_after_an_hour() {
 }
 
 #[test]
+fn not_found_is_not_believed_at_once_because_github_refused_or_was_away_before() {
+    for before in [
+        Reply::Denied("statuses: write is missing".to_owned()),
+        away(),
+    ] {
+        let mut story = Story::new();
+        story.tell("a", (1, 1), Success, "Passed", "x");
+        for _ in 0..2 * MISSING_TRIES {
+            assert_eq!(story.said(), ["Passed"]);
+            assert_eq!(story.done("a", before.clone()), []);
+            story.wait();
+        }
+        assert_eq!(story.said(), ["Passed"]);
+        let gone = Reply::Missing("not found".to_owned());
+        assert_eq!(story.done("a", gone), [], "after {before:?}");
+        story.wait();
+        assert_eq!(story.said(), ["Passed"]);
+        assert_eq!(story.done("a", Reply::Taken), [("x", Sent::Taken(Success))]);
+    }
+}
+
+#[test]
+fn a_result_is_told_although_the_repository_was_away_for_hours_before_it() {
+    let mut story = Story::new();
+    story.tell("a", (1, 1), Pending, "Waiting", "x");
+    let gone = Reply::Missing("not found".to_owned());
+    for _ in 0..3 * MISSING_TRIES {
+        assert_eq!(story.said(), ["Waiting"]);
+        assert_eq!(story.done("a", gone.clone()), []);
+        story.wait();
+    }
+    assert_eq!(
+        story.tell("a", (1, 1), Success, "Passed", "y"),
+        [("x", Sent::Superseded)]
+    );
+    assert_eq!(story.said(), ["Passed"]);
+    assert_eq!(story.done("a", gone), []);
+    story.wait();
+    assert_eq!(story.said(), ["Passed"]);
+    assert_eq!(story.done("a", Reply::Taken), [("y", Sent::Taken(Success))]);
+}
+
+#[test]
 fn a_final_that_came_while_a_pending_failed_goes_instead() {
     let mut story = Story::new();
     story.tell("a", (1, 1), Pending, "Waiting", "x");

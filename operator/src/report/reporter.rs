@@ -3,7 +3,6 @@
 //! here are the clock, the requests, and those who wait.
 
 use std::{
-    collections::HashMap,
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -28,6 +27,7 @@ use super::{
     refusals::{Refusal, Refusals},
     talk::{self, Sort},
     target::{CommitStatus, Order, Sent, Standing, Target},
+    turns::Turns,
 };
 use crate::queue::sleep_until;
 
@@ -41,7 +41,7 @@ pub struct Reporter {
 struct Shared {
     plan: Mutex<Plan<Told>>,
     /// Those who wait for their turn to speak.
-    turns: Mutex<HashMap<u64, oneshot::Sender<()>>>,
+    turns: Turns,
     news: Notify,
     refusals: Refusals,
     census: Census,
@@ -83,7 +83,7 @@ impl Reporter {
     pub fn spawn(connections: Arc<Connections>, stop: CancellationToken) -> Self {
         let shared = Arc::new(Shared {
             plan: Mutex::new(Plan::default()),
-            turns: Mutex::default(),
+            turns: Turns::default(),
             news: Notify::new(),
             refusals: Refusals::default(),
             census: Census::default(),
@@ -134,11 +134,8 @@ impl Reporter {
     /// Waits until it is one's turn to speak on a pull request: after all statuses, and within what
     /// GitHub allows.
     pub async fn turn(&self, connection: &str, cost: Cost) -> Turn {
-        let (sender, mine) = oneshot::channel();
-        {
-            let number = self.shared.plan().ask(connection, cost);
-            self.shared.turns().insert(number, sender);
-        }
+        let ask = || self.shared.plan().ask(connection, cost);
+        let mine = self.shared.turns.wait(ask);
         self.shared.news.notify_one();
         // An error means that the process ends.
         if mine.await.is_err() {
@@ -205,14 +202,9 @@ impl Drop for Turn {
 }
 
 impl Shared {
-    fn turns(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<()>>> {
-        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Lets somebody speak. Who went away meanwhile is passed over.
     fn give_turn(&self, number: u64, connection: &str) {
-        let waits = self.turns().remove(&number);
-        if waits.is_none_or(|waits| waits.send(()).is_err()) {
+        if !self.turns.give(number) {
             self.plan().talked(Instant::now(), connection, None);
         }
     }

@@ -254,13 +254,7 @@ fn is_followed(ctx: &Context, run: &BuilderRun) -> bool {
 
 /// Whether another attempt will be made: not when the build is cancelled or gone.
 fn will_be_followed(ctx: &Context, run: &BuilderRun) -> bool {
-    let owner = &run.spec.pr_build;
-    let build = ctx
-        .cache
-        .builds
-        .get(&owner.name)
-        .filter(|build| build.uid().as_ref() == Some(&owner.uid));
-    build.is_some_and(|build| {
+    ctx.build_of(run).is_some_and(|build| {
         summary::is_retried(run, stop::is_over(&build, &run.spec.task.builder))
     })
 }

@@ -113,11 +113,10 @@ async fn follow(
 
 async fn look_at(ctx: &Context, run: &BuilderRun, name: &str) -> Result<First, RunError> {
     let known = ctx.cache.runs.get(name);
-    if known
-        .as_ref()
-        .is_some_and(|first| !phase_of(first).is_terminal())
-    {
-        return Ok(First::Live);
+    if let Some(first) = known.filter(|first| !phase_of(first).is_terminal()) {
+        // Each found the other one begun, or about to begin, and was bound to it at the same time.
+        let circle = twin::followed(&first) == run.metadata.name.as_deref();
+        return Ok(if circle { First::Gone } else { First::Live });
     }
     // In full, and by the API server's own word: of ended runs not all is kept in memory.
     let first = ctx.api.runs.get_opt(name).await;

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 pub use super::told::{Recorded, Told};
 
-use super::told::SETTLED;
+use super::told::{SETTLED, was_to_be_tried_again};
 use crate::{
     admission::{self, twin},
     build::{REPOSITORY_LOOKED_FOR_EVERY, nowhere, stop, summary::phase_of},
@@ -230,7 +230,12 @@ fn check_id(ctx: &Context, run: &BuilderRun) -> Option<i64> {
 /// Tells how a run ended, and waits for GitHub's answer no longer than `patience`.
 pub async fn finished(ctx: &Arc<Context>, run: &BuilderRun, patience: Duration) -> Told {
     let uid = run.uid().unwrap_or_default();
-    let order = match was_to_be_tried_again(run) || ctx.live.get(&uid).retry_told {
+    // That nobody can be told now is written over that it was announced.
+    let announced = ctx.live.update(&uid, |live| {
+        live.retry_told |= was_to_be_tried_again(run);
+        live.retry_told
+    });
+    let order = match announced {
         // The attempt that does not come was announced: this speaks in its place.
         true => order(ctx, run).next_attempt(),
         false => order(ctx, run),
@@ -241,7 +246,7 @@ pub async fn finished(ctx: &Arc<Context>, run: &BuilderRun, patience: Duration) 
     }
     let Some(ticket) = speak(ctx, run, order, false, Knowledge::Later) else {
         // A connection may be mounted anew, a Repository applied again, as long as the build is there.
-        let there = ctx.cache.builds.get(&run.spec.pr_build.name).is_some();
+        let there = ctx.build_of(run).is_some();
         let why = nowhere(&run.spec.task.repository);
         return if there { Told::Nowhere(why) } else { settled() };
     };
@@ -277,14 +282,6 @@ pub async fn finished(ctx: &Arc<Context>, run: &BuilderRun, patience: Duration) 
     sent.map_or(Told::Later, Told::Recorded)
 }
 
-/// Whether GitHub was told that another attempt follows this run.
-fn was_to_be_tried_again(run: &BuilderRun) -> bool {
-    let status = run.status.clone().unwrap_or_default();
-    let retryable = status.outcome.is_some_and(|outcome| outcome.retryable);
-    let sent = status.report.and_then(|report| report.sent);
-    retryable && sent.as_deref() == Some(PENDING)
-}
-
 /// Why GitHub has not taken the state of a run yet, where it is being tried.
 pub fn trouble(ctx: &Context, run: &BuilderRun) -> Option<String> {
     ctx.reporter.trouble(&target(ctx, run)?)
@@ -317,7 +314,7 @@ fn target(ctx: &Context, run: &BuilderRun) -> Option<Target> {
 }
 
 fn order(ctx: &Context, run: &BuilderRun) -> Order {
-    let build = ctx.cache.builds.get(&run.spec.pr_build.name);
+    let build = ctx.build_of(run);
     let created = build.and_then(|build| build.creation_timestamp());
     let created = created.or_else(|| run.creation_timestamp());
     Order {
@@ -370,7 +367,7 @@ fn speaker<'a>(ctx: &Context, run: &'a BuilderRun) -> twin::Speaker<'a> {
         RunPhase::Cancelled => true,
         phase if phase.is_terminal() => false,
         _ => {
-            let build = ctx.cache.builds.get(&run.spec.pr_build.name);
+            let build = ctx.build_of(run);
             build.is_none_or(|build| stop::wanted(Some(&build), run, begun).is_some())
         }
     };

@@ -1,5 +1,8 @@
 //! What became of telling GitHub how a run ended, and what is written down of it.
 
+use crds::BuilderRun;
+
+use super::tell::PENDING;
 use crate::report::Sent;
 
 /// `report.sent` where GitHub will never take a state, or another run speaks.
@@ -46,4 +49,12 @@ impl From<Sent> for Recorded {
             Sent::Superseded => Self::sent(SETTLED),
         }
     }
+}
+
+/// Whether GitHub was told that another attempt follows a run, as far as that is written down.
+pub(super) fn was_to_be_tried_again(run: &BuilderRun) -> bool {
+    let status = run.status.clone().unwrap_or_default();
+    let retryable = status.outcome.is_some_and(|outcome| outcome.retryable);
+    let sent = status.report.and_then(|report| report.sent);
+    retryable && sent.as_deref() == Some(PENDING)
 }

@@ -1,6 +1,6 @@
 //! A build is cancelled at every point of its life.
 
-use crds::{BuildPhase, BuildResult, BuilderRun, PrBuild, RunPhase};
+use crds::{BuildPhase, BuildResult, BuilderRun, PrBuild, Repository, RunPhase};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     ResourceExt,
@@ -127,6 +127,33 @@ async fn a_build_is_cancelled_before_its_next_attempt_is_there() {
         1,
         "a cancelled build is not tried again"
     );
+    story.end().await;
+}
+
+#[tokio::test]
+async fn an_attempt_that_was_announced_and_does_not_come_is_told_when_its_repository_is_back() {
+    let story = begin("gapaway", Fate::ends(Ending::Never)).await;
+    let (number, name) = first_attempt_runs(&story).await;
+    let revoked = revoke(&story, "create", "builderruns").await;
+    break_pods(&story).await;
+    let first = format!("{name}-debian-1");
+    phase_is(&story, &first, RunPhase::Error).await;
+    story
+        .api::<Repository>()
+        .delete("app", &DeleteParams::default())
+        .await
+        .unwrap();
+    story.cancel(&name).await;
+    run_is(&story, &first, "has nobody to tell", |run| {
+        let status = run.status.as_ref();
+        let report = status.and_then(|status| status.report.as_ref());
+        report.is_some_and(|report| report.sent.is_none() && report.error.is_some())
+    })
+    .await;
+    story.repository(|_| {}).await;
+    let last = nothing_is_pending(&story, number, 1).await;
+    assert_eq!(last[0].1, "error", "{last:?}");
+    revoked.restore(&story).await;
     story.end().await;
 }
 

@@ -6,7 +6,7 @@ use crds::{BuildResult, BuilderRun, PrBuild, ReportMode, Repository, RunPhase, c
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api,
-    api::{DeleteParams, ListParams},
+    api::{DeleteParams, ListParams, PostParams},
 };
 use tests::{
     cluster::{Ending, Fate, eventually, shared_control_plane},
@@ -288,6 +288,41 @@ async fn its_runs_are_cancelled(story: &Story, number: u64, name: &str) {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_a_deleted_build_says_last_is_older_than_what_one_says_that_was_made_anew() {
+    let mut story = begin("delanew", Fate::ends(Ending::Never)).await;
+    story.builder("debian", |_| {}).await;
+    let (number, name) = build_of(&story, "change", &["debian"]).await;
+    let run = format!("{name}-debian-1");
+    phase_is(&story, &run, RunPhase::Running).await;
+    crash(&mut story).await;
+    let builds = story.api::<PrBuild>();
+    let anew = PrBuild::new(&name, builds.get(&name).await.unwrap().spec);
+    builds
+        .delete(&name, &DeleteParams::default())
+        .await
+        .unwrap();
+    let gate = story.gate().await;
+    gate.create(&PostParams::default(), &anew).await.unwrap();
+    story.start_operator().await.unwrap();
+    let last = nothing_is_pending(&story, number, 1).await;
+    assert_eq!(last[0].2, "Cancelled: its build was deleted");
+    phase_is(&story, &run, RunPhase::Cancelled).await;
+    // It is in the way of the new run, and goes by itself when housekeeping comes by.
+    let runs = story.api::<BuilderRun>();
+    runs.delete(&run, &DeleteParams::default()).await.unwrap();
+    phase_is(&story, &run, RunPhase::Running).await;
+    eventually("GitHub knows that it runs", PATIENCE, async || {
+        let last = story.last_statuses(number);
+        match last.iter().all(|(_, state, _)| state == "pending") {
+            true => Ok(()),
+            false => Err(format!("{last:?}")),
+        }
+    })
+    .await;
+    story.end().await;
 }
 
 #[tokio::test]

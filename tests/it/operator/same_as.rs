@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
-use crds::{BuildResult, BuilderRun, PrBuild, ReportMode, RunPhase, condition};
-use kube::{ResourceExt, api::DeleteParams};
+use crds::{BuildResult, Builder, BuilderRun, PrBuild, ReportMode, RunPhase, condition};
+use jiff::Timestamp;
+use kube::{
+    ResourceExt,
+    api::{DeleteParams, Patch, PatchParams},
+};
+use serde_json::json;
 use tests::{
     cluster::{Ending, Fate, shared_control_plane},
     story::{GRACE, REPO, Setting, Story},
@@ -275,6 +280,57 @@ async fn after_a_crash_a_run_waits_for_no_older_one_whose_build_is_held() {
         .builder("debian", |spec| spec.max_concurrent = Some(2))
         .await;
     phase_is(&story, &format!("{waits}-debian-1"), RunPhase::Running).await;
+    story.end().await;
+}
+
+#[tokio::test]
+async fn two_runs_that_follow_each_other_do_not_wait_for_ever() {
+    let story = begin("samecircle", Fate::passes()).await;
+    story.builder("debian", |spec| spec.paused = true).await;
+    let (_, first, second) = two_of_one_commit(&story, RunPhase::Queued).await;
+    // It was about to follow when the cluster refused the other one's Job, which follows it since.
+    let circle = json!({ "status": { "sameAs": format!("{second}-debian-1") } });
+    story
+        .api::<BuilderRun>()
+        .patch_status(
+            &format!("{first}-debian-1"),
+            &PatchParams::default(),
+            &Patch::Merge(circle),
+        )
+        .await
+        .unwrap();
+    pause(&story, "debian", false).await;
+    for name in [&first, &second] {
+        let build = story.complete(name).await;
+        assert_eq!(build.status.unwrap().result, Some(BuildResult::Passed));
+    }
+    story.end().await;
+}
+
+#[tokio::test]
+async fn a_run_that_follows_another_one_keeps_no_slot_from_it() {
+    let story = begin("sameslot", Fate::passes()).await;
+    story
+        .builder("debian", |spec| {
+            spec.paused = true;
+            spec.max_concurrent = Some(1);
+        })
+        .await;
+    let (_, first, second) = two_of_one_commit(&story, RunPhase::Queued).await;
+    // It got the slot before it followed: an operator wrote that down, and did not live to make its Job.
+    let run = story.runs(&second).await.remove(0);
+    let slot = json!({ "run": run.name_any(), "uid": run.uid(), "since": Timestamp::now() });
+    let ledger = Patch::Merge(json!({ "status": { "running": [slot] } }));
+    story
+        .api::<Builder>()
+        .patch_status("debian", &PatchParams::default(), &ledger)
+        .await
+        .unwrap();
+    pause(&story, "debian", false).await;
+    for name in [&first, &second] {
+        let build = story.complete(name).await;
+        assert_eq!(build.status.unwrap().result, Some(BuildResult::Passed));
+    }
     story.end().await;
 }
 

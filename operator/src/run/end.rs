@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crds::{BuilderRun, BuilderRunStatus, ReportMode, RunPhase, names};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::{ResourceExt, api::DeleteParams};
+use kube::api::DeleteParams;
 use serde_json::{Value, json};
 
 use super::{

@@ -93,6 +93,7 @@ fn endpoint(name: &str) -> &'static str {
     let mut parts = path.split('/').skip(1);
     match parts.next() {
         Some("repos") => of_repository(parts.nth(2), parts),
+        Some("repositories") => of_repository(parts.nth(1), parts),
         Some("graphql") => "graphql",
         Some("rate_limit") => "rate_limit",
         Some("user" | "orgs") => "people",
@@ -106,7 +107,7 @@ fn endpoint(name: &str) -> &'static str {
     }
 }
 
-/// The same for what stands behind `/repos/owner/name/`.
+/// The same for what stands behind `/repos/owner/name/` or `/repositories/id/`.
 fn of_repository<'a>(first: Option<&str>, mut more: impl Iterator<Item = &'a str>) -> &'static str {
     match first {
         None => "repository",
@@ -157,7 +158,8 @@ mod tests {
             ("PATCH /repos/o/r/check-runs/5", "check_runs"),
             ("GET /repos/o/r/commits/abc/status", "commits"),
             ("GET /repos/o/r/collaborators/ada/permission", "permission"),
-            ("GET /repos/o/r/activity", "activity"),
+            ("GET /repositories/7/activity", "activity"),
+            ("GET /repositories/7", "repository"),
             ("GET /repos/o/r/hooks", "hooks"),
             ("GET /repos/o/r/hooks/3/deliveries", "deliveries"),
             ("GET /repos/o/r/installation", "installation"),

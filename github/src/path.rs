@@ -19,14 +19,6 @@ pub(crate) fn segment(text: &str) -> String {
     out
 }
 
-/// A repository's `owner/name` as two segments. Anything else becomes a name that no repository has.
-pub(crate) fn full_name(name: &str) -> String {
-    match name.split_once('/') {
-        Some((owner, repo)) => format!("{}/{}", segment(owner), segment(repo)),
-        None => segment(name),
-    }
-}
-
 /// The GraphQL endpoint that belongs to a REST base URL.
 pub(crate) fn graphql_url(api: &str) -> String {
     let api = api.trim_end_matches('/');
@@ -72,8 +64,7 @@ mod tests {
         assert_eq!(segment(".."), "%2E%2E");
         assert_eq!(segment("a?b#c&d=e"), "a%3Fb%23c%26d%3De");
         assert_eq!(segment("dependabot[bot]"), "dependabot%5Bbot%5D");
-        assert_eq!(full_name("o/r.x"), "o/r.x");
-        assert_eq!(full_name("o/r/../x"), "o/r%2F..%2Fx");
+        assert_eq!(segment("r.x"), "r.x");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 use serde::Deserialize;
 
 use crate::pages::{Order, PAGE, whole};
-use crate::path::{full_name, segment};
+use crate::path::segment;
 use crate::repo::{Extras, Repo, parsed};
 use crate::wire::{Activity, Collaborator, IssueEvent, PullRequest, RepositoryInfo, Review, User};
 use crate::{Dated, GithubError};
@@ -153,16 +153,17 @@ impl Repo {
         Ok(found.map(|membership| membership.state))
     }
 
-    /// The newest movements of a branch, by whoever's repository it is in.
+    /// The newest movements of a branch, by whoever's repository it is in. It is asked for by its numeric
+    /// id: its owner may give the name to another one between two requests.
     ///
     /// # Errors
     /// [`GithubError::NotFound`] where this credential may not see them, as in many a fork.
     pub async fn activity(
         &self,
-        head_full_name: &str,
+        repository: i64,
         branch: &str,
     ) -> Result<Dated<Movements>, GithubError> {
-        self.movements(head_full_name, branch, false).await
+        self.movements(repository, branch, false).await
     }
 
     /// The same without a credential: what everybody may see. It has a small limit of its own.
@@ -171,21 +172,20 @@ impl Repo {
     /// As any call; [`GithubError::RateLimited`] soon.
     pub async fn activity_anonymous(
         &self,
-        head_full_name: &str,
+        repository: i64,
         branch: &str,
     ) -> Result<Dated<Movements>, GithubError> {
-        self.movements(head_full_name, branch, true).await
+        self.movements(repository, branch, true).await
     }
 
     async fn movements(
         &self,
-        head: &str,
+        repository: i64,
         branch: &str,
         anonymous: bool,
     ) -> Result<Dated<Movements>, GithubError> {
         let path = format!(
-            "/repos/{}/activity?ref={}&per_page={PAGE}",
-            full_name(head),
+            "/repositories/{repository}/activity?ref={}&per_page={PAGE}",
             segment(&format!("refs/heads/{branch}"))
         );
         let extras = Extras {

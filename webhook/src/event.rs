@@ -56,8 +56,8 @@ pub struct Labeled {
     pub head_sha: String,
     /// When the pull request last changed: now, by the labelling.
     pub updated_at: Timestamp,
-    /// Repository and branch of the head; absent when the fork is gone.
-    pub head: Option<(String, String)>,
+    /// Numeric id of the head's repository, and its branch; absent when the fork is gone.
+    pub head: Option<(i64, String)>,
 }
 
 /// Why a signed delivery concerns nobody.
@@ -156,7 +156,7 @@ fn labeled(body: &[u8]) -> Result<Event, Ignored> {
             label: body.label.name,
             head_sha: head.sha,
             updated_at: body.pull_request.updated_at,
-            head: head.repo.map(|repo| (repo.full_name, head.branch)),
+            head: head.repo.map(|repo| (repo.id, head.branch)),
         }),
     })
 }

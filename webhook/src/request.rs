@@ -89,8 +89,8 @@ pub struct Told {
     pub head_sha: Option<String>,
     /// When the pull request had last changed at that time.
     pub updated_at: Option<Timestamp>,
-    /// Repository and branch of the head.
-    pub head: Option<(String, String)>,
+    /// Numeric id of the head's repository, and its branch.
+    pub head: Option<(i64, String)>,
     /// When it was delivered, where that was not just now.
     pub at: Option<Timestamp>,
 }

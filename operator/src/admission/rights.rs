@@ -41,6 +41,8 @@ pub enum Right {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct About {
     repository: String,
+    /// Numeric id of the repository that the build is of.
+    id: i64,
     generation: Option<i64>,
     user: i64,
     login: String,
@@ -137,9 +139,11 @@ fn looked_up(login: &str) -> Hold {
 }
 
 fn about(build: &PrBuild, repository: &Repository) -> About {
-    let trigger = &build.spec.request.trigger;
+    let request = &build.spec.request;
+    let trigger = &request.trigger;
     About {
         repository: repository.name_any(),
+        id: request.repository.id,
         generation: repository.metadata.generation,
         user: trigger.user.id,
         login: trigger.user.login.clone(),
@@ -162,9 +166,18 @@ fn needed(repository: &Repository, trigger: &Trigger) -> Permission {
 }
 
 async fn answer(repo: &Repo, about: &About, team: Option<&str>) -> Answer {
-    match lost(repo, about, team).await {
-        Ok(None) => Answer::Holds(Instant::now()),
-        Ok(Some(why)) => Answer::Lost(why, Instant::now()),
+    match seen(repo, about, team).await {
+        Ok((_, id)) if id != about.id => {
+            tracing::warn!(
+                login = about.login,
+                repository = %repo.full_name(),
+                id,
+                "GitHub shows another repository under this name; builds wait"
+            );
+            Answer::Silence(Instant::now() + ASK_AGAIN)
+        }
+        Ok((None, _)) => Answer::Holds(Instant::now()),
+        Ok((Some(why), _)) => Answer::Lost(why, Instant::now()),
         Err(error) => {
             tracing::warn!(login = about.login, %error, "a permission cannot be looked up again; builds wait for it");
             let wait = match &error {
@@ -174,6 +187,18 @@ async fn answer(repo: &Repo, about: &About, team: Option<&str>) -> Answer {
             Answer::Silence(Instant::now() + wait)
         }
     }
+}
+
+/// Why the person may not start builds any more, none when they may; and of which repository that is true.
+/// Whoever took the name of a renamed one may give and take every right there, so it is asked last which one
+/// has it. One that is hidden for a while knows nobody, and is no answer either.
+async fn seen(
+    repo: &Repo,
+    about: &About,
+    team: Option<&str>,
+) -> Result<(Option<String>, i64), GithubError> {
+    let lost = lost(repo, about, team).await?;
+    Ok((lost, repo.repository().await?.value.id))
 }
 
 /// Why the person may not start builds any more; none when they may.
@@ -205,8 +230,7 @@ async fn lost(
     Ok((!member).then_some(gone))
 }
 
-/// What exactly this person may do, also under a new login; none when they are nobody here. That is
-/// believed only where the repository itself is seen: one that is hidden for a while says the same.
+/// What exactly this person may do, also under a new login; none when they are nobody here.
 async fn collaborator(repo: &Repo, about: &About) -> Result<Option<Collaborator>, GithubError> {
     let by_name = known(repo.permission(&about.login).await)?;
     if by_name.as_ref().is_some_and(|found| is_about(found, about)) {
@@ -219,7 +243,6 @@ async fn collaborator(repo: &Repo, about: &About) -> Result<Option<Collaborator>
             return Ok(renamed);
         }
     }
-    repo.repository().await?;
     Ok(None)
 }
 
@@ -296,6 +319,15 @@ mod tests {
         let mut changed = repository();
         changed.metadata.generation = Some(2);
         assert_eq!(rights.of(&build(), Some(&changed), late()), Right::Ask);
+    }
+
+    #[test]
+    fn a_right_in_one_repository_is_none_in_another_of_its_name() {
+        let rights = knows(Answer::Holds(Instant::now()));
+        let mut another = build();
+        another.spec.request.repository.id = 2;
+        let right = rights.of(&another, Some(&repository()), late());
+        assert_eq!(right, Right::Ask);
     }
 
     #[test]

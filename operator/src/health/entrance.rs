@@ -119,11 +119,11 @@ pub async fn probe(repo: &Repo, webhooks: Webhooks, before: Option<Probe>) -> Pr
 async fn activity(repo: &Repo, pulls: &[PullRequest]) -> Forks {
     let branches = pulls.iter().filter_map(|pull| {
         let fork = pull.head.repo.as_ref()?;
-        (fork.id != pull.base.repo.id).then_some((&fork.full_name, &pull.head.branch))
+        (fork.id != pull.base.repo.id).then_some((fork, &pull.head.branch))
     });
     let mut seen = Forks::None;
     for (fork, branch) in branches.take(FORKS) {
-        let why = match repo.activity(fork, branch).await {
+        let why = match repo.activity(fork.id, branch).await {
             Ok(movements) if !movements.value.entries.is_empty() => return Forks::Readable,
             Ok(_) => "GitHub shows none".to_owned(),
             Err(GithubError::NotFound { .. }) => "GitHub answers 404".to_owned(),
@@ -133,7 +133,7 @@ async fn activity(repo: &Repo, pulls: &[PullRequest]) -> Forks {
                 continue;
             }
         };
-        seen = Forks::Unreadable(fork.clone(), why);
+        seen = Forks::Unreadable(fork.full_name.clone(), why);
     }
     seen
 }

@@ -120,9 +120,9 @@ impl Echo {
 
     /// The answer to a request of the API, if there is one.
     fn answer(&self, method: &Method, path: &str, body: &Value) -> Option<Value> {
-        let rest = path.strip_prefix("/repos/")?.strip_prefix(REPOSITORY);
-        let sha = rest.and_then(|rest| rest.strip_prefix("/statuses/"));
-        match (method.as_str(), rest?) {
+        let rest = of_repository(path)?;
+        let sha = rest.strip_prefix("/statuses/");
+        match (method.as_str(), rest) {
             ("GET", "") => Some(repository()),
             ("GET", "/pulls") => Some(json!([])),
             ("GET", "/pulls/1") => Some(self.pull_request(self.held().unlabelled)),
@@ -281,6 +281,14 @@ async fn respond(
             let nothing = axum::Json(json!({ "message": "Not Found" }));
             (StatusCode::NOT_FOUND, nothing).into_response()
         }
+    }
+}
+
+/// What stands behind the repository, which is asked for by its name or by its number.
+fn of_repository(path: &str) -> Option<&str> {
+    match path.strip_prefix("/repositories/") {
+        Some(by_number) => by_number.strip_prefix(&REPOSITORY_ID.to_string()),
+        None => path.strip_prefix("/repos/")?.strip_prefix(REPOSITORY),
     }
 }
 

@@ -68,7 +68,7 @@ async fn it_answers_what_the_gate_asks_of_github() {
         (right.permission.as_str(), right.push),
         ("write", Some(true))
     );
-    let moved = repo.activity(REPOSITORY, "change").await.unwrap().value;
+    let moved = repo.activity(REPOSITORY_ID, "change").await.unwrap().value;
     assert_eq!(moved.entries[0].after, pull.head.sha);
     let merge = repo.test_merge(NUMBER).await.unwrap().value.commit.unwrap();
     assert_eq!(merge.parents[1], pull.head.sha);

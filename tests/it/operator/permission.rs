@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use crds::{BuildResult, BuilderRun, PrBuild, RunPhase};
+use crds::{BuildResult, BuilderRun, PrBuild, Repository, RunPhase};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use tests::{
-    cluster::{Ending, Fate},
+    cluster::{Ending, Fate, shared_control_plane},
     forge::{Fault, Role},
-    story::{ADA, REPO, Story},
+    story::{ADA, GRACE, REPO, Setting, Story},
 };
 
 use super::{
@@ -229,6 +229,56 @@ async fn a_person_who_has_a_new_login_keeps_what_they_asked_for() {
     pause(&story, "debian", false).await;
     let build = story.complete(&name).await;
     assert_eq!(build.status.unwrap().result, Some(BuildResult::Passed));
+    story.end().await;
+}
+
+#[tokio::test]
+async fn a_right_in_the_repository_that_took_the_name_of_a_renamed_one_counts_for_nothing() {
+    let setting = Setting {
+        app: false,
+        ..Setting::default()
+    };
+    let access = shared_control_plane();
+    let mut story = Story::begin(&access, "takenright", setting).await.unwrap();
+    story.pods_go(|_| Fate::passes());
+    story.start_operator().await.unwrap();
+    story
+        .eventually_in("it is known", "app", |found: &Repository| {
+            let status = found.status.clone().unwrap_or_default();
+            status.id.map(drop).ok_or_else(|| format!("{status:?}"))
+        })
+        .await;
+    story.builder("debian", |spec| spec.paused = true).await;
+    let (_, name) = late(&story, "change", &["debian"]).await;
+    let run = format!("{name}-debian-1");
+    waits(&story, &run).await;
+    let forge = story.forge.clone();
+    forge.set_permission(REPO, ADA, Role::Read);
+    forge.rename_repository(REPO, "engine", GRACE);
+    forge
+        .add_repository(REPO, &[("README", "Another.\n")])
+        .await;
+    // Without it nobody would tell the token what @ada may there.
+    for writer in [ADA, "prbuild-bot"] {
+        forge.set_permission(REPO, writer, Role::Write);
+    }
+    pause(&story, "debian", false).await;
+    let says = format!("GitHub does not say whether @{ADA} may still start builds");
+    run_is(&story, &run, &says, |run| {
+        let status = run.status.clone().unwrap_or_default();
+        status.waiting.is_some_and(|waiting| waiting.reason == says)
+    })
+    .await;
+    jobs_are(&story, 0).await;
+    // It asks again in half a minute, a new process at once.
+    forge.rename_repository(REPO, "taken", ADA);
+    forge.rename_repository("octo/engine", "app", GRACE);
+    crash(&mut story).await;
+    story.start_operator().await.unwrap();
+    let run = phase_is(&story, &run, RunPhase::Cancelled).await;
+    let says = "@ada does not have write permission here any more";
+    assert_eq!(reason_of(&run), says);
+    jobs_are(&story, 0).await;
     story.end().await;
 }
 

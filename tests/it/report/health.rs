@@ -227,10 +227,9 @@ async fn a_probe_shows_whether_a_forks_activity_can_be_read() {
         ("True", "Readable"),
         "{message}"
     );
-    scene
-        .forge
-        .faults()
-        .next(1, "GET /repos/mallory/app/activity", Fault::Status(404));
+    let fork = scene.forge.repository_id("mallory/app");
+    let asked = format!("GET /repositories/{fork}/activity");
+    scene.forge.faults().next(1, &asked, Fault::Status(404));
     let (holds, _, message) = says(&scene, &repository, "ForkActivity").await;
     assert!(
         holds == "False" && message.contains("`mallory/app`"),
@@ -247,7 +246,7 @@ async fn a_second_probe_of_pull_requests_that_did_not_change_costs_nothing_of_th
     let first = probe(&repo, Webhooks::Hidden, None).await;
     scene.forge.log().clear();
     let second = probe(&repo, Webhooks::Hidden, Some(first.clone())).await;
-    let asked = scene.forge.log().matching("GET /repos/**");
+    let asked = scene.forge.log().matching("GET /**");
     let answers: Vec<u16> = asked.iter().map(|one| one.status).collect();
     assert_eq!(answers, [304], "{asked:?}");
     assert_eq!(

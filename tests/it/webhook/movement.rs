@@ -136,6 +136,48 @@ async fn a_push_by_nobody_known_is_not_trusted() {
 }
 
 #[tokio::test]
+async fn a_fork_that_takes_the_name_of_the_heads_lends_it_no_history() {
+    let town = Town::new("wh-swapped").await;
+    let forge = &town.story.forge;
+    let number = town.pull_request().await;
+    let head = town.head(number);
+    // Two forks of one owner, and the other one has had the commit for an hour.
+    forge.rename_repository(FORK, "mine", MALLORY);
+    forge.fork(REPO, MALLORY).await;
+    forge.rename_repository(FORK, "decoy", MALLORY);
+    forge.rename_repository("mallory/mine", "app", MALLORY);
+    let decoy = "mallory/decoy";
+    forge.move_branch(decoy, "topic", &head, MALLORY).await;
+    town.advance(3600);
+    town.push("evil\n").await;
+    forge.move_branch(FORK, "topic", &head, MALLORY).await;
+    town.advance(5);
+    let log = forge.log();
+    log.clear();
+    // However it is asked for.
+    for activity in ["GET /repos/*/*/activity", "GET /repositories/*/activity"] {
+        let late = Fault::Latency(Duration::from_secs(2));
+        forge.faults().on(activity, late);
+    }
+    let event = forge.add_label(REPO, number, LABEL, ADA);
+    let pull = format!("GET /repos/*/*/pulls/{number}");
+    eventually("the pull request is read", PATIENCE, async || {
+        match log.count(&pull) {
+            0 => Err("it is not".to_owned()),
+            _ => Ok(()),
+        }
+    })
+    .await;
+    forge.rename_repository(FORK, "gone", MALLORY);
+    forge.rename_repository(decoy, "app", MALLORY);
+    forge.deliveries_settled().await;
+    let answer = town.refused(&town.story.name_of(number, event)).await;
+    assert_eq!(reason(&answer), AnswerReason::HeadMovedBefore);
+    assert!(town.builds().await.is_empty());
+    town.end().await;
+}
+
+#[tokio::test]
 async fn an_approval_of_exactly_this_commit_makes_movements_irrelevant() {
     let town = Town::new("wh-approved").await;
     let number = town.pull_request().await;
@@ -286,7 +328,7 @@ async fn s21_a_list_of_movements_that_is_malformed_or_about_another_commit_prove
             .push(FORK, "elsewhere", &[("x.txt", &what)])
             .await;
         let faults = town.story.forge.faults();
-        let fault = faults.on("GET /repos/*/*/activity", fault);
+        let fault = faults.on("GET /repositories/*/activity", fault);
         town.label_is_refused(number, AnswerReason::MovementUnknown)
             .await;
         faults.off(fault);

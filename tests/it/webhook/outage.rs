@@ -147,7 +147,7 @@ async fn a_webhook_that_is_killed_between_two_commands_of_a_comment_does_each_on
     let faults = story.forge.faults();
     // Whoever stops something need not know how the branch moved; whoever builds must.
     let late = Fault::Latency(Duration::from_secs(5));
-    let late = faults.on("GET /repos/*/*/activity", late);
+    let late = faults.on("GET /repositories/*/activity", late);
     let text = "/prbuild cancel\n\n/prbuild run\n";
     let comment = story.forge.comment(REPO, number, ADA, text);
     let first = format!("app-{number}-c{comment}");

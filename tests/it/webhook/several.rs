@@ -99,7 +99,7 @@ async fn what_several_commands_need_is_asked_once() {
     let (_, code) = town.said(number, ADA, text).await;
     assert_eq!(code, 202);
     assert_eq!(town.builds().await.len(), 3);
-    for once in [OF_A_PERSON, COMMENT, PULL, "GET /repos/*/*/activity"] {
+    for once in [OF_A_PERSON, COMMENT, PULL, "GET /repositories/*/activity"] {
         assert_eq!(log.count(once), 1, "{once}");
     }
     town.end().await;

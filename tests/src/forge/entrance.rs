@@ -155,7 +155,6 @@ async fn answer(
     request: Request,
 ) -> Result<Response, Infallible> {
     let (started, at) = (Instant::now(), forge.started.elapsed());
-    name_repository(&forge, &mut params);
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, LARGEST_BODY)
         .await
@@ -169,6 +168,7 @@ async fn answer(
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
+    name_repository(&forge, &mut params);
     let identified = identify(&forge.lock(), &parts.headers, forge.clock.now());
     let token = identified.as_ref().map_or(TokenKind::Refused, Caller::kind);
     let query = parts.uri.query().unwrap_or_default().to_owned();

@@ -5,7 +5,7 @@ use crate::signature::tests::verified;
 
 const LABELED: &str = r#"{"action":"labeled","number":7,"label":{"name":"test"},
     "pull_request":{"number":7,"updated_at":"2026-01-01T00:00:00Z",
-        "head":{"sha":"abc","ref":"topic","repo":{"full_name":"a/fork"}}},
+        "head":{"sha":"abc","ref":"topic","repo":{"id":3,"full_name":"a/fork"}}},
     "repository":{"id":1,"full_name":"o/r"},"sender":{"id":2,"login":"core","type":"User"}}"#;
 const COMMENT: &str = r#"{"action":"created","issue":{"number":7,"pull_request":{}},
     "comment":{"id":9,"body":"hi"},
@@ -22,10 +22,7 @@ fn a_label_and_a_comment_are_read() {
         panic!("not a label")
     };
     assert_eq!(labeled.label, "test");
-    assert_eq!(
-        labeled.head,
-        Some(("a/fork".to_owned(), "topic".to_owned()))
-    );
+    assert_eq!(labeled.head, Some((3, "topic".to_owned())));
 
     let event = read(&verified("issue_comment", COMMENT)).expect("an event");
     assert!(matches!(event.what, What::Commented { id: 9, .. }));
@@ -109,7 +106,7 @@ fn an_action_that_starts_nothing_is_seen_without_reading_on_and_wherever_it_stan
 
 #[test]
 fn s21_a_deleted_fork_is_read() {
-    let body = LABELED.replace(r#"{"full_name":"a/fork"}"#, "null");
+    let body = LABELED.replace(r#"{"id":3,"full_name":"a/fork"}"#, "null");
     let event = read(&verified("pull_request", &body)).expect("an event");
     assert!(matches!(
         event.what,

@@ -41,7 +41,7 @@ pub(super) struct Head {
 
 #[derive(Deserialize)]
 pub(super) struct HeadRepo {
-    pub full_name: String,
+    pub id: i64,
 }
 
 #[derive(Deserialize)]

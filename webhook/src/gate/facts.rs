@@ -118,8 +118,9 @@ pub(crate) struct Heard {
 /// The movements of one branch.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Seen {
-    /// `owner/name` and branch that were asked about.
-    pub of: (String, String),
+    /// Numeric id of the repository, and the branch, that were asked about. A fork's owner may give its name
+    /// to another one at any time.
+    pub of: (i64, String),
     /// What GitHub said; empty where it would not say.
     pub list: MovementList,
 }
@@ -166,11 +167,11 @@ pub(crate) enum Question {
         login: String,
     },
     Movements {
-        full_name: String,
+        repository: i64,
         branch: String,
     },
     Anonymous {
-        full_name: String,
+        repository: i64,
         branch: String,
     },
     Reviews,

@@ -118,8 +118,8 @@ impl Fetch<'_> {
                 login: told.sender.login.clone(),
             });
         }
-        if let Some((full_name, branch)) = told.head.clone() {
-            questions.push(Question::Movements { full_name, branch });
+        if let Some((repository, branch)) = told.head.clone() {
+            questions.push(Question::Movements { repository, branch });
         }
         questions
     }
@@ -188,11 +188,11 @@ impl Fetch<'_> {
                 slug,
                 login,
             } => self.team(organization, slug, login).boxed(),
-            Question::Movements { full_name, branch } => {
-                self.movements(full_name, branch, false).boxed()
+            Question::Movements { repository, branch } => {
+                self.movements(repository, branch, false).boxed()
             }
-            Question::Anonymous { full_name, branch } => {
-                self.movements(full_name, branch, true).boxed()
+            Question::Anonymous { repository, branch } => {
+                self.movements(repository, branch, true).boxed()
             }
             Question::Reviews => async move {
                 let found = self.repo.reviews(n).await?;
@@ -295,13 +295,13 @@ impl Fetch<'_> {
 
     async fn movements(
         &self,
-        full_name: String,
+        repository: i64,
         branch: String,
         anonymous: bool,
     ) -> Result<Fact, FetchError> {
         let found = match anonymous {
-            false => self.repo.activity(&full_name, &branch).await,
-            true => self.repo.activity_anonymous(&full_name, &branch).await,
+            false => self.repo.activity(repository, &branch).await,
+            true => self.repo.activity_anonymous(repository, &branch).await,
         };
         let list = match found {
             Ok(found) => list(found.value),
@@ -309,7 +309,7 @@ impl Fetch<'_> {
             Err(error) => return Err(error.into()),
         };
         let seen = Some(Seen {
-            of: (full_name, branch),
+            of: (repository, branch),
             list,
         });
         Ok(fact(move |facts| match anonymous {

@@ -102,11 +102,11 @@ impl<'a> Case<'a> {
         let Some(repo) = &pull.head.repo else {
             return Err(self.refuse(AnswerReason::ForkDeleted, Found::default()));
         };
-        let of = (repo.full_name.clone(), pull.head.branch.clone());
+        let of = (repo.id, pull.head.branch.clone());
         let about = |seen: &'a Option<Seen>| seen.as_ref().filter(|seen| seen.of == of);
         let Some(seen) = about(&self.facts.movements) else {
-            let (full_name, branch) = of;
-            return Err(Stop::Ask(Question::Movements { full_name, branch }));
+            let (repository, branch) = of;
+            return Err(Stop::Ask(Question::Movements { repository, branch }));
         };
         if movement::is_usable(&seen.list, &pull.head.sha) {
             return Ok(&seen.list);
@@ -114,8 +114,8 @@ impl<'a> Case<'a> {
         match about(&self.facts.anonymous) {
             Some(seen) => Ok(&seen.list),
             None => {
-                let (full_name, branch) = of;
-                Err(Stop::Ask(Question::Anonymous { full_name, branch }))
+                let (repository, branch) = of;
+                Err(Stop::Ask(Question::Anonymous { repository, branch }))
             }
         }
     }

@@ -135,7 +135,7 @@ fn all_of(reviews: Vec<github::Review>) -> github::Reviews {
 
 fn seen(entries: Vec<Entry>) -> Option<Seen> {
     Some(Seen {
-        of: ("author/r".to_owned(), "topic".to_owned()),
+        of: (2, "topic".to_owned()),
         list: MovementList {
             entries,
             full: false,
@@ -185,7 +185,7 @@ impl Scene {
                 sender: user(CORE),
                 head_sha: Some(HEAD.to_owned()),
                 updated_at: Some(at(LABEL)),
-                head: Some(("author/r".to_owned(), "topic".to_owned())),
+                head: Some((2, "topic".to_owned())),
                 at: None,
             }),
         };

@@ -80,6 +80,21 @@ fn what_is_not_known_is_asked_for_and_never_assumed() {
     );
 }
 
+#[test]
+fn a_fork_is_told_by_its_number_and_never_by_a_name_that_may_change_hands() {
+    let fork = |change: fn(&mut github::ForkRef)| {
+        Scene::good().pull(|pull| change(pull.head.repo.as_mut().expect("a fork")))
+    };
+    let renamed = fork(|fork| fork.full_name = "author/renamed".to_owned());
+    assert_eq!(renamed.built().head_sha, HEAD);
+    let another = fork(|fork| fork.id = 3);
+    let question = Question::Movements {
+        repository: 3,
+        branch: "topic".to_owned(),
+    };
+    assert_eq!(another.said(), format!("ask {question:?}"));
+}
+
 fn refusal(user: i64, given: i64, moved: i64) -> Refusal {
     Refusal {
         reason: AnswerReason::HeadMovedBefore,

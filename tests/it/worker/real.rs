@@ -31,11 +31,16 @@ async fn t2_a_gateway_that_is_killed_again_and_again_loses_no_run_and_no_line_of
         labels: &[],
     };
     let machine = Machine::lend(&story, lent).await.unwrap();
-    // A test that is killed leaves it to the cluster's reaper.
-    let environment = std::fs::read(format!("/proc/{}/environ", machine.pid())).unwrap();
-    let environment = String::from_utf8_lossy(&environment).into_owned();
+    // A test that is killed leaves it to the cluster's reaper. A program that begins shows nothing yet.
     let mark = format!("{MARK}={}", story.install.access().dir().display());
-    assert!(environment.split('\0').any(|one| one == mark), "{mark}");
+    let environment = format!("/proc/{}/environ", machine.pid());
+    eventually(&mark, PATIENCE, async || {
+        let text = std::fs::read(&environment).map_err(|error| error.to_string())?;
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let is_there = text.split('\0').any(|one| one == mark);
+        is_there.then_some(()).ok_or(text)
+    })
+    .await;
     let builders: Vec<String> = (0..BUILDS).map(|n| format!("mac-{n}")).collect();
     for builder in &builders {
         let began = dir.join(builder);

@@ -18,6 +18,8 @@ mod verdict;
 #[cfg(test)]
 mod tests;
 
+pub use occurrence::LABEL_GONE;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -126,9 +128,6 @@ impl Comment {
         self.reacted = true;
     }
 }
-
-/// Why nothing is done where GitHub shows the pull request without the label.
-pub const LABEL_GONE: &str = "label_gone";
 
 /// What the gate says.
 #[derive(Debug)]

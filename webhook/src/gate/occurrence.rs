@@ -2,10 +2,12 @@
 
 use jiff::Timestamp;
 
-use super::LABEL_GONE;
 use super::facts::{Facts, Question};
 use super::verdict::{Go, MOST_ASKED, Stop};
 use crate::request::{Ask, Request};
+
+/// Why nothing is done where GitHub shows the pull request without the label.
+pub const LABEL_GONE: &str = "label_gone";
 
 /// The event on GitHub, of whichever kind.
 pub(super) struct Occurrence<'a> {

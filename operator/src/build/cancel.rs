@@ -1,6 +1,6 @@
 //! Writes PrBuild's own word into runs: `spec.cancel` of BuilderRuns, which only the operator writes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crds::{BuilderRun, Cancel, PrBuild};
 use futures::{StreamExt, stream};
@@ -23,8 +23,10 @@ use crate::{
 
 /// Writes that are under way at a time.
 const AT_A_TIME: usize = 16;
+/// Pause before a run that could not be written to is looked at again.
+const AGAIN_AFTER: Duration = Duration::from_secs(2);
 
-/// Cancels runs, whatever their phase. One that could not be written to is cancelled when its build
+/// Cancels runs, whatever their phase. One that could not be written to is cancelled when it or its build
 /// is looked at again.
 pub async fn runs(ctx: &Context, runs: &[Arc<BuilderRun>], word: &Cancel) {
     let unheard = runs.iter().filter(|run| run.spec.cancel.is_none());
@@ -42,17 +44,16 @@ async fn one(ctx: &Context, run: &BuilderRun, word: &Cancel) {
         Ok(patched) => {
             let version = version_of(&patched);
             ctx.cache.runs.learn(&name, version, trim_run(patched));
+            ctx.queues.runs.add(&name);
         }
         Err(error) => {
             tracing::warn!(run = name, %error, "a run could not be cancelled yet");
-            // Its build looks again.
-            ctx.queues
-                .builds
-                .add_after(&run.spec.pr_build.name, std::time::Duration::from_secs(2));
-            ctx.admission.wake();
+            // Whoever wanted it looks again: a run or a build soon, admission in its next pass.
+            ctx.queues.runs.add_after(&name, AGAIN_AFTER);
+            let build = &run.spec.pr_build.name;
+            ctx.queues.builds.add_after(build, AGAIN_AFTER);
         }
     }
-    ctx.queues.runs.add(&name);
 }
 
 /// Stops a build of which there is a newer one of another commit of its pull request: every run that

@@ -126,10 +126,11 @@ pub(crate) fn limit(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+    /// Headers of these names and values.
+    pub(crate) fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs
             .iter()
             .map(|(name, value)| {
@@ -141,7 +142,8 @@ mod tests {
             .collect()
     }
 
-    fn at(second: i64) -> Timestamp {
+    /// So many seconds after 1970.
+    pub(crate) fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).expect("a time")
     }
 

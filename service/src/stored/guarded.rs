@@ -5,8 +5,6 @@
 //! reading itself. This one reads the metadata, which is most of the text and never broken, and takes
 //! the rest as text that is read afterwards.
 
-use std::borrow::Cow;
-
 use kube::{Resource, api::ObjectMeta};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -47,24 +45,7 @@ impl<'de, K: FromText> Deserialize<'de> for Guarded<K> {
 }
 
 impl<K: Resource> Resource for Guarded<K> {
-    type DynamicType = K::DynamicType;
-    type Scope = K::Scope;
-
-    fn kind(dynamic: &Self::DynamicType) -> Cow<'_, str> {
-        K::kind(dynamic)
-    }
-
-    fn group(dynamic: &Self::DynamicType) -> Cow<'_, str> {
-        K::group(dynamic)
-    }
-
-    fn version(dynamic: &Self::DynamicType) -> Cow<'_, str> {
-        K::version(dynamic)
-    }
-
-    fn plural(dynamic: &Self::DynamicType) -> Cow<'_, str> {
-        K::plural(dynamic)
-    }
+    named_as!(K);
 
     fn meta(&self) -> &ObjectMeta {
         match self {

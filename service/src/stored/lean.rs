@@ -1,8 +1,6 @@
 //! An object read without who wrote which field: four fifths of its text, which nobody here reads
 //! and which are skipped instead of parsed.
 
-use std::borrow::Cow;
-
 use crds::{
     Answer, AnswerSpec, AnswerStatus, Assignment, AssignmentSpec, AssignmentStatus, Builder,
     BuilderRun, BuilderRunSpec, BuilderRunStatus, BuilderSpec, BuilderStatus, PrBuild, PrBuildSpec,
@@ -119,24 +117,7 @@ impl<K: Parts> FromText for Lean<K> {
 }
 
 impl<K: Resource> Resource for Lean<K> {
-    type DynamicType = K::DynamicType;
-    type Scope = K::Scope;
-
-    fn kind(dynamic: &Self::DynamicType) -> Cow<'_, str> {
-        K::kind(dynamic)
-    }
-
-    fn group(dynamic: &Self::DynamicType) -> Cow<'_, str> {
-        K::group(dynamic)
-    }
-
-    fn version(dynamic: &Self::DynamicType) -> Cow<'_, str> {
-        K::version(dynamic)
-    }
-
-    fn plural(dynamic: &Self::DynamicType) -> Cow<'_, str> {
-        K::plural(dynamic)
-    }
+    named_as!(K);
 
     fn meta(&self) -> &ObjectMeta {
         self.0.meta()

@@ -1,7 +1,7 @@
 //! An object as it is stored, of which only the metadata is read yet. Whoever knows this version already,
 //! because it wrote it itself, has no reason to read the rest.
 
-use std::{borrow::Cow, marker::PhantomData};
+use std::marker::PhantomData;
 
 use kube::{Resource, api::ObjectMeta};
 use serde::Deserialize;
@@ -36,24 +36,7 @@ impl<K: FromText> Unread<K> {
 }
 
 impl<K: Resource> Resource for Unread<K> {
-    type DynamicType = K::DynamicType;
-    type Scope = K::Scope;
-
-    fn kind(dynamic: &Self::DynamicType) -> Cow<'_, str> {
-        K::kind(dynamic)
-    }
-
-    fn group(dynamic: &Self::DynamicType) -> Cow<'_, str> {
-        K::group(dynamic)
-    }
-
-    fn version(dynamic: &Self::DynamicType) -> Cow<'_, str> {
-        K::version(dynamic)
-    }
-
-    fn plural(dynamic: &Self::DynamicType) -> Cow<'_, str> {
-        K::plural(dynamic)
-    }
+    named_as!(K);
 
     fn meta(&self) -> &ObjectMeta {
         &self.metadata

@@ -58,6 +58,16 @@ pub struct Change<T> {
     pub echo: bool,
 }
 
+impl<T> Change<T> {
+    fn gone(old: Option<Arc<T>>) -> Self {
+        Self {
+            old,
+            new: None,
+            echo: false,
+        }
+    }
+}
+
 /// What was known of an object that is gone.
 pub(crate) enum Gone<T> {
     /// This, where it was known at all.
@@ -278,11 +288,7 @@ pub async fn follow<K, T>(
             }
             watcher::Event::InitDone => {
                 for old in cache.retain_listed(&listed, newest_before) {
-                    changed(Change {
-                        old: Some(old),
-                        new: None,
-                        echo: false,
-                    });
+                    changed(Change::gone(Some(old)));
                 }
                 listed.clear();
                 ready();
@@ -297,13 +303,7 @@ pub async fn follow<K, T>(
                 }
             }
             watcher::Event::Delete(object) => {
-                let gone = |old| {
-                    changed(Change {
-                        old,
-                        new: None,
-                        echo: false,
-                    });
-                };
+                let gone = |old| changed(Change::gone(old));
                 match cache.gone(&object.name_any(), version_of(&object)) {
                     Gone::Known(old) => gone(old),
                     Gone::Replaced => take(object, &trim, |_, _, old| gone(Some(Arc::new(old)))),

@@ -56,6 +56,16 @@ async fn by_grace(story: &Story, number: u64, builders: &[&str]) -> String {
     build.await.name_any()
 }
 
+/// Resumes the builder, and waits until both builds have passed.
+async fn both_pass_now(story: Story, builds: [String; 2]) {
+    pause(&story, "debian", false).await;
+    for name in builds {
+        let build = story.complete(&name).await;
+        assert_eq!(build.status.unwrap().result, Some(BuildResult::Passed));
+    }
+    story.end().await;
+}
+
 #[tokio::test]
 async fn a_builder_that_two_builds_of_one_commit_select_runs_once_for_both() {
     let mut story = begin_without_kubelet("same").await;
@@ -299,12 +309,7 @@ async fn two_runs_that_follow_each_other_do_not_wait_for_ever() {
         )
         .await
         .unwrap();
-    pause(&story, "debian", false).await;
-    for name in [&first, &second] {
-        let build = story.complete(name).await;
-        assert_eq!(build.status.unwrap().result, Some(BuildResult::Passed));
-    }
-    story.end().await;
+    both_pass_now(story, [first, second]).await;
 }
 
 #[tokio::test]
@@ -326,12 +331,7 @@ async fn a_run_that_follows_another_one_keeps_no_slot_from_it() {
         .patch_status("debian", &PatchParams::default(), &ledger)
         .await
         .unwrap();
-    pause(&story, "debian", false).await;
-    for name in [&first, &second] {
-        let build = story.complete(name).await;
-        assert_eq!(build.status.unwrap().result, Some(BuildResult::Passed));
-    }
-    story.end().await;
+    both_pass_now(story, [first, second]).await;
 }
 
 #[tokio::test]

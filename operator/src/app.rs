@@ -12,7 +12,7 @@ use clap::Parser;
 use github::{Access, Connections};
 use kube::Client;
 use protocol::token::{KeyError, Signer};
-use service::{Inner, Standing, events, kinds, kubernetes, server};
+use service::{Coalesce, Inner, Standing, events, kinds, kubernetes, server};
 use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -158,7 +158,7 @@ pub enum AppError {
 }
 
 /// Runs the operator until `stop`.
-pub async fn run(args: Args, stop: CancellationToken) -> Result<(), AppError> {
+pub async fn run(args: Args, coalesce: Coalesce, stop: CancellationToken) -> Result<(), AppError> {
     let client = Client::try_from(kube::Config::infer().await?)?;
     let metrics = Arc::new(Metrics::default());
     let standing = Standing::awaiting(&[KUBERNETES, KINDS, GITHUB, KEY]);
@@ -196,7 +196,10 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), AppError> {
         () = stop.cancelled() => return Ok(()),
     };
     let (namespace, identity) = (args.namespace.clone(), args.identity.clone());
-    let work = |stop| operate(args, client.clone(), connections, outlet, metrics, stop);
+    let work = |stop| {
+        let ctx = context(&args, &client, connections, outlet, metrics, &stop);
+        operate(args, ctx, coalesce, stop)
+    };
     leader::lead(client.clone(), &namespace, identity, stop, work).await?;
     Ok(())
 }
@@ -316,15 +319,7 @@ fn context(
 }
 
 /// Leads: reads everything anew, then acts.
-async fn operate(
-    args: Args,
-    client: Client,
-    connections: Arc<Connections>,
-    outlet: Outlet,
-    metrics: Arc<Metrics>,
-    stop: CancellationToken,
-) {
-    let ctx = context(&args, &client, connections, outlet, metrics, &stop);
+async fn operate(args: Args, ctx: Arc<Context>, coalesce: Coalesce, stop: CancellationToken) {
     let (mut watches, mut workers) = (JoinSet::new(), JoinSet::new());
     let everything_read =
         watches::watch_all(&ctx, &args.namespace, &args.build_namespace, &mut watches);
@@ -335,6 +330,7 @@ async fn operate(
             tracing::info!("everything is read");
             ctx.metrics.set_leader(true);
             ctx.acting.store(true, Ordering::Relaxed);
+            coalesce.begin();
             work_on_queues(&ctx, &stop, &mut workers);
             tokio::select! {
                 () = stop.cancelled() => {}

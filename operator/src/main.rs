@@ -1,13 +1,14 @@
 //! `prbuild-operator`: see the crate's documentation.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use operator::{
     app::{self, Args},
     keys, make_keys, self_test,
 };
-use service::{logging, stop_on_signal};
+use service::{Coalesce, logging, stop_on_signal};
 use tokio_util::sync::CancellationToken;
 
 // Of what a build costs, most is short-lived text and futures of some kilobytes, which the allocators of
@@ -16,10 +17,23 @@ use tokio_util::sync::CancellationToken;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Between two turns while it is busy. A build takes some eight turns one after the other, and is not told of more often
+/// than each two seconds.
+const PAUSE: Duration = Duration::from_millis(50);
+
 // One thread: a look is short and everything else waits for somebody. Two threads that wake each
 // other took a tenth more processor time for the same work.
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
+    match Coalesce::runtime(PAUSE) {
+        Ok((runtime, coalesce)) => runtime.block_on(begin(coalesce)),
+        Err(error) => {
+            eprintln!("error: no event loop: {error}; are too many files open?");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn begin(coalesce: Coalesce) -> ExitCode {
     let mut words = std::env::args_os();
     if words.nth(1).is_some_and(|word| word == "keys") {
         return print_keys(words);
@@ -41,7 +55,7 @@ async fn main() -> ExitCode {
     logging::start("info,kube_runtime=warn,kube_client=warn");
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone()));
-    match app::run(args, stop).await {
+    match app::run(args, coalesce, stop).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

@@ -5,6 +5,7 @@
 //! - [`logging`]: logs as JSON, whose level follows a mounted file.
 //! - [`Inner`]: the port that probes and Prometheus ask.
 //! - [`events`]: the same sentences, as Kubernetes Events about the program's pod.
+//! - [`Coalesce`]: fewer turns of an event loop that has much to do.
 //! - [`kubernetes`]: whether the cluster's Kubernetes is new enough.
 //! - [`kinds`]: whether the API server knows our kinds, as this program knows them.
 //! - [`stored`]: our objects as a watch brings them, read with little work.
@@ -14,6 +15,7 @@
 //! A program does not end because something around it is missing: it would be started again and again,
 //! and say less each time. It waits, says for what, and goes on by itself.
 
+mod coalesce;
 pub mod events;
 mod inner;
 pub mod kinds;
@@ -24,6 +26,7 @@ mod signals;
 mod standing;
 pub mod stored;
 
+pub use coalesce::Coalesce;
 pub use inner::{Inner, OPEN_METRICS};
 pub use signals::stop_on_signal;
 pub use standing::{RETRY, Standing};

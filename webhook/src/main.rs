@@ -10,7 +10,7 @@ use clap::Parser;
 use github::{Access, Connections};
 use kube::{Api, Client};
 use service::server::{Places, WRITE_TIME, listen, serve};
-use service::{Inner, Standing, events, kinds, kubernetes, logging, stop_on_signal};
+use service::{Coalesce, Inner, Standing, events, kinds, kubernetes, logging, stop_on_signal};
 use tokio_util::sync::CancellationToken;
 use webhook::builds::Builds;
 use webhook::cache::Cache;
@@ -70,22 +70,33 @@ const DELIVERIES: Places = Places {
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Between two turns while it is busy. A delivery takes some six turns, and GitHub waits ten seconds.
+const PAUSE: Duration = Duration::from_millis(20);
+
 // One thread: everything waits for somebody, and two that wake each other take more processor time for
 // the same work.
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    github::install_tls_provider();
-    logging::start("info,kube_runtime=warn,kube_client=warn");
-    match run(Args::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
+fn main() -> ExitCode {
+    let (runtime, coalesce) = match Coalesce::runtime(PAUSE) {
+        Ok(both) => both,
         Err(error) => {
-            tracing::error!(error, "cannot start");
-            ExitCode::FAILURE
+            eprintln!("error: no event loop: {error}; are too many files open?");
+            return ExitCode::FAILURE;
         }
-    }
+    };
+    runtime.block_on(async {
+        github::install_tls_provider();
+        logging::start("info,kube_runtime=warn,kube_client=warn");
+        match run(Args::parse(), coalesce).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                tracing::error!(error, "cannot start");
+                ExitCode::FAILURE
+            }
+        }
+    })
 }
 
-async fn run(args: Args) -> Result<(), String> {
+async fn run(args: Args, coalesce: Coalesce) -> Result<(), String> {
     let stop = CancellationToken::new();
     let client = Client::try_default()
         .await
@@ -136,6 +147,7 @@ async fn run(args: Args) -> Result<(), String> {
         tokio::spawn(sweep::run(app.clone(), holder, every, stop, answered_all))
     });
     standing.has(OBJECTS);
+    coalesce.begin();
     let address = deliveries.local_addr().map_err(|error| error.to_string())?;
     tracing::info!("listening on {address}");
 

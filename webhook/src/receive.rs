@@ -139,17 +139,21 @@ impl Entrance {
             return (refused(Refusal::Unsigned), Refusal::Unsigned.word());
         };
         let deadline = std::time::Instant::now() + LIMIT;
-        let outcome = match self.app.read(&verified) {
-            Ok(event) => {
-                let Some(_turn) = self.turns.of(&event, turns::PATIENCE).await else {
-                    tracing::warn!(delivery = verified.id(), "too many at a time");
-                    return (refused(Refusal::Busy), Refusal::Busy.word());
-                };
-                // Boxed: most deliveries end before this, and all would carry its many kilobytes.
-                Box::pin(self.app.act(&verified, &event, deadline)).await
+        let event = match self.app.read(&verified) {
+            Ok(event) => event,
+            Err(outcome) => {
+                // Most of them, and they start nothing: the metric counts them by their reason.
+                let word = outcome.word();
+                tracing::debug!(delivery = verified.id(), outcome = word, "delivery");
+                return (answered(outcome), word);
             }
-            Err(outcome) => outcome,
         };
+        let Some(_turn) = self.turns.of(&event, turns::PATIENCE).await else {
+            tracing::warn!(delivery = verified.id(), "too many at a time");
+            return (refused(Refusal::Busy), Refusal::Busy.word());
+        };
+        // Boxed: most deliveries end before this, and all would carry its many kilobytes.
+        let outcome = Box::pin(self.app.act(&verified, &event, deadline)).await;
         tracing::info!(
             delivery = verified.id(),
             body = verified.digest(),

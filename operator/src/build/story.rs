@@ -1,4 +1,5 @@
-//! The Events of a build: that it began and how it ended; besides only what is out of the ordinary.
+//! The Events of a build: that it began and how it ended, as one where it was over at once; besides only what is out of
+//! the ordinary.
 
 use crds::{
     BuildPhase, PrBuild, PrBuildStatus,
@@ -49,15 +50,20 @@ fn story(build: &PrBuild, old: &PrBuildStatus, new: &PrBuildStatus) -> Vec<Told>
         });
     };
     let request = &build.spec.request;
+    let ended = new.phase == BuildPhase::Complete && old.phase != BuildPhase::Complete;
     let began = |status: &PrBuildStatus| condition::is_true(&status.conditions, kind::DISPATCHED);
-    if began(new) && !began(old) {
+    let asked = (began(new) && !began(old)).then(|| {
         let by = &request.trigger.user.login;
         let builders = match request.builders.len() {
             1 => "1 builder".to_owned(),
             more => format!("{more} builders"),
         };
-        let note = format!("@{by} asked for {builders} on {}", new.short_sha);
-        tell(false, "Dispatched", note);
+        format!("@{by} asked for {builders} on {}", new.short_sha)
+    });
+    if let Some(asked) = &asked
+        && !ended
+    {
+        tell(false, "Dispatched", asked.clone());
     }
     let admitted = condition::find(&new.conditions, kind::ADMITTED);
     let before = condition::find(&old.conditions, kind::ADMITTED);
@@ -80,10 +86,11 @@ fn story(build: &PrBuild, old: &PrBuildStatus, new: &PrBuildStatus) -> Vec<Told>
             tell(true, &said.type_, said.message.clone());
         }
     }
-    if new.phase == BuildPhase::Complete && old.phase != BuildPhase::Complete {
+    if ended {
         let took = new.duration.as_deref();
         let took = took.map(|took| format!(" in {took}")).unwrap_or_default();
-        tell(false, "Complete", format!("{}{took}", new.summary));
+        let asked = asked.map(|asked| format!("{asked}: ")).unwrap_or_default();
+        tell(false, "Complete", format!("{asked}{}{took}", new.summary));
     }
     story
 }
@@ -124,6 +131,19 @@ mod tests {
         let complete = status(BuildPhase::Complete, |_| {});
         assert_eq!(reasons(&PrBuildStatus::default(), &running), ["Dispatched"]);
         assert_eq!(reasons(&running, &complete), ["Complete"]);
+    }
+
+    #[test]
+    fn a_build_that_is_over_before_it_was_written_has_one_event() {
+        let complete = status(BuildPhase::Complete, |new| {
+            "abc".clone_into(&mut new.short_sha)
+        });
+        let told = story(&build(), &PrBuildStatus::default(), &complete);
+        let [told] = &told[..] else {
+            panic!("{told:?}");
+        };
+        assert_eq!(told.reason, "Complete");
+        assert!(told.note.contains(" on abc: 1 passed"), "{told:?}");
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Questions and mistakes in comments are answered from what the operator knows, once of each kind.
 
-use crds::{Answer, Repository};
+use crds::{
+    Answer, PrBuild, Repository,
+    condition::{self, kind},
+};
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use tests::{
@@ -58,6 +61,13 @@ async fn status_says_what_waits_and_why_and_the_next_one_takes_its_place() {
         },
     )
     .await;
+    let announced = |build: &PrBuild| {
+        let status = build.status.clone().unwrap_or_default();
+        let told = condition::is_true(&status.conditions, kind::ANNOUNCED);
+        told.then_some(()).ok_or(format!("{:?}", status.conditions))
+    };
+    let what = "its comment, which the answer links, is known";
+    story.eventually_in(what, &name, announced).await;
     wrote(&story, number, "/prbuild status", "Status", json!({})).await;
     let first = said(&story, number);
     assert_eq!(first.len(), 1);

@@ -21,7 +21,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const PARTS: u32 = 50;
 /// The longest pause between two turns. A build takes some six turns one after the other, and is not told of more often
 /// than each two seconds.
-const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(140);
 
 // One thread: a look is short and everything else waits for somebody. Two threads that wake each
 // other took a tenth more processor time for the same work.

@@ -73,7 +73,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Of the time, what it may be awake before it pauses: one part in so many. About four builds a second.
 const PARTS: u32 = 100;
 /// The longest pause between two turns. A delivery takes some six turns, and GitHub waits ten seconds.
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(70);
 
 // One thread: everything waits for somebody, and two that wake each other take more processor time for
 // the same work.

@@ -16,14 +16,16 @@ async fn build(story: &Story, time: u32) {
     story.complete(&build).await;
 }
 
-/// The metrics once so many builds are in them, which is a moment after it is written down.
+/// The metrics once so many builds are in them, which is a moment after it is written down, and the budget of GitHub,
+/// which is looked at every few seconds.
 async fn counted(story: &mut Story, builds: u32) -> String {
     let operator = story.operator().unwrap();
     eventually("all are counted", PATIENCE, async || {
         let all = metrics(story, operator).await;
         let enough = |name: &str| value(&all, name) >= f64::from(builds);
         let complete = enough("prbuild_builds_completed_total{result=\"error\"}");
-        match complete && enough("prbuild_runs_ended_total{builder=\"(gone)\",result=\"error\"}") {
+        let ended = enough("prbuild_runs_ended_total{builder=\"(gone)\",result=\"error\"}");
+        match complete && ended && all.contains("prbuild_github_budget_remaining{") {
             true => Ok(all),
             false => Err(all),
         }

@@ -52,7 +52,7 @@ fn story(build: &PrBuild, old: &PrBuildStatus, new: &PrBuildStatus) -> Vec<Told>
     let request = &build.spec.request;
     let ended = new.phase == BuildPhase::Complete && old.phase != BuildPhase::Complete;
     let began = |status: &PrBuildStatus| condition::is_true(&status.conditions, kind::DISPATCHED);
-    let asked = (began(new) && !began(old)).then(|| {
+    let mut asked = (began(new) && !began(old)).then(|| {
         let by = &request.trigger.user.login;
         let builders = match request.builders.len() {
             1 => "1 builder".to_owned(),
@@ -60,10 +60,8 @@ fn story(build: &PrBuild, old: &PrBuildStatus, new: &PrBuildStatus) -> Vec<Told>
         };
         format!("@{by} asked for {builders} on {}", new.short_sha)
     });
-    if let Some(asked) = &asked
-        && !ended
-    {
-        tell(false, "Dispatched", asked.clone());
+    if !ended && let Some(asked) = asked.take() {
+        tell(false, "Dispatched", asked);
     }
     let admitted = condition::find(&new.conditions, kind::ADMITTED);
     let before = condition::find(&old.conditions, kind::ADMITTED);

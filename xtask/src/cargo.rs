@@ -39,15 +39,36 @@ impl Cargo {
         })
     }
 
+    /// Runs cargo to its end and returns what it printed.
+    pub async fn read(args: &[&str]) -> crate::Result<String> {
+        let output = Command::from(tests::cargo::cargo())
+            .args(args)
+            .current_dir(workspace())
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .kill_on_drop(true)
+            .output()
+            .await?;
+        if output.status.success() {
+            Ok(String::from_utf8(output.stdout)?)
+        } else {
+            Err(failed(args))
+        }
+    }
+
     /// Runs cargo to its end.
     pub async fn run(args: &[&str]) -> crate::Result<()> {
         let status = Self::start(args, &[], false)?.child.wait().await?;
         if status.success() {
             Ok(())
         } else {
-            Err(format!("cargo {} failed", args.join(" ")).into())
+            Err(failed(args))
         }
     }
+}
+
+fn failed(args: &[&str]) -> Box<dyn std::error::Error + Send + Sync> {
+    format!("cargo {} failed", args.join(" ")).into()
 }
 
 impl Drop for Cargo {

@@ -1,24 +1,26 @@
 //! `cargo xtask test`: parts, clusters and binaries, then all tests, then one summary.
 
+mod group;
+mod groups;
 mod leaks;
 mod tally;
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use futures::future::try_join_all;
 use tests::cluster::{ENDS_VARIABLE, PROGRAMS_VARIABLE};
 use tests::images::{self, Image};
 use tests::parts::{self, Cache, Loudness, duration};
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::process::ChildStderr;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
 
 use crate::Result;
 use crate::cargo::{Cargo, workspace};
 use crate::clusters::Clusters;
 use crate::stop::run_until_stopped;
+use group::Done;
+use groups::groups;
 use leaks::Look;
 use tally::Tally;
 
@@ -27,9 +29,6 @@ const THREADS_VARIABLE: &str = "RUST_TEST_THREADS";
 const THREADS: &str = "8";
 /// More failures than these are no accident, and are not tried again.
 const TRIED_AGAIN: usize = 8;
-
-/// How long standard error may stay open when the tests are over.
-const TOLD_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Arguments of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -115,7 +114,19 @@ async fn test_all(args: &Args, clusters: &Clusters, look: &mut Look) -> Result<T
         eprintln!("left out: tests that run containers");
         wanted.extend(["--skip", "node::"]);
     }
-    let mut tally = test(&wanted, THREADS, clusters, look).await?;
+    // Stories run what ships, which is there for the images anyway and takes a third of the time.
+    // Tests run elsewhere: each in the directory of its package.
+    let programs = workspace().join(images::story_programs(&workspace()));
+    let mut environment = clusters.environment();
+    environment.push((ENDS_VARIABLE, Path::new("1")));
+    if clusters.node.is_some() && std::env::var_os(PROGRAMS_VARIABLE).is_none() {
+        environment.push((PROGRAMS_VARIABLE, &programs));
+    }
+    let mut tally = Tally::default();
+    for done in beside_each_other(&wanted, &environment).await? {
+        tally.add(done.tally);
+        look.suite(&done.printed);
+    }
     if !tally.failures.is_empty() && tally.failures.len() <= TRIED_AGAIN {
         eprintln!(
             "\nonce more, one after the other: {}",
@@ -123,91 +134,25 @@ async fn test_all(args: &Args, clusters: &Clusters, look: &mut Look) -> Result<T
         );
         let mut failures = vec!["--exact"];
         failures.extend(tally.failures.iter().map(String::as_str));
-        let again = test(&failures, "1", clusters, look).await?;
-        tally.tried_again(again);
+        environment.push((THREADS_VARIABLE, Path::new("1")));
+        let again = group::run(&[], &failures, &environment).await?;
+        look.suite(&again.printed);
+        tally.tried_again(again.tally);
     }
     Ok(tally)
 }
 
-/// Runs tests, shows what they print, and counts.
-async fn test(
-    wanted: &[&str],
-    threads: &'static str,
-    clusters: &Clusters,
-    look: &mut Look,
-) -> Result<Tally> {
-    let mut environment = clusters.environment();
-    environment.push((ENDS_VARIABLE, Path::new("1")));
-    // Stories run what ships, which is there for the images anyway and takes a third of the time.
-    // Tests run elsewhere: each in the directory of its package.
-    let programs = workspace().join(images::story_programs(&workspace()));
-    if clusters.node.is_some() && std::env::var_os(PROGRAMS_VARIABLE).is_none() {
-        environment.push((PROGRAMS_VARIABLE, &programs));
-    }
-    let mut command = vec!["test", "--workspace", "--no-fail-fast", "--"];
-    command.extend(wanted);
+/// Runs all groups at once: stories keep the processors busy for minutes, and other tests wait for most of
+/// their time.
+async fn beside_each_other(wanted: &[&str], environment: &[(&str, &Path)]) -> Result<Vec<Done>> {
+    let mut environment = environment.to_vec();
     // Most tests wait for a cluster most of the time: more of them at a time than there are cores.
     if std::env::var_os(THREADS_VARIABLE).is_none() {
-        environment.push((THREADS_VARIABLE, Path::new(threads)));
+        environment.push((THREADS_VARIABLE, Path::new(THREADS)));
     }
-    let mut cargo = Cargo::start(&command, &environment, true)?;
-    let mut tally = Tally::default();
-    let told = tokio::spawn(told(cargo.child.stderr.take()));
-    let read = each_line(cargo.child.stdout.take(), |line| {
-        println!("{line}");
-        tally.read(line);
-        look.suite(line);
-    });
-    read.await?;
-    let status = cargo.child.wait().await?;
-    // Something that a test left behind may hold it open.
-    if let Ok(Ok(told)) = timeout(TOLD_PATIENCE, told).await {
-        look.suite(&told);
-    }
-    if !status.success() && tally.failed == 0 {
-        return Err(format!("cargo test ended with {status}, and no test had failed").into());
-    }
-    Ok(tally)
-}
-
-/// Shows what is told on standard error, and returns it.
-async fn told(output: Option<ChildStderr>) -> String {
-    let mut told = String::new();
-    let read = each_line(output, |line| {
-        eprintln!("{line}");
-        told.push_str(line);
-        told.push('\n');
-    });
-    // What was read until it broke is all that there is.
-    let _ = read.await;
-    told
-}
-
-/// Reads to the end. What a program prints need not be text, and who stops to read there would end all tests.
-async fn each_line(
-    output: Option<impl AsyncRead + Unpin>,
-    mut read: impl FnMut(&str),
-) -> std::io::Result<()> {
-    let Some(output) = output else { return Ok(()) };
-    let mut output = BufReader::new(output);
-    let mut line = Vec::new();
-    while output.read_until(b'\n', &mut line).await? > 0 {
-        read(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']));
-        line.clear();
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests_of_lines {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_line_that_is_no_text_is_read_as_all_others() {
-        let printed: &[u8] = b"one\r\n\xff two\nthree";
-        let mut lines = Vec::new();
-        let read = each_line(Some(printed), |line| lines.push(line.to_owned()));
-        read.await.unwrap();
-        assert_eq!(lines, ["one", "\u{fffd} two", "three"]);
-    }
+    let groups = groups(&Cargo::read(&["metadata", "--no-deps", "--format-version=1"]).await?)?;
+    let running = groups
+        .iter()
+        .map(|targets| group::run(targets, wanted, &environment));
+    try_join_all(running).await
 }

@@ -35,6 +35,15 @@ impl Tally {
         self.passed + self.failed + self.skipped
     }
 
+    /// Takes what other tests printed into account.
+    pub(super) fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+        self.failures.extend(other.failures);
+        self.unsteady.extend(other.unsteady);
+    }
+
     /// Takes a second try of all that failed into account.
     pub(super) fn tried_again(&mut self, again: Self) {
         let failed = |name: &String| again.failures.contains(name);
@@ -88,6 +97,15 @@ mod tests {
         ]);
         assert_eq!(tally.total(), 18);
         assert_eq!(tally.to_string(), "15 passed, 2 failed, 1 skipped");
+        let mut all = read(&[
+            "test a::b ... FAILED",
+            "test result: FAILED. 4 passed; 1 failed",
+        ]);
+        all.add(tally);
+        assert_eq!(
+            all.to_string(),
+            "19 passed, 3 failed, 1 skipped\nfailed: a::b"
+        );
     }
 
     #[test]

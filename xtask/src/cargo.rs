@@ -25,7 +25,7 @@ impl Cargo {
         environment: &[(&str, &Path)],
         piped: bool,
     ) -> std::io::Result<Self> {
-        let mut cargo = Command::from(tests::cargo::cargo());
+        let mut cargo = Command::from(::tests::cargo::cargo());
         cargo
             .args(args)
             .current_dir(workspace())
@@ -41,7 +41,7 @@ impl Cargo {
 
     /// Runs cargo to its end and returns what it printed.
     pub async fn read(args: &[&str]) -> crate::Result<String> {
-        let output = Command::from(tests::cargo::cargo())
+        let output = Command::from(::tests::cargo::cargo())
             .args(args)
             .current_dir(workspace())
             .stdin(Stdio::null())
@@ -81,6 +81,24 @@ impl Drop for Cargo {
             .and_then(Pid::from_raw);
         if let Some(group) = pid {
             let _ = kill_process_group(group, Signal::TERM);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn this_program_is_built_with_every_crate_so_that_features_agree_and_nothing_is_compiled_twice()
+    {
+        let all = include_str!("../../Cargo.toml");
+        let members = all.lines().find_map(|line| line.strip_prefix("members = "));
+        let members: Vec<String> = serde_json::from_str(members.unwrap()).unwrap();
+        let own = include_str!("../Cargo.toml");
+        for member in members.iter().filter(|member| *member != "xtask") {
+            let depends = own
+                .lines()
+                .any(|line| line.split([' ', '.']).next() == Some(member.as_str()));
+            assert!(depends, "{member}");
         }
     }
 }

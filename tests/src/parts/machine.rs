@@ -7,7 +7,7 @@ use super::table::{Part, Recipe};
 use super::version::Version;
 
 /// The oldest Go that compiles all parts of the table.
-pub const GO: Version = Version::new(1, 26, 7);
+pub const GO: Version = Version::new(1, 26, 0);
 
 /// What this machine can do about a missing part.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub fn obstacle(part: &Part, machine: &Machine) -> Option<Obstacle> {
         })
     };
     match part.recipe {
-        Recipe::KubernetesModule { .. } | Recipe::GoInstall { .. } => match machine.go {
+        Recipe::GoModule(_) | Recipe::GoInstall(_) => match machine.go {
             None => obstacle(
                 "there is no Go",
                 format!("install Go {GO} or later from go.dev/dl"),

@@ -3,17 +3,16 @@
 //! What is made is renamed into the cache when it is whole. An interrupted build leaves Go's own
 //! build cache behind, so the next run continues where it stopped.
 
-use std::fmt::Write as _;
+mod module;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::machine::{Machine, bring, obstacle};
-use super::table::{ALL, ETCD, KUBERNETES, Part, Recipe};
+use super::table::{GoCommand, Part, REQUIRED, Recipe};
 use super::{Cache, Loudness, PartError, Progress, duration, find};
-
-const GITHUB_OF_LIBRARIES: &str = "k8s.io/kubernetes";
 
 /// Makes a part and returns its path.
 pub(super) fn make(part: &Part, cache: &Cache, loudness: Loudness) -> Result<PathBuf, PartError> {
@@ -42,14 +41,8 @@ pub(super) fn make(part: &Part, cache: &Cache, loudness: Loudness) -> Result<Pat
         loudness,
     );
     match part.recipe {
-        Recipe::KubernetesModule { package } => kubernetes_module(part, package, cache)?,
-        Recipe::GoInstall {
-            package,
-            version_variable,
-            tags,
-        } => {
-            go_install(part, [package, version_variable, tags], cache)?;
-        }
+        Recipe::GoModule(command) => module::build(part, command, cache)?,
+        Recipe::GoInstall(command) => go_install(part, command, cache)?,
         Recipe::Apt { package, .. } => apt_install(part, package, &what)?,
         Recipe::Cargo => cargo_install(part, cache)?,
     }
@@ -69,124 +62,22 @@ pub fn expected(part: &Part, cache: &Cache) -> String {
     )
 }
 
-/// `go install k8s.io/kubernetes/cmd/...` is refused, because its go.mod replaces every library of
-/// its own with a local path. A main module of ours that replaces them with the published ones works.
-fn kubernetes_module(part: &Part, package: &str, cache: &Cache) -> Result<(), PartError> {
-    let module = format!("kubernetes-{KUBERNETES}-etcd-{ETCD}");
-    let dir = cache
-        .work(&module)
-        .map_err(|error| PartError::io(cache.root(), &error))?;
-    // The table may have grown since the module was written.
-    let imports = fs::read_to_string(dir.join("tools.go")).unwrap_or_default();
-    if !dir.join("ready").is_file() || imports != tools() {
-        write_module(&dir)?;
-    }
-    let variable = "k8s.io/component-base/version";
-    let ldflags = if package.starts_with("k8s.io/") {
-        let (major, minor) = match part.fit {
-            super::Fit::Minor(major, minor) | super::Fit::MinorOrNeighbour(major, minor) => {
-                (major, minor)
-            }
-            _ => (0, 0),
-        };
-        format!(
-            "-s -w -X {variable}.gitVersion=v{KUBERNETES} -X {variable}.gitMajor={major} -X {variable}.gitMinor={minor}"
-        )
-    } else {
-        "-s -w".to_owned()
-    };
-    let built = dir.join(part.name);
-    let mut build = go(&dir);
-    build
-        .args(["build", "-trimpath", "-ldflags", &ldflags, "-o"])
-        .arg(&built)
-        .arg(package);
-    run(
-        build,
-        &format!("cannot build {} {}", part.name, part.version),
-        &network_of_go(),
-    )?;
-    keep(&built, part, cache)
-}
-
 /// What to do where Go gets nothing.
 fn network_of_go() -> String {
-    format!(
-        "check that Go reaches its module proxy: go list -m {GITHUB_OF_LIBRARIES}@v{KUBERNETES}"
-    )
+    let (module, version) = REQUIRED[0];
+    format!("check that Go reaches its module proxy: go list -m {module}@v{version}")
 }
 
-/// Writes go.mod, go.sum and the file that makes `go mod tidy` keep what the commands need.
-fn write_module(dir: &Path) -> Result<(), PartError> {
-    let io = |error: std::io::Error| PartError::io(dir, &error);
-    let what = format!("cannot prepare the build of Kubernetes {KUBERNETES}");
-    // It is not, until the end: who is interrupted here begins anew.
-    let _ = fs::remove_file(dir.join("ready"));
-    let mut text = format!(
-        "module parts\ngo 1.25.0\nrequire k8s.io/kubernetes v{KUBERNETES}\nrequire go.etcd.io/etcd/server/v3 v{ETCD}\n"
-    );
-    fs::write(dir.join("go.mod"), &text).map_err(io)?;
-    let mut download = go(dir);
-    download.args([
-        "mod",
-        "download",
-        "-json",
-        &format!("{GITHUB_OF_LIBRARIES}@v{KUBERNETES}"),
-    ]);
-    let json = run(download, &what, &network_of_go())?;
-    let downloaded: serde_json::Value = serde_json::from_slice(&json)
-        .map_err(|error| PartError::new(&what, error.to_string(), network_of_go()))?;
-    let theirs =
-        fs::read_to_string(downloaded["GoMod"].as_str().unwrap_or_default()).map_err(io)?;
-    text.push_str(&replacements(&theirs, &KUBERNETES.replacen("1.", "0.", 1)));
-    fs::write(dir.join("go.mod"), text).map_err(io)?;
-    fs::write(dir.join("tools.go"), tools()).map_err(io)?;
-    let mut tidy = go(dir);
-    tidy.args(["mod", "tidy"]);
-    run(tidy, &what, &network_of_go())?;
-    fs::write(dir.join("ready"), "").map_err(io)
-}
-
-/// One `replace` with a published version for each library that go.mod replaces by a local path.
-fn replacements(go_mod: &str, version: &str) -> String {
-    let mut lines = String::new();
-    for line in go_mod
-        .lines()
-        .filter(|line| line.contains("=> ./staging/src/"))
-    {
-        if let Some(library) = line.trim_start_matches("replace").split_whitespace().next() {
-            let _ = writeln!(lines, "replace {library} => {library} v{version}");
-        }
-    }
-    lines
-}
-
-/// A Go file that imports every command of the table and is never compiled.
-fn tools() -> String {
-    let mut text = String::from("//go:build tools\n\npackage parts\n\nimport (\n");
-    for part in ALL {
-        if let Recipe::KubernetesModule { package } = part.recipe {
-            let _ = writeln!(text, "\t_ \"{package}\"");
-        }
-    }
-    text.push_str(")\n");
-    text
-}
-
-fn go_install(
-    part: &Part,
-    [package, variable, tags]: [&str; 3],
-    cache: &Cache,
-) -> Result<(), PartError> {
+fn go_install(part: &Part, command: GoCommand, cache: &Cache) -> Result<(), PartError> {
     let dir = cache
         .work(part.name)
         .map_err(|error| PartError::io(cache.root(), &error))?;
     let mut install = go(&dir);
     install
         .env("GOBIN", &dir)
-        .args(["install", "-trimpath", "-tags", tags, "-ldflags"]);
-    install.arg(format!("-s -w -X {variable}=v{}", part.version));
-    install.arg(format!("{package}@v{}", part.version));
+        .args(["install", "-trimpath", "-tags", command.tags, "-ldflags"]);
+    install.arg(format!("-s -w{}", command.version_flag(part.version)));
+    install.arg(format!("{}@v{}", command.package, part.version));
     run(
         install,
         &format!("cannot build {} {}", part.name, part.version),
@@ -312,23 +203,6 @@ pub(crate) fn last_lines(printed: &[u8]) -> String {
 mod tests {
     use super::super::table::CHROMIUM;
     use super::*;
-
-    #[test]
-    fn only_libraries_with_a_local_path_are_replaced() {
-        let theirs = "require (\n\tk8s.io/api v0.0.0\n)\n\nreplace (\n\tk8s.io/api => ./staging/src/k8s.io/api\n\tgithub.com/x/y => github.com/z/y v1.0.0\n)\n";
-        assert_eq!(
-            replacements(theirs, "0.35.4"),
-            "replace k8s.io/api => k8s.io/api v0.35.4\n"
-        );
-    }
-
-    #[test]
-    fn every_command_of_the_table_is_imported_by_the_module() {
-        let tools = tools();
-        assert!(tools.contains("\t_ \"k8s.io/kubernetes/cmd/kubelet\"\n"));
-        assert!(tools.contains("\t_ \"go.etcd.io/etcd/server/v3\"\n"));
-        assert!(!tools.contains("helm"));
-    }
 
     #[test]
     fn a_package_that_apt_does_not_have_can_be_brought_from_elsewhere() {

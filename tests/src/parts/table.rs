@@ -51,20 +51,10 @@ pub enum Need {
 /// How a part is obtained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recipe {
-    /// A command of Kubernetes or etcd, built within one Go module of ours that requires both.
-    KubernetesModule {
-        /// Path of the package with `main`.
-        package: &'static str,
-    },
+    /// Built within one Go module of ours that requires all of [`REQUIRED`]: see `make/module.rs`.
+    GoModule(GoCommand),
     /// `go install PACKAGE@vVERSION`.
-    GoInstall {
-        /// Path of the package with `main`.
-        package: &'static str,
-        /// Go variable that is set to `vVERSION` by the linker.
-        version_variable: &'static str,
-        /// Build tags, with commas between them.
-        tags: &'static str,
-    },
+    GoInstall(GoCommand),
     /// A package of Debian.
     Apt {
         /// Name of the package, or of several with a space between them.
@@ -74,6 +64,35 @@ pub enum Recipe {
     },
     /// `cargo install --locked NAME@VERSION`.
     Cargo,
+}
+
+/// A command in Go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GoCommand {
+    /// Path of the package with `main`.
+    pub package: &'static str,
+    /// Go variable that is set to `vVERSION` by the linker, if any.
+    pub version_variable: &'static str,
+    /// Build tags, with commas between them.
+    pub tags: &'static str,
+}
+
+impl GoCommand {
+    const fn new(package: &'static str, version_variable: &'static str) -> Self {
+        Self {
+            package,
+            version_variable,
+            tags: "",
+        }
+    }
+
+    /// Tells the linker the version.
+    pub(super) fn version_flag(&self, version: &str) -> String {
+        match self.version_variable {
+            "" => String::new(),
+            variable => format!(" -X {variable}=v{version}"),
+        }
+    }
 }
 
 const fn debian(
@@ -181,7 +200,7 @@ mod tests {
 
     #[test]
     fn the_api_server_is_built_before_what_shares_its_packages() {
-        let built = |part: &&&Part| matches!(part.recipe, Recipe::KubernetesModule { .. });
+        let built = |part: &&&Part| matches!(part.recipe, Recipe::GoModule(_));
         assert_eq!(ALL.iter().find(built).unwrap().name, "kube-apiserver");
     }
 }

@@ -1,7 +1,8 @@
 //! What tests and checks need beside a cluster: descriptions, a browser, a bucket, checkers, compilers.
 //! Pure data.
 
-use super::{Need, Part, Recipe, debian};
+use super::cluster::PROMETHEUS;
+use super::{GoCommand, Need, Part, Recipe, debian};
 use crate::parts::version::{Fit, Version};
 
 /// Fetches GitHub's published descriptions of its API.
@@ -50,11 +51,10 @@ pub const VERSITYGW: Part = Part {
     version_args: &["--version"],
     needed_for: Need::Bucket,
     linked_statically: false,
-    recipe: Recipe::GoInstall {
-        package: "github.com/versity/versitygw/cmd/versitygw",
-        version_variable: "main.Version",
-        tags: "",
-    },
+    recipe: Recipe::GoInstall(GoCommand::new(
+        "github.com/versity/versitygw/cmd/versitygw",
+        "main.Version",
+    )),
     expected_seconds: 150,
 };
 
@@ -84,11 +84,7 @@ const fn checker(
         version_args,
         needed_for: Need::Checks,
         linked_statically: false,
-        recipe: Recipe::GoInstall {
-            package,
-            version_variable,
-            tags: "",
-        },
+        recipe: Recipe::GoInstall(GoCommand::new(package, version_variable)),
         expected_seconds: 40,
     }
 }
@@ -114,16 +110,18 @@ pub const KUBECONFORM: Part = checker(
 /// Evaluates alerts as Prometheus does. Its ways to find what it watches, which are most of it, are left out.
 pub const PROMTOOL: Part = Part {
     name: "promtool",
-    version: "0.316.0",
+    version: PROMETHEUS,
     fit: Fit::Any,
     version_args: &["--version"],
     needed_for: Need::Checks,
     linked_statically: false,
-    recipe: Recipe::GoInstall {
-        package: "github.com/prometheus/prometheus/cmd/promtool",
-        version_variable: "github.com/prometheus/common/version.Version",
+    recipe: Recipe::GoModule(GoCommand {
         tags: "remove_all_sd",
-    },
+        ..GoCommand::new(
+            "github.com/prometheus/prometheus/cmd/promtool",
+            "github.com/prometheus/common/version.Version",
+        )
+    }),
     expected_seconds: 130,
 };
 

@@ -1,14 +1,27 @@
 //! The programs that a cluster consists of, and those that one works on it with. Pure data.
 
-use super::{Need, Part, Recipe, debian};
+use super::{GoCommand, Need, Part, Recipe, debian};
 use crate::parts::version::{Fit, Version};
 
 /// Version of Kubernetes whose parts are built.
 pub const KUBERNETES: &str = "1.35.4";
 /// Version of etcd that is built.
 pub const ETCD: &str = "3.6.5";
-/// Version of Helm that is built.
-pub const HELM: &str = "4.3.1";
+/// Version of Helm that is built: as those below, the latest that is made of Kubernetes' own libraries of the
+/// version above, which are most of it.
+pub const HELM: &str = "4.1.4";
+const COREDNS_VERSION: &str = "1.14.7";
+/// Version of Prometheus, as its Go module counts, whose promtool is built.
+pub(super) const PROMETHEUS: &str = "0.314.0";
+
+/// What the module requires in which commands are built ([`Recipe::GoModule`]): modules and versions.
+pub const REQUIRED: [(&str, &str); 5] = [
+    ("k8s.io/kubernetes", KUBERNETES),
+    ("go.etcd.io/etcd/server/v3", ETCD),
+    ("helm.sh/helm/v4", HELM),
+    ("github.com/coredns/coredns", COREDNS_VERSION),
+    ("github.com/prometheus/prometheus", PROMETHEUS),
+];
 
 const fn kubernetes(name: &'static str, package: &'static str, need: Need, seconds: u64) -> Part {
     Part {
@@ -18,7 +31,10 @@ const fn kubernetes(name: &'static str, package: &'static str, need: Need, secon
         version_args: &["--version"],
         needed_for: need,
         linked_statically: false,
-        recipe: Recipe::KubernetesModule { package },
+        recipe: Recipe::GoModule(GoCommand::new(
+            package,
+            "k8s.io/component-base/version.gitVersion",
+        )),
         expected_seconds: seconds,
     }
 }
@@ -31,9 +47,7 @@ pub const ETCD_SERVER: Part = Part {
     version_args: &["--version"],
     needed_for: Need::ControlPlane,
     linked_statically: false,
-    recipe: Recipe::KubernetesModule {
-        package: "go.etcd.io/etcd/server/v3",
-    },
+    recipe: Recipe::GoModule(GoCommand::new("go.etcd.io/etcd/server/v3", "")),
     expected_seconds: 9,
 };
 
@@ -75,16 +89,13 @@ pub const KUBE_PROXY: Part = kubernetes(
 /// Tells pods the addresses of Services.
 pub const COREDNS: Part = Part {
     name: "coredns",
-    version: "1.15.0",
+    version: COREDNS_VERSION,
     fit: Fit::Any,
     version_args: &["-version"],
     needed_for: Need::Node,
     linked_statically: false,
-    recipe: Recipe::GoInstall {
-        package: "github.com/coredns/coredns",
-        version_variable: "github.com/coredns/coredns/coremain.GitCommit",
-        tags: "",
-    },
+    // One of ours, with fewer plugins.
+    recipe: Recipe::GoModule(GoCommand::new("./coredns", "")),
     expected_seconds: 106,
 };
 
@@ -108,11 +119,10 @@ pub const HELM_CLI: Part = Part {
     version_args: &["version", "--short"],
     needed_for: Need::ControlPlane,
     linked_statically: false,
-    recipe: Recipe::GoInstall {
-        package: "helm.sh/helm/v4/cmd/helm",
-        version_variable: "helm.sh/helm/v4/internal/version.version",
-        tags: "",
-    },
+    recipe: Recipe::GoModule(GoCommand::new(
+        "helm.sh/helm/v4/cmd/helm",
+        "helm.sh/helm/v4/internal/version.version",
+    )),
     expected_seconds: 110,
 };
 

@@ -14,6 +14,7 @@ mod sbom;
 mod two_places;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub use component::{Component, Making};
 pub use debian::{GCC, gcc_image};
@@ -21,7 +22,7 @@ pub use programs::{Architecture, Profile};
 pub use registry::EmptyRegistry;
 pub use two_places::{agent_differs, differs};
 
-use crate::parts::{self, Cache, Loudness, PartError};
+use crate::parts::{self, Cache, Loudness, PartError, Progress};
 use pack::{Config, pack};
 
 /// What stands before the names of images that are made for tests: a registry that is nowhere.
@@ -169,9 +170,27 @@ impl Image {
 /// What helps against an image that cannot be read.
 const AGAIN: &str = "remove the file and start again";
 
+/// Under this name it is kept how long compiling took.
+const COMPILING: &str = "story-programs";
+/// What it takes on two cores with nothing compiled.
+const FROM_NOTHING: Duration = Duration::from_secs(300);
+const SMALL_CHANGE: Duration = Duration::from_secs(60);
+
 /// The images of the stories: all of PrBuild's own, of this workspace, which is compiled, and [`GCC`].
 pub fn story_images(workspace: &Path, loudness: Loudness) -> Result<Vec<Image>, PartError> {
+    let cache = Cache::of_user();
+    let expected = cache.last_time(COMPILING).unwrap_or(FROM_NOTHING);
+    let progress = Progress::start(
+        "compiling PrBuild's programs for images",
+        Some(expected),
+        loudness,
+    );
     let mut images = for_stories(workspace).all()?;
+    let took = progress.finish("done");
+    // What little a change takes says nothing of the next fresh machine.
+    if took > SMALL_CHANGE {
+        cache.remember_time(COMPILING, took);
+    }
     images.push(gcc_image(loudness)?);
     Ok(images)
 }

@@ -187,7 +187,7 @@ pub fn story_images(workspace: &Path, loudness: Loudness) -> Result<Vec<Image>, 
     );
     let mut images = for_stories(workspace).all()?;
     let took = progress.finish("done");
-    // What little a change takes says nothing of the next fresh machine.
+    // A change is compiled in seconds, which says nothing of the next time that everything is.
     if took > SMALL_CHANGE {
         cache.remember_time(COMPILING, took);
     }

@@ -27,6 +27,9 @@ use tally::Tally;
 /// How many tests run at a time; libtest reads it.
 const THREADS_VARIABLE: &str = "RUST_TEST_THREADS";
 const THREADS: &str = "8";
+/// Programs in Go that tests call, helm above all, are over before it is worth collecting garbage. Those that
+/// stay, and those of the clusters, are told otherwise or keep to the limit.
+const GARBAGE: [(&str, &str); 2] = [("GOGC", "off"), ("GOMEMLIMIT", "1GiB")];
 /// More failures than these are no accident, and are not tried again.
 const TRIED_AGAIN: usize = 8;
 
@@ -119,6 +122,7 @@ async fn test_all(args: &Args, clusters: &Clusters, look: &mut Look) -> Result<T
     let programs = workspace().join(images::story_programs(&workspace()));
     let mut environment = clusters.environment();
     environment.push((ENDS_VARIABLE, Path::new("1")));
+    environment.extend(GARBAGE.map(|(name, value)| (name, Path::new(value))));
     if clusters.node.is_some() && std::env::var_os(PROGRAMS_VARIABLE).is_none() {
         environment.push((PROGRAMS_VARIABLE, &programs));
     }

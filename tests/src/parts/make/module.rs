@@ -10,7 +10,7 @@ use super::super::table::{GoCommand, KUBERNETES, Part, REQUIRED};
 use super::{Cache, PartError, go, keep, network_of_go, run};
 
 /// CoreDNS with what a cluster here asks of it. Its own command has what clouds offer in it, which takes
-/// minutes to compile.
+/// minutes to compile. It lies in a directory of no part's name, for programs are built beside it.
 const COREDNS: &str = r#"package main
 
 import (
@@ -35,6 +35,10 @@ pub(super) fn build(part: &Part, command: GoCommand, cache: &Cache) -> Result<()
     if fs::read_to_string(dir.join("required")).ok().as_ref() != Some(&required) {
         write(&dir, &required)?;
     }
+    let names = dir.join("names");
+    fs::create_dir_all(&names)
+        .and_then(|()| fs::write(names.join("main.go"), COREDNS))
+        .map_err(|error| PartError::io(&names, &error))?;
     let built = dir.join(part.name);
     let mut build = go(&dir);
     // Go completes the module's requirements and checksums by what it builds. `go mod tidy` would fetch what
@@ -98,8 +102,6 @@ fn write(dir: &Path, required: &str) -> Result<(), PartError> {
         fs::read_to_string(downloaded["GoMod"].as_str().unwrap_or_default()).map_err(io)?;
     let replaced = replacements(&theirs, &KUBERNETES.replacen("1.", "0.", 1));
     fs::write(dir.join("go.mod"), format!("{required}{replaced}")).map_err(io)?;
-    fs::create_dir_all(dir.join("coredns")).map_err(io)?;
-    fs::write(dir.join("coredns/main.go"), COREDNS).map_err(io)?;
     fs::write(dir.join("required"), required).map_err(io)
 }
 

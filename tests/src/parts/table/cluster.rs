@@ -95,7 +95,7 @@ pub const COREDNS: Part = Part {
     needed_for: Need::Node,
     linked_statically: false,
     // One of ours, with fewer plugins.
-    recipe: Recipe::GoModule(GoCommand::new("./coredns", "")),
+    recipe: Recipe::GoModule(GoCommand::new("./names", "")),
     expected_seconds: 106,
 };
 

@@ -122,7 +122,7 @@ pub const PROMTOOL: Part = Part {
             "github.com/prometheus/common/version.Version",
         )
     }),
-    expected_seconds: 130,
+    expected_seconds: 60,
 };
 
 /// Runs scripts in Lua as Argo CD does, which has the same interpreter within itself. Each of its versions calls

@@ -96,7 +96,7 @@ pub const COREDNS: Part = Part {
     linked_statically: false,
     // One of ours, with fewer plugins.
     recipe: Recipe::GoModule(GoCommand::new("./names", "")),
-    expected_seconds: 106,
+    expected_seconds: 15,
 };
 
 /// The command line.
@@ -123,7 +123,7 @@ pub const HELM_CLI: Part = Part {
         "helm.sh/helm/v4/cmd/helm",
         "helm.sh/helm/v4/internal/version.version",
     )),
-    expected_seconds: 110,
+    expected_seconds: 25,
 };
 
 /// Runs containers.

@@ -16,7 +16,10 @@ use crate::{
 fn until_steps_are_noted(bench: &Bench) {
     wait(|| {
         let held = fs::read_dir(bench.own("held")).unwrap();
-        let mut texts = held.filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok());
+        let paths = held.filter_map(|entry| Some(entry.ok()?.path()));
+        // What is being written has another name until the disk has it.
+        let records = paths.filter(|path| path.extension().is_some_and(|end| end == "json"));
+        let mut texts = records.filter_map(|path| fs::read_to_string(path).ok());
         texts
             .any(|text| text.contains("\"stage\": \"steps\""))
             .then_some(())

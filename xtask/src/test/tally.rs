@@ -99,7 +99,7 @@ mod tests {
         assert_eq!(tally.to_string(), "15 passed, 2 failed, 1 skipped");
         let mut all = read(&[
             "test a::b ... FAILED",
-            "test result: FAILED. 4 passed; 1 failed",
+            "test result: FAILED. 4 passed; 1 failed; 0 ignored",
         ]);
         all.add(tally);
         assert_eq!(

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
 use kube::{Api, Client, ResourceExt};
 use serde_json::Value;
@@ -136,7 +136,7 @@ impl ClusterWide {
     }
 }
 
-/// Applies what [`render`] made, in its order. Notes what does not go with a namespace.
+/// Makes the objects of what [`render`] made, in its order. Notes what does not go with a namespace.
 pub(super) async fn apply(
     client: &Client,
     objects: &str,
@@ -156,8 +156,7 @@ pub(super) async fn apply(
             Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
             None => Api::all_with(client.clone(), &resource),
         };
-        let params = PatchParams::apply(MANAGER).force();
-        api.patch(&name, &params, &Patch::Apply(&object))
+        make(&api, &object)
             .await
             .map_err(ClusterError::api(&what))?;
         if object.metadata.namespace.is_none() && types.kind != "Namespace" {
@@ -165,4 +164,21 @@ pub(super) async fn apply(
         }
     }
     Ok(())
+}
+
+/// Creates an object, or applies it where there is one: nearly all are new, and a server-side apply costs the API
+/// server several times what a create does.
+async fn make(api: &Api<DynamicObject>, object: &DynamicObject) -> kube::Result<()> {
+    let params = PostParams {
+        field_manager: Some(MANAGER.to_owned()),
+        ..PostParams::default()
+    };
+    match api.create(&params, object).await {
+        Err(kube::Error::Api(status)) if status.is_already_exists() => {
+            let params = PatchParams::apply(MANAGER).force();
+            let applied = api.patch(&object.name_any(), &params, &Patch::Apply(object));
+            applied.await.map(drop)
+        }
+        created => created.map(drop),
+    }
 }

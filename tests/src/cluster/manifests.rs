@@ -176,8 +176,9 @@ async fn make(api: &Api<DynamicObject>, object: &DynamicObject) -> kube::Result<
     match api.create(&params, object).await {
         Err(kube::Error::Api(status)) if status.is_already_exists() => {
             let params = PatchParams::apply(MANAGER).force();
-            let applied = api.patch(&object.name_any(), &params, &Patch::Apply(object));
-            applied.await.map(drop)
+            api.patch(&object.name_any(), &params, &Patch::Apply(object))
+                .await
+                .map(drop)
         }
         created => created.map(drop),
     }

@@ -103,10 +103,19 @@ async fn is_sound_while_it_goes_on(browser: &Browser, page: &str) {
 /// The end is in sight until the reader goes up. Then nothing moves until the reader wants it again.
 async fn scrolls_as_its_reader_wants(browser: &Browser) {
     const LINES: &str = "document.querySelectorAll('.line').length";
+    const END: &str = "scrollY > 250 && [...document.querySelectorAll('.line')].pop().getBoundingClientRect().bottom <= innerHeight";
     browser.until("it is followed", FOLLOWS).await;
-    browser
-        .until("the end is in sight", "scrollY > 250 && [...document.querySelectorAll('.line')].pop().getBoundingClientRect().bottom <= innerHeight")
-        .await;
+    browser.until("the end is in sight", END).await;
+    // A phone that is turned goes on with it.
+    for look in [Look::ALL[3], Look::ALL[0]] {
+        browser.look(look).await;
+        browser.run(&format!("window.lines = {LINES}")).await;
+        browser
+            .until("more lines have come", &format!("{LINES} > lines"))
+            .await;
+        browser.until("it is followed", FOLLOWS).await;
+        browser.until("the end is in sight", END).await;
+    }
     browser.run("scrollBy(0, -200)").await;
     browser
         .until("it is not followed", &format!("!({FOLLOWS})"))

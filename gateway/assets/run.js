@@ -67,6 +67,9 @@ document.addEventListener("DOMContentLoaded", () => {
     }
   });
 
+  // A window of another size moves what is in it: that is no reader who went up.
+  addEventListener("resize", () => following && toEnd());
+
   // Lines that are there already are not put there again. A group whose title is there goes on without.
   const fresh = (fragment) => {
     for (const line of fragment.querySelectorAll("[id]")) {
@@ -86,6 +89,7 @@ document.addEventListener("DOMContentLoaded", () => {
       const top = below && box(below).top;
       link.replaceWith(lines);
       if (below) shift(box(below).top - top);
+      else if (following) toEnd();
     } catch {
       delete link.dataset.busy;
     }

@@ -89,7 +89,6 @@ document.addEventListener("DOMContentLoaded", () => {
       const top = below && box(below).top;
       link.replaceWith(lines);
       if (below) shift(box(below).top - top);
-      else if (following) toEnd();
     } catch {
       delete link.dataset.busy;
     }

@@ -89,7 +89,8 @@ async fn a_hundred_builders_are_seen_on_one_screen_and_two_hundred_results_are_s
     gateway.put_build(&build()).await.unwrap();
     gateway.put_history(&history()).await.unwrap();
     let browser = Browser::start(&shared_node().0).await;
-    for look in Look::ALL {
+    // Each width and each theme once: to look through so much takes seconds.
+    for look in [Look::ALL[0], Look::ALL[3]] {
         browser.look(look).await;
         for (name, path, expected) in [
             (

@@ -39,8 +39,7 @@ document.addEventListener("DOMContentLoaded", () => {
   let [before, end] = [scrollY, 0];
   const bottom = () => box(current() ?? steps).bottom;
   const toEnd = () => {
-    const over = bottom() - innerHeight + 40;
-    if (over > 0) shift(over);
+    shift(Math.max(0, bottom() - innerHeight + 40));
     end = scrollY;
   };
   const follow = (yes) => {

@@ -84,8 +84,6 @@ impl Browser {
             "--disable-extensions",
             "--disable-sync",
             "--no-first-run",
-            // Sixty pictures a second of a sign that turns would be drawn by a processor that stories need.
-            "--force-prefers-reduced-motion",
             &format!("--user-data-dir={}", profile.display()),
         ];
         let options = json!({ "binary": chromium, "args": arguments });

@@ -44,24 +44,8 @@ impl Default for ControlPlaneOptions {
 }
 
 /// A cluster of tests is short of processors and not of memory: Go collects garbage a quarter as often as
-/// it would by itself, unless a program has an eighth of the machine's memory in use.
-fn garbage() -> [(&'static str, String); 2] {
-    let information = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let limit = memory_limit(&information);
-    [
-        ("GOGC", "400".to_owned()),
-        ("GOMEMLIMIT", format!("{limit}MiB")),
-    ]
-}
-
-/// MiB of an eighth of a machine's memory, and not less than 1,024; by `/proc/meminfo`.
-fn memory_limit(information: &str) -> u64 {
-    let mut words = information.split_ascii_whitespace();
-    let total = words
-        .find(|word| *word == "MemTotal:")
-        .and_then(|_| words.next()?.parse::<u64>().ok());
-    (total.unwrap_or_default() / 1024 / 8).max(1024)
-}
+/// it would by itself, unless a program has much memory in use.
+const GARBAGE: [(&str, &str); 2] = [("GOGC", "400"), ("GOMEMLIMIT", "1GiB")];
 
 /// A running control plane. Dropping it takes it down, with everything that was started on it.
 #[derive(Debug)]
@@ -253,7 +237,7 @@ fn etcd(berth: &Berth) -> Result<Command, ClusterError> {
     let client = format!("http://127.0.0.1:{}", berth.port(0));
     let peer = format!("http://127.0.0.1:{}", berth.port(1));
     let mut etcd = command(&parts::ETCD_SERVER)?;
-    etcd.envs(garbage());
+    etcd.envs(GARBAGE);
     etcd.arg("--data-dir").arg(berth.dir().join("etcd"));
     etcd.args([
         "--listen-client-urls",
@@ -276,7 +260,7 @@ fn etcd(berth: &Berth) -> Result<Command, ClusterError> {
 fn apiserver(berth: &Berth, address: &str) -> Result<Command, ClusterError> {
     let dir = berth.dir();
     let mut apiserver = command(&parts::KUBE_APISERVER)?;
-    apiserver.envs(garbage());
+    apiserver.envs(GARBAGE);
     apiserver.arg(format!("--etcd-servers=http://127.0.0.1:{}", berth.port(0)));
     apiserver.arg(format!("--secure-port={}", berth.port(2)));
     apiserver.arg(format!("--bind-address={address}"));
@@ -309,7 +293,7 @@ fn apiserver(berth: &Berth, address: &str) -> Result<Command, ClusterError> {
 fn controllers(berth: &Berth, fast: bool) -> Result<Command, ClusterError> {
     let dir = berth.dir();
     let mut controllers = command(&parts::KUBE_CONTROLLER_MANAGER)?;
-    controllers.envs(garbage());
+    controllers.envs(GARBAGE);
     as_admin(&mut controllers, dir, berth.port(3));
     controllers
         .arg("--service-account-private-key-file")
@@ -340,17 +324,4 @@ pub(super) fn as_admin(command: &mut Command, dir: &Path, port: u16) {
     command.args(["--bind-address=127.0.0.1", "--leader-elect=false"]);
     command.arg(format!("--secure-port={port}"));
     command.arg("--cert-dir").arg(dir.join("pki"));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_machine_with_more_memory_collects_garbage_less_often() {
-        let of = |kilobytes: u64| format!("MemTotal:       {kilobytes} kB\nMemFree: 1 kB\n");
-        assert_eq!(memory_limit(&of(24 * 1024 * 1024)), 3 * 1024);
-        assert_eq!(memory_limit(&of(4 * 1024 * 1024)), 1024);
-        assert_eq!(memory_limit(""), 1024);
-    }
 }

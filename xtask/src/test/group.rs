@@ -47,13 +47,19 @@ pub(super) async fn run(
         done.printed.push('\n');
     });
     read.await?;
-    if let Some(rest) = blocks.rest() {
+    if let Some(rest) = &blocks.kept {
         println!("{rest}");
     }
     let status = cargo.child.wait().await?;
     // Something that a test left behind may hold it open.
     if let Ok(Ok(told)) = timeout(TOLD_PATIENCE, told).await {
         done.printed.push_str(&told);
+    }
+    if blocks.unfinished > 0 {
+        let what = targets.join(" ");
+        return Err(
+            format!("a program of `cargo test --workspace {what}` died among its tests").into(),
+        );
     }
     if !status.success() && done.tally.failed == 0 {
         return Err(format!("cargo test ended with {status}, and no test had failed").into());
@@ -66,11 +72,16 @@ pub(super) async fn run(
 #[derive(Default)]
 struct Blocks {
     kept: Option<String>,
+    /// Programs that began and have told no result: where one dies, its other tests never ran.
+    unfinished: usize,
 }
 
 impl Blocks {
     /// Takes a line, and returns what is to be shown now.
     fn take(&mut self, line: &str) -> Option<String> {
+        if line.starts_with("test result: ") {
+            self.unfinished = self.unfinished.saturating_sub(1);
+        }
         if let Some(mut kept) = self.kept.take() {
             kept.push('\n');
             kept.push_str(line);
@@ -80,16 +91,17 @@ impl Blocks {
             self.kept = Some(kept);
             return None;
         }
+        let begins = line
+            .strip_prefix("running ")
+            .and_then(|rest| rest.split_once(" test"));
+        if begins.is_some_and(|(count, _)| count.parse::<usize>().is_ok()) {
+            self.unfinished += 1;
+        }
         if line == "failures:" {
             self.kept = Some(line.to_owned());
             return None;
         }
         Some(line.to_owned())
-    }
-
-    /// What a program that ended in the midst of it had said.
-    fn rest(self) -> Option<String> {
-        self.kept
     }
 }
 
@@ -150,6 +162,19 @@ mod tests {
         );
         assert_eq!(shown("test b ... ok").as_deref(), Some("test b ... ok"));
         assert_eq!(shown("failures:"), None);
-        assert_eq!(blocks.rest().as_deref(), Some("failures:"));
+        assert_eq!(blocks.kept.as_deref(), Some("failures:"));
+    }
+
+    #[test]
+    fn a_program_that_dies_among_its_tests_is_noticed_whatever_failed_before() {
+        let unfinished = |lines: &[&str]| {
+            let mut blocks = Blocks::default();
+            lines.iter().for_each(|line| drop(blocks.take(line)));
+            blocks.unfinished
+        };
+        let ended = ["running 2 tests", "test result: ok. 2 passed; 0 failed"];
+        assert_eq!(unfinished(&ended), 0);
+        assert_eq!(unfinished(&[&ended[..], &["running 1 test"]].concat()), 1);
+        assert_eq!(unfinished(&["running out of tests"]), 0);
     }
 }

@@ -5,7 +5,7 @@ use crds::{BuildResult, RunPhase};
 use kube::ResourceExt;
 use tests::{
     cluster::{Ending, Fate},
-    story::{MALLORY, Story},
+    story::{MALLORY, PATIENCE, REPO, Story},
 };
 
 use super::{begin, build_of, crash, nothing_is_pending, phase_is, phase_of, reason_of, told};
@@ -45,11 +45,26 @@ async fn stopped(story: &Story, older: &str) {
 async fn a_newer_build_of_another_commit_stops_the_older_one() {
     let story = begin("newer", Fate::ends(Ending::Never)).await;
     let (number, older) = under_way(&story).await;
-    let said_before = story.last_statuses(number).len();
-    assert!(said_before > 0);
+    let commit = story.forge.pull_request(REPO, number).head_sha;
+    story
+        .forge
+        .eventually(PATIENCE, "both runs to be shown as pending", |_| {
+            let last = story.last_statuses_of(&commit);
+            let pending = last.iter().filter(|(_, state, _)| state == "pending");
+            (pending.count() == 2).then_some(())
+        })
+        .await;
     push(&story, "y").await;
     let newer = story.authorized(number, &["runs"]).await.name_any();
     stopped(&story, &older).await;
+    story
+        .forge
+        .eventually(PATIENCE, "the older commit to have no check left", |_| {
+            let last = story.last_statuses_of(&commit);
+            let pending = last.iter().any(|(_, state, _)| state == "pending");
+            (last.len() == 2 && !pending).then_some(())
+        })
+        .await;
     phase_is(&story, &format!("{newer}-runs-1"), RunPhase::Running).await;
     story.end().await;
 }

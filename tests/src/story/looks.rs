@@ -77,9 +77,13 @@ impl Story {
 
     /// The last status of every context on the head of a pull request, as `context: state`.
     pub fn last_statuses(&self, number: u64) -> Vec<(String, String, String)> {
-        let head = self.forge.pull_request(REPO, number).head_sha;
+        self.last_statuses_of(&self.forge.pull_request(REPO, number).head_sha)
+    }
+
+    /// The last status of every context on a commit.
+    pub fn last_statuses_of(&self, sha: &str) -> Vec<(String, String, String)> {
         let mut last: Vec<(String, String, String)> = Vec::new();
-        for status in self.forge.statuses(REPO, &head) {
+        for status in self.forge.statuses(REPO, sha) {
             last.retain(|(context, ..)| *context != status.context);
             let description = status.description.clone().unwrap_or_default();
             last.push((status.context.clone(), status.state.clone(), description));

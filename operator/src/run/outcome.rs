@@ -25,6 +25,9 @@ const AGENT_SLACK: SignedDuration = SignedDuration::from_secs(120);
 pub(super) const DELETED: &str = "its pod was deleted before it ended";
 pub(super) const LATE: &str = "took longer than its deadline";
 
+/// Why a run ended whose pod is over, although nobody deleted it and its steps did not end.
+const UNFINISHED: &str = "its pod ended before its steps did";
+
 /// Reasons of the kubelet and of containerd for a container of which they know only that it is gone, as
 /// after a restart of the node. No code in the container can bring them about.
 const UNTRACED: [&str; 2] = ["ContainerStatusUnknown", "Unknown"];
@@ -102,7 +105,7 @@ pub fn progress(task: &Task, pod: &PodView, now: Timestamp) -> Progress {
     if let ContainerView::Terminated { .. } = pod.build {
         return Progress::Ended(build_ended(task, pod));
     }
-    if let Some(ending) = checkout_failed(pod) {
+    if let Some(ending) = checkout_failed(pod).or_else(|| without_result(pod)) {
         return Progress::Ended(ending);
     }
     if pod.deletion_due.is_some_and(|due| now > due + NODE_SILENCE) {
@@ -202,6 +205,16 @@ fn checkout_failed(pod: &PodView) -> Option<Ending> {
     Some(Ending::infrastructure(format!(
         "the code could not be checked out: {why}"
     )))
+}
+
+/// The pod is over and its steps have not ended: it was taken from its node between checkout and build,
+/// or its node is gone, and nobody will hear more of it.
+fn without_result(pod: &PodView) -> Option<Ending> {
+    let why = match pod.deletion_asked {
+        None => pod.disruption.unwrap_or(UNFINISHED),
+        Some(_) => why_deleted(pod),
+    };
+    (pod.phase == "Failed").then(|| Ending::infrastructure(why))
 }
 
 fn build_ended(task: &Task, pod: &PodView) -> Ending {

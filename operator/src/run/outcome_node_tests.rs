@@ -92,3 +92,32 @@ fn a_pod_that_was_taken_from_its_node_says_by_whom_and_is_tried_again() {
     passed.disruption = Some(drained);
     assert_eq!(end(&passed).phase, RunPhase::Succeeded);
 }
+
+#[test]
+fn a_pod_that_is_over_before_its_steps_has_ended_and_says_by_whom() {
+    let preempted = "a pod of higher priority took its place";
+    let mut between = waiting("PodInitializing", "");
+    between.phase = "Failed".into();
+    let asked = Timestamp::from_second(15).unwrap();
+    for (asked, disruption, expected) in [
+        (Some(asked), Some(preempted), preempted),
+        (Some(asked), None, DELETED),
+        (None, Some(preempted), preempted),
+        (None, None, UNFINISHED),
+    ] {
+        for build in [
+            between.build.clone(),
+            ContainerView::Running { since: None },
+        ] {
+            let taken = PodView {
+                deletion_asked: asked,
+                disruption,
+                build,
+                ..between.clone()
+            };
+            let ending = end(&taken);
+            assert_eq!(ending.outcome.reason, expected, "{taken:?}");
+            assert!(ending.outcome.retryable, "{taken:?}");
+        }
+    }
+}

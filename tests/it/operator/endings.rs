@@ -64,6 +64,14 @@ fn by_themselves() -> Vec<End> {
             "Error: its node restarted, or lost track of it; this was attempt 3, the last",
         ),
         end(
+            "preempted",
+            3,
+            Error,
+            "a pod of higher priority took its place",
+            "error",
+            "Error: a pod of higher priority took its place; this was attempt 3, the last",
+        ),
+        end(
             "no-checkout",
             3,
             Error,
@@ -150,6 +158,7 @@ fn by_itself(pod: &Pod, seen: &Seen) -> Fate {
         ("full-node", 0) => Ending::Evicted {
             message: "The node was low on resource: ephemeral-storage. ".into(),
         },
+        ("preempted", _) => Ending::Preempted,
         ("restarts", 0) | ("restarts-often", _) => Ending::NodeRestarts,
         ("no-checkout", _) => Ending::CheckoutFails {
             code: 1,

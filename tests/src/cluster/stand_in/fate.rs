@@ -51,6 +51,8 @@ pub enum Ending {
         /// The kubelet's words.
         message: String,
     },
+    /// The scheduler gives the pod's place to another one, between checkout and build.
+    Preempted,
     /// The image of the build cannot be pulled. The pod stays pending.
     ImagePullBackOff {
         /// The kubelet's words.
@@ -117,7 +119,7 @@ impl Fate {
     pub(super) fn reaches_the_build(&self) -> bool {
         !matches!(
             self.ending,
-            Ending::CheckoutFails { .. } | Ending::ImagePullBackOff { .. }
+            Ending::CheckoutFails { .. } | Ending::Preempted | Ending::ImagePullBackOff { .. }
         )
     }
 }

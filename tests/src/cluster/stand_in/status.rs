@@ -109,12 +109,13 @@ impl Picture {
                 let mut status = self.failed(137, "Error", "");
                 status["reason"] = "Evicted".into();
                 status["message"] = message.as_str().into();
-                let target =
-                    self.condition("DisruptionTarget", "True", "TerminationByKubelet", message);
-                if let Some(conditions) = status["conditions"].as_array_mut() {
-                    conditions.push(target);
-                }
-                status
+                self.disrupted(status, "TerminationByKubelet", message)
+            }
+            Ending::Preempted => {
+                let main = list(&self.main, &waiting("PodInitializing", ""), false);
+                let status = self.status("Failed", false, self.checked_out(), main);
+                let message = "default-scheduler: preempting to accommodate a higher priority pod";
+                self.disrupted(status, "PreemptionByScheduler", message)
             }
             Ending::ImagePullBackOff { message } => {
                 let waiting = waiting("ImagePullBackOff", message);
@@ -146,6 +147,15 @@ impl Picture {
             self.checked_out(),
             list(&self.main, &done, false),
         )
+    }
+
+    /// A status with the condition that says who took the pod from its node.
+    fn disrupted(&self, mut status: Value, reason: &str, message: &str) -> Value {
+        let target = self.condition("DisruptionTarget", "True", reason, message);
+        if let Some(conditions) = status["conditions"].as_array_mut() {
+            conditions.push(target);
+        }
+        status
     }
 
     fn checked_out(&self) -> Value {

@@ -114,8 +114,7 @@ mod node {
         let name = story.name_of(number, story.label(number));
         let build: PrBuild = story.complete_within(&name, PATIENCE).await;
         let status = build.status.unwrap();
-        let summary = &status.summary;
-        assert_eq!(status.result, Some(BuildResult::Passed), "{summary}");
+        assert_eq!(status.result, Some(BuildResult::Passed), "{status:?}");
         assert_eq!(build.spec.request.builders, ["amd64-debian"]);
 
         let [end] = commands("Upgrade, go back, remove").try_into().unwrap();

@@ -38,11 +38,6 @@ pub(crate) async fn builds(story: &Story, branch: &str) -> String {
     let name = story.name_of(number, story.label(number));
     let build: PrBuild = story.complete_within(&name, PATIENCE).await;
     let status = build.status.unwrap();
-    assert_eq!(
-        status.result,
-        Some(BuildResult::Passed),
-        "{}",
-        status.summary
-    );
+    assert_eq!(status.result, Some(BuildResult::Passed), "{status:?}");
     name
 }

@@ -69,12 +69,7 @@ async fn passes(story: &Story, name: &str) {
     let build: PrBuild = story.complete_within(name, PATIENCE).await;
     let status = build.status.unwrap();
     assert_eq!(status.phase, BuildPhase::Complete);
-    assert_eq!(
-        status.result,
-        Some(BuildResult::Passed),
-        "{}",
-        status.summary
-    );
+    assert_eq!(status.result, Some(BuildResult::Passed), "{status:?}");
 }
 
 async fn pods(story: &Story, component: &str) -> Vec<Pod> {

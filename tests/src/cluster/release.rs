@@ -105,18 +105,21 @@ impl Release {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/prbuild")
     }
 
-    /// Values for a cluster of tests: images that are on the node, node ports instead of an Ingress.
+    /// Values for a cluster of tests: images that are on the node, node ports instead of an Ingress, and
+    /// little reserved. Where the node of all stories is full, these pods take the place of builds.
     pub fn values(&self) -> Value {
         let port = |port: u16| json!({ "type": "NodePort", "nodePort": port });
+        let little = json!({ "requests": { "cpu": "10m" } });
         json!({
             "host": "prbuild.test",
             "selfTest": { "image": BUSYBOX },
             "image": { "registry": REGISTRY, "tag": TAG, "pullPolicy": "Never" },
             "ingress": { "enabled": false },
             "pagesUrl": self.pages_url(),
-            "webhook": { "service": port(self.webhook_port), "sweep": false },
+            "webhook": { "service": port(self.webhook_port), "sweep": false, "resources": little },
+            "operator": { "resources": little },
             "gateway": {
-                "service": port(self.pages_port),
+                "service": port(self.pages_port), "resources": little,
                 "store": { "directory": "emptyDir", "size": "2Gi" },
             },
         })

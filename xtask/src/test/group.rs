@@ -55,15 +55,18 @@ pub(super) async fn run(
     if let Ok(Ok(told)) = timeout(TOLD_PATIENCE, told).await {
         done.printed.push_str(&told);
     }
-    if blocks.unfinished > 0 {
-        let what = targets.join(" ");
-        return Err(
-            format!("a program of `cargo test --workspace {what}` died among its tests").into(),
-        );
-    }
-    if !status.success() && done.tally.failed == 0 {
-        return Err(format!("cargo test ended with {status}, and no test had failed").into());
-    }
+    let mut command = "cargo test --workspace".to_owned();
+    targets.iter().for_each(|one| command.extend([" ", one]));
+    let broken = if blocks.unfinished > 0 {
+        Some(format!("a program of `{command}` died among its tests"))
+    } else if !status.success() && done.tally.failed == 0 {
+        Some(format!(
+            "`{command}` ended with {status}, and no test had failed"
+        ))
+    } else {
+        None
+    };
+    done.tally.broken.extend(broken);
     Ok(done)
 }
 

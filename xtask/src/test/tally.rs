@@ -12,6 +12,8 @@ pub(super) struct Tally {
     pub(super) failures: Vec<String>,
     /// Names of those that failed, and passed when they had the machine to themselves.
     pub(super) unsteady: Vec<String>,
+    /// What kept tests from running: a program that died among its tests, say.
+    pub(super) broken: Vec<String>,
 }
 
 impl Tally {
@@ -30,6 +32,11 @@ impl Tally {
         }
     }
 
+    /// Nothing failed, and all ran.
+    pub(super) fn is_good(&self) -> bool {
+        self.failed == 0 && self.broken.is_empty()
+    }
+
     /// Tests that were looked at.
     pub(super) fn total(&self) -> u64 {
         self.passed + self.failed + self.skipped
@@ -42,6 +49,7 @@ impl Tally {
         self.skipped += other.skipped;
         self.failures.extend(other.failures);
         self.unsteady.extend(other.unsteady);
+        self.broken.extend(other.broken);
     }
 
     /// Takes a second try of all that failed into account.
@@ -52,6 +60,7 @@ impl Tally {
         self.passed += again.passed;
         self.failed = self.failed.saturating_sub(again.passed);
         self.failures = again.failures;
+        self.broken.extend(again.broken);
     }
 }
 
@@ -63,6 +72,9 @@ impl fmt::Display for Tally {
         }
         for name in &self.failures {
             write!(f, "\nfailed: {name}")?;
+        }
+        for what in &self.broken {
+            write!(f, "\nbroken: {what}")?;
         }
         for name in &self.unsteady {
             write!(f, "\nunsteady, failed once and passed alone: {name}")?;
@@ -106,6 +118,23 @@ mod tests {
             all.to_string(),
             "19 passed, 3 failed, 1 skipped\nfailed: a::b"
         );
+    }
+
+    #[test]
+    fn what_kept_tests_from_running_is_told_beside_all_that_ran() {
+        let mut tally = read(&["test result: ok. 2 passed; 0 failed; 0 ignored"]);
+        assert!(tally.is_good());
+        tally.add(Tally {
+            broken: vec!["a program died".to_owned()],
+            ..Tally::default()
+        });
+        assert!(!tally.is_good());
+        assert_eq!(
+            tally.to_string(),
+            "2 passed, 0 failed\nbroken: a program died"
+        );
+        tally.tried_again(read(&[]));
+        assert!(!tally.is_good(), "a second try heals no program");
     }
 
     #[test]

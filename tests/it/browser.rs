@@ -20,8 +20,6 @@ use tests::{
 
 /// How long a browser gets for what takes moments on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The checker of accessibility that is run in every page.
-const AXE: (&str, &str) = ("axe-core", "4.14.1");
 
 /// How a page is looked at.
 #[derive(Clone, Copy, Debug)]
@@ -218,7 +216,7 @@ impl Browser {
 
     /// Nothing in the page keeps anybody out, and nothing is wider than the window.
     pub async fn is_open_to_all(&self, page: &str) {
-        let file = parts::npm_package(AXE.0, AXE.1).unwrap().join("axe.min.js");
+        let file = parts::AXE.obtain().unwrap().join("axe.min.js");
         let axe = std::fs::read_to_string(file).unwrap();
         self.client.execute(&axe, Vec::new()).await.unwrap();
         let script = "const done = arguments[0]; axe.run(document, { resultTypes: ['violations'] })

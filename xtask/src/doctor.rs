@@ -23,7 +23,7 @@ pub fn run(_: Args) -> Result {
         missing |= row.missing;
         println!("{:<26}{:<12}{}", part.name, row.version, row.from);
     }
-    for package in parts::DESCRIPTIONS {
+    for package in parts::DESCRIPTIONS.into_iter().chain(parts::OF_TESTS) {
         let row = described(&package, package.found(&cache));
         println!("{:<26}{:<12}{}", package.name, row.version, row.from);
     }
@@ -100,7 +100,7 @@ fn row(part: &Part, found: Option<Found>, machine: &Machine, cache: &Cache) -> R
     }
 }
 
-/// A package of npm: what describes GitHub.
+/// A package of npm.
 fn described(package: &NpmPackage, found: Option<PathBuf>) -> Row {
     Row {
         version: package.version.to_owned(),
@@ -153,8 +153,8 @@ fn tools(machine: &Machine) -> [Tool; 4] {
         ),
         tool(
             "git",
-            machine.git,
-            "repositories of the forge, and the checkout image",
+            machine.git.filter(|git| *git >= parts::GIT),
+            "2.38 or later: repositories of the forge, and the checkout image",
         ),
     ]
 }

@@ -48,9 +48,14 @@ struct World {
 /// Runs the forge until Ctrl-C.
 pub fn run(args: Args) -> Result {
     can_listen(SocketAddr::new(args.bind, args.port))?;
+    parts::check_git()?;
     if args.validate {
         let cache = Cache::of_user();
-        parts::obtain_all(parts::fetching(&cache), &cache, Loudness::Normal)?;
+        parts::obtain_all(
+            parts::fetching(&parts::DESCRIPTIONS, &cache),
+            &cache,
+            Loudness::Normal,
+        )?;
     }
     run_until_stopped(async move {
         let options = ForgeOptions {

@@ -3,11 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::PartError;
 use super::table::{Part, Recipe};
 use super::version::Version;
 
 /// The oldest Go that compiles all parts of the table.
 pub const GO: Version = Version::new(1, 26, 0);
+
+/// The oldest git that merges without a checkout: `git merge-tree --write-tree` (its release notes of
+/// 2.38.0).
+pub const GIT: Version = Version::new(2, 38, 0);
 
 /// What this machine can do about a missing part.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,6 +91,25 @@ pub fn obstacle(part: &Part, machine: &Machine) -> Option<Obstacle> {
     }
 }
 
+/// Whether the forge can make its repositories with the git of this machine.
+pub fn check_git() -> Result<(), PartError> {
+    git_fits(Machine::look().git)
+}
+
+fn git_fits(git: Option<Version>) -> Result<(), PartError> {
+    let because = match git {
+        Some(git) if git >= GIT => return Ok(()),
+        Some(git) => format!("git {git} is too old to merge pull requests"),
+        None => "there is no git".to_owned(),
+    };
+    let what = "the forge cannot make its repositories";
+    Err(PartError::new(
+        what,
+        because,
+        format!("install git {GIT} or later"),
+    ))
+}
+
 /// The version that a program prints, or nothing if it does not start or prints none.
 pub(super) fn version_of(program: &Path, args: &[&str]) -> Option<Version> {
     Version::find(&output_of(program, args)?.text)
@@ -143,6 +167,18 @@ mod tests {
                 .iter()
                 .all(|part| obstacle(part, &able()).is_none())
         );
+    }
+
+    #[test]
+    fn a_git_that_cannot_merge_is_named_before_every_pull_request_conflicts() {
+        assert!(git_fits(Some(GIT)).is_ok());
+        let old = git_fits(Some(Version::new(2, 34, 1)))
+            .unwrap_err()
+            .to_string();
+        assert!(old.contains("git 2.34.1 is too old"), "{old}");
+        assert!(old.contains("install git 2.38"), "{old}");
+        let none = git_fits(None).unwrap_err().to_string();
+        assert!(none.contains("there is no git"), "{none}");
     }
 
     #[test]

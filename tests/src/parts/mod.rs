@@ -17,12 +17,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 pub use cache::Cache;
-pub use machine::{GO, Machine, Obstacle, obstacle, on_path};
+pub use machine::{GIT, GO, Machine, Obstacle, check_git, obstacle, on_path};
 pub use make::expected;
 pub(crate) use make::{run as make_run, unpack};
 pub use npm::{
-    DESCRIPTIONS, GRAPHQL, NpmPackage, OPENAPI, WEBHOOK_EXAMPLES, WEBHOOKS, fetching, npm_package,
-    npm_program,
+    AXE, AZURITE, DESCRIPTIONS, GRAPHQL, NpmPackage, OF_TESTS, OPENAPI, WEBHOOK_EXAMPLES, WEBHOOKS,
+    fetching,
 };
 pub use progress::{Loudness, Progress, duration};
 pub use table::*;

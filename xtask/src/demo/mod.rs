@@ -45,7 +45,8 @@ pub fn run(args: Args) -> Result {
     };
     let cache = Cache::of_user();
     let mut wanted: Vec<_> = parts::control_plane().chain(parts::node()).collect();
-    wanted.extend(parts::fetching(&cache));
+    wanted.extend(parts::fetching(&parts::DESCRIPTIONS, &cache));
+    parts::check_git()?;
     parts::check(&wanted, Some("run it as root"), &cache)?;
     parts::obtain_all(wanted, &cache, loudness)?;
     run_until_stopped(async {

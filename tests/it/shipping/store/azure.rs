@@ -15,8 +15,6 @@ use tests::{forge::http_date, parts};
 
 use super::{Server, Store};
 
-/// The package, and the last version that runs with the Node.js of a distribution.
-const AZURITE: (&str, &str) = ("azurite", "3.35.0");
 const ACCOUNT: &str = "someone";
 const KEY: &[u8] = b"no-ones-secret";
 const CONTAINER: &str = "logs";
@@ -26,8 +24,7 @@ const VERSION: &str = "2023-11-03";
 impl Store {
     /// A container of Azure, on loopback.
     pub async fn azure() -> Self {
-        let (name, version) = AZURITE;
-        let azurite = parts::npm_program(name, version).expect("Azurite");
+        let azurite = parts::AZURITE.obtain().expect("Azurite");
         let key = BASE64_STANDARD.encode(KEY);
         let mut server = Command::new("node")
             .arg(azurite.join("dist/src/blob/main.js"))

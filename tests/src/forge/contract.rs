@@ -3,6 +3,7 @@
 
 mod graphql;
 mod graphql_answer;
+mod graphql_variables;
 mod openapi;
 mod published;
 mod schemas;

@@ -156,17 +156,24 @@ impl Inner {
         if hooks.is_empty() && self.contract.is_none() {
             return;
         }
-        let mut payload = payload(world);
-        if let Some(contract) = &self.contract {
-            contract.webhook(event, &payload);
+        let bare = payload(world);
+        let hold = |payload: &Value| {
+            if let Some(contract) = &self.contract {
+                contract.webhook(event, payload);
+            }
+        };
+        if hooks.is_empty() {
+            hold(&bare);
         }
         for (hook, installation) in hooks {
+            let mut payload = bare.clone();
             if let (Some(id), Value::Object(fields)) = (installation, &mut payload) {
                 fields.insert(
                     "installation".to_owned(),
                     json!({"id": id, "node_id": format!("MDIzOkluc3RhbGxhdGlvbiMx{id}")}),
                 );
             }
+            hold(&payload);
             let about = (Some(repository), installation);
             self.send(world, &hook, event, about, &payload);
         }

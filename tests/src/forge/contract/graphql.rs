@@ -9,17 +9,26 @@ use graphql_tools::validation::rules::default_rules_validation_plan;
 use graphql_tools::validation::validate::validate;
 use serde_json::Value;
 
-use super::published;
+use super::{graphql_variables, published};
 use crate::forge::graphql::parsed;
 
-/// How a request differs: fields, arguments, types of variables.
+/// How a request differs: fields, arguments, types of variables, and their values.
 pub fn differences(body: &[u8]) -> Vec<String> {
     let request: Value = match serde_json::from_slice(body) {
         Ok(request) => request,
         Err(error) => return vec![format!("the body is no JSON: {error}")],
     };
     match request["query"].as_str() {
-        Some(text) => of_document(text),
+        Some(text) => {
+            let mut all = of_document(text);
+            if let Ok(document) = parsed(text) {
+                all.extend(graphql_variables::differences(
+                    &document,
+                    &request["variables"],
+                ));
+            }
+            all
+        }
         None => vec!["there is no query".to_owned()],
     }
 }

@@ -19,8 +19,8 @@ use kube::{Api, Client, ResourceExt};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::json;
 use tests::cluster::{
-    Access, CONTROL_VARIABLE, ControlPlane, ControlPlaneOptions, Ending, Fate, Install, StandIn,
-    eventually, shared_control_plane,
+    Access, CONTROL_VARIABLE, ControlPlane, ControlPlaneOptions, Ending, Fate, Install, MARK,
+    StandIn, eventually, shared_control_plane,
 };
 use tests::story::PATIENCE;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
@@ -128,6 +128,8 @@ impl Holder {
         let mut command = Command::new(crate::beside("xtask"));
         command.arg("cluster").args(args).process_group(0);
         command.env("HTTPS_PROXY", "http://127.0.0.1:1");
+        // It ends with the cluster of these tests where nobody is left to drop it.
+        command.env(MARK, shared_control_plane().dir());
         command.stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

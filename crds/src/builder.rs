@@ -38,7 +38,7 @@ use crate::{Evidence, default_flavour};
 #[x_kube(
     validation = Rule::new("has(self.kubernetes) != has(self.worker)").message("a Builder has exactly one backend: set spec.kubernetes or spec.worker"),
     validation = Rule::new("self.steps.exists(s, !has(s.__if__) || s.__if__ != 'failure()')").message("every step has `if: failure()`: nothing would run"),
-    validation = Rule::new("!self.steps.all(s, has(s.continue__dash__on__dash__error) && s.continue__dash__on__dash__error)").message("every step has `continue-on-error`: this builder could never fail"),
+    validation = Rule::new("!(self.steps.exists(s, has(s.continue__dash__on__dash__error) && s.continue__dash__on__dash__error) && self.steps.all(s, (has(s.continue__dash__on__dash__error) && s.continue__dash__on__dash__error) || (has(s.__if__) && s.__if__ == 'failure()')))").message("every step has `continue-on-error`, or runs only after a failure: this builder could never fail"),
     validation = Rule::new("self.steps.map(s, size(s.run)).sum() <= 16384").message("the scripts of all steps together have at most 16,384 characters; put longer ones into the image"),
     validation = Rule::new("self.timeouts.noOutputSeconds <= self.timeouts.runSeconds").message("timeouts.noOutputSeconds, 1200 where it is not written, is longer than timeouts.runSeconds and would never be reached; set both"),
     // The API server rounds the schema's minimum of 0.001 down where the value is written as an integer.

@@ -56,6 +56,7 @@ pub fn repository() -> Vec<Case> {
 }
 
 pub fn builder() -> Vec<Case> {
+    const NEVER_FAILS: &str = "every step has `continue-on-error`, or runs only after a failure: this builder could never fail";
     const AWAY: &str =
         "the working-directory of a step leaves the checkout: write a path inside it";
     let homeless = without(samples::spec("Builder"), "kubernetes");
@@ -97,7 +98,8 @@ pub fn builder() -> Vec<Case> {
         { "steps": [] } => "spec.steps", TOO_FEW;
         { "steps": many(51, |_| json!({ "run": "true" })) } => "spec.steps", TOO_MANY;
         { "steps": [{ "run": "a", "if": "failure()" }, { "run": "b", "if": "failure()" }] } => "spec", "every step has `if: failure()`: nothing would run";
-        { "steps": [{ "run": "a", "continue-on-error": true }, { "run": "b", "continue-on-error": true }] } => "spec", "every step has `continue-on-error`: this builder could never fail";
+        { "steps": [{ "run": "a", "continue-on-error": true }, { "run": "b", "continue-on-error": true }] } => "spec", NEVER_FAILS;
+        { "steps": [{ "run": "a", "continue-on-error": true }, { "run": "b", "if": "failure()" }] } => "spec", NEVER_FAILS;
         { "steps": [{ "run": "a".repeat(9000) }, { "run": "b".repeat(9000) }] } => "spec", "the scripts of all steps together have at most 16,384 characters; put longer ones into the image";
         { "exitCodes": [{ "code": 0, "means": "Warning" }] } => "spec.exitCodes[0].code", TOO_SMALL;
         { "exitCodes": [{ "code": 256, "means": "Warning" }] } => "spec.exitCodes[0].code", TOO_LARGE;

@@ -123,8 +123,8 @@ fn every_outcome_of_a_delivery_is_in_the_table_and_every_one_of_the_table_exists
             code.extend(quoted_behind(&format!("Outcome::{outcome}(\""), text));
         }
         code.extend(quoted_behind("Stop::Nothing(\"", text));
-        // The one that the sweep has to know has a name.
-        code.extend(quoted_behind("const LABEL_GONE: &str = \"", text));
+        // Those that the sweep has to know have a name.
+        code.extend(quoted_behind("_GONE: &str = \"", text));
         let words = text.split("fn word(self) -> &'static str {").skip(1);
         let says_outcomes = ["handle.rs", "event.rs", "receive.rs"];
         let name = path.file_name().unwrap().to_string_lossy();

@@ -10,6 +10,9 @@ use super::people::Right;
 use super::verdict::{Go, Stop};
 use crate::command::Command;
 
+/// Why nothing is done where GitHub shows no such pull request.
+pub const PULL_REQUEST_GONE: &str = "pull_request_gone";
+
 /// What is known.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
@@ -59,7 +62,7 @@ impl Facts {
     pub(super) fn pull(&self) -> Go<&github::PullRequest> {
         match &self.pull {
             Some(pull) => Ok(pull),
-            None if self.pull_gone => Err(Stop::Nothing("pull_request_gone")),
+            None if self.pull_gone => Err(Stop::Nothing(PULL_REQUEST_GONE)),
             None => Err(Stop::Ask(Question::Pull)),
         }
     }

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::facts::{Entry, MovementList, Question, Seen};
 use super::movement::{self, Stillness, Window};
+use super::occurrence;
 use super::people;
 use super::refusal::{bounded, moved};
 use super::verdict::{Case, Go, MOST_ASKED, Stop};
@@ -73,7 +74,7 @@ impl<'a> Case<'a> {
         if let Err(stop) = self.is_the_told_one() {
             return stop;
         }
-        if let Err(stop) = self.is_up_to_date(pull) {
+        if let Err(stop) = occurrence::is_up_to_date(self.request, pull) {
             return stop;
         }
         match self.movements() {
@@ -82,17 +83,6 @@ impl<'a> Case<'a> {
                 self.refuse(AnswerReason::HeadMovedAfter, moved(newest))
             }
             Err(stop) => stop,
-        }
-    }
-
-    /// The pull request is not shown as it was before the delivery.
-    pub(super) fn is_up_to_date(&self, pull: &github::PullRequest) -> Go<()> {
-        let updated_at = self.request.told.as_ref().and_then(|told| told.updated_at);
-        match updated_at.is_some_and(|updated_at| pull.updated_at < updated_at) {
-            true => Err(Stop::Retry(
-                "GitHub shows the pull request as it was before the label",
-            )),
-            false => Ok(()),
         }
     }
 

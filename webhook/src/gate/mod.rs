@@ -18,7 +18,8 @@ mod verdict;
 #[cfg(test)]
 mod tests;
 
-pub use occurrence::LABEL_GONE;
+pub use facts::PULL_REQUEST_GONE;
+pub use occurrence::{COMMENT_GONE, LABEL_GONE};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -9,6 +9,9 @@ use crate::request::{Ask, Request};
 /// Why nothing is done where GitHub shows the pull request without the label.
 pub const LABEL_GONE: &str = "label_gone";
 
+/// Why nothing is done where GitHub shows no such comment.
+pub const COMMENT_GONE: &str = "comment_gone";
+
 /// The event on GitHub, of whichever kind.
 pub(super) struct Occurrence<'a> {
     pub id: i64,
@@ -18,16 +21,11 @@ pub(super) struct Occurrence<'a> {
 }
 
 /// The newest event of the label, while the label is on.
-pub(super) fn labelled<'a>(
-    label: &str,
-    pull: &github::PullRequest,
-    facts: &'a Facts,
-) -> Go<Occurrence<'a>> {
-    if !pull
-        .labels
-        .iter()
-        .any(|on| github::same_label(&on.name, label))
-    {
+pub(super) fn labelled<'a>(request: &Request, label: &str, facts: &'a Facts) -> Go<Occurrence<'a>> {
+    let pull = facts.pull()?;
+    let mut labels = pull.labels.iter();
+    if !labels.any(|on| github::same_label(&on.name, label)) {
+        is_up_to_date(request, pull)?;
         return Err(Stop::Nothing(LABEL_GONE));
     }
     let events = facts.events.as_ref().ok_or(Stop::Ask(Question::Events))?;
@@ -50,6 +48,17 @@ pub(super) fn labelled<'a>(
         // The label is on, so its event must be there; the timeline lags behind.
         None if facts.events_asked < MOST_ASKED => Err(Stop::Ask(Question::EventsAgain)),
         None => Err(Stop::Retry("the label event is not in the timeline")),
+    }
+}
+
+/// The pull request is not shown as it was before the delivery.
+pub(super) fn is_up_to_date(request: &Request, pull: &github::PullRequest) -> Go<()> {
+    let updated_at = request.told.as_ref().and_then(|told| told.updated_at);
+    match updated_at.is_some_and(|updated_at| pull.updated_at < updated_at) {
+        true => Err(Stop::Retry(
+            "GitHub shows the pull request as it was before the label",
+        )),
+        false => Ok(()),
     }
 }
 
@@ -85,7 +94,7 @@ pub(super) fn pressed<'a>(request: &'a Request, id: i64, facts: &Facts) -> Go<Oc
 /// The comment, as long as it says what the delivery said.
 pub(super) fn commented<'a>(request: &Request, id: i64, facts: &'a Facts) -> Go<Occurrence<'a>> {
     if facts.comment_gone {
-        return Err(Stop::Nothing("comment_gone"));
+        return Err(Stop::Nothing(COMMENT_GONE));
     }
     let heard = facts.comment.as_ref().ok_or(Stop::Ask(Question::Comment))?;
     let (comment, said) = (&heard.comment, &heard.said);

@@ -72,7 +72,7 @@ impl<'a> Case<'a> {
     fn open(request: &'a Request, builders: &'a [Arc<Builder>], facts: &'a Facts) -> Go<Self> {
         facts.are_of(request.repository_id)?;
         let event = match &request.ask {
-            Ask::Label { label, .. } => occurrence::labelled(label, facts.pull()?, facts)?,
+            Ask::Label { label, .. } => occurrence::labelled(request, label, facts)?,
             Ask::Command { comment, .. } => occurrence::commented(request, *comment, facts)?,
             Ask::Button(press) => occurrence::pressed(request, press.id, facts)?,
         };
@@ -263,8 +263,11 @@ impl<'a> Case<'a> {
         }
         let pull = self.pull()?;
         // What is refused is refused for good, and GitHub's API may lag behind what it told.
-        self.can_be_built(pull)
-            .map_err(|refused| self.is_up_to_date(pull).err().unwrap_or(refused))
+        self.can_be_built(pull).map_err(|refused| {
+            occurrence::is_up_to_date(self.request, pull)
+                .err()
+                .unwrap_or(refused)
+        })
     }
 
     fn can_be_built(&self, pull: &github::PullRequest) -> Go<()> {

@@ -98,7 +98,7 @@ impl Comments {
         due.sort_by_key(|comment| comment.id);
         for comment in due {
             if is_candidate(&comment, oldest) && !self.settled.contains_key(&comment.id) {
-                self.consider(app, repository, comment).await;
+                self.consider(app, repository, comment, now).await;
             }
         }
         Ok(())
@@ -127,12 +127,18 @@ impl Comments {
     }
 
     /// Asks the gate about each command of a comment, in their order.
-    async fn consider(&mut self, app: &App, repository: &Arc<Repository>, comment: Comment) {
+    async fn consider(
+        &mut self,
+        app: &App,
+        repository: &Arc<Repository>,
+        comment: Comment,
+        now: Timestamp,
+    ) {
         let mut known = gate::Comment::default();
         let requests = Request::of_comment(repository, &comment);
         for request in &requests {
             match decide(app, request, &mut known).await {
-                Outcome::Later(_) => {
+                outcome if !settles(outcome, comment.created_at, now) => {
                     self.undecided.again(comment.id, comment);
                     return;
                 }
@@ -170,6 +176,18 @@ async fn decide(app: &App, request: &Request, known: &mut gate::Comment) -> Outc
     app.decide(request, known, Instant::now() + LIMIT).await
 }
 
+/// Whether a command that was listed needs no other look. Where GitHub shows no such comment, or none of its
+/// pull request, its answer may be of before; of a comment that stays away for long it is not.
+fn settles(outcome: Outcome, written: Timestamp, now: Timestamp) -> bool {
+    match outcome {
+        Outcome::Later(_) => false,
+        Outcome::Ignored(gate::COMMENT_GONE | gate::PULL_REQUEST_GONE) => {
+            written < earlier(now, OVERLAP)
+        }
+        _ => true,
+    }
+}
+
 /// Whether a comment may command something: it is not old, and it was not edited.
 fn is_candidate(comment: &Comment, oldest: Timestamp) -> bool {
     comment.created_at >= oldest && comment.updated_at == comment.created_at
@@ -183,6 +201,17 @@ mod tests {
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).expect("a time")
+    }
+
+    #[test]
+    fn a_comment_that_is_listed_and_not_there_is_looked_at_again_until_it_is_gone_for_good() {
+        let now = at(1_000);
+        for gone in [gate::COMMENT_GONE, gate::PULL_REQUEST_GONE] {
+            assert!(!settles(Outcome::Ignored(gone), at(999), now), "{gone}");
+            assert!(settles(Outcome::Ignored(gone), at(600), now), "{gone}");
+        }
+        assert!(!settles(Outcome::Later("undecided"), at(0), now));
+        assert!(settles(Outcome::Stored("build"), at(999), now));
     }
 
     /// Entries of a full page on GitHub.

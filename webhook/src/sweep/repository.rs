@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crds::{PrBuild, Repository};
 use github::{GithubError, Listing, PullRequest, Repo};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
 use super::comments::Comments;
@@ -19,6 +19,9 @@ use crate::gate;
 use crate::handle::{App, Outcome};
 use crate::request::{Ask, Request};
 use crate::stopping::Doer;
+
+/// How far GitHub's timeline lags behind at most.
+const LAG: SignedDuration = SignedDuration::from_mins(1);
 
 /// What is remembered of one repository between two looks.
 #[derive(Default)]
@@ -92,7 +95,7 @@ impl Memory {
         let mut due = self.undecided.due();
         due.extend(seen.pulls);
         for pull in due.into_values() {
-            self.consider(app, repository, pull).await;
+            self.consider(app, repository, pull, seen.now).await;
         }
         let since = self.since.unwrap_or(Timestamp::MIN);
         self.settled.retain(|_, at| *at >= since);
@@ -206,7 +209,13 @@ impl Memory {
     }
 
     /// Asks the gate about each label of a pull request that means something here.
-    async fn consider(&mut self, app: &App, repository: &Arc<Repository>, pull: PullRequest) {
+    async fn consider(
+        &mut self,
+        app: &App,
+        repository: &Arc<Repository>,
+        pull: PullRequest,
+        now: Timestamp,
+    ) {
         let mut undecided = false;
         let open = pull.state == "open";
         let labels = Request::of_listed(repository, &pull);
@@ -221,7 +230,7 @@ impl Memory {
             let mut known = gate::Comment::default();
             let deciding = app.decide(&request, &mut known, Instant::now() + LIMIT);
             match deciding.await {
-                outcome if settles(outcome) => {
+                outcome if settles(outcome, pull.updated_at, now) => {
                     count(app, outcome);
                     self.settled.insert(key, pull.updated_at);
                 }
@@ -236,12 +245,16 @@ impl Memory {
 }
 
 /// Whether a label that was listed needs no other look. Where it is not on the pull request, one of the two
-/// answers is of before: if it came off, the next list says so, too.
-fn settles(outcome: Outcome) -> bool {
-    !matches!(
-        outcome,
-        Outcome::Later(_) | Outcome::Ignored(gate::LABEL_GONE)
-    )
+/// answers is of before: if it came off, the next list says so, too. And where an answer or a build stands
+/// for it already, moments after a change, it may have been set once more: the timeline lags behind.
+fn settles(outcome: Outcome, changed: Timestamp, now: Timestamp) -> bool {
+    match outcome {
+        Outcome::Later(_) | Outcome::Ignored(gate::LABEL_GONE) => false,
+        Outcome::Ignored("answered") | Outcome::Stored("build_again" | "refused_again") => {
+            changed <= earlier(now, LAG)
+        }
+        _ => true,
+    }
 }
 
 fn is_of(build: &PrBuild, number: i64) -> bool {
@@ -272,14 +285,23 @@ mod tests {
 
     #[test]
     fn a_label_that_is_listed_and_not_on_the_pull_request_is_looked_at_again() {
-        assert!(!settles(Outcome::Ignored(gate::LABEL_GONE)));
-        assert!(!settles(Outcome::Later("undecided")));
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let now = at(1_000);
+        for changed in [at(1_000), at(0)] {
+            assert!(!settles(Outcome::Ignored(gate::LABEL_GONE), changed, now));
+            assert!(!settles(Outcome::Later("undecided"), changed, now));
+            for outcome in [Outcome::Stored("build"), Outcome::Taken] {
+                assert!(settles(outcome, changed, now), "{outcome:?}");
+            }
+        }
+        // A second labelling may not be in the timeline yet.
         for outcome in [
-            Outcome::Stored("build"),
             Outcome::Ignored("answered"),
-            Outcome::Taken,
+            Outcome::Stored("build_again"),
+            Outcome::Stored("refused_again"),
         ] {
-            assert!(settles(outcome), "{outcome:?}");
+            assert!(!settles(outcome, at(990), now), "{outcome:?}");
+            assert!(settles(outcome, at(900), now), "{outcome:?}");
         }
     }
 

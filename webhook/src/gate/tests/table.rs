@@ -17,6 +17,14 @@ fn every_refusal_has_its_reason() {
             "nothing: label_gone",
         ),
         (
+            "the label is not there yet",
+            good().pull(|p| {
+                p.labels.clear();
+                p.updated_at = at(LABEL - 1);
+            }),
+            "retry: GitHub shows the pull request as it was before the label",
+        ),
+        (
             "answered before",
             good().with(|s| s.facts.answered = Some(("app-7-l777".to_owned(), true))),
             "nothing: answered",

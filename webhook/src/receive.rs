@@ -23,6 +23,9 @@ use crate::turns::{self, Turns};
 pub const MOST_BYTES: usize = 2 << 20;
 /// Bytes of all bodies that are being read.
 const MOST_BYTES_TOGETHER: usize = 32 << 20;
+/// Bytes of each body that take none of that room: so many have the connections, and strangers with long
+/// bodies keep no ordinary delivery out.
+const FREE_BYTES: usize = 64 << 10;
 /// Time for a body.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
@@ -173,7 +176,7 @@ async fn read<B: Body<Data = Bytes> + Unpin>(
     room: &Arc<Semaphore>,
 ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Refusal> {
     let end = Instant::now() + BODY_TIME;
-    let mut read = BytesMut::with_capacity(length.unwrap_or(0).min(64 << 10));
+    let mut read = BytesMut::with_capacity(length.unwrap_or(0).min(FREE_BYTES));
     let mut held: Option<OwnedSemaphorePermit> = None;
     loop {
         let frame = tokio::time::timeout_at(end, body.frame()).await;
@@ -187,12 +190,16 @@ async fn read<B: Body<Data = Bytes> + Unpin>(
         if read.len() + data.len() > MOST_BYTES {
             return Err(Refusal::TooLarge);
         }
-        let bytes = u32::try_from(data.len()).map_err(|_| Refusal::TooLarge)?;
-        let more = room.clone().try_acquire_many_owned(bytes);
-        let more = more.map_err(|_| Refusal::Busy)?;
-        match &mut held {
-            Some(held) => held.merge(more),
-            None => held = Some(more),
+        let beyond = |bytes: usize| bytes.saturating_sub(FREE_BYTES);
+        let bytes = beyond(read.len() + data.len()) - beyond(read.len());
+        if bytes > 0 {
+            let bytes = u32::try_from(bytes).map_err(|_| Refusal::TooLarge)?;
+            let more = room.clone().try_acquire_many_owned(bytes);
+            let more = more.map_err(|_| Refusal::Busy)?;
+            match &mut held {
+                Some(held) => held.merge(more),
+                None => held = Some(more),
+            }
         }
         read.extend_from_slice(&data);
     }
@@ -282,15 +289,26 @@ mod tests {
     #[tokio::test]
     async fn s08_a_body_in_many_small_pieces_holds_its_bytes_of_the_room_and_no_memory_beside() {
         let room = Arc::new(Semaphore::new(10_000));
-        let (body, held) = read(in_pieces(9_000), None, &room).await.expect("a body");
-        assert_eq!((body.len(), room.available_permits()), (9_000, 1_000));
+        let long = |beyond| in_pieces(FREE_BYTES + beyond);
+        let (body, held) = read(long(9_000), None, &room).await.expect("a body");
+        let (read_bytes, left) = (body.len() - FREE_BYTES, room.available_permits());
+        assert_eq!((read_bytes, left), (9_000, 1_000));
         let permits: Vec<usize> = held.iter().map(|held| held.num_permits()).collect();
         assert_eq!(permits, [9_000], "one permit for all of it");
-        let crowded = read(in_pieces(1_001), None, &room).await;
+        let crowded = read(long(1_001), None, &room).await;
         assert_eq!(crowded.map(|(body, _)| body.len()), Err(Refusal::Busy));
         assert_eq!(room.available_permits(), 1_000);
         drop(held);
         assert_eq!(room.available_permits(), 10_000);
+    }
+
+    #[tokio::test]
+    async fn s08_bodies_that_take_all_the_room_keep_no_ordinary_delivery_out() {
+        let room = Arc::new(Semaphore::new(0));
+        let ordinary = read(in_pieces(30_000), None, &room).await;
+        assert_eq!(ordinary.map(|(body, _)| body.len()), Ok(30_000));
+        let long = read(in_pieces(FREE_BYTES + 1), None, &room).await;
+        assert_eq!(long.map(|(body, _)| body.len()), Err(Refusal::Busy));
     }
 
     #[tokio::test]

@@ -158,6 +158,13 @@ pub(crate) fn check(name: &str, files: Files) -> Result<Settings, ConnectionErro
     let api_url = url("api-url", "https://api.github.com")?;
     let git_url = url("git-url", "https://github.com")?;
     let identity = identity(&get).map_err(invalid)?;
+    if let (Some(_), Some(_)) = (get("webhook-secret-next"), get("webhook-secret-previous")) {
+        return Err(invalid(
+            "it has `webhook-secret-next` and `webhook-secret-previous`; keep one of them, for two \
+             secrets are accepted at a time"
+                .to_owned(),
+        ));
+    }
     let mut webhook_secrets = Vec::new();
     for file in [
         "webhook-secret-next",
@@ -252,6 +259,14 @@ mod tests {
             (&[("token", "")][..], "empty"),
             (&[("token", "a b")][..], "characters"),
             (&[("token", "t"), ("api-url", "ftp://x")][..], "api-url"),
+            (
+                &[
+                    ("token", "t"),
+                    ("webhook-secret-next", "x"),
+                    ("webhook-secret-previous", "y"),
+                ][..],
+                "two secrets",
+            ),
         ] {
             let found = problem(pairs).expect("a problem");
             assert!(found.contains(word), "{found}");

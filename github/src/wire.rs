@@ -346,6 +346,22 @@ mod tests {
     }
 
     #[test]
+    fn s12_whether_somebody_may_push_is_read_where_github_says_it() {
+        for (permissions, push) in [
+            (r#","permissions":{"pull":true,"push":false}"#, Some(false)),
+            (r#","permissions":{"push":true}"#, Some(true)),
+            (r#","permissions":{}"#, None),
+            ("", None),
+        ] {
+            let json = format!(
+                r#"{{"permission":"write","role_name":"write","user":{{"id":1,"login":"a"{permissions}}}}}"#
+            );
+            let found: Collaborator = serde_json::from_str(&json).expect("a collaborator");
+            assert_eq!(found.push, push, "{json}");
+        }
+    }
+
+    #[test]
     fn a_pull_request_of_a_deleted_fork_is_read() {
         let json = r#"{"number":1,"state":"open","user":null,"updated_at":"2026-01-01T00:00:00Z",
             "head":{"sha":"a","ref":"b","repo":null},

@@ -34,6 +34,11 @@ const UNTRACED: [&str; 2] = ["ContainerStatusUnknown", "Unknown"];
 /// Why a run ended whose container is gone so.
 const RESTARTED: &str = "its node restarted, or lost track of it";
 
+/// The kubelet's reason for a container that the kernel killed for its memory, and those for one that
+/// never began.
+const OUT_OF_MEMORY: &str = "OOMKilled";
+const NOT_STARTED: [&str; 3] = ["StartError", "ContainerCannotRun", "CreateContainerError"];
+
 /// How far a run with a Job is.
 #[allow(
     clippy::large_enum_variant,
@@ -105,7 +110,7 @@ pub fn progress(task: &Task, pod: &PodView, now: Timestamp) -> Progress {
     if let ContainerView::Terminated { .. } = pod.build {
         return Progress::Ended(build_ended(task, pod));
     }
-    if let Some(ending) = checkout_failed(pod).or_else(|| without_result(pod)) {
+    if let Some(ending) = checkout_failed(task, pod).or_else(|| without_result(pod)) {
         return Progress::Ended(ending);
     }
     if pod.deletion_due.is_some_and(|due| now > due + NODE_SILENCE) {
@@ -179,7 +184,7 @@ fn own_storage(message: &str) -> bool {
         || message.contains("ephemeral local storage usage exceeds")
 }
 
-fn checkout_failed(pod: &PodView) -> Option<Ending> {
+fn checkout_failed(task: &Task, pod: &PodView) -> Option<Ending> {
     let ContainerView::Terminated {
         exit_code,
         reason,
@@ -200,6 +205,15 @@ fn checkout_failed(pod: &PodView) -> Option<Ending> {
             error: Some(error), ..
         }) => one_line(&error),
         _ if is_untraced(reason) => RESTARTED.to_owned(),
+        // How large a commit is, is its author's doing, and no other attempt makes it smaller.
+        _ if reason == OUT_OF_MEMORY => {
+            let memory = memory(task);
+            let reason = format!("its checkout ran out of memory (it has {memory})");
+            return Some(Ending::new(RunPhase::Failed, reason));
+        }
+        _ if NOT_STARTED.contains(&reason.as_str()) => {
+            format!("its container could not be started: {}", one_line(message))
+        }
         _ => format!("it ended with exit code {exit_code} ({reason})"),
     };
     Some(Ending::infrastructure(format!(
@@ -272,19 +286,13 @@ pub fn same_commit(source: &Source, report: &CheckoutReport) -> bool {
 /// The verdict over the steps: the executor's message, believed only as far as the kubelet agrees.
 fn verdict(task: &Task, pod: &PodView, exit_code: i32, reason: &str, message: &str) -> Ending {
     match reason {
-        "OOMKilled" => {
-            let memory = task
-                .kubernetes
-                .as_ref()
-                .map_or("its share", |machine| &machine.resources.memory);
-            let mut ending = Ending::new(
-                RunPhase::Failed,
-                format!("ran out of memory (it has {memory})"),
-            );
+        OUT_OF_MEMORY => {
+            let reason = format!("ran out of memory (it has {})", memory(task));
+            let mut ending = Ending::new(RunPhase::Failed, reason);
             ending.outcome.exit_code = Some(exit_code);
             return ending;
         }
-        "StartError" | "ContainerCannotRun" | "CreateContainerError" => {
+        reason if NOT_STARTED.contains(&reason) => {
             let why = one_line(message);
             return Ending::new(
                 RunPhase::Error,
@@ -331,6 +339,12 @@ fn reported(task: &Task, pod: &PodView, exit_code: i32, report: ExecReport) -> E
     ending.outcome.warning = report.warning && ending.phase == RunPhase::Succeeded;
     claims::copy(report, &mut ending.outcome);
     ending
+}
+
+/// How much memory each container of a run may take.
+fn memory(task: &Task) -> &str {
+    let machine = task.kubernetes.as_ref();
+    machine.map_or("its share", |machine| &machine.resources.memory)
 }
 
 fn is_untraced(reason: &str) -> bool {

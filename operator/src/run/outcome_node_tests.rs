@@ -121,3 +121,24 @@ fn a_pod_that_is_over_before_its_steps_has_ended_and_says_by_whom() {
         }
     }
 }
+
+#[test]
+fn a_checkout_that_never_began_says_why_and_one_that_outgrew_its_memory_is_not_tried_again() {
+    let mut fetching = waiting("PodInitializing", "");
+    fetching.checkout = ended(128, "StartError", "exec: \"prbuild-agent\": not found");
+    let ending = end(&fetching);
+    assert_eq!(
+        ending.outcome.reason,
+        "the code could not be checked out: its container could not be started: exec: \"prbuild-agent\": not found"
+    );
+    assert!(ending.outcome.retryable);
+    fetching.checkout = ended(137, "OOMKilled", "");
+    let ending = end(&fetching);
+    assert_eq!(ending.phase, RunPhase::Failed);
+    let reason = &ending.outcome.reason;
+    assert!(
+        reason.starts_with("its checkout ran out of memory (it has "),
+        "{reason}"
+    );
+    assert!(!ending.outcome.retryable);
+}

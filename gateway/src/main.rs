@@ -331,7 +331,7 @@ async fn client(namespace: Option<&str>) -> Result<Option<Client>, String> {
     if namespace.is_none() {
         return Ok(None);
     }
-    let client = Client::try_default().await;
+    let client = service::kubernetes::client().await;
     client
         .map(Some)
         .map_err(|error| format!("no way to the API server: {error}"))

@@ -113,9 +113,6 @@ pub enum AppError {
         "the Kubernetes API cannot be reached: {0}; check KUBECONFIG, or run inside the cluster"
     )]
     Client(#[from] kube::Error),
-    /// No cluster configuration.
-    #[error("there is no Kubernetes configuration: {0}; set KUBECONFIG, or run inside the cluster")]
-    Config(#[from] kube::config::InferConfigError),
     /// No connections.
     #[error("{0}")]
     Connections(#[from] github::ConnectionError),
@@ -159,7 +156,7 @@ pub enum AppError {
 
 /// Runs the operator until `stop`.
 pub async fn run(args: Args, coalesce: Coalesce, stop: CancellationToken) -> Result<(), AppError> {
-    let client = Client::try_from(kube::Config::infer().await?)?;
+    let client = service::kubernetes::client().await?;
     let metrics = Arc::new(Metrics::default());
     let standing = Standing::awaiting(&[KUBERNETES, KINDS, GITHUB, KEY]);
     let told = events::tell(

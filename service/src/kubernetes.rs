@@ -1,14 +1,37 @@
-//! Whether the cluster's Kubernetes is one that PrBuild runs on.
+//! The way to the cluster's API server, and whether its Kubernetes is one that PrBuild runs on.
 //!
 //! Helm refuses an older one before it installs anything, by `kubeVersion` of the chart. Whoever renders the
 //! chart and applies it by other means, or goes back to an older cluster, is told here.
 
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
-use kube::Client;
+use kube::{Client, Config};
 
 /// The oldest that does, as `kubeVersion` of the chart says, too.
 pub const OLDEST: (u32, u32) = (1, 33);
+
+/// Who says nothing for so long is gone. Longer than a watch lasts, which may bring nothing in all its time:
+/// 290 s, as kube asks for it.
+const SILENCE: Duration = Duration::from_secs(310);
+
+/// A client for the cluster that this program runs in, or that the environment leads to.
+///
+/// # Errors
+/// Nothing leads to a cluster, or what does cannot be read.
+pub async fn client() -> kube::Result<Client> {
+    let config = Config::infer().await.map_err(kube::Error::InferConfig)?;
+    patient(config, SILENCE)
+}
+
+/// A client whose requests end when nothing is heard for so long. An API server may lose its power, or a
+/// balancer forget a connection, and say so to nobody; by itself a request would then wait for ever, and
+/// whatever waits for it.
+fn patient(mut config: Config, silence: Duration) -> kube::Result<Client> {
+    config.read_timeout = Some(silence);
+    // Else the time in which a connection was not used counts, too.
+    config.reset_reader_on_write = true;
+    Client::try_from(config)
+}
 
 /// Why the Kubernetes of a cluster does not do.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +100,17 @@ fn judge(major: &str, minor: &str) -> Result<(), OldKubernetes> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_request_that_is_never_answered_ends() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", silent.local_addr().unwrap());
+        let config = Config::new(url.parse().unwrap());
+        let client = patient(config, Duration::from_millis(100)).unwrap();
+        let asked = tokio::time::timeout(Duration::from_secs(30), client.apiserver_version());
+        let answer = asked.await.expect("an end");
+        assert!(answer.is_err(), "nobody answered");
+    }
 
     #[test]
     fn older_ones_are_refused_in_a_sentence_and_newer_ones_are_not() {

@@ -100,7 +100,7 @@ fn main() -> ExitCode {
 
 async fn run(args: Args, coalesce: Coalesce) -> Result<(), String> {
     let stop = CancellationToken::new();
-    let client = Client::try_default()
+    let client = service::kubernetes::client()
         .await
         .map_err(|error| format!("no way to the API server: {error}"))?;
     let deliveries = listen("deliveries", args.listen).await?;

@@ -17,30 +17,30 @@ pub fn run(_: Args) -> Result {
     let machine = Machine::look();
     let cache = Cache::of_user();
     let mut missing = false;
-    println!("{:<26}{:<12}FROM", "PART", "VERSION");
+    println!("{:<28}{:<12}FROM", "PART", "VERSION");
     for part in parts::ALL {
         let row = row(part, parts::find(part, &cache), &machine, &cache);
         missing |= row.missing;
-        println!("{:<26}{:<12}{}", part.name, row.version, row.from);
+        println!("{:<28}{:<12}{}", part.name, row.version, row.from);
     }
     for package in parts::DESCRIPTIONS.into_iter().chain(parts::OF_TESTS) {
         let row = described(&package, package.found(&cache));
-        println!("{:<26}{:<12}{}", package.name, row.version, row.from);
+        println!("{:<28}{:<12}{}", package.name, row.version, row.from);
     }
     println!();
     for tool in tools(&machine) {
         let row = tool.row(parts::on_path(tool.program));
         missing |= row.missing;
-        println!("{:<26}{:<12}{}", tool.program, row.version, row.from);
+        println!("{:<28}{:<12}{}", tool.program, row.version, row.from);
     }
     let root = if machine.root { "yes" } else { "no" };
     missing |= !machine.root;
     println!(
-        "{:<26}{root:<12}a node needs root; all else does not",
+        "{:<28}{root:<12}a node needs root; all else does not",
         "root"
     );
     println!(
-        "{:<26}{:<12}{}",
+        "{:<28}{:<12}{}",
         "free space",
         free_space(),
         cache.root().display()

@@ -53,6 +53,11 @@ pub enum Outcome {
     Taken,
 }
 
+/// A build stood for it before.
+pub const BUILT_BEFORE: Outcome = Outcome::Stored("build_again");
+/// A refusal did.
+pub const REFUSED_BEFORE: Outcome = Outcome::Stored("refused_again");
+
 impl Outcome {
     /// Of several, the one that says most: nothing is hidden by something that went well.
     fn and(self, other: Self) -> Self {
@@ -281,7 +286,7 @@ impl App {
     async fn carry_out(&self, verdict: Verdict, line: &mut Line) -> Outcome {
         match verdict {
             Verdict::Authorized(authorized) => {
-                let (new, before) = (Outcome::Stored("build"), Outcome::Stored("build_again"));
+                let (new, before) = (Outcome::Stored("build"), BUILT_BEFORE);
                 let name = authorized.name().to_owned();
                 line.head_sha = Some(authorized.head_sha().to_owned());
                 let outcome = self.stored(self.submit.build(*authorized).await, new, before);
@@ -347,7 +352,7 @@ impl App {
 
     async fn refused(&self, refused: Refused) -> Outcome {
         let reason = refused.reason();
-        let (new, before) = (Outcome::Stored("refused"), Outcome::Stored("refused_again"));
+        let (new, before) = (Outcome::Stored("refused"), REFUSED_BEFORE);
         let outcome = self.stored(self.submit.answer(refused).await, new, before);
         if outcome == new {
             self.metrics.refusal(reason);

@@ -222,12 +222,11 @@ fn checkout_failed(task: &Task, pod: &PodView) -> Option<Ending> {
 }
 
 /// The pod is over and its steps have not ended: it was taken from its node between checkout and build,
-/// or its node is gone, and nobody will hear more of it.
+/// or its node is gone, and nobody will hear more of it. Of one that goes without saying who wanted that, the
+/// Job tells when it is gone: its deadline may be over.
 fn without_result(pod: &PodView) -> Option<Ending> {
-    let why = match pod.deletion_asked {
-        None => pod.disruption.unwrap_or(UNFINISHED),
-        Some(_) => why_deleted(pod),
-    };
+    let untold = || pod.deletion_asked.is_none().then_some(UNFINISHED);
+    let why = pod.disruption.or_else(untold)?;
     (pod.phase == "Failed").then(|| Ending::infrastructure(why))
 }
 

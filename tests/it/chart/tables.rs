@@ -124,7 +124,9 @@ fn every_outcome_of_a_delivery_is_in_the_table_and_every_one_of_the_table_exists
         }
         code.extend(quoted_behind("Stop::Nothing(\"", text));
         // Those that the sweep has to know have a name.
-        code.extend(quoted_behind("_GONE: &str = \"", text));
+        for name in ["_GONE", "ANSWERED"] {
+            code.extend(quoted_behind(&format!("{name}: &str = \""), text));
+        }
         let words = text.split("fn word(self) -> &'static str {").skip(1);
         let says_outcomes = ["handle.rs", "event.rs", "receive.rs"];
         let name = path.file_name().unwrap().to_string_lossy();

@@ -1,7 +1,7 @@
 //! Commands that no delivery told of and no label shows.
 
 use crds::{AnswerReason, TriggerKind};
-use tests::forge::DeliveryFault;
+use tests::forge::{DeliveryFault, Fault};
 
 use super::*;
 use tests::story::MALLORY;
@@ -64,6 +64,21 @@ async fn a_command_that_no_delivery_told_of_is_found_and_done_once() {
     assert_eq!(town.names_of_builds().await, [run]);
     let answers = town.answers().await;
     assert!(answers.iter().all(|answer| answer.name_any() != idle));
+    town.end().await;
+}
+
+#[tokio::test]
+async fn a_command_that_is_listed_and_not_to_be_read_yet_is_looked_at_again() {
+    let town = Town::with("wh-behind", |_| {}, LOOK).await;
+    let number = town.pull_request().await;
+    let (one, faults) = (format!("{COMMENTS}/*"), town.story.forge.faults());
+    // A replica of GitHub does not know it.
+    faults.next(1, &one, Fault::Status(404));
+    let run = town.whispers(number, ADA, "/prbuild run");
+    town.advance(20);
+    town.is_built(&run).await;
+    let asked = town.story.forge.log().count(&one);
+    assert!(asked >= 2, "it was not to be read at first: {asked}");
     town.end().await;
 }
 

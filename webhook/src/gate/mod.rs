@@ -20,6 +20,7 @@ mod tests;
 
 pub use facts::PULL_REQUEST_GONE;
 pub use occurrence::{COMMENT_GONE, LABEL_GONE};
+pub use verdict::ANSWERED;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -17,6 +17,8 @@ use crate::event::Button;
 use crate::request::{Ask, Request, Told};
 use crate::resolve;
 
+/// Why nothing is done where an Answer stands for the event.
+pub const ANSWERED: &str = "answered";
 /// Events older than this build nothing.
 pub(super) const OLDEST: SignedDuration = SignedDuration::from_hours(24);
 /// How long the sweep leaves an event to its delivery.
@@ -132,7 +134,7 @@ impl<'a> Case<'a> {
     fn is_new(&self) -> Go<()> {
         let name = self.name(&self.trigger(Evidence::Label));
         match &self.facts.answered {
-            Some((of, true)) if *of == name => return Err(Stop::Nothing("answered")),
+            Some((of, true)) if *of == name => return Err(Stop::Nothing(ANSWERED)),
             Some((of, false)) if *of == name => {}
             _ => return Err(Stop::Ask(Question::Answered(name))),
         }

@@ -161,7 +161,7 @@ async fn decide(app: &App, request: &Request, known: &mut gate::Comment) -> Outc
         let object = request.repository_name();
         let name = names::name_of(object, request.number, TriggerKind::Comment, event);
         if app.is_answered(&name) {
-            return Outcome::Ignored("answered");
+            return Outcome::Ignored(gate::ANSWERED);
         }
         match app.submit.is_built(&name).await {
             Ok(true) => return Outcome::Ignored("built"),

@@ -16,7 +16,7 @@ use super::undecided::Undecided;
 use super::walk::{Rest, Walk};
 use super::{FIRST, LIMIT, OVERLAP, count, earlier};
 use crate::gate;
-use crate::handle::{App, Outcome};
+use crate::handle::{App, BUILT_BEFORE, Outcome, REFUSED_BEFORE};
 use crate::request::{Ask, Request};
 use crate::stopping::Doer;
 
@@ -250,7 +250,7 @@ impl Memory {
 fn settles(outcome: Outcome, changed: Timestamp, now: Timestamp) -> bool {
     match outcome {
         Outcome::Later(_) | Outcome::Ignored(gate::LABEL_GONE) => false,
-        Outcome::Ignored("answered") | Outcome::Stored("build_again" | "refused_again") => {
+        Outcome::Ignored(gate::ANSWERED) | BUILT_BEFORE | REFUSED_BEFORE => {
             changed <= earlier(now, LAG)
         }
         _ => true,
@@ -296,9 +296,9 @@ mod tests {
         }
         // A second labelling may not be in the timeline yet.
         for outcome in [
-            Outcome::Ignored("answered"),
-            Outcome::Stored("build_again"),
-            Outcome::Stored("refused_again"),
+            Outcome::Ignored(gate::ANSWERED),
+            BUILT_BEFORE,
+            REFUSED_BEFORE,
         ] {
             assert!(!settles(outcome, at(990), now), "{outcome:?}");
             assert!(settles(outcome, at(900), now), "{outcome:?}");
